@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Audio files of any format, read piece by piece."""
+
+from __future__ import annotations
+
+import importlib
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from audio_connector.audio.format import MAX_RATE_HZ, MIN_RATE_HZ
+from audio_connector.audio.pcm import MAX_CHANNELS, to_pcm16
+from audio_connector.audio.wav import FilePath, open_wav, wav_blocks
+from audio_connector.errors import AudioDataError, AudioFileError, UsageError
+
+
+def iter_audio_file(path: FilePath, *, block_ms: int = 200) -> Iterator[tuple[bytes, int]]:
+    """Read an audio file piece by piece, so that its length does not matter.
+
+    16-bit WAV needs nothing beyond the standard library; every other format goes through soundfile (the extra
+    ``files``): 24-bit and float WAV, FLAC, Ogg, MP3 and more. The format is told from the content.
+
+    Args:
+        path: The file: 1 to 32 channels, which are mixed down to one; 4,000 to 192,000 Hz.
+        block_ms: Milliseconds in each piece, 1 or more; the last may be shorter.
+
+    Returns:
+        An iterator over (mono 16-bit little-endian samples, their rate in Hz). It holds the file open until
+        it ends or is closed, and raises AudioFileError where the file turns out to be broken further on.
+
+    Raises:
+        AudioFileError: The file cannot be opened or decoded, or soundfile is needed and not installed.
+        UsageError: ``block_ms`` is not a positive ``int``.
+    """
+    if not isinstance(block_ms, int) or isinstance(block_ms, bool) or block_ms < 1:
+        raise UsageError(f"got block_ms={block_ms!r}; expected a positive int; leave it out for 200")
+    if _is_plain_wav(path):
+        return _wav_pieces(path, block_ms)
+    with _open_soundfile(path):  # so that a bad file is refused here rather than at the first piece
+        return _soundfile_pieces(path, block_ms)
+
+
+def _is_plain_wav(path: FilePath) -> bool:
+    try:
+        with Path(path).open("rb") as file:
+            file.read(1)
+    except (OSError, ValueError, TypeError) as error:
+        raise AudioFileError(
+            f"cannot open {path!r}: {error}; expected a readable audio file; check the path"
+        ) from error
+    try:
+        with open_wav(path):
+            return True
+    except AudioFileError:
+        return False
+
+
+def _wav_pieces(path: FilePath, block_ms: int) -> Iterator[tuple[bytes, int]]:
+    with open_wav(path) as reader:
+        rate_hz = reader.getframerate()
+        for pcm in wav_blocks(reader, path, block_samples=max(1, rate_hz * block_ms // 1000)):
+            yield pcm, rate_hz
+
+
+def _open_soundfile(path: FilePath) -> Any:  # noqa: ANN401 - soundfile has no type information
+    try:
+        soundfile = importlib.import_module("soundfile")
+    except (ImportError, OSError) as error:  # OSError: the package is there and libsndfile is not
+        raise AudioFileError(
+            f"{path!r} is no 16-bit WAV file, and other formats need soundfile, which cannot be imported "
+            f"({error}); run: pip install 'audio-connector[files]'"
+        ) from error
+    try:
+        file = soundfile.SoundFile(os.fspath(path))
+    except (RuntimeError, TypeError, OSError) as error:  # TypeError: .raw, which has no header
+        raise _undecodable(path, error) from error
+    if 1 <= file.channels <= MAX_CHANNELS and MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ:
+        return file
+    with file:
+        raise AudioFileError(
+            f"{path!r} has {file.channels} channels and {file.samplerate} Hz; expected 1 to {MAX_CHANNELS} "
+            f"channels and {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz; "
+            "convert it, for example: sox in.flac out.wav rate 16k"
+        )
+
+
+def _soundfile_pieces(path: FilePath, block_ms: int) -> Iterator[tuple[bytes, int]]:
+    with _open_soundfile(path) as file:
+        rate_hz = int(file.samplerate)
+        block_samples = max(1, rate_hz * block_ms // 1000)
+        while True:
+            try:
+                # Floats, which to_pcm16 clips and checks; libsndfile's own int16 leaves floats that are too
+                # loud to its clipping flag.
+                pcm = to_pcm16(file.read(block_samples, dtype="float32", always_2d=True))
+            except (RuntimeError, AudioDataError) as error:
+                raise _undecodable(path, error) from error
+            if not pcm:
+                return
+            yield pcm, rate_hz
+
+
+def _undecodable(path: FilePath, error: Exception) -> AudioFileError:
+    return AudioFileError(
+        f"{path!r} cannot be decoded: {error}; expected a file that soundfile reads, such as WAV, FLAC, "
+        "Ogg or MP3; convert it, for example: sox in.xyz out.wav"
+    )

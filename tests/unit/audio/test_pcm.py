@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import array
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from hypothesis.extra import numpy as hnp
+
+from audio_connector.audio.pcm import AudioInput, mix_down, to_pcm16
+from audio_connector.errors import AudioDataError
+
+int16_arrays = hnp.arrays(np.int16, st.integers(0, 50))
+stereo_arrays = hnp.arrays(np.int16, st.tuples(st.integers(0, 20), st.integers(1, 8)))
+
+
+def test_bytes_come_back_without_a_copy_whatever_their_length() -> None:
+    for audio in (b"", b"\x01", bytes(640)):
+        assert to_pcm16(audio) is audio
+
+
+@given(st.binary(max_size=100))
+def test_other_buffers_are_copied(data: bytes) -> None:
+    owner = bytearray(data)
+    from_owner, from_view = to_pcm16(owner), to_pcm16(memoryview(owner))
+    owner[:] = bytes(len(owner))
+    assert type(from_owner) is type(from_view) is bytes
+    assert from_owner == from_view == data
+
+
+def test_a_memoryview_counts_as_its_raw_bytes_whatever_its_format() -> None:
+    samples = array.array("h", [1, -2, 300])
+    assert to_pcm16(memoryview(samples)) == samples.tobytes()
+
+
+@pytest.mark.parametrize(
+    "view", [memoryview(b"abcdefgh")[::2], memoryview(b"abcdefgh")[::-1], np.ones((3, 2)).T.data]
+)
+def test_a_memoryview_with_gaps_is_refused(view: memoryview) -> None:
+    with pytest.raises(AudioDataError, match="with gaps"):
+        to_pcm16(view)
+
+
+def test_a_released_memoryview_is_refused() -> None:
+    view = memoryview(b"abcd")
+    view.release()
+    with pytest.raises(AudioDataError, match="released memoryview"):
+        to_pcm16(view)
+
+
+@given(int16_arrays)
+def test_int16_is_written_little_endian_whatever_the_byte_order(samples: npt.NDArray[np.int16]) -> None:
+    expected = b"".join(int(sample).to_bytes(2, "little", signed=True) for sample in samples)
+    assert to_pcm16(samples) == expected
+    assert to_pcm16(samples.astype(">i2")) == expected
+    assert to_pcm16(samples.reshape(-1, 1)) == expected
+
+
+def test_a_strided_array_is_read_in_its_own_order() -> None:
+    samples = np.arange(10, dtype=np.int16)
+    assert to_pcm16(samples[::-3]) == np.array([9, 6, 3, 0], "<i2").tobytes()
+
+
+@given(stereo_arrays)
+def test_channels_are_mixed_by_their_rounded_mean(samples: npt.NDArray[np.int16]) -> None:
+    mono = np.frombuffer(to_pcm16(samples), "<i2")
+    assert len(mono) == len(samples)
+    exact = samples.astype(np.float64).mean(axis=1)
+    assert np.all(np.abs(mono - exact) <= 0.5)
+    assert mix_down(samples.astype("<i2").tobytes(), samples.shape[1]) == mono.tobytes()
+
+
+def test_the_loudest_mix_does_not_overflow() -> None:
+    for extreme in (-32768, 32767):
+        loud = np.full((3, 32), extreme, np.int16)
+        assert to_pcm16(loud) == np.full(3, extreme, "<i2").tobytes()
+
+
+@given(int16_arrays, st.sampled_from([np.float32, np.float64]))
+def test_a_round_trip_through_floats_is_exact(
+    samples: npt.NDArray[np.int16], dtype: type[np.float32]
+) -> None:
+    assert to_pcm16((samples / 32768).astype(dtype)) == samples.astype("<i2").tobytes()
+
+
+def test_floats_are_scaled_rounded_and_clipped() -> None:
+    floats = np.array([0.0, 0.5, -0.5, 1.0, -1.0, 1.5, -99.0, 0.6 / 32768, -0.6 / 32768], np.float32)
+    expected = np.array([0, 16384, -16384, 32767, -32768, 32767, -32768, 1, -1], "<i2")
+    assert to_pcm16(floats) == expected.tobytes()
+    assert to_pcm16(floats.astype(">f4")) == expected.tobytes()
+
+
+def test_float_channels_are_mixed_before_clipping_and_never_overflow() -> None:
+    huge = np.finfo(np.float32).max
+    floats = np.array([[2.0, -1.0], [huge, huge], [0.25, 0.75]], np.float32)
+    assert to_pcm16(floats) == np.array([16384, 32767, 16384], "<i2").tobytes()
+
+
+def test_the_largest_doubles_are_clipped_without_a_warning() -> None:
+    huge = np.finfo(np.float64).max
+    floats = np.array([[huge, huge], [-huge, -huge], [huge, -huge]])
+    assert to_pcm16(floats) == np.array([32767, -32768, 0], "<i2").tobytes()
+
+
+@given(hnp.arrays(np.float32, st.integers(0, 30), elements=st.floats(width=32)))
+def test_any_floats_become_samples_or_an_error(floats: npt.NDArray[np.float32]) -> None:
+    if np.isfinite(floats).all():
+        assert len(to_pcm16(floats)) == 2 * len(floats)
+    else:
+        with pytest.raises(AudioDataError, match="expected finite floats"):
+            to_pcm16(floats)
+
+
+@pytest.mark.parametrize(
+    ("floats", "message"),
+    [
+        (np.array([0.0, 0.1, np.nan, np.inf]), "got nan at index 2;"),
+        (np.array([[0.0, 0.1], [0.2, -np.inf]], np.float32), r"got -inf at index \(1, 1\);"),
+    ],
+)
+def test_what_is_not_finite_is_refused_with_its_place(floats: AudioInput, message: str) -> None:
+    with pytest.raises(AudioDataError, match=message):
+        to_pcm16(floats)
+
+
+@pytest.mark.parametrize(
+    "dtype", ["uint8", "uint16", "int32", "int64", "float16", "complex64", "bool", "<U4", "O"]
+)
+def test_another_dtype_is_refused_and_named(dtype: str) -> None:
+    with pytest.raises(AudioDataError, match="expected int16, or float32"):
+        to_pcm16(np.zeros(4, dtype))
+
+
+@pytest.mark.parametrize("shape", [(), (1, 960), (2, 960), (4, 0), (1, 4, 2)])
+def test_another_shape_is_refused_and_named(shape: tuple[int, ...]) -> None:
+    with pytest.raises(AudioDataError, match=r"\(samples, channels\)") as caught:
+        to_pcm16(np.zeros(shape, np.int16))
+    assert str(shape) in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("audio", "hint"),
+    [
+        ("UklGRg==", "base64"),
+        ([0, 1, 2], "numpy.asarray"),
+        ((0, 1, 2), "numpy.asarray"),
+        (array.array("h", [1]), "memoryview"),
+        (None, "leave the call out"),
+        (640, "convert it"),
+    ],
+)
+def test_another_type_is_refused_with_a_way_out(audio: AudioInput, hint: str) -> None:
+    with pytest.raises(AudioDataError, match=hint) as caught:
+        to_pcm16(audio)
+    assert type(audio).__name__ in str(caught.value)
+
+
+def test_one_channel_is_not_touched_by_mix_down() -> None:
+    pcm = bytes(6)
+    assert mix_down(pcm, 1) is pcm
+
+
+@pytest.mark.parametrize(("size_bytes", "channels"), [(6, 2), (5, 2), (8, 0), (66, 33)])
+def test_mix_down_wants_whole_groups(size_bytes: int, channels: int) -> None:
+    with pytest.raises(AudioDataError, match="whole sample groups"):
+        mix_down(bytes(size_bytes), channels)
