@@ -1,0 +1,520 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The port on a real socket: the only file that imports picows, and the owner of its edges.
+
+picows is a fast frame transport, not a whole protocol. What RFC 6455 asks beyond frames is done here:
+joining fragments under one total limit, refusing stray continuations and reserved bits, checking UTF-8,
+and the closing handshake in both directions with a deadline. Frames of the peer live in a buffer that
+picows reuses, so a payload is copied exactly once, inside the callback.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+import sys
+from collections.abc import MutableMapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol, cast
+
+from picows import (
+    WSCloseCode,
+    WSError,
+    WSFrame,
+    WSHandshakeError,
+    WSListener,
+    WSMsgType,
+    WSTransport,
+    WSUpgradeRequest,
+    WSUpgradeResponse,
+    WSUpgradeResponseWithListener,
+    ws_connect,
+    ws_create_server,
+)
+
+from audio_connector.errors import DialError
+from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade
+
+logger = logging.getLogger("audio_connector.wire")
+
+CONTROL_REASON_BYTES = 123
+"""Longest close reason: a control frame holds 125 bytes, and the code takes two (RFC 6455 5.5)."""
+
+PORT_ATTEMPTS = 8
+"""A free port of one address may be taken at another; another free one is tried then."""
+
+NO_CODE = 1005
+ABNORMAL = 1006
+
+_BINARY = int(WSMsgType.BINARY)
+_TEXT = int(WSMsgType.TEXT)
+_CONTINUATION = int(WSMsgType.CONTINUATION)
+_CLOSE = int(WSMsgType.CLOSE)
+_PONG = int(WSMsgType.PONG)
+
+_WHAT_THIS_IS = b"This is an Audio Connector server: it speaks WebSocket only. Connect with ws:// or wss://.\n"
+_BAD_UPGRADE = b"This WebSocket upgrade request is not valid (RFC 6455 4.2.1).\n"
+_REFUSED = b"This server cannot take the connection now.\n"
+
+
+@dataclass(frozen=True, slots=True)
+class WireLimits:
+    """Bounds of one socket.
+
+    Attributes:
+        max_message_bytes: A longer message, fragments summed, is closed with 1009.
+        close_timeout_s: How long the answer to a close frame may take before the socket is aborted.
+        send_buffer_bytes: The kernel's send buffer. With the default of the kernel, 120 s of audio fit in
+            before a peer that does not read is noticed; with 16 KiB it is 1.9 s on loopback.
+        write_high_bytes: Unsent bytes in user space beyond which `Receiver.on_writable` says False.
+    """
+
+    max_message_bytes: int = 1 << 20
+    close_timeout_s: float = 2.0
+    send_buffer_bytes: int = 16384
+    write_high_bytes: int = 16384
+
+
+class _QuietLogger(logging.LoggerAdapter[logging.Logger]):
+    """picows logs every connect at INFO and every broken peer at ERROR; here both are DEBUG.
+
+    What matters of it reaches the receiver as `Closed`, and a server must not be made to write logs by
+    whoever connects to it.
+    """
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+        if logger.isEnabledFor(logging.DEBUG):
+            super().log(logging.DEBUG, msg, *args, **kwargs)
+
+    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
+        return msg, kwargs
+
+    def isEnabledFor(self, level: int) -> bool:
+        # picows asks once per connection for level 9, at which it would dump every payload.
+        return level >= logging.DEBUG and logger.isEnabledFor(level)
+
+
+class _Socket(WSListener):  # type: ignore[misc]  # picows' class is compiled
+    """One connection: picows' callbacks on one side, the port on the other."""
+
+    def __init__(self, receiver: Receiver, limits: WireLimits, is_server: bool) -> None:
+        super().__init__()
+        self._receiver = receiver
+        self._limits = limits
+        self._is_server = is_server
+        self._ws: WSTransport = None  # type: ignore[assignment]  # set by on_ws_connected, before any use
+        self._fragments: list[bytes] = []
+        self._fragments_bytes = 0
+        self._fragments_type = 0
+        self._closing = False
+        self._deadline: asyncio.TimerHandle | None = None
+        self._underlying: asyncio.Transport = None  # type: ignore[assignment]
+
+    # The port: Transport.
+
+    def send_audio(self, frame: bytes) -> None:
+        self._ws.send(WSMsgType.BINARY, frame)
+
+    def send_text(self, text: str) -> None:
+        self._ws.send(WSMsgType.TEXT, text)
+
+    def send_ping(self, payload: bytes = b"") -> None:
+        self._ws.send_ping(payload)
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        if self._closing or self._ws.is_disconnected:
+            return
+        self._closing = True
+        self._fragments.clear()
+        self._ws.send_close(cast("WSCloseCode", code), _fit_reason(reason))
+        self._arm_deadline()
+
+    def abort(self) -> None:
+        self._closing = True
+        if not self._ws.is_disconnected:
+            self._ws.disconnect(graceful=False)
+
+    @property
+    def write_buffer_bytes(self) -> int:
+        return self._underlying.get_write_buffer_size()
+
+    @property
+    def is_closing(self) -> bool:
+        return self._closing
+
+    # picows' side.
+
+    def on_ws_connected(self, transport: WSTransport) -> None:
+        self._ws = transport
+        self._underlying = transport.underlying_transport
+        sock = self._underlying.get_extra_info("socket")
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer_bytes)
+        high = self._limits.write_high_bytes
+        self._underlying.set_write_buffer_limits(high=high, low=high // 4)
+        try:
+            self._receiver.on_open(self, _upgrade_of(transport))
+        except Exception:
+            self._fail("on_open")
+
+    def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
+        kind = int(frame.msg_type)
+        if kind == _BINARY and frame.fin and not self._fragments_type and not self._closing:
+            # The path of every audio frame; everything else takes the long way below.
+            if frame.rsv1 or frame.rsv2 or frame.rsv3:
+                self._refuse(1002, "reserved bits are set")
+                return
+            try:
+                self._receiver.on_audio(frame.get_payload_as_bytes())
+            except Exception:
+                self._fail("on_audio")
+            return
+        try:
+            self._on_other_frame(kind, frame)
+        except Exception:
+            self._fail("a callback")
+
+    def on_ws_disconnected(self, transport: WSTransport) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._closing = True
+        self._fragments.clear()
+        try:
+            self._receiver.on_closed(self._how_closed())
+        except Exception:
+            logger.exception("on_closed failed; this is an error of the library")
+
+    def pause_writing(self) -> None:
+        self._receiver.on_writable(False)
+
+    def resume_writing(self) -> None:
+        self._receiver.on_writable(True)
+
+    def _on_other_frame(self, kind: int, frame: WSFrame) -> None:
+        if kind == _CLOSE:
+            self._on_close_frame(frame)
+        elif self._closing:
+            return
+        elif frame.rsv1 or frame.rsv2 or frame.rsv3:
+            self._refuse(1002, "reserved bits are set")
+        elif kind == _PONG:
+            self._receiver.on_pong(frame.get_payload_as_bytes())
+        elif kind in (_BINARY, _TEXT, _CONTINUATION):
+            self._on_data_frame(kind, frame)
+
+    def _on_data_frame(self, kind: int, frame: WSFrame) -> None:
+        if kind == _CONTINUATION:
+            if not self._fragments_type:
+                self._refuse(1002, "a continuation without a message")
+                return
+        elif self._fragments_type:
+            self._refuse(1002, "a new message inside a fragmented one")
+            return
+        elif frame.fin:
+            self._deliver(kind, frame.get_payload_as_bytes())
+            return
+        else:
+            self._fragments_type = kind
+        self._fragments_bytes += frame.payload_size
+        if self._fragments_bytes > self._limits.max_message_bytes:
+            self._refuse(1009, "message too big")
+            return
+        if frame.payload_size:
+            self._fragments.append(frame.get_payload_as_bytes())
+        if frame.fin:
+            message = b"".join(self._fragments)
+            kind = self._fragments_type
+            self._fragments = []
+            self._fragments_bytes = self._fragments_type = 0
+            self._deliver(kind, message)
+
+    def _deliver(self, kind: int, message: bytes) -> None:
+        if kind == _BINARY:
+            self._receiver.on_audio(message)
+            return
+        try:
+            text = message.decode("utf-8")
+        except UnicodeDecodeError:
+            self._refuse(1007, "text is not valid UTF-8")
+            return
+        self._receiver.on_text(text)
+
+    def _on_close_frame(self, frame: WSFrame) -> None:
+        self._closing = True
+        self._fragments.clear()
+        if not self._ws.is_close_frame_sent:
+            # picows cannot send a close frame without a code; 1000 says the same.
+            self._ws.send_close(cast("WSCloseCode", int(frame.get_close_code()) or int(WSCloseCode.OK)))
+            self._arm_deadline()
+        if self._is_server:
+            # The server closes TCP first, so that TIME_WAIT stays on the side that can bear it (RFC 6455 7.1.1).
+            self._ws.disconnect()
+
+    def _refuse(self, code: int, reason: str) -> None:
+        """Close because of what the peer sent."""
+        self._fragments_type = 0
+        self.close(code, reason)
+
+    def _fail(self, where: str) -> None:
+        logger.exception("%s failed; the connection is closed with 1011. This is an error of the library", where)
+        self.close(1011, "internal error")
+
+    def _arm_deadline(self) -> None:
+        if self._deadline is None:
+            loop = asyncio.get_running_loop()
+            self._deadline = loop.call_later(self._limits.close_timeout_s, self.abort)
+
+    def _how_closed(self) -> Closed:
+        handshake = self._ws.close_handshake
+        if handshake is None:
+            return Closed(ABNORMAL, "", closed_by="network")
+        if handshake.recv_then_sent or handshake.sent is None:
+            return Closed(int(handshake.recv.code) or NO_CODE, handshake.recv.reason or "", closed_by="peer")
+        return Closed(int(handshake.sent.code), handshake.sent.reason, closed_by="us")
+
+
+class AcceptUpgrade(Protocol):
+    """Decides on an upgrade request: a receiver takes it, None refuses it with 503."""
+
+    def __call__(self, headers: Headers, path: str) -> Receiver | None: ...
+
+
+class Listening:
+    """Listening sockets, one per address of the host; connections that they accepted outlive them."""
+
+    def __init__(self, servers: list[asyncio.Server]) -> None:
+        self._servers = servers
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """The first address that is listened on, with the real port, which all share."""
+        host, port = self._servers[0].sockets[0].getsockname()[:2]
+        return host, port
+
+    def stop(self) -> None:
+        """Accept nothing more."""
+        for server in self._servers:
+            server.close()
+
+
+async def listen(
+    accept: AcceptUpgrade,
+    *,
+    host: str,
+    port: int,
+    ssl_context: ssl.SSLContext | None,
+    limits: WireLimits,
+    handshake_timeout_s: float,
+    backlog: int = 1024,
+) -> Listening:
+    """Listen for WebSocket connections on the running loop.
+
+    Args:
+        accept: Called synchronously with the headers and the path of each valid upgrade request.
+        host: Name or address to bind; "" means every interface.
+        port: TCP port; 0 takes a free one, the same for every address of the host.
+        ssl_context: A server-side context, or None for plain TCP.
+        limits: Bounds of every connection.
+        handshake_timeout_s: A peer that has not sent its request by then is dropped.
+        backlog: Connections that the kernel may hold before they are accepted.
+
+    Raises:
+        OSError: The address cannot be bound.
+    """
+
+    def factory(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
+        try:
+            return _answer(request, accept, limits)
+        except Exception:
+            # picows would send the text of the exception to the peer.
+            logger.exception("accepting a connection failed; it was refused")
+            return _http_error(500, _REFUSED)
+
+    sockets = _bind_all(await _addresses_of(host, port), port)
+    servers: list[asyncio.Server] = []
+    try:
+        for bound in sockets:
+            server = await ws_create_server(
+                factory,
+                sock=bound,
+                ssl=ssl_context,
+                max_frame_size=limits.max_message_bytes,
+                websocket_handshake_timeout=handshake_timeout_s,
+                enable_auto_ping=False,
+                enable_auto_pong=True,
+                logger_name=_QuietLogger(logger, {}),
+                read_buffer_init_size=4096,
+                backlog=backlog,
+            )
+            servers.append(server)
+    except BaseException:
+        for bound in sockets:
+            bound.close()
+        raise
+    return Listening(servers)
+
+
+async def _addresses_of(host: str, port: int) -> list[tuple[int, Any]]:
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    return list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
+
+
+def _bind_all(addresses: list[tuple[int, Any]], port: int) -> list[socket.socket]:
+    """Bind every address of a host at one port. Left to itself, port 0 gives "localhost" two different ports."""
+    attempt = 0
+    while True:
+        attempt += 1
+        bound: list[socket.socket] = []
+        try:
+            for family, address in addresses:
+                at_port = bound[0].getsockname()[1] if bound else port
+                try:
+                    bound.append(_bind(family, (address[0], at_port, *address[2:])))
+                except OSError as error:
+                    # A machine may name ::1 without having it; one address that works is enough.
+                    is_missing = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+                    if not is_missing or not (bound or address != addresses[-1][1]):
+                        raise
+        except OSError as error:
+            for each in bound:
+                each.close()
+            if port or not bound or error.errno != errno.EADDRINUSE or attempt == PORT_ATTEMPTS:
+                raise
+        else:
+            return bound
+
+
+def _bind(family: int, address: Any) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # there the option lets a second program take the port
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+        bound.setblocking(False)
+    except BaseException:
+        bound.close()
+        raise
+    return bound
+
+
+async def dial(
+    url: str,
+    receiver: Receiver,
+    *,
+    headers: Sequence[tuple[str, str]] = (),
+    ssl_context: ssl.SSLContext | None = None,
+    timeout_s: float = 6.0,
+    limits: WireLimits | None = None,
+) -> _Socket:
+    """Open a WebSocket to a server, as the media router does.
+
+    Args:
+        url: ``ws://`` or ``wss://``.
+        receiver: Is told of everything; its ``on_open`` has run when this returns.
+        headers: Further headers of the upgrade request.
+        ssl_context: For ``wss``; None checks certificates against the system's.
+        timeout_s: For the whole opening; the router gives 6 s (PROTOCOL 1.1).
+        limits: Bounds of the connection.
+
+    Returns:
+        The open connection, a `Transport`.
+
+    Raises:
+        DialError: With the address and what went wrong.
+    """
+    link = _Socket(receiver, limits or WireLimits(), is_server=False)
+    try:
+        await asyncio.wait_for(
+            ws_connect(
+                lambda: link,
+                url,
+                ssl_context=ssl_context,
+                extra_headers=list(headers),
+                websocket_handshake_timeout=timeout_s,
+                max_frame_size=link._limits.max_message_bytes,
+                logger_name=_QuietLogger(logger, {}),
+            ),
+            timeout_s,
+        )
+    except WSHandshakeError as error:
+        status = int(error.response.status) if error.response is not None else None
+        answer = f"HTTP {status}" if status is not None else "something that is not HTTP"
+        raise DialError(
+            f"{url} answered with {answer} instead of a WebSocket (101); is the path right, and is it an "
+            "Audio Connector server?",
+            status=status,
+        ) from error
+    except (asyncio.TimeoutError, TimeoutError) as error:
+        raise DialError(f"{url} did not answer within {timeout_s:g} s") from error
+    except ssl.SSLError as error:
+        raise DialError(f"{url}: TLS failed: {error.reason or error}") from error
+    except OSError as error:
+        raise DialError(f"{url} cannot be reached: {error.strerror or error}") from error
+    except (ValueError, WSError) as error:
+        raise DialError(f"{url!r} is not a WebSocket URL: expected ws://host:port/path or wss://…") from error
+    return link
+
+
+def _answer(
+    request: WSUpgradeRequest, accept: AcceptUpgrade, limits: WireLimits
+) -> WSUpgradeResponseWithListener:
+    headers = request.headers
+    if headers.get("Upgrade", "").strip().lower() != "websocket":
+        return _http_error(426, _WHAT_THIS_IS, {"Upgrade": "websocket"})
+    tokens = [token.strip().lower() for value in headers.getall("Connection", []) for token in value.split(",")]
+    if "upgrade" not in tokens or not _is_key(headers.get("Sec-WebSocket-Key", "")):
+        return _http_error(400, _BAD_UPGRADE)
+    if headers.get("Sec-WebSocket-Version") != "13":
+        return _http_error(426, _BAD_UPGRADE, {"Sec-WebSocket-Version": "13"})
+    # picows compares the whole value with "upgrade", which refuses Firefox and some proxies.
+    headers["Connection"] = "Upgrade"
+    receiver = accept(_headers_of(request), request.path.decode("latin-1"))
+    if receiver is None:
+        return _http_error(503, _REFUSED)
+    # A subprotocol is not chosen: the router's ancestor offered one and took a server without (PROTOCOL 1.8).
+    return WSUpgradeResponseWithListener(
+        WSUpgradeResponse.create_101_response(), _Socket(receiver, limits, is_server=True)
+    )
+
+
+def _http_error(
+    status: int, body: bytes, headers: dict[str, str] | None = None
+) -> WSUpgradeResponseWithListener:
+    all_headers = {"Content-Type": "text/plain; charset=utf-8", **(headers or {})}
+    return WSUpgradeResponseWithListener(
+        WSUpgradeResponse.create_error_response(status, body, all_headers), None
+    )
+
+
+def _is_key(key: str) -> bool:
+    """16 bytes in base64: 22 characters and two equal signs (RFC 6455 4.1)."""
+    return len(key) == 24 and key.endswith("==") and key[:22].replace("+", "a").replace("/", "a").isalnum() and key.isascii()
+
+
+def _headers_of(request: WSUpgradeRequest) -> Headers:
+    return Headers((name, _header_text(value)) for name, value in request.headers.items())
+
+
+def _header_text(value: str) -> str:
+    """picows hands bytes beyond ASCII as surrogates; UTF-8 is what is sent in practice, Latin-1 never fails."""
+    raw = value.encode("ascii", "surrogateescape")
+    try:
+        return raw.decode("utf-8")
+    except UnicodeDecodeError:
+        return raw.decode("latin-1")
+
+
+def _upgrade_of(transport: WSTransport) -> Upgrade:
+    request = transport.request
+    path, _, query = request.path.decode("latin-1").partition("?")
+    peer = transport.underlying_transport.get_extra_info("peername") or ("", 0)
+    return Upgrade(path, query, _headers_of(request), (str(peer[0]), int(peer[1])), transport.is_secure)
+
+
+def _fit_reason(reason: str) -> str:
+    """Cut a reason to what a close frame holds, between characters."""
+    return reason.encode("utf-8", "replace")[:CONTROL_REASON_BYTES].decode("utf-8", "ignore")

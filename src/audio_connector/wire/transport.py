@@ -1,0 +1,134 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The port between the library and a WebSocket: what it needs of one, and what it is told.
+
+Two adapters implement it: ``wire.picows`` on a real socket and ``wire.memory`` in process. Every call
+and every callback happens on the thread of the loop that owns the socket, and none of them blocks.
+
+The rules, for both sides of the port:
+
+1. ``on_open`` comes first, once; ``on_closed`` comes last, once, on every path, however the socket ended.
+2. A message is whole: fragments were joined, text is valid UTF-8, its size is within the limit.
+3. After ``close`` nothing more is sent, and data that still arrives is not delivered.
+4. ``close`` sends a close frame and waits a bounded time for the answer; ``abort`` does not wait.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Literal, Protocol
+
+
+class Headers(Mapping[str, str]):
+    """The headers of an upgrade request: names in any case, every value kept.
+
+    ``headers["X-Name"]`` joins repeated values with ", " (RFC 9110 5.3); ``get_all`` gives them one by one.
+    Iteration yields the names in lower case, in the order of their first appearance.
+    """
+
+    __slots__ = ("_values",)
+
+    def __init__(self, pairs: Iterable[tuple[str, str]] = ()) -> None:
+        values: dict[str, list[str]] = {}
+        for name, value in pairs:
+            values.setdefault(name.lower(), []).append(value)
+        self._values = values
+
+    def __getitem__(self, name: str) -> str:
+        return ", ".join(self._values[name.lower()])
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._values)
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def __repr__(self) -> str:
+        return f"Headers({dict(self)!r})"
+
+    def get_all(self, name: str) -> list[str]:
+        """Return every value of a header, in the order received; an empty list where there is none."""
+        return list(self._values.get(name.lower(), ()))
+
+
+@dataclass(frozen=True, slots=True)
+class Upgrade:
+    """What the upgrade request said.
+
+    Attributes:
+        path: The path of the request, without the query.
+        query: The query without the question mark, possibly empty.
+        headers: All headers, see `Headers`.
+        remote_address: IP address and port of the peer.
+        secure: True where the socket is TLS.
+    """
+
+    path: str
+    query: str
+    headers: Headers
+    remote_address: tuple[str, int]
+    secure: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Closed:
+    """How a WebSocket ended.
+
+    Attributes:
+        code: The close code; 1006 where there was no close frame, 1005 where it carried no code.
+        reason: The text of the close frame.
+        closed_by: Who sent the first close frame; "network" where nobody did.
+    """
+
+    code: int
+    reason: str
+    closed_by: Literal["peer", "us", "network"]
+
+
+class Transport(Protocol):
+    """One open WebSocket."""
+
+    def send_audio(self, frame: bytes) -> None:
+        """Send one binary message."""
+
+    def send_text(self, text: str) -> None:
+        """Send one text message."""
+
+    def send_ping(self, payload: bytes = b"") -> None:
+        """Send a ping of up to 125 bytes; the answer arrives at `Receiver.on_pong`."""
+
+    def close(self, code: int = 1000, reason: str = "") -> None:
+        """Start the closing handshake; the first call counts."""
+
+    def abort(self) -> None:
+        """End the connection at once, unsent data included."""
+
+    @property
+    def write_buffer_bytes(self) -> int:
+        """Bytes that were sent but that the kernel has not taken yet."""
+
+    @property
+    def is_closing(self) -> bool:
+        """True from the first close frame, ours or the peer's, on."""
+
+
+class Receiver(Protocol):
+    """What is told of one WebSocket."""
+
+    def on_open(self, transport: Transport, upgrade: Upgrade) -> None:
+        """The handshake is complete."""
+
+    def on_audio(self, payload: bytes) -> None:
+        """One whole binary message; the bytes are the receiver's own."""
+
+    def on_text(self, text: str) -> None:
+        """One whole text message."""
+
+    def on_pong(self, payload: bytes) -> None:
+        """The answer to a ping."""
+
+    def on_writable(self, writable: bool) -> None:
+        """The write buffer filled up (False) or drained (True)."""
+
+    def on_closed(self, closed: Closed) -> None:
+        """The connection is over; nothing follows."""
