@@ -1,0 +1,149 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What arrived and has not been taken yet. Bounded, drop-oldest, in order. No clock and no I/O.
+
+The rules:
+
+1. Items leave in the order in which they arrived, as far as they are wanted: an application that only wants
+   events yet finds its audio kept for it, and the other way round.
+2. Audio beyond its bound drops the oldest audio. A text is never dropped.
+3. Texts have a bound of their own, and beyond it nothing can be kept: the caller is told so.
+4. An episode of dropping starts with the first drop and ends when the buffer has been emptied.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+TextT = TypeVar("TextT")
+
+GAP_MS = 60.0
+"""Three frames: a longer time without audio is a gap. Frames are no clock, since none come while the stream is
+muted or silent (PROTOCOL 2.7, 2.8)."""
+
+
+@dataclass(slots=True)
+class IntakeCounters:
+    """Counts of one connection's intake; written by one thread, read by any."""
+
+    audio_messages: int = 0
+    audio_bytes: int = 0
+    text_messages: int = 0
+    dropped_messages: int = 0
+    dropped_bytes: int = 0
+    overflow_episodes: int = 0
+    buffered_peak_bytes: int = 0
+    age_peak_ms: float = 0.0
+    gaps: int = 0
+    silence_ms: float = 0.0
+    muted_ms: float = 0.0
+    longest_gap_ms: float = 0.0
+
+
+class IntakeBuffer(Generic[TextT]):
+    """Audio and texts of one connection that wait for the application.
+
+    Args:
+        max_audio_bytes: Bound of the audio kept.
+        max_texts: Bound of the texts kept.
+    """
+
+    def __init__(self, *, max_audio_bytes: int, max_texts: int) -> None:
+        self.max_audio_bytes = max_audio_bytes
+        self.max_texts = max_texts
+        self.counters = IntakeCounters()
+        self.audio_bytes = 0
+        self._audio: deque[tuple[int, float, bytes]] = deque()
+        self._texts: deque[tuple[int, TextT]] = deque()
+        self._arrivals = 0
+        self._is_dropping = False
+        self._last_audio_at: float | None = None
+        self._muted_since: float | None = None
+
+    def __len__(self) -> int:
+        return len(self._audio) + len(self._texts)
+
+    def note_audio(self, size_bytes: int, now: float) -> None:
+        """Count an audio message and the gap before it, whether or not it is kept here."""
+        counters = self.counters
+        counters.audio_messages += 1
+        counters.audio_bytes += size_bytes
+        last_at, self._last_audio_at = self._last_audio_at, now
+        if last_at is not None and (now - last_at) * 1000 > GAP_MS:
+            self._note_gap((now - last_at) * 1000)
+
+    def note_active(self, active: bool, now: float) -> None:
+        """The stream was muted or unmuted; time muted is not a gap."""
+        if self._muted_since is not None:
+            self.counters.muted_ms += (now - self._muted_since) * 1000
+        self._muted_since = None if active else now
+        self._last_audio_at = None
+
+    def push_audio(self, payload: bytes, now: float) -> int:
+        """Keep audio, and drop the oldest where that goes beyond the bound.
+
+        Args:
+            payload: One message.
+            now: Seconds of the monotonic clock.
+
+        Returns:
+            How many messages were dropped, if that starts an episode; else 0.
+        """
+        self._arrivals += 1
+        self._audio.append((self._arrivals, now, payload))
+        self.audio_bytes += len(payload)
+        dropped = 0
+        while self.audio_bytes > self.max_audio_bytes and len(self._audio) > 1:
+            _, _, oldest = self._audio.popleft()
+            self.audio_bytes -= len(oldest)
+            self.counters.dropped_messages += 1
+            self.counters.dropped_bytes += len(oldest)
+            dropped += 1
+        if self.audio_bytes > self.counters.buffered_peak_bytes:
+            self.counters.buffered_peak_bytes = self.audio_bytes
+        if not dropped or self._is_dropping:
+            return 0
+        self._is_dropping = True
+        self.counters.overflow_episodes += 1
+        return dropped
+
+    def push_text(self, text: TextT) -> bool:
+        """Keep a text; False where the bound is reached, and the text was not taken."""
+        if len(self._texts) >= self.max_texts:
+            return False
+        self._arrivals += 1
+        self._texts.append((self._arrivals, text))
+        return True
+
+    def take(self, limit: int, now: float, *, audio: bool = True, texts: bool = True) -> list[bytes | TextT]:
+        """Take the oldest items that are wanted.
+
+        Args:
+            limit: At most so many.
+            now: Seconds of the monotonic clock.
+            audio: Audio is wanted.
+            texts: Texts are wanted.
+        """
+        taken: list[bytes | TextT] = []
+        while len(taken) < limit:
+            has_audio = audio and bool(self._audio)
+            has_text = texts and bool(self._texts)
+            if has_audio and not (has_text and self._texts[0][0] < self._audio[0][0]):
+                _, at, payload = self._audio.popleft()
+                self.audio_bytes -= len(payload)
+                self.counters.age_peak_ms = max(self.counters.age_peak_ms, (now - at) * 1000)
+                taken.append(payload)
+            elif has_text:
+                taken.append(self._texts.popleft()[1])
+            else:
+                break
+        if not self._audio:
+            self._is_dropping = False
+        return taken
+
+    def _note_gap(self, gap_ms: float) -> None:
+        counters = self.counters
+        counters.gaps += 1
+        counters.silence_ms += gap_ms
+        counters.longest_gap_ms = max(counters.longest_gap_ms, gap_ms)

@@ -1,0 +1,202 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Hands what arrived to the application: in order, one at a time, on the application's loop.
+
+One task per connection, not one per frame: it sleeps on a future while there is nothing to do, which costs a
+quarter of a new task. The reader is never blocked by it. It can take a *window* of messages ahead; each batch
+that was handled gives the other side credit for as many more, and what exceeds the window waits over there,
+in the bounded buffer.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import weakref
+from collections import deque
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from audio_connector.intake.handlers import Handler, call_handler
+from audio_connector.intake.streams import AudioStream, EventStream
+from audio_connector.wire.messages import Disconnected, Event
+
+logger = logging.getLogger("audio_connector.server")
+
+
+@dataclass(frozen=True, slots=True)
+class TextItem:
+    """A text message: as it came, and what it means."""
+
+    text: str
+    event: Event
+
+
+Item = bytes | TextItem
+
+
+class Dispatcher:
+    """The application's side of one connection's intake.
+
+    Args:
+        label: Names the connection in the log.
+        credit_batch: After so many handled messages the other side is told that there is room.
+        want: Told what is wanted (audio, texts) and for how many further messages there is room.
+    """
+
+    def __init__(self, label: str, *, credit_batch: int, want: Callable[[bool, bool, int], None]) -> None:
+        self._label = label
+        self._credit_batch = credit_batch
+        self._want = want
+        self._items: deque[Item | Exception] = deque()
+        self._wakeup: asyncio.Future[None] | None = None
+        self._is_ended = False
+        self._wants_audio = self._wants_texts = False
+        self._audio_streams: list[weakref.ref[AudioStream]] = []
+        self._event_streams: list[weakref.ref[EventStream]] = []
+        self.on_message: Handler | None = None
+        self.on_audio: Handler | None = None
+        self.on_event: Handler | None = None
+        self.on_error: Handler | None = None
+        self.on_disconnect: Handler | None = None
+        self.handled = 0
+        """Messages handled so far, for whoever watches over the progress."""
+        self.is_cancelled = False
+        """Set by whoever cancels the task, to tell it from a handler that was cancelled inside."""
+
+    # From any thread.
+
+    def add_audio_stream(self, stream: AudioStream) -> None:
+        """Hand audio to a stream too, as long as somebody holds it."""
+        self._audio_streams = [*self._audio_streams, weakref.ref(stream)]
+        self.update_wants()
+
+    def add_event_stream(self, stream: EventStream) -> None:
+        """Hand events to a stream too, as long as somebody holds it."""
+        self._event_streams = [*self._event_streams, weakref.ref(stream)]
+        self.update_wants()
+
+    def update_wants(self) -> None:
+        """Ask for what somebody takes. Once wanted it stays wanted: without a taker it is then discarded."""
+        audio = bool(self._wants_audio or self.on_message or self.on_audio or self._audio_streams)
+        texts = bool(self._wants_texts or self.on_message or self.on_event or self._event_streams)
+        if (audio, texts) != (self._wants_audio, self._wants_texts):
+            self._wants_audio, self._wants_texts = audio, texts
+            self._want(audio, texts, 0)
+
+    # On the application's loop.
+
+    def feed(self, item: Item) -> None:
+        """Take a message."""
+        self._items.append(item)
+        if self._wakeup is not None:
+            self._wake()
+
+    def feed_error(self, error: Exception) -> None:
+        """Take an error, ahead of the messages that wait."""
+        self._items.appendleft(error)
+        self._wake()
+
+    def end(self) -> None:
+        """Nothing more comes; what waits is still handed over."""
+        self._is_ended = True
+        self._wake()
+
+    async def run(self) -> None:
+        """Hand over until the end."""
+        items = self._items
+        loop = asyncio.get_running_loop()
+        unreported = 0
+        while True:
+            while items:
+                item = items.popleft()
+                if type(item) is bytes:
+                    # The path of every incoming frame.
+                    if self._audio_streams:
+                        self._push_audio(item)
+                    if self.on_message is not None:
+                        await self._call(self.on_message, item)
+                    if self.on_audio is not None:
+                        await self._call(self.on_audio, item)
+                elif isinstance(item, TextItem):
+                    await self._hand_over_text(item)
+                else:
+                    await self.report(item)  # type: ignore[arg-type]  # what remains is an exception
+                    continue
+                self.handled += 1
+                unreported += 1
+                if unreported >= self._credit_batch:
+                    self._want(self._wants_audio, self._wants_texts, unreported)
+                    unreported = 0
+            if self._is_ended:
+                return
+            self._wakeup = loop.create_future()
+            await self._wakeup
+            self._wakeup = None
+
+    def end_streams(self, last: Disconnected) -> None:
+        """End the iterators, after what they were handed."""
+        for audio in self._audio_streams:
+            if (stream := audio()) is not None:
+                stream.end()
+        for events in self._event_streams:
+            if (event_stream := events()) is not None:
+                event_stream.end(last)
+
+    async def report(self, error: Exception) -> None:
+        """Tell the application of an error: on_error, or else the log."""
+        if self.on_error is None:
+            logger.error("connection %s: %s", self._label, error, exc_info=_traceback_of(error))
+            return
+        try:
+            await call_handler(self.on_error, error)
+        except Exception:
+            logger.exception("connection %s: on_error itself failed, on being told of: %s", self._label, error)
+        except asyncio.CancelledError:
+            if self.is_cancelled:
+                raise
+            logger.exception("connection %s: on_error was cancelled", self._label)
+
+    def _wake(self) -> None:
+        if self._wakeup is not None and not self._wakeup.done():
+            self._wakeup.set_result(None)
+
+    async def _call(self, handler: Handler, argument: object) -> None:
+        try:
+            result = handler(argument)
+            if result is not None and isinstance(result, Awaitable):
+                await result
+        except Exception as error:
+            await self.report(error)
+        except asyncio.CancelledError as error:
+            # A handler that awaited something cancelled; the connection goes on.
+            if self.is_cancelled:
+                raise
+            await self.report(RuntimeError(f"a handler was cancelled: {error!r}"))
+
+    async def _hand_over_text(self, item: TextItem) -> None:
+        if self._event_streams:
+            self._push_event(item.event)
+        if self.on_message is not None:
+            await self._call(self.on_message, item.text)
+        if self.on_event is not None:
+            await self._call(self.on_event, item.event)
+
+    def _push_audio(self, payload: bytes) -> None:
+        for reference in self._audio_streams:
+            stream = reference()
+            if stream is None or stream.is_over:
+                self._audio_streams = [ref for ref in self._audio_streams if ref is not reference]
+            else:
+                stream.push(payload)
+
+    def _push_event(self, event: Event) -> None:
+        for reference in self._event_streams:
+            stream = reference()
+            if stream is None or stream.is_over:
+                self._event_streams = [ref for ref in self._event_streams if ref is not reference]
+            else:
+                stream.push(event)
+
+
+def _traceback_of(error: Exception) -> Exception | None:
+    return error if error.__traceback__ is not None else None

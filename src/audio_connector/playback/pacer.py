@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Drives everything on a loop that has deadlines, with one timer.
+
+Items keep their own deadlines; the pacer only wakes them. A deadline that moves later costs nothing: the
+item is woken at the old one, does nothing, and is armed again. Only a deadline that moves earlier costs a
+heap entry. At one frame per 20 ms and connection, that leaves a few heap operations per connection and second.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Callable
+from typing import Any, Protocol
+
+TICK_S = 0.005
+"""Wake-ups happen on a grid this wide, so that the deadlines of many calls share one.
+
+A frame is never early by it, at most 5 ms late, and the lead covers that.
+"""
+
+
+class Paced(Protocol):
+    """Something with deadlines."""
+
+    armed_at: float | None
+    """The pacer's own note on the item: when it will be woken. Starts as None."""
+
+    def wake(self, now: float) -> float | None:
+        """Do what is due and return the next deadline, in seconds of the clock, or None for never."""
+
+
+class Pacer:
+    """One timer for many items.
+
+    Args:
+        clock: Seconds of a monotonic clock.
+        call_later: The loop's ``call_later``: delay in seconds, callback.
+        on_error: Is given the item whose ``wake`` raised, and the exception; the others go on.
+    """
+
+    def __init__(
+        self,
+        clock: Callable[[], float],
+        call_later: Callable[[float, Callable[[], None]], Any],
+        on_error: Callable[[Any, Exception], None],
+    ) -> None:
+        self._clock = clock
+        self._call_later = call_later
+        self._on_error = on_error
+        self._heap: list[tuple[float, int, Paced]] = []
+        self._count = 0
+        self._timer: Any = None
+        self._timer_at = math.inf
+        self.latest_ms = 0.0
+        """How late the latest wake-up was: the jitter of the machine."""
+
+    def arm(self, item: Paced, deadline: float | None) -> None:
+        """Wake the item at its deadline; an earlier wake-up that it has already stays."""
+        if deadline is None or (item.armed_at is not None and item.armed_at <= deadline):
+            return
+        item.armed_at = deadline
+        self._count += 1
+        heapq.heappush(self._heap, (deadline, self._count, item))
+        if deadline < self._timer_at:
+            self._set_timer(deadline)
+
+    def disarm(self, item: Paced) -> None:
+        """Wake the item no more."""
+        item.armed_at = None
+
+    def stop(self) -> None:
+        """Wake nobody any more."""
+        self._heap.clear()
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
+
+    def _set_timer(self, deadline: float) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        at = math.ceil(deadline / TICK_S) * TICK_S
+        self._timer_at = at
+        self._timer = self._call_later(max(0.0, at - self._clock()), self._tick)
+
+    def _tick(self) -> None:
+        now = self._clock()
+        late_ms = (now - self._timer_at) * 1000
+        if late_ms > self.latest_ms:
+            self.latest_ms = late_ms
+        self._timer, self._timer_at = None, math.inf
+        heap = self._heap
+        due: list[Paced] = []
+        while heap and heap[0][0] <= now:
+            deadline, _, item = heapq.heappop(heap)
+            if item.armed_at == deadline:
+                item.armed_at = None
+                due.append(item)
+        for item in due:
+            try:
+                self.arm(item, item.wake(now))
+            except Exception as error:
+                self._on_error(item, error)
+        if heap and heap[0][0] < self._timer_at:
+            self._set_timer(heap[0][0])
