@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Audio Connector servers for Vonage Video: voice in, voice out, and it sounds right."""
+
+from audio_connector._version import __version__
+from audio_connector.audio.format import AudioFormat
+from audio_connector.errors import (
+    AudioConnectorConfigError,
+    AudioConnectorStartServerError,
+    AudioDataError,
+    AudioFileError,
+    AudioFormatError,
+    ConnectionClosed,
+    DeadlineError,
+    DialError,
+    HandlerError,
+    IntakeOverflow,
+    LimitError,
+    MessageError,
+    ProtocolError,
+    RouterStalled,
+    SpeechInterrupted,
+    UsageError,
+    VideoError,
+)
+from audio_connector.playback.speech import Flushed, Interrupted, Played
+from audio_connector.server.config import (
+    AudioConnectorConnectionData,
+    AudioConnectorServerConfig,
+    Intake,
+    Limits,
+    Playback,
+    Timeouts,
+)
+from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.server.registry import Connections
+from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
+from audio_connector.server.speech import Speech
+from audio_connector.server.statistics import ConnectionStatistics, PlaybackState
+from audio_connector.server.video import Video
+from audio_connector.wire.messages import (
+    Cleared,
+    Connected,
+    Disconnected,
+    Dtmf,
+    Event,
+    MediaUpdate,
+    Notified,
+    UnknownEvent,
+)
+from audio_connector.wire.transport import Headers
+
+__all__ = [
+    "AudioConnectorConfigError",
+    "AudioConnectorConnection",
+    "AudioConnectorConnectionData",
+    "AudioConnectorServer",
+    "AudioConnectorServerConfig",
+    "AudioConnectorServerHandle",
+    "AudioConnectorStartServerError",
+    "AudioDataError",
+    "AudioFileError",
+    "AudioFormat",
+    "AudioFormatError",
+    "Cleared",
+    "Connected",
+    "ConnectionClosed",
+    "ConnectionStatistics",
+    "Connections",
+    "DeadlineError",
+    "DialError",
+    "Disconnected",
+    "Dtmf",
+    "Event",
+    "Flushed",
+    "HandlerError",
+    "Headers",
+    "Intake",
+    "IntakeOverflow",
+    "Interrupted",
+    "LimitError",
+    "Limits",
+    "MediaUpdate",
+    "MessageError",
+    "Notified",
+    "Playback",
+    "PlaybackState",
+    "Played",
+    "ProtocolError",
+    "RouterStalled",
+    "Speech",
+    "SpeechInterrupted",
+    "Timeouts",
+    "UnknownEvent",
+    "UsageError",
+    "Video",
+    "VideoError",
+    "__version__",
+]

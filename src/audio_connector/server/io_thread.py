@@ -1,0 +1,311 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The I/O thread: its loop, the two mailboxes, and every socket of one server.
+
+The thread owns sockets, schedules and intake buffers. It never runs application code, and the application
+never touches a socket. So an application that blocks its loop, or spins in Python, makes nobody stutter.
+
+The mailboxes are bounded by what feeds them: to the application by the window of each connection, from it by
+``Playback.max_buffer_s`` and by `MAX_UNSENT_BYTES`. A batch costs one wake-up, however many messages it holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import ssl
+import sys
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Coroutine
+from concurrent.futures import Future
+from typing import Any, Generic, TypeVar
+
+from audio_connector.playback.pacer import Pacer
+from audio_connector.playback.speech import Interrupted
+from audio_connector.server import mail
+from audio_connector.server.link import Link, LinkSettings
+from audio_connector.wire.picows import Listening, WireLimits, listen
+from audio_connector.wire.transport import Headers, Receiver
+
+logger = logging.getLogger("audio_connector.server")
+
+WAKE_INTERVAL_S = 0.002
+"""Least time between two wake-ups of the other side. At 10,000 messages a second it makes one wake-up of
+twenty; to a single call it is nothing, because a mailbox that was idle wakes at once."""
+
+T = TypeVar("T")
+
+
+class Mailbox(Generic[T]):
+    """Messages from one thread, or many, to one loop; in order.
+
+    Args:
+        loop: The loop that receives.
+        deliver: Called on that loop for each message.
+        home: The loop of the usual sender, where waking is put off to the end of its round so that all that is
+            posted in one round shares a wake-up. Other threads wake at once.
+        on_lost: Called where the receiving loop is closed.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        deliver: Callable[[T], None],
+        *,
+        home: asyncio.AbstractEventLoop,
+        on_lost: Callable[[], None],
+    ) -> None:
+        self._loop = loop
+        self._deliver = deliver
+        self._home = home
+        self._home_thread = 0
+        self._on_lost = on_lost
+        self._messages: deque[T] = deque()
+        self._is_armed = False
+        self._woken_at = 0.0
+        self.armed_since: float | None = None
+        """When the oldest message that nobody has looked at was posted; for the watchdog."""
+        self.drained_at = 0.0
+        self.peak_messages = 0
+
+    def use_from_this_thread(self) -> None:
+        """Say that this is the thread of the usual sender."""
+        self._home_thread = threading.get_ident()
+
+    def post(self, message: T) -> None:
+        """Send a message; from any thread, never blocking."""
+        self._messages.append(message)
+        if self._is_armed:
+            return
+        # Two threads may both get here; the second wake-up then finds nothing.
+        self._is_armed = True
+        now = time.monotonic()
+        self.armed_since = now
+        if threading.get_ident() != self._home_thread:
+            self._wake()
+        elif now - self._woken_at >= WAKE_INTERVAL_S:
+            self._home.call_soon(self._wake)
+        else:
+            self._home.call_later(WAKE_INTERVAL_S, self._wake)
+
+    def _wake(self) -> None:
+        self._woken_at = time.monotonic()
+        try:
+            self._loop.call_soon_threadsafe(self._drain)
+        except RuntimeError:
+            self._messages.clear()
+            self._on_lost()
+
+    def _drain(self) -> None:
+        # Disarm first: what is posted from here on wakes again, what was posted before is in the deque.
+        self._is_armed = False
+        self.armed_since = None
+        self.drained_at = time.monotonic()
+        messages, deliver = self._messages, self._deliver
+        count = len(messages)
+        if count > self.peak_messages:
+            self.peak_messages = count
+        for _ in range(count):
+            deliver(messages.popleft())
+
+
+class IoThread:
+    """The I/O side of one server.
+
+    Args:
+        application_loop: Where `mail.ToApplication` messages are delivered.
+        deliver: Called there for each.
+        settings: Bounds and times of every connection.
+        wire_limits: Bounds of every socket.
+    """
+
+    def __init__(
+        self,
+        application_loop: asyncio.AbstractEventLoop,
+        deliver: Callable[[mail.ToApplication], None],
+        *,
+        settings: LinkSettings,
+        wire_limits: WireLimits,
+    ) -> None:
+        self._settings = settings
+        self._wire_limits = wire_limits
+        self._loop = _new_loop()
+        self._links: dict[int, Link] = {}
+        self._link_count = 0
+        self._is_open = False
+        self._listening: Listening | None = None
+        self._all_gone: asyncio.Event | None = None
+        self.outbox: Mailbox[mail.ToApplication] = Mailbox(
+            application_loop, deliver, home=self._loop, on_lost=self._lose_application
+        )
+        self.inbox: Mailbox[mail.ToIo] = Mailbox(
+            self._loop, self._apply, home=application_loop, on_lost=lambda: None
+        )
+        self.inbox.use_from_this_thread()
+        self.pacer = Pacer(time.monotonic, self._loop.call_later, self._on_link_error)
+        self._actions: dict[type, Callable[[Link, Any], None]] = {
+            mail.Write: Link.on_write,
+            mail.Want: Link.on_want,
+            mail.BeginSpeech: Link.on_begin_speech,
+            mail.SendText: Link.on_send_text,
+            mail.Flush: Link.on_flush,
+            mail.AwaitRoom: Link.on_await_room,
+            mail.AwaitPlayed: Link.on_await_played,
+            mail.AwaitClosed: Link.on_await_closed,
+            mail.SetLead: Link.on_set_lead,
+            mail.Close: Link.on_close,
+        }
+        self.ended: Future[None] = Future()
+        self._thread = threading.Thread(target=self._run, name="audio-connector-io", daemon=True)
+
+    # From the application's loop.
+
+    def start(self) -> None:
+        """Start the thread."""
+        self._thread.start()
+
+    async def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the I/O thread and wait for it."""
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
+
+    async def listen(
+        self, host: str, port: int, ssl_context: ssl.SSLContext | None, handshake_timeout_s: float
+    ) -> tuple[str, int]:
+        """Open the listening socket; on the I/O thread. Returns its address."""
+        self._listening = await listen(
+            self._accept,
+            host=host,
+            port=port,
+            ssl_context=ssl_context,
+            limits=self._wire_limits,
+            handshake_timeout_s=handshake_timeout_s,
+        )
+        self._is_open = True
+        return self._listening.address
+
+    async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
+        """Stop listening, close every connection, and abort what is left at the deadline; on the I/O thread."""
+        self._is_open = False
+        if self._listening is not None:
+            self._listening.stop()
+        self._all_gone = asyncio.Event()
+        for link in list(self._links.values()):
+            link.on_close(mail.Close(link.id, code, reason))
+        if await self._wait_until_gone(timeout_s):
+            return
+        for link in list(self._links.values()):
+            link.abort(code, reason)
+        await self._wait_until_gone(0.5)
+
+    def shut_down(self) -> None:
+        """End the thread; from any thread. It ends by itself within milliseconds."""
+        try:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+        except RuntimeError:
+            return  # it has ended
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait for the end of the thread; True where it has ended."""
+        if self._thread is not threading.current_thread():
+            self._thread.join(timeout_s)
+        return not self._thread.is_alive()
+
+    # On the I/O thread.
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        self.outbox.use_from_this_thread()
+        try:
+            self._loop.run_forever()
+        finally:
+            self.pacer.stop()
+            for link in list(self._links.values()):
+                link.abort(1001, "the server has stopped")
+            _cancel_all(self._loop)
+            self._loop.close()
+            self.ended.set_result(None)
+
+    def _accept(self, headers: Headers, path: str) -> Receiver | None:
+        if not self._is_open:
+            return None
+        self._link_count += 1
+        link = Link(
+            self._link_count,
+            self._settings,
+            post=self.outbox.post,
+            pacer=self.pacer,
+            clock=time.monotonic,
+            on_end=self._forget,
+        )
+        self._links[link.id] = link
+        return link
+
+    def _forget(self, link_id: int) -> None:
+        self._links.pop(link_id, None)
+        if not self._links and self._all_gone is not None:
+            self._all_gone.set()
+
+    async def _wait_until_gone(self, timeout_s: float) -> bool:
+        if not self._links or self._all_gone is None:
+            return True
+        try:
+            await asyncio.wait_for(self._all_gone.wait(), timeout_s)
+        except (asyncio.TimeoutError, TimeoutError):
+            return False
+        return True
+
+    def _apply(self, message: mail.ToIo) -> None:
+        link = self._links.get(message.link_id)
+        if link is None:
+            _answer_late(message)
+            return
+        try:
+            self._actions[type(message)](link, message)
+        except Exception as error:
+            self._on_link_error(link, error)
+            _answer_late(message)
+
+    def _on_link_error(self, link: Link, error: Exception) -> None:
+        logger.error("connection %d is closed with 1011 by an error of the library", link.id, exc_info=error)
+        self.outbox.post(mail.Failed(link.id, error))
+        link.on_close(mail.Close(link.id, 1011, "internal error"))
+
+    def _lose_application(self) -> None:
+        """The application's loop was closed without stopping the server."""
+        if self._is_open:
+            self._is_open = False
+            logger.warning(
+                "the event loop that started the server has ended without handle.stop(); its connections are "
+                "closed with 1001. Await handle.stop() before the loop ends"
+            )
+        self._loop.create_task(self._end_alone())
+
+    async def _end_alone(self) -> None:
+        await self.close_all(1001, "the server has stopped", 1.0)
+        self._loop.stop()
+
+
+def _answer_late(message: mail.ToIo) -> None:
+    """Nobody is there to answer, because the connection is over. The asker looks at `Published.closed`."""
+    reply: Future[Any] | None = getattr(message, "reply", None)
+    if reply is not None and not reply.done() and reply.set_running_or_notify_cancel():
+        is_about_audio = isinstance(message, mail.BeginSpeech | mail.AwaitPlayed)
+        reply.set_result(Interrupted(0.0, 0.0) if is_about_audio else None)
+
+
+def _new_loop() -> asyncio.AbstractEventLoop:
+    if sys.platform == "win32":
+        return asyncio.new_event_loop()
+    import uvloop
+
+    return uvloop.new_event_loop()
+
+
+def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
+    tasks = asyncio.all_tasks(loop)
+    for task in tasks:
+        task.cancel()
+    if tasks:
+        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
+    loop.run_until_complete(loop.shutdown_asyncgens())

@@ -1,0 +1,308 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A server: it starts and stops the I/O side, and gives each connection its session."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import socket
+import ssl
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import Any
+
+from pydantic import BaseModel, PrivateAttr
+
+from audio_connector.errors import AudioConnectorStartServerError, UsageError
+from audio_connector.intake.handlers import call_handler
+from audio_connector.server import mail
+from audio_connector.server.config import AudioConnectorServerConfig, config_from
+from audio_connector.server.connection import AudioConnectorConnection, Hooks
+from audio_connector.server.io_thread import IoThread
+from audio_connector.server.link import LinkSettings
+from audio_connector.server.registry import Connections
+from audio_connector.server.session import Session
+from audio_connector.server.tls import check_context
+from audio_connector.server.watchdog import LoopWatchdog
+from audio_connector.wire.picows import WireLimits
+
+logger = logging.getLogger("audio_connector.server")
+
+
+class AudioConnectorServerHandle(BaseModel):
+    """A running server.
+
+    Attributes:
+        host: The host of the configuration.
+        port: The port that is listened on, also where the configuration said 0.
+        running: True from the start until `stop`.
+        secure: True where it speaks TLS.
+    """
+
+    host: str
+    port: int
+    running: bool = False
+    secure: bool = False
+    _server: AudioConnectorServer | None = PrivateAttr(default=None)
+
+    @property
+    def connections(self) -> Connections:
+        """The live connections: by id, and ``by_session``."""
+        return self._server.connections if self._server is not None else Connections()
+
+    def get_address(self) -> str:
+        """Return the address to dial: ``ws://host:port`` or ``wss://host:port``, an IPv6 address in brackets."""
+        host = f"[{self.host}]" if ":" in self.host else self.host
+        return f"{'wss' if self.secure else 'ws'}://{host}:{self.port}"
+
+    async def stop(self) -> None:
+        """Stop listening, close every connection with 1001, and return when on_stop has run. Idempotent."""
+        if self._server is not None:
+            await self._server.stop()
+        self.running = False
+
+    async def wait_closed(self) -> None:
+        """Wait until the server has stopped."""
+        if self._server is not None:
+            await self._server.wait_closed()
+
+
+class AudioConnectorServer:
+    """A WebSocket server for the Vonage media router.
+
+    ``async with AudioConnectorServer(config) as server:`` starts it and stops it at the end of the block;
+    ``server`` is an `AudioConnectorServerHandle`. Or call `start_server` and `stop`.
+
+    Args:
+        config: The configuration, or a mapping of its fields; None where `start_server` is given it.
+
+    Raises:
+        AudioConnectorConfigError: A value is wrong.
+    """
+
+    def __init__(self, config: AudioConnectorServerConfig | dict[str, Any] | None = None) -> None:
+        self._config = None if config is None else config_from(config)
+        self.connections = Connections()
+        self._sessions: dict[int, Session] = {}
+        self._handle: AudioConnectorServerHandle | None = None
+        self._io: IoThread | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._stopping: asyncio.Task[None] | None = None
+        self._all_over: asyncio.Event | None = None
+        self._closed: mail.Reply[None] = mail.Reply()
+        self._deliveries: dict[type, Callable[[Any], None]] = {
+            mail.Arrived: self._on_arrived,
+            mail.Opened: self._on_opened,
+            mail.Failed: self._on_failed,
+            mail.TailRequested: self._on_tail_requested,
+            mail.Ended: self._on_ended,
+            mail.Heartbeat: lambda _: None,
+        }
+
+    async def __aenter__(self) -> AudioConnectorServerHandle:
+        if self._config is None:
+            raise UsageError("AudioConnectorServer() has no configuration; pass one, or call start_server(config)")
+        return await self.start_server(self._config)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.stop()
+
+    async def start_server(
+        self, config: AudioConnectorServerConfig | dict[str, Any]
+    ) -> AudioConnectorServerHandle:
+        """Start; returns when the socket listens and on_start has run.
+
+        Handlers run on the loop that calls this.
+
+        Raises:
+            AudioConnectorConfigError: A value of the configuration is wrong.
+            AudioConnectorStartServerError: The address cannot be bound, the certificate cannot be used, or
+                on_start failed.
+            UsageError: It was started before.
+        """
+        config = config_from(config)
+        if self._io is not None:
+            raise UsageError("this server was started before; make another AudioConnectorServer")
+        self._config = config
+        self._loop = asyncio.get_running_loop()
+        if config.ssl is not None:
+            check_context(config.ssl)
+        io = self._io = self._new_io(config)
+        io.start()
+        watchdog = LoopWatchdog(io.outbox, threading.get_ident())
+        try:
+            await io.call(_arm(io, watchdog))
+            _, port = await io.call(
+                io.listen(config.host, config.port, config.ssl, config.timeouts.handshake_s)
+            )
+        except BaseException as error:
+            self._io = None
+            await self._end_io(io)
+            if isinstance(error, OSError | ssl.SSLError | UnicodeError | OverflowError):
+                raise _start_error(config, error) from error
+            raise
+        self._handle = AudioConnectorServerHandle(
+            host=config.host, port=port, running=True, secure=config.ssl is not None
+        )
+        self._handle._server = self
+        if config.on_start is not None:
+            try:
+                await call_handler(config.on_start)
+            except BaseException as error:
+                await self.stop()
+                if isinstance(error, Exception):
+                    raise AudioConnectorStartServerError(
+                        f"on_start failed with {type(error).__name__}: {error}; the server was stopped again"
+                    ) from error
+                raise
+        return self._handle
+
+    async def stop(self) -> None:
+        """Stop; see `AudioConnectorServerHandle.stop`."""
+        if self._io is None or self._loop is None:
+            return
+        running = asyncio.get_running_loop()
+        if running is not self._loop:
+            future = asyncio.run_coroutine_threadsafe(self.stop(), self._loop)
+            await asyncio.wrap_future(future)
+            return
+        if self._stopping is None:
+            # A task of its own: a handler that awaits stop() is itself cancelled at the deadline.
+            self._stopping = running.create_task(self._stop(self._io))
+        await asyncio.shield(self._stopping)
+
+    async def wait_closed(self) -> None:
+        """Wait until the server has stopped; from any loop."""
+        await asyncio.wrap_future(mail.follow(self._closed))
+
+    # Stopping.
+
+    async def _stop(self, io: IoThread) -> None:
+        assert self._config is not None
+        if self._handle is not None:
+            self._handle.running = False
+        stop_s = self._config.timeouts.stop_s
+        await io.call(io.close_all(1001, "the server has stopped", stop_s / 2))
+        # What the I/O side said last is in the mailbox; let it be delivered.
+        await self._wait_for_sessions(stop_s / 3)
+        if self._sessions:
+            logger.warning(
+                "%d connections still ran handlers at the stop; they are cancelled", len(self._sessions)
+            )
+            for session in list(self._sessions.values()):
+                session.hurry()
+            await self._wait_for_sessions(stop_s / 6)
+        for session in list(self._sessions.values()):
+            session.task.cancel()
+        await self._end_io(io)
+        if self._config.on_stop is not None:
+            try:
+                await call_handler(self._config.on_stop)
+            except Exception:
+                logger.exception("on_stop failed; the server has stopped all the same")
+        if self._closed.set_running_or_notify_cancel():
+            self._closed.set_result(None)
+
+    async def _wait_for_sessions(self, timeout_s: float) -> None:
+        self._all_over = asyncio.Event()
+        await asyncio.sleep(0)
+        if self._sessions:
+            try:
+                await asyncio.wait_for(self._all_over.wait(), timeout_s)
+            except (asyncio.TimeoutError, TimeoutError):
+                pass  # the caller looks at what is left
+
+    async def _end_io(self, io: IoThread) -> None:
+        io.shut_down()
+        await asyncio.wrap_future(mail.follow(io.ended))
+        if not io.join(1.0):
+            logger.error("the I/O thread did not end within 1 s")
+
+    # Messages of the I/O side, on the application's loop.
+
+    def _new_io(self, config: AudioConnectorServerConfig) -> IoThread:
+        assert self._loop is not None
+        deliveries = self._deliveries
+
+        def deliver(message: mail.ToApplication) -> None:
+            deliveries[type(message)](message)
+
+        return IoThread(
+            self._loop,
+            deliver,
+            settings=LinkSettings(config.playback, config.intake, config.timeouts),
+            wire_limits=WireLimits(
+                max_message_bytes=config.limits.max_message_bytes, close_timeout_s=config.timeouts.close_s
+            ),
+        )
+
+    def _on_arrived(self, message: mail.Arrived) -> None:
+        session = self._sessions.get(message.link_id)
+        if session is not None:
+            session.feed(message.item)
+
+    def _on_opened(self, message: mail.Opened) -> None:
+        assert self._io is not None and self._config is not None
+        link_id = message.link_id
+
+        def report(error: Exception) -> None:
+            assert self._loop is not None
+            self._loop.call_soon_threadsafe(self._on_failed, mail.Failed(link_id, error))
+
+        hooks = Hooks(post=self._io.inbox.post, config=self._config, report=report)
+        connection = AudioConnectorConnection(link_id, message.upgrade, message.published, hooks)
+        self.connections._add(link_id, connection)
+        self._sessions[link_id] = Session(
+            connection,
+            on_connect=self._config.on_connect,
+            handler_s=self._config.timeouts.handler_s,
+            on_over=lambda: self._forget(link_id),
+        )
+
+    def _on_failed(self, message: mail.Failed) -> None:
+        session = self._sessions.get(message.link_id)
+        if session is not None:
+            session.feed_error(message.error)
+
+    def _on_tail_requested(self, message: mail.TailRequested) -> None:
+        session = self._sessions.get(message.link_id)
+        if session is not None:
+            session.connection._on_tail_requested(message.utterance_id)
+
+    def _on_ended(self, message: mail.Ended) -> None:
+        self.connections._remove(message.link_id)
+        session = self._sessions.get(message.link_id)
+        if session is not None:
+            session.end(message.how)
+
+    def _forget(self, link_id: int) -> None:
+        self._sessions.pop(link_id, None)
+        self.connections._remove(link_id)
+        if not self._sessions and self._all_over is not None:
+            self._all_over.set()
+
+
+async def _arm(io: IoThread, watchdog: LoopWatchdog) -> None:
+    io.pacer.arm(watchdog, watchdog.wake(0.0))
+
+
+def _start_error(config: AudioConnectorServerConfig, error: BaseException) -> AudioConnectorStartServerError:
+    where = f"{config.host}:{config.port}"
+    code = getattr(error, "errno", None)
+    if isinstance(error, socket.gaierror | UnicodeError):
+        what = "the host is not known; expected a name or address of this machine, such as localhost or 0.0.0.0"
+    elif code == errno.EADDRINUSE:
+        what = "the port is in use; choose another one, 0 for any free one, or end the program that has it"
+    elif code == errno.EADDRNOTAVAIL:
+        what = "the address is not one of this machine; 0.0.0.0 listens on all of them"
+    elif code in (errno.EACCES, errno.EPERM):
+        what = "this user may not use the port; choose one from 1024 on"
+    else:
+        what = f"{getattr(error, 'strerror', None) or error}"
+    return AudioConnectorStartServerError(f"cannot listen on {where}: {what}")
+
+

@@ -1,0 +1,135 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The application's handle of one utterance."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from audio_connector.audio.ingest import PcmIngest
+from audio_connector.errors import SpeechInterrupted, UsageError
+from audio_connector.playback.speech import Interrupted, Played
+from audio_connector.server import mail
+
+if TYPE_CHECKING:
+    from audio_connector.server.connection import AudioConnectorConnection
+
+
+class Outlet:
+    """Where one utterance is written, on the application's side."""
+
+    __slots__ = ("ingest", "is_written", "utterance_id")
+
+    def __init__(self, rate_hz: int, utterance_id: int = -1) -> None:
+        self.ingest = PcmIngest(rate_hz)
+        self.utterance_id = utterance_id
+        self.is_written = False
+
+
+class Speech:
+    """One utterance, written piece by piece. Made by `AudioConnectorConnection.speech`.
+
+    Leaving the ``async with`` block ends the utterance; its audio plays on. A flush, or the end of the
+    connection, interrupts it: `write` then raises `SpeechInterrupted`, which the block swallows, so that the
+    loop that feeds it simply stops.
+    """
+
+    def __init__(self, connection: AudioConnectorConnection) -> None:
+        self._connection = connection
+        self._outlet = Outlet(connection.format.rate_hz)
+        self._progress = mail.SpeechProgress()
+        self._reply: mail.Reply[Any] = mail.Reply()
+        self._is_begun = False
+        self._is_ended = False
+        self._best_ms = 0.0
+
+    async def __aenter__(self) -> Speech:
+        if self._is_begun:
+            raise UsageError("a speech can be begun once; ask for another one with client.speech()")
+        self._connection._begin_speech(self._outlet, self._progress, self._reply)
+        self._is_begun = True
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
+    ) -> bool:
+        if isinstance(error, SpeechInterrupted):
+            return self.is_interrupted
+        if error is None:
+            self._end()
+        elif not self._is_ended:
+            # What was said so far is played; what is missing will not come.
+            self._outlet.ingest.reset()
+            self._end()
+        return False
+
+    async def write(self, audio: Any, *, sample_rate: int | None = None) -> None:
+        """Say more.
+
+        Args:
+            audio: Bytes, bytearray, memoryview or a numpy array, as `AudioConnectorConnection.send_audio_buffer`
+                takes; any length.
+            sample_rate: Its rate in Hz, where it differs from the connection's.
+
+        Raises:
+            SpeechInterrupted: The utterance was flushed, or the connection ended.
+            AudioDataError: The audio is not what is taken; nothing of it was said.
+            UsageError: The utterance was ended before, or not begun with ``async with``.
+        """
+        if not self._is_begun or self._is_ended:
+            raise UsageError(
+                "this speech is over" if self._is_begun else "begin the speech with: async with client.speech() as ..."
+            )
+        if self.is_interrupted:
+            raise self._interruption()
+        await self._connection._write(self._outlet, audio, sample_rate)
+        if self.is_interrupted:
+            raise self._interruption()
+
+    async def finished(self) -> Played | Interrupted:
+        """Wait until the utterance was heard to its end, or was cut; also when the connection ends."""
+        if not self._is_begun:
+            raise UsageError("begin the speech with: async with client.speech() as ...")
+        outcome: Played | Interrupted = await asyncio.wrap_future(mail.follow(self._reply))
+        return outcome
+
+    @property
+    def played_ms(self) -> float:
+        """Milliseconds of it that were heard, by the router's clock; never goes back."""
+        outcome = self._outcome()
+        if outcome is not None:
+            return outcome.played_ms
+        self._best_ms = max(self._best_ms, self._progress.progress.played_ms(time.monotonic()))
+        return self._best_ms
+
+    @property
+    def queued_ms(self) -> float:
+        """Milliseconds of it that wait to be sent."""
+        return 0.0 if self._outcome() is not None else self._progress.progress.queued_ms
+
+    @property
+    def is_interrupted(self) -> bool:
+        """True from the flush, or the end of the connection, on that cut it."""
+        if self._connection._is_flushed(self._outlet.utterance_id):
+            outcome = self._outcome()
+            return not isinstance(outcome, Played)
+        return isinstance(self._outcome(), Interrupted)
+
+    def _end(self) -> None:
+        if not self._is_ended:
+            self._is_ended = True
+            self._connection._end(self._outlet)
+
+    def _outcome(self) -> Played | Interrupted | None:
+        return self._reply.result() if self._reply.done() and not self._reply.cancelled() else None
+
+    def _interruption(self) -> SpeechInterrupted:
+        outcome = self._outcome()
+        discarded_ms = outcome.discarded_ms if isinstance(outcome, Interrupted) else 0.0
+        return SpeechInterrupted(
+            f"the speech was interrupted after {self.played_ms:.0f} ms; start a new one to go on talking",
+            played_ms=self.played_ms,
+            discarded_ms=discarded_ms,
+        )

@@ -1,0 +1,113 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Figures of one connection: frozen values, made when they are asked for."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+
+from audio_connector.audio.format import FRAME_MS
+from audio_connector.server.mail import Published
+
+
+@dataclass(frozen=True, slots=True)
+class PlaybackState:
+    """How far the playback of a connection is.
+
+    Attributes:
+        queued_ms: Waits here to be sent.
+        in_flight_ms: Was sent to the router and is not heard yet, by its clock.
+        played_ms: Was heard since the connection began; never goes back.
+        underruns: Gaps in the middle of an utterance.
+    """
+
+    queued_ms: float
+    in_flight_ms: float
+    played_ms: float
+    underruns: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionStatistics:
+    """Counts of one connection since it began.
+
+    Attributes:
+        audio_messages_received: Binary messages of the router.
+        audio_ms_received: Their duration.
+        text_messages_received: Text messages of the router.
+        odd_messages_received: Binary messages that were not exactly one frame.
+        dropped_messages: Binary messages dropped because the application was slow.
+        dropped_ms: Their duration.
+        overflow_episodes: Times that dropping began.
+        buffered_peak_ms: Most audio that ever waited for the application.
+        age_peak_ms: Longest that a message waited for it.
+        gaps: Times without audio for more than three frames while the stream was not muted (PROTOCOL 2.8).
+        silence_ms: Their sum.
+        longest_gap_ms: The longest of them.
+        muted_ms: Time muted (PROTOCOL 2.7), up to the last unmute.
+        audio_messages_sent: Frames sent.
+        audio_ms_sent: Their duration.
+        text_messages_sent: Text messages sent, clear commands included.
+        queued_ms: Waits to be sent, now.
+        queued_peak_ms: Most that ever waited.
+        played_ms: Heard so far.
+        underruns: Gaps in the middle of an utterance.
+        underrun_ms: Their sum.
+        stalls: Times that the router stopped reading for a while.
+        round_trip_ms: Of the latest ping; None before the first answer.
+    """
+
+    audio_messages_received: int
+    audio_ms_received: float
+    text_messages_received: int
+    odd_messages_received: int
+    dropped_messages: int
+    dropped_ms: float
+    overflow_episodes: int
+    buffered_peak_ms: float
+    age_peak_ms: float
+    gaps: int
+    silence_ms: float
+    longest_gap_ms: float
+    muted_ms: float
+    audio_messages_sent: int
+    audio_ms_sent: float
+    text_messages_sent: int
+    queued_ms: float
+    queued_peak_ms: float
+    played_ms: float
+    underruns: int
+    underrun_ms: float
+    stalls: int
+    round_trip_ms: float | None
+
+
+def statistics_of(published: Published) -> ConnectionStatistics:
+    """Read what the I/O side has counted; each number is true, together they may be a frame apart."""
+    intake, progress = published.intake, published.progress
+    ms = published.format.duration_ms
+    return ConnectionStatistics(
+        audio_messages_received=intake.audio_messages,
+        audio_ms_received=ms(intake.audio_bytes),
+        text_messages_received=intake.text_messages,
+        odd_messages_received=published.odd_messages,
+        dropped_messages=intake.dropped_messages,
+        dropped_ms=ms(intake.dropped_bytes),
+        overflow_episodes=intake.overflow_episodes,
+        buffered_peak_ms=ms(intake.buffered_peak_bytes),
+        age_peak_ms=intake.age_peak_ms,
+        gaps=intake.gaps,
+        silence_ms=intake.silence_ms,
+        longest_gap_ms=intake.longest_gap_ms,
+        muted_ms=intake.muted_ms,
+        audio_messages_sent=published.audio_messages_sent,
+        audio_ms_sent=float(published.audio_messages_sent * FRAME_MS),
+        text_messages_sent=published.text_messages_sent,
+        queued_ms=progress.queued_ms,
+        queued_peak_ms=ms(published.queued_peak_bytes),
+        played_ms=progress.played_ms(time.monotonic()),
+        underruns=progress.underruns,
+        underrun_ms=published.underrun_ms,
+        stalls=published.stalls,
+        round_trip_ms=published.round_trip_ms,
+    )
