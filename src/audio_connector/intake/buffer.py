@@ -100,8 +100,7 @@ class IntakeBuffer(Generic[TextT]):
             self.counters.dropped_messages += 1
             self.counters.dropped_bytes += len(oldest)
             dropped += 1
-        if self.audio_bytes > self.counters.buffered_peak_bytes:
-            self.counters.buffered_peak_bytes = self.audio_bytes
+        self.counters.buffered_peak_bytes = max(self.counters.buffered_peak_bytes, self.audio_bytes)
         if not dropped or self._is_dropping:
             return 0
         self._is_dropping = True

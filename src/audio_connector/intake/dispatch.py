@@ -15,6 +15,7 @@ import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from types import CoroutineType
 
 from audio_connector.intake.handlers import Handler, call_handler
 from audio_connector.intake.streams import AudioStream, EventStream
@@ -150,7 +151,9 @@ class Dispatcher:
         try:
             await call_handler(self.on_error, error)
         except Exception:
-            logger.exception("connection %s: on_error itself failed, on being told of: %s", self._label, error)
+            logger.exception(
+                "connection %s: on_error itself failed, on being told of: %s", self._label, error
+            )
         except asyncio.CancelledError:
             if self.is_cancelled:
                 raise
@@ -163,7 +166,8 @@ class Dispatcher:
     async def _call(self, handler: Handler, argument: object) -> None:
         try:
             result = handler(argument)
-            if result is not None and isinstance(result, Awaitable):
+            # The type first: asking an abstract class costs ten times as much.
+            if type(result) is CoroutineType or (result is not None and isinstance(result, Awaitable)):
                 await result
         except Exception as error:
             await self.report(error)

@@ -35,7 +35,9 @@ def check_handler(name: str, handler: Handler | None, argument: str | None) -> H
         )
     if not _takes(handler, 0 if argument is None else 1):
         expected = f"one argument, the {argument}" if argument else "no argument"
-        raise HandlerError(f"{name}={_name_of(handler)} cannot be called with {expected}; change its parameters")
+        raise HandlerError(
+            f"{name}={_name_of(handler)} cannot be called with {expected}; change its parameters"
+        )
     return handler
 
 
@@ -53,7 +55,7 @@ class _Ignoring:
     def __init__(self, handler: Handler) -> None:
         self._handler = handler
 
-    def __call__(self, _: object) -> Any:
+    def __call__(self, _: object) -> object:
         return self._handler()
 
 

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """Async iterators over what arrives: `AudioStream` and `EventStream`.
 
-A stream belongs to the loop in which it was made, or else to the one that first awaits it, which may be another one than the connection's. What is
-pushed crosses over with ``call_soon_threadsafe``; from then on everything happens on that one loop.
+A stream belongs to the loop in which it was made, or else to the one that first awaits it; it may be another
+one than the connection's. What is pushed crosses over with ``call_soon_threadsafe``; from then on everything
+happens on that one loop.
 """
 
 from __future__ import annotations

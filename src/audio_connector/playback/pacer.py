@@ -86,8 +86,7 @@ class Pacer:
     def _tick(self) -> None:
         now = self._clock()
         late_ms = (now - self._timer_at) * 1000
-        if late_ms > self.latest_ms:
-            self.latest_ms = late_ms
+        self.latest_ms = max(self.latest_ms, late_ms)
         self._timer, self._timer_at = None, math.inf
         heap = self._heap
         due: list[Paced] = []

@@ -83,6 +83,8 @@ class Schedule:
 
     def __init__(self, audio_format: AudioFormat, *, lead_s: float, prime_s: float, pause_s: float) -> None:
         self.format = audio_format
+        self._frame_bytes = audio_format.frame_bytes
+        self._bytes_per_ms = audio_format.bytes_per_second / 1000
         self.prime_s = prime_s
         self.pause_s = pause_s
         self.set_lead(lead_s)
@@ -131,17 +133,57 @@ class Schedule:
             if utterance is None or not utterance.is_open:
                 self.discarded_bytes += size_bytes
                 return
-        if utterance.starved_at is not None:
+        if utterance.starved_at is not None and pcm:
             self._resume_or_rest(utterance, now)
         utterance.last_write_at = now
         utterance.has_tail = has_tail
         utterance.asked_for_tail = False
         utterance.frames.extend(utterance.framer.push(pcm))
         self.queued_bytes += size_bytes
-        if self.queued_bytes > self.queued_peak_bytes:
-            self.queued_peak_bytes = self.queued_bytes
+        self.queued_peak_bytes = max(self.queued_peak_bytes, self.queued_bytes)
         if self._anchor_s is None and self._first_waiting_at is None:
             self._first_waiting_at = now
+
+    def pass_through(self, utterance_id: int, pcm: bytes, now: float) -> bool:
+        """Take one frame that may be sent at once: the steady state of an echo or a relay.
+
+        Does what `write` and `advance` would do, in a quarter of the time, where all of this holds: a run is
+        on, nothing is queued or awaited, the chunk is exactly one frame, and it is due.
+
+        Returns:
+            True where the frame was taken and is to be sent now; False where nothing was done.
+        """
+        anchor_s = self._anchor_s
+        waiting = self._waiting
+        if (
+            anchor_s is None
+            or self.queued_bytes
+            or self._is_held
+            or self._landing
+            or self._marks
+            or not waiting
+        ):
+            return False
+        head = waiting[0]
+        frame_bytes = self._frame_bytes
+        sent = self._run_sent
+        if (
+            head.id != utterance_id
+            or len(pcm) != frame_bytes
+            or not head.is_open
+            or now >= anchor_s + sent * FRAME_S
+            or now < anchor_s + sent * FRAME_S - self.lead_s
+        ):
+            return False
+        if not head.run_sent:
+            head.run_start = sent
+        head.run_sent += 1
+        head.last_write_at = now
+        head.has_tail = head.asked_for_tail = False
+        self._run_sent = sent + 1
+        self.frames_sent += 1
+        self.accepted_bytes += frame_bytes
+        return True
 
     def end(self, utterance_id: int, now: float) -> None:
         """End an utterance: its remainder is padded with silence, and nothing more may be written to it."""
@@ -213,6 +255,8 @@ class Schedule:
     def change_format(self, audio_format: AudioFormat, convert: Callable[[bytes], bytes]) -> None:
         """Take the router's real format, and convert what was queued under the assumed one."""
         self.format = audio_format
+        self._frame_bytes = audio_format.frame_bytes
+        self._bytes_per_ms = audio_format.bytes_per_second / 1000
         for utterance in self._waiting:
             pcm = b"".join(utterance.frames)
             pending_bytes = utterance.framer.pending_bytes
@@ -282,7 +326,7 @@ class Schedule:
     @property
     def queued_ms(self) -> float:
         """Audio that waits to be sent."""
-        return self.queued_bytes * 1000 / self.format.bytes_per_second
+        return self.queued_bytes / self._bytes_per_ms
 
     @property
     def frames_sent_total(self) -> int:
@@ -300,22 +344,27 @@ class Schedule:
 
     def progress(self) -> Progress:
         """The whole connection's progress, valid until the next call that changes something."""
-        return Progress(
+        queued_bytes = self.queued_bytes
+        values = (
             self._heard_before,
             self._anchor_s,
             0,
             self._run_sent,
-            self.queued_bytes * 1000 / self.format.bytes_per_second,
-            self.accepted_bytes - self.queued_bytes,
+            queued_bytes / self._bytes_per_ms,
+            self.accepted_bytes - queued_bytes,
             self.underruns,
         )
+        # Once per frame: half the cost of calling Progress.
+        return tuple.__new__(Progress, values)
 
     def progress_of(self, utterance: Utterance) -> Progress:
         """One utterance's progress, valid until the next call that changes something."""
         frame_bytes = self.format.frame_bytes
         queued_bytes = len(utterance.frames) * frame_bytes + utterance.framer.pending_bytes
         queued_ms = self.format.duration_ms(queued_bytes)
-        return Progress(utterance.heard_before, self._anchor_s, utterance.run_start, utterance.run_sent, queued_ms)
+        return Progress(
+            utterance.heard_before, self._anchor_s, utterance.run_start, utterance.run_sent, queued_ms
+        )
 
     # The machine.
 
@@ -389,8 +438,7 @@ class Schedule:
             if take:
                 if not head.run_sent:
                     head.run_start = self._run_sent
-                for _ in range(take):
-                    frames.append(head.frames.popleft())
+                frames += [head.frames.popleft() for _ in range(take)]
                 head.run_sent += take
                 self._run_sent += take
                 count -= take
@@ -399,7 +447,7 @@ class Schedule:
             self._land_done()
         if frames:
             self.frames_sent += len(frames)
-            self.queued_bytes -= len(frames) * self.format.frame_bytes
+            self.queued_bytes -= len(frames) * self._frame_bytes
         return frames
 
     def _land_done(self) -> None:

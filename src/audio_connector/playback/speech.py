@@ -111,8 +111,8 @@ class Utterance:
 
     __slots__ = (
         "asked_for_tail",
-        "frames",
         "framer",
+        "frames",
         "has_tail",
         "heard_before",
         "id",

@@ -9,11 +9,23 @@ from difflib import get_close_matches
 from ssl import SSLContext
 from typing import Annotated, Any
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError, field_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StringConstraints,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
+from pydantic_core import ErrorDetails
 
 from audio_connector.errors import AudioConnectorConfigError
 from audio_connector.intake.handlers import check_handler
 from audio_connector.wire.codec import CLEAR_FORMS
+
+SHOWN_CHARS = 80
+"""How much of a wrong value an error shows."""
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
@@ -23,7 +35,7 @@ class _Values(BaseModel):
 
     model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
 
-    def __init__(self, **values: Any) -> None:
+    def __init__(self, **values: object) -> None:
         try:
             super().__init__(**values)
         except ValidationError as error:
@@ -162,8 +174,10 @@ class AudioConnectorServerConfig(_Values):
 
     @field_validator("on_start", "on_stop")
     @classmethod
-    def _takes_nothing(cls, handler: Callable[..., Any] | None, info: Any) -> Callable[..., Any] | None:
-        return check_handler(info.field_name, handler, None)
+    def _takes_nothing(
+        cls, handler: Callable[..., Any] | None, info: ValidationInfo
+    ) -> Callable[..., Any] | None:
+        return check_handler(info.field_name or "handler", handler, None)
 
     @field_validator("on_connect")
     @classmethod
@@ -199,7 +213,9 @@ def config_from(values: object) -> AudioConnectorServerConfig:
     """
     if isinstance(values, AudioConnectorServerConfig):
         # Fields may have been assigned since; check the values as they are now.
-        return AudioConnectorServerConfig(**{name: getattr(values, name) for name in type(values).model_fields})
+        return AudioConnectorServerConfig(
+            **{name: getattr(values, name) for name in type(values).model_fields}
+        )
     if isinstance(values, dict) or hasattr(values, "keys"):
         fields = dict(values)  # type: ignore[call-overload]  # anything with keys() is a mapping to dict
         if not all(isinstance(name, str) for name in fields):
@@ -216,7 +232,7 @@ def config_error(model: type[BaseModel], error: ValidationError) -> AudioConnect
     return AudioConnectorConfigError(f"{model.__name__}: " + "; ".join(lines))
 
 
-def _line(model: type[BaseModel], entry: Any) -> str:
+def _line(model: type[BaseModel], entry: ErrorDetails) -> str:
     name = ".".join(str(part) for part in entry["loc"])
     if entry["type"] == "extra_forbidden":
         close = get_close_matches(name, model.model_fields, n=1)
@@ -230,4 +246,4 @@ def _line(model: type[BaseModel], entry: Any) -> str:
 
 def _shorten(value: object) -> str:
     text = repr(value)
-    return text if len(text) <= 80 else text[:77] + "..."
+    return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 3] + "..."

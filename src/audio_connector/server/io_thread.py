@@ -11,6 +11,7 @@ The mailboxes are bounded by what feeds them: to the application by the window o
 from __future__ import annotations
 
 import asyncio
+import atexit
 import logging
 import ssl
 import sys
@@ -43,8 +44,9 @@ class Mailbox(Generic[T]):
     Args:
         loop: The loop that receives.
         deliver: Called on that loop for each message.
-        home: The loop of the usual sender, where waking is put off to the end of its round so that all that is
-            posted in one round shares a wake-up. Other threads wake at once.
+        gather_on: The sender's own loop, where waking is put off to the end of its round, and to
+            `WAKE_INTERVAL_S` after the wake-up before, so that what is posted meanwhile shares it. None wakes at
+            once, which a sender needs that may block its loop right after it has posted.
         on_lost: Called where the receiving loop is closed.
     """
 
@@ -53,13 +55,12 @@ class Mailbox(Generic[T]):
         loop: asyncio.AbstractEventLoop,
         deliver: Callable[[T], None],
         *,
-        home: asyncio.AbstractEventLoop,
+        gather_on: asyncio.AbstractEventLoop | None,
         on_lost: Callable[[], None],
     ) -> None:
         self._loop = loop
         self._deliver = deliver
-        self._home = home
-        self._home_thread = 0
+        self._gather_on = gather_on
         self._on_lost = on_lost
         self._messages: deque[T] = deque()
         self._is_armed = False
@@ -69,12 +70,8 @@ class Mailbox(Generic[T]):
         self.drained_at = 0.0
         self.peak_messages = 0
 
-    def use_from_this_thread(self) -> None:
-        """Say that this is the thread of the usual sender."""
-        self._home_thread = threading.get_ident()
-
     def post(self, message: T) -> None:
-        """Send a message; from any thread, never blocking."""
+        """Send a message, never blocking; from any thread, but where the mailbox gathers from that loop's alone."""
         self._messages.append(message)
         if self._is_armed:
             return
@@ -82,12 +79,12 @@ class Mailbox(Generic[T]):
         self._is_armed = True
         now = time.monotonic()
         self.armed_since = now
-        if threading.get_ident() != self._home_thread:
+        if self._gather_on is None:
             self._wake()
         elif now - self._woken_at >= WAKE_INTERVAL_S:
-            self._home.call_soon(self._wake)
+            self._gather_on.call_soon(self._wake)
         else:
-            self._home.call_later(WAKE_INTERVAL_S, self._wake)
+            self._gather_on.call_later(WAKE_INTERVAL_S, self._wake)
 
     def _wake(self) -> None:
         self._woken_at = time.monotonic()
@@ -104,10 +101,12 @@ class Mailbox(Generic[T]):
         self.drained_at = time.monotonic()
         messages, deliver = self._messages, self._deliver
         count = len(messages)
-        if count > self.peak_messages:
-            self.peak_messages = count
+        self.peak_messages = max(self.peak_messages, count)
         for _ in range(count):
-            deliver(messages.popleft())
+            try:
+                deliver(messages.popleft())
+            except Exception:
+                logger.exception("a message was lost; this is an error of the library")
 
 
 class IoThread:
@@ -134,15 +133,15 @@ class IoThread:
         self._links: dict[int, Link] = {}
         self._link_count = 0
         self._is_open = False
+        self._ending: asyncio.Task[None] | None = None
         self._listening: Listening | None = None
         self._all_gone: asyncio.Event | None = None
         self.outbox: Mailbox[mail.ToApplication] = Mailbox(
-            application_loop, deliver, home=self._loop, on_lost=self._lose_application
+            application_loop, deliver, gather_on=self._loop, on_lost=self._lose_application
         )
         self.inbox: Mailbox[mail.ToIo] = Mailbox(
-            self._loop, self._apply, home=application_loop, on_lost=lambda: None
+            self._loop, self._apply, gather_on=None, on_lost=lambda: None
         )
-        self.inbox.use_from_this_thread()
         self.pacer = Pacer(time.monotonic, self._loop.call_later, self._on_link_error)
         self._actions: dict[type, Callable[[Link, Any], None]] = {
             mail.Write: Link.on_write,
@@ -163,6 +162,8 @@ class IoThread:
 
     def start(self) -> None:
         """Start the thread."""
+        # A daemon thread that is still in its loop while the interpreter goes down may crash it.
+        atexit.register(self._end_at_exit)
         self._thread.start()
 
     async def call(self, work: Coroutine[Any, Any, T]) -> T:
@@ -209,13 +210,19 @@ class IoThread:
         """Wait for the end of the thread; True where it has ended."""
         if self._thread is not threading.current_thread():
             self._thread.join(timeout_s)
-        return not self._thread.is_alive()
+        if self._thread.is_alive():
+            return False
+        atexit.unregister(self._end_at_exit)
+        return True
+
+    def _end_at_exit(self) -> None:
+        self.shut_down()
+        self.join(2.0)
 
     # On the I/O thread.
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self.outbox.use_from_this_thread()
         try:
             self._loop.run_forever()
         finally:
@@ -273,13 +280,14 @@ class IoThread:
 
     def _lose_application(self) -> None:
         """The application's loop was closed without stopping the server."""
+        if self._ending is not None:
+            return
         if self._is_open:
-            self._is_open = False
             logger.warning(
                 "the event loop that started the server has ended without handle.stop(); its connections are "
                 "closed with 1001. Await handle.stop() before the loop ends"
             )
-        self._loop.create_task(self._end_alone())
+        self._ending = self._loop.create_task(self._end_alone())
 
     async def _end_alone(self) -> None:
         await self.close_all(1001, "the server has stopped", 1.0)
@@ -297,7 +305,7 @@ def _answer_late(message: mail.ToIo) -> None:
 def _new_loop() -> asyncio.AbstractEventLoop:
     if sys.platform == "win32":
         return asyncio.new_event_loop()
-    import uvloop
+    import uvloop  # noqa: PLC0415 - there is none for Windows
 
     return uvloop.new_event_loop()
 

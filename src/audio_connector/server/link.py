@@ -12,7 +12,7 @@ import logging
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.audio.resample import resample
@@ -77,6 +77,8 @@ class Link:
         self._clear_commands = settings.playback.clear_commands
         self._window = settings.intake.window_messages
         self._format = AudioFormat()
+        self._rate_hz = self._format.rate_hz
+        self._frame_bytes = self._format.frame_bytes
         self._schedule = Schedule(
             self._format,
             lead_s=settings.playback.lead_ms / 1000,
@@ -128,7 +130,7 @@ class Link:
             return
         buffer = self._buffer
         buffer.note_audio(len(payload), now)
-        if len(payload) != self._format.frame_bytes:
+        if len(payload) != self._frame_bytes:
             self.published.odd_messages += 1
         if self._window > 0 and self._wants_audio and not buffer.audio_bytes:
             self._window -= 1
@@ -198,7 +200,9 @@ class Link:
         self._handle_events()
         self._publish()
         self.published.closed = how
-        for item in self._buffer.take(len(self._buffer), now, audio=self._wants_audio, texts=self._wants_texts):
+        for item in self._buffer.take(
+            len(self._buffer), now, audio=self._wants_audio, texts=self._wants_texts
+        ):
             self._post(mail.Arrived(self.id, item))
         self._post(mail.Ended(self.id, how))
         for _, reply in self._room_waiters:
@@ -237,7 +241,18 @@ class Link:
         now = self._clock()
         pcm = write.pcm
         schedule = self._schedule
-        if write.rate_hz != self._format.rate_hz:
+        if (
+            not (write.is_end or write.has_tail or self._speeches)
+            and write.rate_hz == self._rate_hz
+            and schedule.pass_through(write.utterance_id, pcm, now)
+        ):
+            self._transport.send_audio(pcm)  # type: ignore[union-attr]  # a run is on, so it is open
+            published = self.published
+            published.audio_messages_sent += 1
+            published.progress = schedule.progress()
+            # No deadline comes earlier by it, so there is nothing to arm.
+            return
+        if write.rate_hz != self._rate_hz:
             # Converted for a format that the first message has changed meanwhile.
             converted = resample(pcm, write.rate_hz, self._format.rate_hz)
             schedule.accepted_bytes += len(pcm) - len(converted)
@@ -371,8 +386,10 @@ class Link:
                 self._post(mail.Failed(self.id, error))
             return
         if event.format != self._format:
-            old_hz, self._format = self._format.rate_hz, event.format
-            self._schedule.change_format(event.format, lambda pcm: resample(pcm, old_hz, event.format.rate_hz))
+            old_hz, new_hz = self._rate_hz, event.format.rate_hz
+            self._format = event.format
+            self._rate_hz, self._frame_bytes = new_hz, event.format.frame_bytes
+            self._schedule.change_format(event.format, lambda pcm: resample(pcm, old_hz, new_hz))
             self._buffer.max_audio_bytes = event.format.bytes_for_ms(self._max_buffer_ms)
         self.published.format = event.format
 
@@ -391,7 +408,7 @@ class Link:
                 if begun is not None:
                     _answer(begun.reply, event.outcome)
             elif isinstance(event, MarkReached):
-                _answer(event.token, event.outcome)
+                _answer(cast("mail.Reply[Any]", event.token), event.outcome)
             elif isinstance(event, TailWanted):
                 self._post(mail.TailRequested(self.id, event.utterance_id))
 
@@ -484,7 +501,7 @@ class Link:
         return Disconnected(code=closed.code, reason=closed.reason, closed_by=by)
 
 
-def _answer(reply: Any, value: object) -> None:
+def _answer(reply: mail.Reply[Any], value: object) -> None:
     """Answer a reply whose asker may have gone."""
     if reply.set_running_or_notify_cancel():
         reply.set_result(value)

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable
 from types import TracebackType
 from typing import Any
@@ -19,8 +21,9 @@ from audio_connector.errors import AudioConnectorStartServerError, UsageError
 from audio_connector.intake.handlers import call_handler
 from audio_connector.server import mail
 from audio_connector.server.config import AudioConnectorServerConfig, config_from
-from audio_connector.server.connection import AudioConnectorConnection, Hooks
+from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.io_thread import IoThread
+from audio_connector.server.line import Line
 from audio_connector.server.link import LinkSettings
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import Session
@@ -103,7 +106,9 @@ class AudioConnectorServer:
 
     async def __aenter__(self) -> AudioConnectorServerHandle:
         if self._config is None:
-            raise UsageError("AudioConnectorServer() has no configuration; pass one, or call start_server(config)")
+            raise UsageError(
+                "AudioConnectorServer() has no configuration; pass one, or call start_server(config)"
+            )
         return await self.start_server(self._config)
 
     async def __aexit__(
@@ -173,7 +178,10 @@ class AudioConnectorServer:
         if self._stopping is None:
             # A task of its own: a handler that awaits stop() is itself cancelled at the deadline.
             self._stopping = running.create_task(self._stop(self._io))
-        await asyncio.shield(self._stopping)
+        if (
+            asyncio.current_task() is not self._stopping
+        ):  # on_stop may stop as well; it must not wait for itself
+            await asyncio.shield(self._stopping)
 
     async def wait_closed(self) -> None:
         """Wait until the server has stopped; from any loop."""
@@ -211,10 +219,8 @@ class AudioConnectorServer:
         self._all_over = asyncio.Event()
         await asyncio.sleep(0)
         if self._sessions:
-            try:
+            with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
                 await asyncio.wait_for(self._all_over.wait(), timeout_s)
-            except (asyncio.TimeoutError, TimeoutError):
-                pass  # the caller looks at what is left
 
     async def _end_io(self, io: IoThread) -> None:
         io.shut_down()
@@ -246,15 +252,16 @@ class AudioConnectorServer:
             session.feed(message.item)
 
     def _on_opened(self, message: mail.Opened) -> None:
-        assert self._io is not None and self._config is not None
+        assert self._io is not None
+        assert self._config is not None
         link_id = message.link_id
 
         def report(error: Exception) -> None:
             assert self._loop is not None
             self._loop.call_soon_threadsafe(self._on_failed, mail.Failed(link_id, error))
 
-        hooks = Hooks(post=self._io.inbox.post, config=self._config, report=report)
-        connection = AudioConnectorConnection(link_id, message.upgrade, message.published, hooks)
+        line = Line(link_id, message.published, self._io.inbox.post, report)
+        connection = AudioConnectorConnection(line, message.upgrade, self._config)
         self.connections._add(link_id, connection)
         self._sessions[link_id] = Session(
             connection,
@@ -287,14 +294,16 @@ class AudioConnectorServer:
 
 
 async def _arm(io: IoThread, watchdog: LoopWatchdog) -> None:
-    io.pacer.arm(watchdog, watchdog.wake(0.0))
+    io.pacer.arm(watchdog, watchdog.wake(time.monotonic()))
 
 
 def _start_error(config: AudioConnectorServerConfig, error: BaseException) -> AudioConnectorStartServerError:
     where = f"{config.host}:{config.port}"
     code = getattr(error, "errno", None)
     if isinstance(error, socket.gaierror | UnicodeError):
-        what = "the host is not known; expected a name or address of this machine, such as localhost or 0.0.0.0"
+        what = (
+            "the host is not known; expected a name or address of this machine, such as localhost or 0.0.0.0"
+        )
     elif code == errno.EADDRINUSE:
         what = "the port is in use; choose another one, 0 for any free one, or end the program that has it"
     elif code == errno.EADDRNOTAVAIL:
@@ -304,5 +313,3 @@ def _start_error(config: AudioConnectorServerConfig, error: BaseException) -> Au
     else:
         what = f"{getattr(error, 'strerror', None) or error}"
     return AudioConnectorStartServerError(f"cannot listen on {where}: {what}")
-
-

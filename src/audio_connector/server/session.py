@@ -87,7 +87,7 @@ class Session:
                 logger.exception("connection %s: on_connect failed after the end", self.connection.id)
                 return
             logger.exception("connection %s: on_connect failed; it is closed with 1011", self.connection.id)
-            self.connection._abandon(1011, "internal error")
+            self.connection._line.close(1011, "internal error")
 
     async def _finish_dispatching(self) -> None:
         """Let the messages that wait be handed over, as long as that goes on."""
@@ -104,7 +104,9 @@ class Session:
         await asyncio.wait((task,), timeout=self._handler_s if timeout is None else timeout)
         if not task.done():
             logger.warning(
-                "connection %s: %s still ran %.3g s after the end and was cancelled", self.connection.id, what,
+                "connection %s: %s still ran %.3g s after the end and was cancelled",
+                self.connection.id,
+                what,
                 self._handler_s,
             )
             task.cancel()

@@ -6,26 +6,14 @@ from __future__ import annotations
 import asyncio
 import time
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from audio_connector.audio.ingest import PcmIngest
+from audio_connector.audio.pcm import AudioInput
 from audio_connector.errors import SpeechInterrupted, UsageError
 from audio_connector.playback.speech import Interrupted, Played
 from audio_connector.server import mail
-
-if TYPE_CHECKING:
-    from audio_connector.server.connection import AudioConnectorConnection
-
-
-class Outlet:
-    """Where one utterance is written, on the application's side."""
-
-    __slots__ = ("ingest", "is_written", "utterance_id")
-
-    def __init__(self, rate_hz: int, utterance_id: int = -1) -> None:
-        self.ingest = PcmIngest(rate_hz)
-        self.utterance_id = utterance_id
-        self.is_written = False
+from audio_connector.server.line import Line
+from audio_connector.server.writer import Outlet, Writer
 
 
 class Speech:
@@ -36,9 +24,10 @@ class Speech:
     loop that feeds it simply stops.
     """
 
-    def __init__(self, connection: AudioConnectorConnection) -> None:
-        self._connection = connection
-        self._outlet = Outlet(connection.format.rate_hz)
+    def __init__(self, writer: Writer, line: Line) -> None:
+        self._writer = writer
+        self._line = line
+        self._outlet = Outlet(line.published.format.rate_hz)
         self._progress = mail.SpeechProgress()
         self._reply: mail.Reply[Any] = mail.Reply()
         self._is_begun = False
@@ -48,7 +37,7 @@ class Speech:
     async def __aenter__(self) -> Speech:
         if self._is_begun:
             raise UsageError("a speech can be begun once; ask for another one with client.speech()")
-        self._connection._begin_speech(self._outlet, self._progress, self._reply)
+        self._writer.begin_speech(self._outlet, self._progress, self._reply)
         self._is_begun = True
         return self
 
@@ -65,7 +54,7 @@ class Speech:
             self._end()
         return False
 
-    async def write(self, audio: Any, *, sample_rate: int | None = None) -> None:
+    async def write(self, audio: AudioInput, *, sample_rate: int | None = None) -> None:
         """Say more.
 
         Args:
@@ -80,11 +69,13 @@ class Speech:
         """
         if not self._is_begun or self._is_ended:
             raise UsageError(
-                "this speech is over" if self._is_begun else "begin the speech with: async with client.speech() as ..."
+                "this speech is over"
+                if self._is_begun
+                else "begin the speech with: async with client.speech() as ..."
             )
         if self.is_interrupted:
             raise self._interruption()
-        await self._connection._write(self._outlet, audio, sample_rate)
+        await self._writer.write(self._outlet, audio, sample_rate)
         if self.is_interrupted:
             raise self._interruption()
 
@@ -112,7 +103,7 @@ class Speech:
     @property
     def is_interrupted(self) -> bool:
         """True from the flush, or the end of the connection, on that cut it."""
-        if self._connection._is_flushed(self._outlet.utterance_id):
+        if self._writer.is_flushed(self._outlet.utterance_id):
             outcome = self._outcome()
             return not isinstance(outcome, Played)
         return isinstance(self._outcome(), Interrupted)
@@ -120,7 +111,7 @@ class Speech:
     def _end(self) -> None:
         if not self._is_ended:
             self._is_ended = True
-            self._connection._end(self._outlet)
+            self._writer.end_speech(self._outlet)
 
     def _outcome(self) -> Played | Interrupted | None:
         return self._reply.result() if self._reply.done() and not self._reply.cancelled() else None

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ssl
 
 from audio_connector.errors import AudioConnectorStartServerError
@@ -24,10 +25,8 @@ def check_context(context: ssl.SSLContext) -> None:
     client_context.verify_mode = ssl.CERT_NONE
     client = client_context.wrap_bio(to_client, to_server)
     server = context.wrap_bio(to_server, to_client, server_side=True)
-    try:
-        client.do_handshake()
-    except ssl.SSLWantReadError:
-        pass  # its hello is on its way
+    with contextlib.suppress(ssl.SSLWantReadError):
+        client.do_handshake()  # its hello is on its way
     try:
         server.do_handshake()
     except ssl.SSLWantReadError:

@@ -11,6 +11,7 @@ import sys
 import time
 import traceback
 from collections.abc import Callable
+from itertools import pairwise
 from types import FrameType
 from typing import Any
 
@@ -78,7 +79,7 @@ def where_is(frame: FrameType | None) -> str:
         stack.append(frame)
         frame = frame.f_back
     handler: FrameType | None = None
-    for inner, outer in zip(stack, stack[1:], strict=False):
+    for inner, outer in pairwise(stack):
         if _is_ours(outer) and not _is_ours(inner):
             handler = inner
             break

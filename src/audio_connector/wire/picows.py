@@ -10,14 +10,13 @@ picows reuses, so a payload is copied exactly once, inside the callback.
 from __future__ import annotations
 
 import asyncio
-import errno
 import logging
+import re
 import socket
 import ssl
-import sys
-from collections.abc import MutableMapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Protocol, cast
 
 from picows import (
     WSCloseCode,
@@ -35,6 +34,7 @@ from picows import (
 )
 
 from audio_connector.errors import DialError
+from audio_connector.wire.addresses import addresses_of, bind_all
 from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade
 
 logger = logging.getLogger("audio_connector.wire")
@@ -42,19 +42,20 @@ logger = logging.getLogger("audio_connector.wire")
 CONTROL_REASON_BYTES = 123
 """Longest close reason: a control frame holds 125 bytes, and the code takes two (RFC 6455 5.5)."""
 
-PORT_ATTEMPTS = 8
-"""A free port of one address may be taken at another; another free one is tried then."""
-
 NO_CODE = 1005
 ABNORMAL = 1006
 
-_BINARY = int(WSMsgType.BINARY)
-_TEXT = int(WSMsgType.TEXT)
-_CONTINUATION = int(WSMsgType.CONTINUATION)
-_CLOSE = int(WSMsgType.CLOSE)
-_PONG = int(WSMsgType.PONG)
+_KEY = re.compile(r"[A-Za-z0-9+/]{22}==", re.ASCII)
 
-_WHAT_THIS_IS = b"This is an Audio Connector server: it speaks WebSocket only. Connect with ws:// or wss://.\n"
+_BINARY = WSMsgType.BINARY
+_TEXT = WSMsgType.TEXT
+_CONTINUATION = WSMsgType.CONTINUATION
+_CLOSE = WSMsgType.CLOSE
+_PONG = WSMsgType.PONG
+
+_WHAT_THIS_IS = (
+    b"This is an Audio Connector server: it speaks WebSocket only. Connect with ws:// or wss://.\n"
+)
 _BAD_UPGRADE = b"This WebSocket upgrade request is not valid (RFC 6455 4.2.1).\n"
 _REFUSED = b"This server cannot take the connection now.\n"
 
@@ -77,26 +78,25 @@ class WireLimits:
     write_high_bytes: int = 16384
 
 
-class _QuietLogger(logging.LoggerAdapter[logging.Logger]):
+if TYPE_CHECKING:
+    _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
+else:
+    _LoggerAdapter = logging.LoggerAdapter  # cannot be subscripted before Python 3.11
+
+
+class _QuietLogger(_LoggerAdapter):
     """picows logs every connect at INFO and every broken peer at ERROR; here both are DEBUG.
 
     What matters of it reaches the receiver as `Closed`, and a server must not be made to write logs by
     whoever connects to it.
     """
 
-    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:  # noqa: ANN401 - as the base
         if logger.isEnabledFor(logging.DEBUG):
             super().log(logging.DEBUG, msg, *args, **kwargs)
 
-    def process(self, msg: Any, kwargs: MutableMapping[str, Any]) -> tuple[Any, MutableMapping[str, Any]]:
-        return msg, kwargs
 
-    def isEnabledFor(self, level: int) -> bool:
-        # picows asks once per connection for level 9, at which it would dump every payload.
-        return level >= logging.DEBUG and logger.isEnabledFor(level)
-
-
-class _Socket(WSListener):  # type: ignore[misc]  # picows' class is compiled
+class _Socket(WSListener):
     """One connection: picows' callbacks on one side, the port on the other."""
 
     def __init__(self, receiver: Receiver, limits: WireLimits, is_server: bool) -> None:
@@ -107,7 +107,7 @@ class _Socket(WSListener):  # type: ignore[misc]  # picows' class is compiled
         self._ws: WSTransport = None  # type: ignore[assignment]  # set by on_ws_connected, before any use
         self._fragments: list[bytes] = []
         self._fragments_bytes = 0
-        self._fragments_type = 0
+        self._fragments_type: WSMsgType | None = None
         self._closing = False
         self._deadline: asyncio.TimerHandle | None = None
         self._underlying: asyncio.Transport = None  # type: ignore[assignment]
@@ -155,25 +155,25 @@ class _Socket(WSListener):  # type: ignore[misc]  # picows' class is compiled
         self._underlying.set_write_buffer_limits(high=high, low=high // 4)
         try:
             self._receiver.on_open(self, _upgrade_of(transport))
-        except Exception:
-            self._fail("on_open")
+        except Exception as error:
+            self._fail("on_open", error)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        kind = int(frame.msg_type)
-        if kind == _BINARY and frame.fin and not self._fragments_type and not self._closing:
+        kind = frame.msg_type  # an IntEnum, to be compared with ==
+        if kind == _BINARY and frame.fin and self._fragments_type is None and not self._closing:
             # The path of every audio frame; everything else takes the long way below.
             if frame.rsv1 or frame.rsv2 or frame.rsv3:
                 self._refuse(1002, "reserved bits are set")
                 return
             try:
                 self._receiver.on_audio(frame.get_payload_as_bytes())
-            except Exception:
-                self._fail("on_audio")
+            except Exception as error:
+                self._fail("on_audio", error)
             return
         try:
             self._on_other_frame(kind, frame)
-        except Exception:
-            self._fail("a callback")
+        except Exception as error:
+            self._fail("a callback", error)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         if self._deadline is not None:
@@ -191,7 +191,7 @@ class _Socket(WSListener):  # type: ignore[misc]  # picows' class is compiled
     def resume_writing(self) -> None:
         self._receiver.on_writable(True)
 
-    def _on_other_frame(self, kind: int, frame: WSFrame) -> None:
+    def _on_other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         if kind == _CLOSE:
             self._on_close_frame(frame)
         elif self._closing:
@@ -203,12 +203,12 @@ class _Socket(WSListener):  # type: ignore[misc]  # picows' class is compiled
         elif kind in (_BINARY, _TEXT, _CONTINUATION):
             self._on_data_frame(kind, frame)
 
-    def _on_data_frame(self, kind: int, frame: WSFrame) -> None:
+    def _on_data_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         if kind == _CONTINUATION:
-            if not self._fragments_type:
+            if self._fragments_type is None:
                 self._refuse(1002, "a continuation without a message")
                 return
-        elif self._fragments_type:
+        elif self._fragments_type is not None:
             self._refuse(1002, "a new message inside a fragmented one")
             return
         elif frame.fin:
@@ -226,10 +226,11 @@ class _Socket(WSListener):  # type: ignore[misc]  # picows' class is compiled
             message = b"".join(self._fragments)
             kind = self._fragments_type
             self._fragments = []
-            self._fragments_bytes = self._fragments_type = 0
+            self._fragments_bytes = 0
+            self._fragments_type = None
             self._deliver(kind, message)
 
-    def _deliver(self, kind: int, message: bytes) -> None:
+    def _deliver(self, kind: WSMsgType, message: bytes) -> None:
         if kind == _BINARY:
             self._receiver.on_audio(message)
             return
@@ -245,7 +246,7 @@ class _Socket(WSListener):  # type: ignore[misc]  # picows' class is compiled
         self._fragments.clear()
         if not self._ws.is_close_frame_sent:
             # picows cannot send a close frame without a code; 1000 says the same.
-            self._ws.send_close(cast("WSCloseCode", int(frame.get_close_code()) or int(WSCloseCode.OK)))
+            self._ws.send_close(cast("WSCloseCode", _number(frame.get_close_code()) or 1000))
             self._arm_deadline()
         if self._is_server:
             # The server closes TCP first, so that TIME_WAIT stays on the side that can bear it (RFC 6455 7.1.1).
@@ -253,11 +254,11 @@ class _Socket(WSListener):  # type: ignore[misc]  # picows' class is compiled
 
     def _refuse(self, code: int, reason: str) -> None:
         """Close because of what the peer sent."""
-        self._fragments_type = 0
+        self._fragments_type = None
         self.close(code, reason)
 
-    def _fail(self, where: str) -> None:
-        logger.exception("%s failed; the connection is closed with 1011. This is an error of the library", where)
+    def _fail(self, where: str, error: Exception) -> None:
+        logger.error("%s failed; the connection is closed with 1011", where, exc_info=error)
         self.close(1011, "internal error")
 
     def _arm_deadline(self) -> None:
@@ -269,15 +270,19 @@ class _Socket(WSListener):  # type: ignore[misc]  # picows' class is compiled
         handshake = self._ws.close_handshake
         if handshake is None:
             return Closed(ABNORMAL, "", closed_by="network")
-        if handshake.recv_then_sent or handshake.sent is None:
-            return Closed(int(handshake.recv.code) or NO_CODE, handshake.recv.reason or "", closed_by="peer")
-        return Closed(int(handshake.sent.code), handshake.sent.reason, closed_by="us")
+        sent, received = handshake.sent, handshake.recv
+        if sent is not None and not handshake.recv_then_sent:
+            return Closed(_number(sent.code), sent.reason or "", closed_by="us")
+        if received is not None:
+            return Closed(_number(received.code) or NO_CODE, received.reason or "", closed_by="peer")
+        return Closed(ABNORMAL, "", closed_by="network")
 
 
 class AcceptUpgrade(Protocol):
     """Decides on an upgrade request: a receiver takes it, None refuses it with 503."""
 
-    def __call__(self, headers: Headers, path: str) -> Receiver | None: ...
+    def __call__(self, headers: Headers, path: str) -> Receiver | None:
+        """Decide; called synchronously, before anything was answered."""
 
 
 class Listening:
@@ -331,14 +336,17 @@ async def listen(
             logger.exception("accepting a connection failed; it was refused")
             return _http_error(500, _REFUSED)
 
-    sockets = _bind_all(await _addresses_of(host, port), port)
+    sockets = bind_all(await addresses_of(host, port), port)
     servers: list[asyncio.Server] = []
+    tls: dict[str, Any] = (
+        {} if ssl_context is None else {"ssl": ssl_context, "ssl_handshake_timeout": handshake_timeout_s}
+    )
     try:
         for bound in sockets:
             server = await ws_create_server(
                 factory,
                 sock=bound,
-                ssl=ssl_context,
+                **tls,
                 max_frame_size=limits.max_message_bytes,
                 websocket_handshake_timeout=handshake_timeout_s,
                 enable_auto_ping=False,
@@ -353,52 +361,6 @@ async def listen(
             bound.close()
         raise
     return Listening(servers)
-
-
-async def _addresses_of(host: str, port: int) -> list[tuple[int, Any]]:
-    loop = asyncio.get_running_loop()
-    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
-    return list(dict.fromkeys((int(family), address) for family, _, _, _, address in found))
-
-
-def _bind_all(addresses: list[tuple[int, Any]], port: int) -> list[socket.socket]:
-    """Bind every address of a host at one port. Left to itself, port 0 gives "localhost" two different ports."""
-    attempt = 0
-    while True:
-        attempt += 1
-        bound: list[socket.socket] = []
-        try:
-            for family, address in addresses:
-                at_port = bound[0].getsockname()[1] if bound else port
-                try:
-                    bound.append(_bind(family, (address[0], at_port, *address[2:])))
-                except OSError as error:
-                    # A machine may name ::1 without having it; one address that works is enough.
-                    is_missing = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
-                    if not is_missing or not (bound or address != addresses[-1][1]):
-                        raise
-        except OSError as error:
-            for each in bound:
-                each.close()
-            if port or not bound or error.errno != errno.EADDRINUSE or attempt == PORT_ATTEMPTS:
-                raise
-        else:
-            return bound
-
-
-def _bind(family: int, address: Any) -> socket.socket:
-    bound = socket.socket(family, socket.SOCK_STREAM)
-    try:
-        if sys.platform != "win32":  # there the option lets a second program take the port
-            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        bound.bind(address)
-        bound.setblocking(False)
-    except BaseException:
-        bound.close()
-        raise
-    return bound
 
 
 async def dial(
@@ -465,7 +427,9 @@ def _answer(
     headers = request.headers
     if headers.get("Upgrade", "").strip().lower() != "websocket":
         return _http_error(426, _WHAT_THIS_IS, {"Upgrade": "websocket"})
-    tokens = [token.strip().lower() for value in headers.getall("Connection", []) for token in value.split(",")]
+    tokens = [
+        token.strip().lower() for value in headers.getall("Connection", []) for token in value.split(",")
+    ]
     if "upgrade" not in tokens or not _is_key(headers.get("Sec-WebSocket-Key", "")):
         return _http_error(400, _BAD_UPGRADE)
     if headers.get("Sec-WebSocket-Version") != "13":
@@ -491,8 +455,8 @@ def _http_error(
 
 
 def _is_key(key: str) -> bool:
-    """16 bytes in base64: 22 characters and two equal signs (RFC 6455 4.1)."""
-    return len(key) == 24 and key.endswith("==") and key[:22].replace("+", "a").replace("/", "a").isalnum() and key.isascii()
+    """16 bytes in base64 (RFC 6455 4.1)."""
+    return _KEY.fullmatch(key) is not None
 
 
 def _headers_of(request: WSUpgradeRequest) -> Headers:
@@ -500,7 +464,7 @@ def _headers_of(request: WSUpgradeRequest) -> Headers:
 
 
 def _header_text(value: str) -> str:
-    """picows hands bytes beyond ASCII as surrogates; UTF-8 is what is sent in practice, Latin-1 never fails."""
+    """Read bytes beyond ASCII, which come as surrogates: UTF-8 is sent in practice, Latin-1 never fails."""
     raw = value.encode("ascii", "surrogateescape")
     try:
         return raw.decode("utf-8")
@@ -513,6 +477,10 @@ def _upgrade_of(transport: WSTransport) -> Upgrade:
     path, _, query = request.path.decode("latin-1").partition("?")
     peer = transport.underlying_transport.get_extra_info("peername") or ("", 0)
     return Upgrade(path, query, _headers_of(request), (str(peer[0]), int(peer[1])), transport.is_secure)
+
+
+def _number(code: Any) -> int:  # noqa: ANN401 - the stubs call it an Enum, and it is an IntEnum or an int
+    return int(code)
 
 
 def _fit_reason(reason: str) -> str:

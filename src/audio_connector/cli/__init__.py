@@ -1,0 +1,36 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``audio-connector`` command; one file per subcommand.
+
+This file imports nothing of the extra ``cli``, so that it can say what is missing.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib.util import find_spec
+
+BAD_INPUT = 2
+"""Exit status of a command that could not do its work: bad input, or a server that cannot be reached."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line.
+
+    Args:
+        argv: The arguments without the program's name; those of the process by default.
+
+    Returns:
+        The exit status: 0 clean, 1 something was lost, 2 bad input or unreachable server, 130 interrupted.
+    """
+    missing = [name for name in ("typer", "rich") if find_spec(name) is None]
+    if missing:
+        print(
+            f"audio-connector: {' and '.join(missing)} not installed; "
+            "the command line needs: pip install 'audio-connector[cli]'",
+            file=sys.stderr,
+        )
+        return BAD_INPUT
+    from audio_connector.cli.app import run  # noqa: PLC0415 - see the docstring above
+
+    return run(sys.argv[1:] if argv is None else list(argv))

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line as a whole: its subcommands, and how every failure becomes one line and an exit status."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from audio_connector import VideoError, __version__
+from audio_connector.cli import BAD_INPUT, demo, simulate
+
+INTERRUPTED = 130
+
+app = typer.Typer(
+    name="audio-connector",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="rich",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.command(epilog=simulate.EXAMPLES)(simulate.simulate)
+app.command(epilog=demo.EXAMPLES)(demo.demo)
+
+
+def _show_version(wanted: bool) -> None:
+    if wanted:
+        print(f"audio-connector {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_show_version, is_eager=True, help="Show the version and exit."),
+    ] = False,
+) -> None:
+    """Servers for the Vonage Audio Connector: try them without an account."""
+
+
+def run(argv: list[str]) -> int:
+    """Run the command line; every failure that a user can cause is one line on stderr."""
+    try:
+        status = app(argv, prog_name="audio-connector", standalone_mode=False)
+    except (typer.Abort, KeyboardInterrupt):
+        return _fail("interrupted", INTERRUPTED)
+    except VideoError as error:
+        return _fail(str(error), BAD_INPUT)
+    except OSError as error:
+        # A full disk, a folder that cannot be written: the system's own words and the file are what helps.
+        return _fail(f"{error.filename or 'system error'}: {error.strerror or error}", BAD_INPUT)
+    except Exception as error:
+        # typer's own errors (an unknown option, a word where a number belongs) have no public base class.
+        text = getattr(error, "format_message", None)
+        if text is None:
+            raise
+        return _fail(f"{text().rstrip('.')}; see audio-connector --help", BAD_INPUT) if text() else BAD_INPUT
+    if status == INTERRUPTED:  # typer's own answer to an interrupt, which it does not tell
+        return _fail("interrupted", INTERRUPTED)
+    return status if isinstance(status, int) else 0
+
+
+def _fail(text: str, status: int) -> int:
+    print(f"audio-connector: {' '.join(text.split())}", file=sys.stderr)
+    return status

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the subcommands share: checking a rate, running a coroutine, refreshing what is shown meanwhile."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+from collections.abc import AsyncIterator, Callable, Coroutine
+from contextlib import asynccontextmanager
+from typing import Any, TypeVar
+
+from audio_connector.audio.format import SUPPORTED_RATES_HZ
+from audio_connector.errors import UsageError
+
+T = TypeVar("T")
+
+REFRESH_S = 0.1
+
+
+def check_rate(rate_hz: int) -> None:
+    """Check the value of ``--rate``.
+
+    Raises:
+        UsageError: The protocol does not have it.
+    """
+    if rate_hz not in SUPPORTED_RATES_HZ:
+        raise UsageError(f"--rate is {rate_hz}; expected one of {', '.join(map(str, SUPPORTED_RATES_HZ))}")
+
+
+def run_async(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on the fastest loop there is."""
+    # What was imported stays to the end; without it, collections are short enough not to delay a frame.
+    gc.freeze()
+    try:
+        return _fastest_run()(main)
+    finally:
+        gc.unfreeze()
+
+
+def _fastest_run() -> Callable[[Coroutine[Any, Any, T]], T]:
+    try:
+        import uvloop  # noqa: PLC0415 - there is none on Windows
+    except ImportError:
+        return asyncio.run
+    return uvloop.run
+
+
+@asynccontextmanager
+async def refreshing(refresh: Callable[[], None], *, every_s: float = REFRESH_S) -> AsyncIterator[None]:
+    """Call ``refresh`` again and again inside the block, and once at its end."""
+
+    async def keep_on() -> None:
+        while True:
+            refresh()
+            await asyncio.sleep(every_s)
+
+    task = asyncio.ensure_future(keep_on())
+    try:
+        yield
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        refresh()

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a simulated participant says: a WAV or PCM at any rate in, the call's 20 ms frames out."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from importlib.resources import as_file, files
+
+from audio_connector.audio.format import AudioFormat
+from audio_connector.audio.framing import Framer
+from audio_connector.audio.resample import resample
+from audio_connector.audio.wav import read_wav
+from audio_connector.errors import AudioDataError
+from audio_connector.simulator.config import RouterCall
+
+SAMPLES = ("he-was-not.wav", "unless-to-be.wav")
+"""The sentences of real speech that come with the package (LibriVox, public domain), in reading order."""
+
+Frames = tuple[bytes, ...]
+
+
+def sample_speech(
+    names: Sequence[str] = SAMPLES, *, rate_hz: int = 16000, pauses_s: Sequence[float] = (0.8,)
+) -> bytes:
+    """Return the packaged sentences as one piece of speech.
+
+    Args:
+        names: Which sentences, see `SAMPLES`.
+        rate_hz: The rate to return them at.
+        pauses_s: Silence between the sentences, in seconds; the last value also serves the pauses after it.
+
+    Returns:
+        Mono 16-bit little-endian PCM.
+    """
+    parts: list[bytes] = []
+    for number, name in enumerate(names):
+        if number:
+            pause_s = pauses_s[min(number, len(pauses_s)) - 1]
+            parts.append(bytes(2 * round(pause_s * rate_hz)))
+        with as_file(files("audio_connector") / "samples" / name) as path:
+            pcm, sample_rate_hz = read_wav(str(path))
+        parts.append(resample(pcm, sample_rate_hz, rate_hz))
+    return b"".join(parts)
+
+
+def cut_to_frames(pcm: bytes, audio_format: AudioFormat) -> Frames:
+    """Cut PCM into whole frames; the last is padded with silence."""
+    framer = Framer(audio_format.frame_bytes)
+    frames = framer.push(pcm)
+    rest = framer.finish()
+    return (*frames, rest) if rest is not None else tuple(frames)
+
+
+class SpeechLibrary:
+    """The frames of each speech, read and resampled once however many calls say it."""
+
+    def __init__(self) -> None:
+        # The bytes object is kept beside its id, so that the id cannot be given to another one meanwhile.
+        self._frames: dict[tuple[object, int, int], tuple[Frames, object]] = {}
+
+    def frames_of(self, call: RouterCall) -> Frames:
+        """Return the frames that a call says, at its rate.
+
+        Raises:
+            AudioFileError: The file cannot be read as 16-bit WAV.
+            AudioDataError: PCM bytes with half a sample at the end.
+            AudioFormatError: ``speech_rate_hz`` is out of range.
+        """
+        speech = call.speech
+        if speech is None:
+            return ()
+        rate_hz = call.speech_rate_hz or call.rate_hz
+        name: object = id(speech) if isinstance(speech, bytes) else os.fspath(speech)
+        key = (name, rate_hz, call.rate_hz)
+        if key not in self._frames:
+            if isinstance(speech, bytes):
+                pcm = speech
+                if len(pcm) % 2:
+                    raise AudioDataError(
+                        f"speech has {len(pcm)} bytes: expected 16-bit samples, an even number"
+                    )
+            else:
+                pcm, rate_hz = read_wav(os.fspath(speech))
+            pcm = resample(pcm, rate_hz, call.rate_hz)
+            self._frames[key] = (cut_to_frames(pcm, call.audio_format), speech)
+        return self._frames[key][0]

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one simulated call counts while it runs."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from audio_connector.simulator.config import RouterCall
+from audio_connector.simulator.playout import PlayoutReport
+from audio_connector.simulator.report import CallReport
+from audio_connector.wire.transport import Closed
+
+_OTHER_TEXTS = 10
+_OTHER_TEXT_CHARACTERS = 200
+
+
+@dataclass(slots=True)
+class Tally:
+    """The counts of a call; the attributes are those of `CallReport`, times in seconds of its clock."""
+
+    opened_at: float | None = None
+    ended_at: float | None = None
+    frames_sent: int = 0
+    speech_frames_sent: int = 0
+    frames_dropped: int = 0
+    latest_tick_s: float = 0.0
+    first_speech_at: float | None = None
+    clears: int = 0
+    notifies: int = 0
+    texts_received: int = 0
+    other_texts: list[str] = field(default_factory=list)
+    events_sent: list[str] = field(default_factory=list)
+    closed: Closed | None = None
+    hung_up: bool = False
+
+    def keep_text(self, text: str) -> None:
+        """Keep a text that is no known command, up to a bound."""
+        if len(self.other_texts) < _OTHER_TEXTS:
+            self.other_texts.append(text[:_OTHER_TEXT_CHARACTERS])
+
+    def report(self, call: RouterCall, playout: PlayoutReport, now: float) -> CallReport:
+        """Return the counts as a report, up to ``now``."""
+        delay_ms = None
+        if playout.first_audio_at is not None and self.first_speech_at is not None:
+            delay_ms = (playout.first_audio_at - self.first_speech_at) * 1000
+        closed = self.closed
+        return CallReport(
+            url=call.url,
+            connection_id=call.connection_id,
+            rate_hz=call.rate_hz,
+            duration_s=now - self.opened_at if self.opened_at is not None else 0.0,
+            frames_sent=self.frames_sent,
+            speech_frames_sent=self.speech_frames_sent,
+            frames_dropped=self.frames_dropped,
+            latest_tick_ms=self.latest_tick_s * 1000,
+            playout=playout,
+            first_audio_delay_ms=delay_ms,
+            clears=self.clears,
+            notifies=self.notifies,
+            other_texts=tuple(self.other_texts),
+            texts_received=self.texts_received,
+            events_sent=tuple(self.events_sent),
+            closed=closed is not None,
+            close_code=closed.code if closed is not None else 0,
+            close_reason=closed.reason if closed is not None else "",
+            closed_by=closed.closed_by if closed is not None else "network",
+            hung_up=self.hung_up,
+        )

@@ -1,0 +1,85 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Listening sockets for every address of a host, all at one port."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import socket
+import sys
+from typing import cast
+
+PORT_ATTEMPTS = 8
+"""A free port of one address may be taken at another; another free one is tried then."""
+
+SocketAddress = tuple[str, int] | tuple[str, int, int, int]
+Address = tuple[int, SocketAddress]
+"""A family, and an address as the socket module has it."""
+
+
+async def addresses_of(host: str, port: int) -> list[Address]:
+    """Look a host up: every address it stands for, each once.
+
+    Raises:
+        OSError: The host is not known (``socket.gaierror``).
+    """
+    loop = asyncio.get_running_loop()
+    found = await loop.getaddrinfo(host or None, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    entries: dict[Address, None] = {}
+    for family, _, _, _, address in found:
+        if family in (socket.AF_INET, socket.AF_INET6):
+            entries[int(family), cast("SocketAddress", address)] = None
+    return list(entries)
+
+
+def bind_all(addresses: list[Address], port: int) -> list[socket.socket]:
+    """Bind every address at one port. Left to itself, port 0 gives "localhost" two different ones.
+
+    Args:
+        addresses: At least one; one that this machine lacks is left out while another works.
+        port: TCP port; 0 takes one that is free at all of them.
+
+    Raises:
+        OSError: No address can be bound, or one is in use.
+    """
+    for attempt in range(1, PORT_ATTEMPTS + 1):
+        bound: list[socket.socket] = []
+        try:
+            for address in addresses:
+                _bind_next(address, port, bound, is_last=address == addresses[-1])
+        except OSError as error:
+            for each in bound:
+                each.close()
+            is_race = port == 0 and bound and error.errno == errno.EADDRINUSE
+            if not is_race or attempt == PORT_ATTEMPTS:
+                raise
+        else:
+            break
+    return bound
+
+
+def _bind_next(address: Address, port: int, bound: list[socket.socket], *, is_last: bool) -> None:
+    family, (host, _, *rest) = address
+    at_port = bound[0].getsockname()[1] if bound else port
+    try:
+        bound.append(_bind(family, (host, at_port, *rest)))
+    except OSError as error:
+        # A machine may name ::1 without having it; one address that works is enough.
+        is_missing = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
+        if not is_missing or (is_last and not bound):
+            raise
+
+
+def _bind(family: int, address: tuple[object, ...]) -> socket.socket:
+    bound = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if sys.platform != "win32":  # there the option lets a second program take the port
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        bound.bind(address)
+        bound.setblocking(False)
+    except BaseException:
+        bound.close()
+        raise
+    return bound

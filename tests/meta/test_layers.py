@@ -1,0 +1,284 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The laws about imports: who may import whom, and what pure code may not touch (docs/design).
+
+The sources are read with ``ast``, never imported, so that imports inside functions and behind
+``TYPE_CHECKING`` count like all others.
+"""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+SRC = Path(__file__).parents[2] / "src"
+PACKAGE = "audio_connector"
+VENDOR_PACKAGE = "audio_connector_sdk"
+FACADE = "facade"
+
+# For each part of the package the parts that it may import; itself is always allowed.
+FLOW = ("errors", "audio", "wire")
+SERVER = (*FLOW, "playback", "intake", "server")
+ALLOWED: Mapping[str, frozenset[str]] = {
+    "_version": frozenset(),
+    "errors": frozenset(),
+    "audio": frozenset({"errors"}),
+    "wire": frozenset({"errors", "audio"}),
+    "playback": frozenset(FLOW),
+    "intake": frozenset(FLOW),
+    "server": frozenset({*FLOW, "playback", "intake", "_version"}),
+    FACADE: frozenset({*SERVER, "_version"}),
+    # The router of the other side: a mistake shared with playback or intake would cancel itself out.
+    "simulator": frozenset({*FLOW, "_version"}),
+    # Its server-and-router pair is made of both ends.
+    "testing": frozenset({*SERVER, FACADE, "simulator", "_version"}),
+    "playground": frozenset({*SERVER, FACADE, "_version"}),
+    "integrations": frozenset({*SERVER, FACADE, "_version"}),
+    "cli": frozenset({*SERVER, FACADE, "testing", "simulator", "playground", "integrations", "_version"}),
+}
+PURE = ("audio", "wire.messages", "wire.codec", "playback.schedule", "playback.speech", "intake.buffer")
+IMPURE_MODULES = frozenset({"asyncio", "socket", "ssl", "threading", "time", "random", "logging"})
+DYNAMIC = "<computed name>"
+
+
+@dataclass(frozen=True)
+class Arrow:
+    """One import: the module it stands in, its line, and the module it reaches."""
+
+    module: str
+    line: int
+    target: str
+
+    def __str__(self) -> str:
+        return f"{self.module}, line {self.line}: imports {self.target}"
+
+
+def part_of(module: str) -> str | None:
+    """The part of the package that a module belongs to; None for a module outside of it."""
+    root, _, rest = module.partition(".")
+    if root != PACKAGE:
+        return None
+    part = rest.partition(".")[0]
+    return {"": FACADE, "__main__": "cli"}.get(part, part)
+
+
+def arrows_of(source: str, module: str, *, is_package: bool, known: Iterable[str]) -> list[Arrow]:
+    """Every import of one source; a name taken from a package counts as a module where it is one."""
+    modules = frozenset(known)
+    arrows = []
+    for node in ast.walk(ast.parse(source)):
+        if isinstance(node, ast.Import):
+            targets = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            base = _base_of(node, module, is_package=is_package)
+            targets = [_module_or(base, alias.name, modules) for alias in node.names]
+        elif isinstance(node, ast.Call) and _called_name(node) in {"import_module", "__import__"}:
+            first = node.args[0] if node.args else None
+            name = first.value if isinstance(first, ast.Constant) else DYNAMIC
+            targets = [str(name)]
+        else:
+            continue
+        arrows += [Arrow(module, node.lineno, target) for target in targets]
+    return arrows
+
+
+def _base_of(node: ast.ImportFrom, module: str, *, is_package: bool) -> str:
+    if node.level == 0:
+        return node.module or ""
+    parents = module.split(".")
+    kept = len(parents) - node.level + (1 if is_package else 0)
+    return ".".join([*parents[:kept], *([node.module] if node.module else [])])
+
+
+def _module_or(base: str, name: str, modules: frozenset[str]) -> str:
+    return f"{base}.{name}" if f"{base}.{name}" in modules else base
+
+
+def _called_name(node: ast.Call) -> str | None:
+    if isinstance(node.func, ast.Attribute):
+        return node.func.attr
+    return node.func.id if isinstance(node.func, ast.Name) else None
+
+
+def layer_faults(arrows: Iterable[Arrow]) -> list[str]:
+    """Arrows that the table does not have."""
+    faults = []
+    for arrow in arrows:
+        part, target = part_of(arrow.module), part_of(arrow.target)
+        if arrow.target == DYNAMIC:
+            faults.append(f"{arrow}: write the name out, so that it can be checked")
+        elif part is None or target is None or target == part:
+            continue
+        elif part not in ALLOWED:
+            faults.append(f"{arrow.module}: {part} has no place in the table of layers")
+        elif target not in ALLOWED[part]:
+            faults.append(f"{arrow}: {part} may not import {target}")
+    return faults
+
+
+def purity_faults(arrows: Iterable[Arrow]) -> list[str]:
+    """Clocks, sockets and tasks in pure modules, or in whatever pure modules import from the package."""
+    outgoing: dict[str, list[Arrow]] = {}
+    for arrow in arrows:
+        outgoing.setdefault(arrow.module, []).append(arrow)
+    waiting = [module for module in outgoing if is_pure(module)]
+    seen = set(waiting)
+    faults = []
+    while waiting:
+        for arrow in outgoing.get(waiting.pop(), []):
+            if arrow.target.partition(".")[0] in IMPURE_MODULES:
+                faults.append(f"{arrow}: pure code, or imported by pure code")
+            elif part_of(arrow.target) and arrow.target not in seen:
+                seen.add(arrow.target)
+                waiting.append(arrow.target)
+    return faults
+
+
+def is_pure(module: str) -> bool:
+    """Whether the law of purity names this module or a package that it is in."""
+    return any(f"{module}.".startswith(f"{PACKAGE}.{name}.") for name in PURE)
+
+
+def owner_faults(arrows: Iterable[Arrow]) -> list[str]:
+    """``picows`` outside its one file, and the vendor's paths anywhere."""
+    faults = []
+    for arrow in arrows:
+        root = arrow.target.partition(".")[0]
+        if root == "picows" and arrow.module != f"{PACKAGE}.wire.picows":
+            faults.append(f"{arrow}: only {PACKAGE}.wire.picows may")
+        if root == VENDOR_PACKAGE and not f"{arrow.module}.".startswith(f"{VENDOR_PACKAGE}."):
+            faults.append(f"{arrow}: the vendor's paths are for the vendor's programs")
+    return faults
+
+
+def read_tree(src: Path) -> list[Arrow]:
+    """The arrows of every source below ``src``."""
+    paths = {_module_name(path, src): path for path in sorted(src.rglob("*.py"))}
+    return [
+        arrow
+        for module, path in paths.items()
+        for arrow in arrows_of(
+            path.read_text(encoding="utf-8"), module, is_package=path.name == "__init__.py", known=paths
+        )
+    ]
+
+
+def _module_name(path: Path, src: Path) -> str:
+    parts = path.relative_to(src).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+@pytest.fixture(scope="module")
+def tree() -> list[Arrow]:
+    return read_tree(SRC)
+
+
+def test_every_import_follows_the_layers(tree: list[Arrow]) -> None:
+    assert layer_faults(tree) == []
+
+
+def test_pure_code_reaches_no_clock_socket_or_task(tree: list[Arrow]) -> None:
+    assert purity_faults(tree) == []
+
+
+def test_picows_and_the_vendor_paths_keep_to_their_places(tree: list[Arrow]) -> None:
+    assert owner_faults(tree) == []
+
+
+def test_the_tree_that_is_read_is_the_real_one(tree: list[Arrow]) -> None:
+    modules = {arrow.module for arrow in tree}
+    assert {PACKAGE, f"{PACKAGE}.wire.picows", f"{PACKAGE}.server.config"} <= modules
+    assert Arrow(f"{VENDOR_PACKAGE}.vonage_video", 6, PACKAGE) in tree
+    assert any(is_pure(module) for module in modules)
+
+
+# What follows shows, on bad input, that the checks above can fail.
+
+KNOWN = (
+    PACKAGE,
+    "audio_connector.errors",
+    "audio_connector.audio",
+    "audio_connector.audio.pcm",
+    "audio_connector.wire.codec",
+    "audio_connector.wire.picows",
+    "audio_connector.playback.schedule",
+    "audio_connector.playback.pacer",
+    "audio_connector.intake.buffer",
+    "audio_connector.server.config",
+    "audio_connector.simulator.router",
+)
+
+
+def arrows(module: str, source: str, *, is_package: bool = False) -> list[Arrow]:
+    return arrows_of(source, f"{PACKAGE}.{module}", is_package=is_package, known=KNOWN)
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("errors", "from audio_connector.audio import pcm"),
+        ("audio.pcm", "import audio_connector.wire.codec"),
+        ("audio.pcm", "from ..wire.codec import decode_event"),
+        ("audio.pcm", "from .. import wire"),
+        ("audio.pcm", "from audio_connector import Video"),
+        ("wire.codec", "def late():\n    from audio_connector.server.config import Playback"),
+        ("wire.codec", "if TYPE_CHECKING:\n    from audio_connector.playback.schedule import Schedule"),
+        ("playback.pacer", "from audio_connector.intake.buffer import Buffer"),
+        ("intake.buffer", "from ..playback import schedule"),
+        ("server.config", "import importlib\nimportlib.import_module('audio_connector.cli')"),
+        ("server.config", "__import__('audio_connector.' + name)"),
+        ("simulator.router", "from audio_connector.playback.schedule import Schedule"),
+        ("simulator.router", "from audio_connector.server.config import Playback"),
+        ("simulator.router", "import audio_connector"),
+        ("newcomer.thing", "from audio_connector.errors import VideoError"),
+    ],
+)
+def test_a_forbidden_arrow_is_found(module: str, source: str) -> None:
+    assert len(layer_faults(arrows(module, source))) == 1
+
+
+@pytest.mark.parametrize(
+    ("module", "source"),
+    [
+        ("audio.pcm", "from .format import FRAME_MS\nfrom ..errors import AudioDataError\nimport numpy"),
+        ("playback.pacer", "from audio_connector import errors\nimport asyncio"),
+        ("server.config", "from audio_connector.intake.buffer import Buffer"),
+        ("cli.demo", "import audio_connector\nfrom audio_connector.simulator.router import Router"),
+        ("simulator.router", "import random, time\nfrom audio_connector.wire.codec import decode_event"),
+    ],
+)
+def test_an_allowed_arrow_passes(module: str, source: str) -> None:
+    assert layer_faults(arrows(module, source)) == []
+
+
+def test_a_relative_import_is_resolved_from_modules_and_packages() -> None:
+    assert arrows("audio.pcm", "from . import pcm")[0].target == "audio_connector.audio.pcm"
+    assert arrows("audio", "from . import pcm", is_package=True)[0].target == "audio_connector.audio.pcm"
+    assert arrows("audio.pcm", "from .. import errors")[0].target == "audio_connector.errors"
+    assert arrows("audio.pcm", "from ..errors import VideoError")[0].target == "audio_connector.errors"
+
+
+@pytest.mark.parametrize("name", sorted(IMPURE_MODULES))
+def test_an_impure_import_is_found_in_pure_code(name: str) -> None:
+    assert len(purity_faults(arrows("wire.codec", f"import {name}"))) == 1
+    assert len(purity_faults(arrows("audio.resample", f"def f():\n    from {name} import x"))) == 1
+    assert purity_faults(arrows("playback.pacer", f"import {name}")) == []
+
+
+def test_an_impure_import_is_found_behind_another_module() -> None:
+    through = arrows("intake.buffer", "from audio_connector.server import config")
+    through += arrows("intake.buffer", "import audio_connector.server.config")
+    assert purity_faults(through + arrows("server.config", "import time")) != []
+
+
+def test_picows_elsewhere_is_found() -> None:
+    assert len(owner_faults(arrows("server.config", "from picows import ws_connect"))) == 1
+    assert len(owner_faults(arrows("wire.codec", "import picows.types"))) == 1
+    assert owner_faults(arrows("wire.picows", "import picows")) == []
+
+
+def test_a_use_of_the_vendor_paths_is_found() -> None:
+    assert len(owner_faults(arrows("cli.demo", "from audio_connector_sdk.vonage_video import Video"))) == 1
