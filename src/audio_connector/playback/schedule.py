@@ -23,19 +23,21 @@ from __future__ import annotations
 import bisect
 from collections import deque
 from collections.abc import Callable, Iterator
-from typing import NamedTuple
 
 from audio_connector.audio.format import FRAME_MS, AudioFormat
 from audio_connector.audio.framing import Framer
+from audio_connector.playback.clock import RunClock
 from audio_connector.playback.speech import (
-    EPSILON_FRAMES,
     FRAME_S,
     Flushed,
     Interrupted,
+    MarkReached,
     Played,
     Progress,
+    ScheduleEvent,
+    TailWanted,
     Utterance,
-    frames_until,
+    UtteranceEnded,
 )
 
 MIN_LEAD_S = 0.04
@@ -46,29 +48,6 @@ TAIL_BEFORE_DRY_S = 0.04
 
 PAD_BEFORE_DRY_S = 0.02
 """The remainder is padded and sent this long before the router runs dry."""
-
-
-class UtteranceEnded(NamedTuple):
-    """An utterance was heard to its end, or was cut."""
-
-    utterance_id: int
-    outcome: Played | Interrupted
-
-
-class TailWanted(NamedTuple):
-    """The queue runs dry and the writer holds audio back: it should hand that over now."""
-
-    utterance_id: int
-
-
-class MarkReached(NamedTuple):
-    """All that was written before the mark was set has been heard, or was cut."""
-
-    token: object
-    outcome: Played | Interrupted
-
-
-ScheduleEvent = UtteranceEnded | TailWanted | MarkReached
 
 
 class Schedule:
@@ -99,10 +78,7 @@ class Schedule:
         self.queued_peak_bytes = 0
         self._waiting: deque[Utterance] = deque()  # not fully sent, oldest first
         self._landing: deque[Utterance] = deque()  # ended and fully sent, not heard to the end
-        self._anchor_s: float | None = None
-        self._run_sent = 0
-        self._heard_floor = 0  # a corrected clock never takes back what was reported as heard
-        self._heard_before = 0
+        self._clock = RunClock()
         self._first_waiting_at: float | None = None
         self._dead_up_to = -1
         self._marks: list[tuple[int, int, object]] = []
@@ -130,18 +106,20 @@ class Schedule:
         utterance: Utterance | None = waiting[-1] if waiting else None
         if utterance is None or utterance.id != utterance_id:
             utterance = self._find(utterance_id) or self.begin(utterance_id, is_implicit=True)
-            if utterance is None or not utterance.is_open:
-                self.discarded_bytes += size_bytes
-                return
-        if utterance.starved_at is not None and pcm:
-            self._resume_or_rest(utterance, now)
+        if utterance is None or not utterance.is_open:
+            self.discarded_bytes += size_bytes
+            return
+        if not utterance.frames:
+            self._end_run_if_dry(now)
+            if utterance.starved_at is not None and pcm:
+                self._resume_or_rest(utterance, now)
         utterance.last_write_at = now
         utterance.has_tail = has_tail
         utterance.asked_for_tail = False
         utterance.frames.extend(utterance.framer.push(pcm))
         self.queued_bytes += size_bytes
         self.queued_peak_bytes = max(self.queued_peak_bytes, self.queued_bytes)
-        if self._anchor_s is None and self._first_waiting_at is None:
+        if self._clock.anchor_s is None and self._first_waiting_at is None and pcm:
             self._first_waiting_at = now
 
     def pass_through(self, utterance_id: int, pcm: bytes, now: float) -> bool:
@@ -153,20 +131,15 @@ class Schedule:
         Returns:
             True where the frame was taken and is to be sent now; False where nothing was done.
         """
-        anchor_s = self._anchor_s
+        clock = self._clock
+        anchor_s = clock.anchor_s
         waiting = self._waiting
-        if (
-            anchor_s is None
-            or self.queued_bytes
-            or self._is_held
-            or self._landing
-            or self._marks
-            or not waiting
-        ):
+        is_busy = self.queued_bytes or self._is_held or self._landing or self._marks
+        if anchor_s is None or is_busy or not waiting:
             return False
         head = waiting[0]
         frame_bytes = self._frame_bytes
-        sent = self._run_sent
+        sent = clock.sent
         if (
             head.id != utterance_id
             or len(pcm) != frame_bytes
@@ -180,7 +153,7 @@ class Schedule:
         head.run_sent += 1
         head.last_write_at = now
         head.has_tail = head.asked_for_tail = False
-        self._run_sent = sent + 1
+        clock.sent = sent + 1
         self.frames_sent += 1
         self.accepted_bytes += frame_bytes
         return True
@@ -190,18 +163,19 @@ class Schedule:
         utterance = self._find(utterance_id)
         if utterance is None:
             return
+        self._end_run_if_dry(now)
         self._pad(utterance)
         utterance.is_open = False
         if utterance.starved_at is not None and utterance.frames:
             self._resume_or_rest(utterance, now)
-        if self._anchor_s is None and self._first_waiting_at is None:
+        if self._clock.anchor_s is None and self._first_waiting_at is None and utterance.frames:
             self._first_waiting_at = now
         self._land_done()
 
     def mark(self, token: object, now: float) -> None:
         """Ask for `MarkReached` once all that was written until now has been heard."""
         self._end_run_if_dry(now)
-        target = self._heard_before + self._run_sent
+        target = self._clock.heard_before + self._clock.sent
         target += sum(len(u.frames) + bool(u.framer.pending_bytes) for u in self._waiting)
         self._mark_count += 1
         bisect.insort(self._marks, (target, self._mark_count, token))
@@ -216,7 +190,9 @@ class Schedule:
         """
         self._end_run_if_dry(now)
         self._settle(now)
-        run_heard = self._run_heard(now)
+        if self._clock.anchor_s is None and self._waiting:
+            self._rest_if_paused(now)
+        run_heard = self._clock.heard(now)
         played_ms = discarded_ms = 0.0
         for utterance in (*self._landing, *self._waiting):
             heard_ms = float(utterance.heard(run_heard) * FRAME_MS)
@@ -232,9 +208,8 @@ class Schedule:
         self._waiting.clear()
         self.discarded_bytes += self.queued_bytes
         self.queued_bytes = 0
-        self._heard_before += run_heard
-        self._anchor_s = self._first_waiting_at = None
-        self._run_sent = self._heard_floor = 0
+        self._clock.end(run_heard)
+        self._first_waiting_at = None
         self._dead_up_to = max(self._dead_up_to, up_to_id)
         return Flushed(played_ms, discarded_ms)
 
@@ -271,10 +246,7 @@ class Schedule:
 
     def heard_at(self, frame_index: int, now: float) -> None:
         """Correct the clock: the router says that, now, it has played the first ``frame_index`` frames."""
-        in_run = frame_index - self._heard_before
-        if self._anchor_s is not None and 0 < in_run <= self._run_sent:
-            self._heard_floor = self._run_heard(now)
-            self._anchor_s = now - in_run * FRAME_S
+        self._clock.correct(now, frame_index - self._clock.heard_before)
 
     def advance(self, now: float) -> list[bytes]:
         """Return the frames that are due, each exactly one frame long, and note what came to pass.
@@ -282,17 +254,20 @@ class Schedule:
         Args:
             now: Seconds of the monotonic clock.
         """
-        if self._anchor_s is not None:
+        if self._clock.anchor_s is not None:
             self._end_run_if_dry(now)
         if self._landing or self._marks:
             self._settle(now)
         waiting = self._waiting
         if not waiting:
             return []
-        if self._anchor_s is None:
+        if self._clock.anchor_s is None:
             self._rest_if_paused(now)
+        if self._is_held:
+            return []
+        if self._clock.anchor_s is None:
             self._mind_the_tail(now)
-            if self._is_held or not self._may_start(now):
+            if not self._may_start(now):
                 return []
             self._start_run(now)
         frames = self._take_due(now)
@@ -304,20 +279,22 @@ class Schedule:
         """When `advance` has something to do next; None where only a write can change that."""
         head = self._waiting[0] if self._waiting else None
         times: list[float] = []
-        if self._anchor_s is None:
+        clock = self._clock
+        if clock.anchor_s is None:
             if head is not None:
                 self._deadlines_while_idle(head, times)
             return min(times) if times else None
-        dry_at = self._anchor_s + self._run_sent * FRAME_S
-        if head is not None and head.frames and not self._is_held:
-            times.append(dry_at - self.lead_s)
-        elif head is not None and head.is_implicit and not head.frames:
-            self._tail_deadlines(head, times)
+        dry_at = clock.dry_at_s
+        if head is not None and not self._is_held:
+            if head.frames:
+                times.append(dry_at - self.lead_s)
+            elif head.is_implicit:
+                self._tail_deadlines(head, times)
         if self._landing:
             landing = self._landing[0]
-            times.append(self._anchor_s + (landing.run_start + landing.run_sent) * FRAME_S)
+            times.append(clock.anchor_s + (landing.run_start + landing.run_sent) * FRAME_S)
         if self._marks:
-            times.append(self._anchor_s + max(0, self._marks[0][0] - self._heard_before) * FRAME_S)
+            times.append(clock.anchor_s + max(0, self._marks[0][0] - clock.heard_before) * FRAME_S)
         times.append(dry_at)
         return min(times)
 
@@ -331,11 +308,11 @@ class Schedule:
     @property
     def frames_sent_total(self) -> int:
         """Index of the next frame to be sent, counted over what was heard and what is on its way."""
-        return self._heard_before + self._run_sent
+        return self._clock.heard_before + self._clock.sent
 
     def in_flight_ms(self, now: float) -> float:
         """Audio that was sent and has not been heard."""
-        return float((self._run_sent - self._run_heard(now)) * FRAME_MS)
+        return float((self._clock.sent - self._clock.heard(now)) * FRAME_MS)
 
     def utterances(self) -> Iterator[Utterance]:
         """Utterances that were not heard to the end yet."""
@@ -346,10 +323,10 @@ class Schedule:
         """The whole connection's progress, valid until the next call that changes something."""
         queued_bytes = self.queued_bytes
         values = (
-            self._heard_before,
-            self._anchor_s,
+            self._clock.heard_before,
+            self._clock.anchor_s,
             0,
-            self._run_sent,
+            self._clock.sent,
             queued_bytes / self._bytes_per_ms,
             self.accepted_bytes - queued_bytes,
             self.underruns,
@@ -363,19 +340,13 @@ class Schedule:
         queued_bytes = len(utterance.frames) * frame_bytes + utterance.framer.pending_bytes
         queued_ms = self.format.duration_ms(queued_bytes)
         return Progress(
-            utterance.heard_before, self._anchor_s, utterance.run_start, utterance.run_sent, queued_ms
+            utterance.heard_before, self._clock.anchor_s, utterance.run_start, utterance.run_sent, queued_ms
         )
 
     # The machine.
 
-    def _run_heard(self, now: float) -> int:
-        if self._anchor_s is None:
-            return 0
-        return min(self._run_sent, max(self._heard_floor, frames_until(now, self._anchor_s)))
-
     def _start_run(self, now: float) -> None:
-        self._anchor_s = now
-        self._run_sent = self._heard_floor = 0
+        self._clock.start(now)
         self._first_waiting_at = None
         head = self._waiting[0]
         if head.starved_at is not None:
@@ -385,15 +356,12 @@ class Schedule:
         head.start_run()
 
     def _end_run_if_dry(self, now: float) -> None:
-        if self._anchor_s is None:
-            return
-        dry_at = self._anchor_s + self._run_sent * FRAME_S
-        if now < dry_at - 0.5 * EPSILON_FRAMES * FRAME_S:
+        clock = self._clock
+        if clock.anchor_s is None or not clock.is_dry(now):
             return
         self._settle(now)
-        self._anchor_s = None
-        self._heard_before += self._run_sent
-        self._run_sent = self._heard_floor = 0
+        dry_at = clock.dry_at_s
+        clock.end(clock.sent)
         if self._waiting:
             head = self._waiting[0]
             if head.run_sent:
@@ -404,12 +372,12 @@ class Schedule:
                 self._first_waiting_at = dry_at
 
     def _settle(self, now: float) -> None:
-        run_heard = self._run_heard(now)
+        run_heard = self._clock.heard(now)
         landing = self._landing
         while landing and run_heard >= landing[0].run_start + landing[0].run_sent:
             done = landing.popleft()
             self.events.append(UtteranceEnded(done.id, Played(float(done.sent * FRAME_MS))))
-        while self._marks and self._marks[0][0] <= self._heard_before + run_heard:
+        while self._marks and self._marks[0][0] <= self._clock.heard_before + run_heard:
             self.events.append(MarkReached(self._marks.pop(0)[2], Played(0.0)))
 
     def _may_start(self, now: float) -> bool:
@@ -426,10 +394,7 @@ class Schedule:
         return playable * FRAME_S >= self.prime_s or since is None or now >= since + self.prime_s
 
     def _take_due(self, now: float) -> list[bytes]:
-        assert self._anchor_s is not None
-        if self._is_held:
-            return []
-        count = frames_until(now + self.lead_s, self._anchor_s) + 1 - self._run_sent
+        count = self._clock.due(now, self.lead_s)
         frames: list[bytes] = []
         waiting = self._waiting
         while count > 0 and waiting:
@@ -437,10 +402,10 @@ class Schedule:
             take = min(count, len(head.frames))
             if take:
                 if not head.run_sent:
-                    head.run_start = self._run_sent
+                    head.run_start = self._clock.sent
                 frames += [head.frames.popleft() for _ in range(take)]
                 head.run_sent += take
-                self._run_sent += take
+                self._clock.sent += take
                 count -= take
             if head.frames or head.is_open:
                 break
@@ -502,15 +467,15 @@ class Schedule:
             self.events.append(TailWanted(head.id))
         if head.framer.pending_bytes and now >= pad_at:
             self._pad(head)
-            self._first_waiting_at = pad_at - self.prime_s if self._anchor_s is None else None
+            self._first_waiting_at = pad_at - self.prime_s if self._clock.anchor_s is None else None
             return True
         return False
 
     def _tail_times(self, head: Utterance) -> tuple[float, float]:
-        if self._anchor_s is None:
+        if self._clock.anchor_s is None:
             ask_at = head.last_write_at + self.prime_s
             return ask_at, ask_at + PAD_BEFORE_DRY_S
-        dry_at = self._anchor_s + self._run_sent * FRAME_S
+        dry_at = self._clock.dry_at_s
         return dry_at - TAIL_BEFORE_DRY_S, dry_at - PAD_BEFORE_DRY_S
 
     def _tail_deadlines(self, head: Utterance, times: list[float]) -> None:
@@ -526,6 +491,7 @@ class Schedule:
             since = head.last_write_at if since is None else since
             times.append(since if self._may_start(since) else since + self.prime_s)
         elif head.is_implicit and head.is_open and not head.frames:
-            self._tail_deadlines(head, times)
+            if not self._is_held:
+                self._tail_deadlines(head, times)
             if head.starved_at is not None:
                 times.append(head.starved_at + self.pause_s)

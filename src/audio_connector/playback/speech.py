@@ -53,6 +53,29 @@ class Flushed:
     discarded_ms: float
 
 
+class UtteranceEnded(NamedTuple):
+    """An utterance was heard to its end, or was cut."""
+
+    utterance_id: int
+    outcome: Played | Interrupted
+
+
+class TailWanted(NamedTuple):
+    """The queue runs dry and the writer holds audio back: it should hand that over now."""
+
+    utterance_id: int
+
+
+class MarkReached(NamedTuple):
+    """All that was written before the mark was set has been heard, or was cut."""
+
+    token: object
+    outcome: Played | Interrupted
+
+
+ScheduleEvent = UtteranceEnded | TailWanted | MarkReached
+
+
 class Progress(NamedTuple):
     """How far an utterance, or a whole connection, has got: a value that is true at any later time too.
 
@@ -153,7 +176,6 @@ class Utterance:
         """A pause ended what was said; what follows is a new utterance under the same id."""
         self.heard_before = self.run_start = self.run_sent = 0
         self.starved_at = None
-        self.asked_for_tail = False
 
     def heard(self, run_heard: int) -> int:
         """Frames heard, given how many frames of the present run were."""

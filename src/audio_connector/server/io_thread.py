@@ -13,7 +13,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import logging
-import ssl
 import sys
 import threading
 import time
@@ -25,7 +24,8 @@ from typing import Any, Generic, TypeVar
 from audio_connector.playback.pacer import Pacer
 from audio_connector.playback.speech import Interrupted
 from audio_connector.server import mail
-from audio_connector.server.link import Link, LinkSettings
+from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.link import Link
 from audio_connector.wire.picows import Listening, WireLimits, listen
 from audio_connector.wire.transport import Headers, Receiver
 
@@ -115,20 +115,16 @@ class IoThread:
     Args:
         application_loop: Where `mail.ToApplication` messages are delivered.
         deliver: Called there for each.
-        settings: Bounds and times of every connection.
-        wire_limits: Bounds of every socket.
+        config: Where to listen, and the bounds and times of every connection.
     """
 
     def __init__(
         self,
         application_loop: asyncio.AbstractEventLoop,
         deliver: Callable[[mail.ToApplication], None],
-        *,
-        settings: LinkSettings,
-        wire_limits: WireLimits,
+        config: AudioConnectorServerConfig,
     ) -> None:
-        self._settings = settings
-        self._wire_limits = wire_limits
+        self._config = config
         self._loop = _new_loop()
         self._links: dict[int, Link] = {}
         self._link_count = 0
@@ -170,17 +166,18 @@ class IoThread:
         """Run a coroutine on the I/O thread and wait for it."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
-    async def listen(
-        self, host: str, port: int, ssl_context: ssl.SSLContext | None, handshake_timeout_s: float
-    ) -> tuple[str, int]:
+    async def listen(self) -> tuple[str, int]:
         """Open the listening socket; on the I/O thread. Returns its address."""
+        config = self._config
         self._listening = await listen(
             self._accept,
-            host=host,
-            port=port,
-            ssl_context=ssl_context,
-            limits=self._wire_limits,
-            handshake_timeout_s=handshake_timeout_s,
+            host=config.host,
+            port=config.port,
+            ssl_context=config.ssl,
+            limits=WireLimits(
+                max_message_bytes=config.limits.max_message_bytes, close_timeout_s=config.timeouts.close_s
+            ),
+            handshake_timeout_s=config.timeouts.handshake_s,
         )
         self._is_open = True
         return self._listening.address
@@ -239,7 +236,7 @@ class IoThread:
         self._link_count += 1
         link = Link(
             self._link_count,
-            self._settings,
+            self._config,
             post=self.outbox.post,
             pacer=self.pacer,
             clock=time.monotonic,

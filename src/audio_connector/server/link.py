@@ -11,7 +11,6 @@ from __future__ import annotations
 import logging
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, cast
 
 from audio_connector.audio.format import AudioFormat
@@ -20,10 +19,10 @@ from audio_connector.errors import DeadlineError, IntakeOverflow, LimitError, Pr
 from audio_connector.intake.buffer import IntakeBuffer
 from audio_connector.intake.dispatch import TextItem
 from audio_connector.playback.pacer import Pacer
-from audio_connector.playback.schedule import MarkReached, Schedule, TailWanted, UtteranceEnded
-from audio_connector.playback.speech import Interrupted
+from audio_connector.playback.schedule import Schedule
+from audio_connector.playback.speech import Interrupted, MarkReached, TailWanted, UtteranceEnded
 from audio_connector.server import mail
-from audio_connector.server.config import Intake, Playback, Timeouts
+from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.wire.codec import decode_event, notify_payload
 from audio_connector.wire.messages import Connected, Disconnected, MediaUpdate, Notified
 from audio_connector.wire.transport import Closed, Transport, Upgrade
@@ -36,21 +35,12 @@ MAX_UNSENT_BYTES = 4 << 20
 _CLOSED_BY = {"peer": "router", "us": "server", "network": "network"}
 
 
-@dataclass(frozen=True, slots=True)
-class LinkSettings:
-    """What the configuration says about one connection."""
-
-    playback: Playback
-    intake: Intake
-    timeouts: Timeouts
-
-
 class Link:
     """One connection on the I/O side; a `wire.transport.Receiver` and a `playback.pacer.Paced`.
 
     Args:
         link_id: Its number.
-        settings: Bounds and times.
+        config: Bounds and times.
         post: Hands a message to the application.
         pacer: Wakes this link at its deadlines.
         clock: Seconds of a monotonic clock.
@@ -60,7 +50,7 @@ class Link:
     def __init__(
         self,
         link_id: int,
-        settings: LinkSettings,
+        config: AudioConnectorServerConfig,
         *,
         post: Callable[[mail.ToApplication], None],
         pacer: Pacer,
@@ -73,22 +63,22 @@ class Link:
         self._pacer = pacer
         self._clock = clock
         self._on_end = on_end
-        self._timeouts = settings.timeouts
-        self._clear_commands = settings.playback.clear_commands
-        self._window = settings.intake.window_messages
+        self._timeouts = config.timeouts
+        self._clear_commands = config.playback.clear_commands
+        self._window = config.intake.window_messages
         self._format = AudioFormat()
         self._rate_hz = self._format.rate_hz
         self._frame_bytes = self._format.frame_bytes
         self._schedule = Schedule(
             self._format,
-            lead_s=settings.playback.lead_ms / 1000,
-            prime_s=settings.playback.prime_ms / 1000,
-            pause_s=settings.playback.pause_ms / 1000,
+            lead_s=config.playback.lead_ms / 1000,
+            prime_s=config.playback.prime_ms / 1000,
+            pause_s=config.playback.pause_ms / 1000,
         )
-        self._max_buffer_ms = settings.intake.max_buffer_ms
+        self._max_buffer_ms = config.intake.max_buffer_ms
         self._buffer: IntakeBuffer[TextItem] = IntakeBuffer(
             max_audio_bytes=self._format.bytes_for_ms(self._max_buffer_ms),
-            max_texts=settings.intake.max_texts,
+            max_texts=config.intake.max_texts,
         )
         self.published = mail.Published(self._buffer.counters)
         self._transport: Transport | None = None

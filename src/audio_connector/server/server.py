@@ -24,12 +24,10 @@ from audio_connector.server.config import AudioConnectorServerConfig, config_fro
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.io_thread import IoThread
 from audio_connector.server.line import Line
-from audio_connector.server.link import LinkSettings
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import Session
 from audio_connector.server.tls import check_context
 from audio_connector.server.watchdog import LoopWatchdog
-from audio_connector.wire.picows import WireLimits
 
 logger = logging.getLogger("audio_connector.server")
 
@@ -141,9 +139,7 @@ class AudioConnectorServer:
         watchdog = LoopWatchdog(io.outbox, threading.get_ident())
         try:
             await io.call(_arm(io, watchdog))
-            _, port = await io.call(
-                io.listen(config.host, config.port, config.ssl, config.timeouts.handshake_s)
-            )
+            _, port = await io.call(io.listen())
         except BaseException as error:
             self._io = None
             await self._end_io(io)
@@ -237,14 +233,7 @@ class AudioConnectorServer:
         def deliver(message: mail.ToApplication) -> None:
             deliveries[type(message)](message)
 
-        return IoThread(
-            self._loop,
-            deliver,
-            settings=LinkSettings(config.playback, config.intake, config.timeouts),
-            wire_limits=WireLimits(
-                max_message_bytes=config.limits.max_message_bytes, close_timeout_s=config.timeouts.close_s
-            ),
-        )
+        return IoThread(self._loop, deliver, config)
 
     def _on_arrived(self, message: mail.Arrived) -> None:
         session = self._sessions.get(message.link_id)

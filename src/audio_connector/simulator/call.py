@@ -156,27 +156,22 @@ class LiveCall:
         Returns:
             When to call again; None when the call is over.
         """
-        if (
-            self._transport is None
-            or self._tally.hung_up
-            or self._tally.closed is not None
-            or self._transport.is_closing
-        ):
+        transport, tally = self._transport, self._tally
+        if transport is None or tally.hung_up or tally.closed is not None or transport.is_closing:
             return None
         due = self._opened_at + self._next_tick * _FRAME_S
         if due <= now:
-            self._tally.latest_tick_s = max(self._tally.latest_tick_s, now - due)
+            tally.latest_tick_s = max(tally.latest_tick_s, now - due)
         while due <= now:
             if self._next_tick >= self._total_ticks:
                 self.hang_up()
                 return None
-            self._say(self._next_tick, now)
+            self._say(transport, self._next_tick, now)
             self._next_tick += 1
             due = self._opened_at + self._next_tick * _FRAME_S
         if self._records_heard:
-            self.playout.advance(
-                now
-            )  # counts are right without it, but a recording wants its silence in time
+            # The counts are right without it, but a recording wants its silence in time.
+            self.playout.advance(now)
         while self._pending_notifies and self.playout.is_heard(self._pending_notifies[0][0], now):
             self.send_event(Notified(payload=self._pending_notifies.popleft()[1], raw={}))
         return due
@@ -205,6 +200,7 @@ class LiveCall:
         """End the call now, in the way that ``RouterCall.close`` says; more than once is fine."""
         if self._transport is None or self._tally.hung_up:
             return
+        self._tally.hung_up = True
         if self.call.close == "announce":
             self.send_event(
                 Disconnected(code=None, reason="websocket:disconnected", closed_by="router", raw={})
@@ -212,7 +208,6 @@ class LiveCall:
             self._transport.close(1000)
         else:
             self._transport.abort()
-        self._tally.hung_up = True
 
     def abort(self) -> None:
         """Drop the connection, where there is one, without a word."""
@@ -232,31 +227,24 @@ class LiveCall:
         playout = self.playout.report(now)
         return self._tally.report(self.call, playout, now)
 
-    def _say(self, tick: int, now: float) -> None:
+    def _say(self, transport: Transport, tick: int, now: float) -> None:
         while self._mute_plan and self._mute_plan[0][0] <= tick:
             self._set_active(self._mute_plan.popleft()[1])
-        is_speech = tick < self._speech_ticks
-        frame = self._frames[tick % len(self._frames)] if is_speech else self._silence
+        frame = self._frames[tick % len(self._frames)] if tick < self._speech_ticks else self._silence
         if not self._active:
             frame = b""
-        if frame:
-            self._send_frame(frame, is_speech=is_speech and frame is not self._silence, now=now)
+        tally = self._tally
+        if frame and not self._writable and transport.write_buffer_bytes > self._queue_bytes:
+            tally.frames_dropped += 1
+        elif frame:
+            transport.send_audio(frame)
+            tally.frames_sent += 1
+            if frame is not self._silence:
+                tally.speech_frames_sent += 1
+                if tally.first_speech_at is None:
+                    tally.first_speech_at = now
         if self._spoken is not None:
             self._spoken(frame or self._zeros)
-
-    def _send_frame(self, frame: bytes, *, is_speech: bool, now: float) -> None:
-        transport = self._transport
-        if transport is None:
-            return
-        if not self._writable and transport.write_buffer_bytes > self._queue_bytes:
-            self._tally.frames_dropped += 1
-            return
-        transport.send_audio(frame)
-        self._tally.frames_sent += 1
-        if is_speech:
-            self._tally.speech_frames_sent += 1
-            if self._tally.first_speech_at is None:
-                self._tally.first_speech_at = now
 
     def _set_active(self, active: bool) -> None:
         if active != self._active and self.is_open:

@@ -142,7 +142,7 @@ class _Socket(WSListener):
 
     @property
     def is_closing(self) -> bool:
-        return self._closing
+        return self._closing or self._ws.is_close_frame_sent
 
     # picows' side.
 
@@ -160,6 +160,10 @@ class _Socket(WSListener):
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         kind = frame.msg_type  # an IntEnum, to be compared with ==
+        if transport.is_close_frame_sent and not self._closing:
+            # picows found a fault and closes; it goes on parsing, and would deliver the faulty frame itself.
+            self._closing = True
+            self._arm_deadline()
         if kind == _BINARY and frame.fin and self._fragments_type is None and not self._closing:
             # The path of every audio frame; everything else takes the long way below.
             if frame.rsv1 or frame.rsv2 or frame.rsv3:
@@ -246,7 +250,8 @@ class _Socket(WSListener):
         self._fragments.clear()
         if not self._ws.is_close_frame_sent:
             # picows cannot send a close frame without a code; 1000 says the same.
-            self._ws.send_close(cast("WSCloseCode", _number(frame.get_close_code()) or 1000))
+            code = _number(frame.get_close_code()) or 1000
+            self._ws.send_close(cast("WSCloseCode", code if _may_be_sent(code) else 1002))
             self._arm_deadline()
         if self._is_server:
             # The server closes TCP first, so that TIME_WAIT stays on the side that can bear it (RFC 6455 7.1.1).
@@ -481,6 +486,11 @@ def _upgrade_of(transport: WSTransport) -> Upgrade:
 
 def _number(code: Any) -> int:  # noqa: ANN401 - the stubs call it an Enum, and it is an IntEnum or an int
     return int(code)
+
+
+def _may_be_sent(code: int) -> bool:
+    """Tell the codes that a close frame may carry (RFC 6455 7.4); picows lets a peer send some others too."""
+    return code not in (1004, 1005, 1006, 1015) and code < 5000
 
 
 def _fit_reason(reason: str) -> str:

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from audio_connector import __version__
+from audio_connector.cli import main
+
+Capture = pytest.CaptureFixture[str]
+
+
+def test_version(capsys: Capture) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"audio-connector {__version__}\n"
+
+
+@pytest.mark.parametrize("command", [[], ["simulate"], ["demo"]])
+def test_help_has_examples_for_each_command(command: list[str], capsys: Capture) -> None:
+    assert main([*command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "Usage: audio-connector" in shown
+    assert not command or f"audio-connector {command[0]}" in shown.partition("Examples")[2]
+
+
+@pytest.mark.parametrize("missing", [["typer"], ["rich"], ["typer", "rich"]])
+def test_a_missing_extra_is_one_line_that_says_what_to_install(
+    missing: list[str], monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    for name in missing:
+        monkeypatch.setitem(sys.modules, name, None)
+    assert main(["demo"]) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err == (
+        f"audio-connector: {' and '.join(missing)} not installed; "
+        "the command line needs: pip install 'audio-connector[cli]'\n"
+    )
+
+
+def test_importing_the_command_imports_nothing_of_its_extra() -> None:
+    code = "import sys, audio_connector.cli; sys.exit(bool({'typer', 'rich'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["frobnicate"], "frobnicate"),
+        (["simulate"], "url"),
+        (["simulate", "--nope"], "--nope"),
+        (["simulate", "http://127.0.0.1:1"], "'http://127.0.0.1:1' is not a WebSocket URL"),
+        (
+            ["simulate", "ws://127.0.0.1:1", "--rate", "11025"],
+            "--rate is 11025; expected one of 8000, 16000, 24000",
+        ),
+        (["simulate", "ws://127.0.0.1:1", "--rate", "fast"], "--rate"),
+        (["simulate", "ws://127.0.0.1:1", "--calls", "0"], "--calls"),
+        (["simulate", "ws://127.0.0.1:1", "--tail", "-1"], "--tail"),
+        (["simulate", "ws://127.0.0.1:1", "--duration", "nan"], "--duration"),
+        (["simulate", "ws://127.0.0.1:1", "--header", "caller"], "expected NAME=VALUE"),
+        (["simulate", "ws://127.0.0.1:1", "-H", "a=1", "-H", "A=2"], "given before"),
+        (["simulate", "ws://127.0.0.1:1", "--header", f"a={'x' * 600}"], "512"),
+        (["simulate", "ws://127.0.0.1:1", "--wav", "nowhere.wav"], "nowhere.wav"),
+        (["simulate", "ws://127.0.0.1:1", "--wav", "junk.wav"], "junk.wav"),
+        (["simulate", "ws://127.0.0.1:1", "--record", "a.wav", "--calls", "2"], "give a folder"),
+        (["simulate", "ws://127.0.0.1:1", "--record", "junk.wav/folder"], "junk.wav"),
+        (["simulate", "ws://127.0.0.1:1", "--record", "nowhere/a.wav"], "nowhere"),
+        (["demo", "--rate", "44100"], "--rate is 44100"),
+        (["demo", "--save-plot", "plot.bmp"], "plot.bmp"),
+        (["demo", "--save-plot", "nowhere/plot.png"], "nowhere"),
+        (["demo", "--out", "junk.wav"], "junk.wav"),
+    ],
+)
+def test_bad_input_is_one_clear_line_and_status_2(
+    arguments: list[str], said: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, capsys: Capture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("junk.wav").write_bytes(b"this is no audio")
+    assert main(arguments) == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert said in shown.err
+    assert shown.err.startswith("audio-connector: ")
+    assert shown.err.count("\n") == 1
+
+
+def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("audio_connector.cli.simulate.run_async", interrupted)
+    # Made before the interrupt, and never awaited.
+    monkeypatch.setattr("audio_connector.cli.simulate._run", lambda *_: None)
+    assert main(["simulate", "ws://127.0.0.1:1"]) == 130
+    assert capsys.readouterr().err == "audio-connector: interrupted\n"
+
+
+def test_an_error_of_the_program_itself_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audio_connector.cli.simulate.parse_headers", lambda _: 1 // 0)
+    with pytest.raises(ZeroDivisionError):
+        main(["simulate", "ws://127.0.0.1:1"])

@@ -1,0 +1,173 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from http import HTTPStatus
+from pathlib import Path
+
+import pytest
+from websockets.exceptions import ConnectionClosed
+from websockets.http11 import Request, Response
+from websockets.sync.server import ServerConnection, serve
+
+from audio_connector.audio.wav import WavWriter, read_wav
+from audio_connector.cli import main
+
+Capture = pytest.CaptureFixture[str]
+FRAME = b"\x01\x02" * 320
+
+
+class Peer:
+    """A server of another library in a thread; its paths say how it behaves."""
+
+    def __init__(self) -> None:
+        self.headers: list[dict[str, str]] = []
+        self._server = serve(self._serve, "127.0.0.1", 0, process_request=self._answer)
+        port = self._server.socket.getsockname()[1]
+        self.url = f"ws://127.0.0.1:{port}"
+        self._thread = threading.Thread(target=self._server.serve_forever)
+        self._thread.start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+
+    def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
+        self.headers.append({name.lower(): value for name, value in request.headers.raw_items()})
+        if request.path.strip("/").isdigit():
+            return connection.respond(HTTPStatus(int(request.path.strip("/"))), "no\n")
+        return None
+
+    def _serve(self, connection: ServerConnection) -> None:
+        path = connection.request.path if connection.request is not None else ""
+        try:
+            connection.recv()
+            if path == "/burst":
+                for _ in range(5):
+                    connection.send(FRAME)
+            if path == "/sloppy":
+                connection.send(FRAME[:-2])
+            if path == "/leaves":
+                connection.close(1011, "out of order")
+            for _ in connection:
+                pass
+        except ConnectionClosed:
+            pass
+
+
+@pytest.fixture
+def peer() -> Iterator[Peer]:
+    peer = Peer()
+    yield peer
+    peer.close()
+
+
+@pytest.fixture
+def wav(tmp_path: Path) -> str:
+    path = tmp_path / "hello.wav"
+    with WavWriter(str(path), 16000) as file:
+        file.write(FRAME * 3)
+    return str(path)
+
+
+Simulate = Callable[..., int]
+
+
+@pytest.fixture
+def simulate(peer: Peer, wav: str) -> Simulate:
+    def run(path: str, *options: str) -> int:
+        return main(["simulate", peer.url + path, "--wav", wav, "--tail", "0.2", *options])
+
+    return run
+
+
+def test_a_clean_call_is_status_0_and_a_table(simulate: Simulate, capsys: Capture) -> None:
+    assert simulate("/burst") == 0
+    shown = capsys.readouterr().out
+    assert "clean: nothing was lost" in shown
+    assert "1000 by the router" in shown
+    assert "0.10 s" in shown
+
+
+def test_something_lost_is_status_1_and_says_what(simulate: Simulate, capsys: Capture) -> None:
+    assert simulate("/sloppy") == 1
+    assert "1 message of a wrong size, 638 bytes lost" in capsys.readouterr().out
+
+
+def test_a_server_that_breaks_off_is_status_1(simulate: Simulate, capsys: Capture) -> None:
+    assert simulate("/leaves") == 1
+    assert "broke in the middle of the call: 1011 'out of order'" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("status", [404, 500])
+def test_an_http_answer_is_status_2_and_one_line(status: int, simulate: Simulate, capsys: Capture) -> None:
+    assert simulate(f"/{status}") == 2
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.startswith("audio-connector: ws://127.0.0.1:")
+    assert f"HTTP {status}" in shown.err
+    assert shown.err.count("\n") == 1
+
+
+def test_nobody_listening_is_status_2_and_one_line(peer: Peer, capsys: Capture) -> None:
+    peer.close()
+    assert main(["simulate", peer.url, "--calls", "3"]) == 2
+    shown = capsys.readouterr()
+    assert peer.url in shown.err
+    assert shown.err.count("\n") == 1
+
+
+def test_json_is_the_only_output_and_complete(simulate: Simulate, capsys: Capture) -> None:
+    assert simulate("/sloppy", "--json") == 1
+    shown = json.loads(capsys.readouterr().out)
+    assert shown["is_clean"] is False
+    assert len(shown["calls"]) == 1
+    assert shown["calls"][0]["playout"]["wrong_size_messages"] == 1
+    assert shown["calls"][0]["problems"] == ["1 message of a wrong size, 638 bytes lost"]
+
+
+def test_headers_and_rate_arrive(simulate: Simulate, peer: Peer, capsys: Capture) -> None:
+    assert simulate("/", "-H", "caller=Ann", "-H", "note=a=b", "--rate", "8000", "--json") == 0
+    assert (peer.headers[-1]["caller"], peer.headers[-1]["note"]) == ("Ann", "a=b")
+    assert json.loads(capsys.readouterr().out)["calls"][0]["rate_hz"] == 8000
+
+
+def test_many_calls_are_summed_and_problems_of_one_kind_are_one_line(
+    simulate: Simulate, capsys: Capture
+) -> None:
+    assert simulate("/sloppy", "--calls", "3") == 1
+    shown = capsys.readouterr().out
+    assert "3 of 3" in shown
+    assert "3 messages of a wrong size, in 3 of 3 calls" in shown
+
+
+def test_recording_to_a_file_and_to_a_folder(simulate: Simulate, tmp_path: Path, capsys: Capture) -> None:
+    assert simulate("/burst", "--record", str(tmp_path / "answer.wav")) == 0
+    heard, rate_hz = read_wav(str(tmp_path / "answer.wav"))
+    assert (heard.count(FRAME), rate_hz) == (5, 16000)
+    assert simulate("/burst", "--record", str(tmp_path / "one")) == 0
+    assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["heard.wav", "spoken.wav"]
+    assert read_wav(str(tmp_path / "one" / "spoken.wav"))[0][: 3 * 640] == FRAME * 3
+    assert simulate("/", "--record", str(tmp_path / "two"), "--calls", "2") == 0
+    assert len(list((tmp_path / "two").iterdir())) == 4
+    assert "and 2 more" in capsys.readouterr().out
+
+
+def test_on_a_terminal_the_progress_is_shown(
+    simulate: Simulate, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    monkeypatch.setenv("FORCE_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "120")
+    assert simulate("/burst", "--insecure") == 0
+    shown = capsys.readouterr().out
+    assert "calls 1/1" in shown
+    assert "clean" in shown
+
+
+def test_without_a_wav_the_packaged_speech_is_used(peer: Peer, capsys: Capture) -> None:
+    assert main(["simulate", peer.url, "--duration", "0.1", "--tail", "0", "--json"]) == 0
+    call = json.loads(capsys.readouterr().out)["calls"][0]
+    assert call["frames_sent"] == 5
+    assert call["speech_frames_sent"] > 0

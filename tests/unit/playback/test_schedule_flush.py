@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Barge-in: all of it at once, right within a frame, and nothing of the old speech afterwards."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.audio import counting_pcm, numbered, numbers_of
+from support.player import FRAME_S, Player, about
+
+from audio_connector.playback.speech import Flushed, Interrupted, Played
+
+SIZES = st.integers(1, 40_000).map(lambda samples: 2 * samples)
+
+
+@given(
+    sizes=st.lists(SIZES, min_size=1, max_size=5),
+    is_last_open=st.booleans(),
+    after_s=st.floats(0.0, 8.0),
+    lead_s=st.sampled_from([0.04, 0.2, 1.0]),
+)
+def test_a_flush_at_any_moment_cuts_everything_and_says_how_much_was_heard(
+    sizes: list[int], is_last_open: bool, after_s: float, lead_s: float
+) -> None:
+    player = Player(lead_s=lead_s)
+    for utterance_id, size_bytes in enumerate(sizes):
+        player.schedule.begin(utterance_id)
+        player.write(utterance_id, counting_pcm(size_bytes))
+        if utterance_id < len(sizes) - 1 or not is_last_open:
+            player.end(utterance_id)
+    player.run_for(after_s)
+    heard_ms = player.heard * 20.0
+    over_ms = sum(o.played_ms for o in player.ends().values() if isinstance(o, Played))
+    written_ms = (sum(sizes) + player.schedule.padded_bytes) / 32
+
+    flushed = player.flush(len(sizes))
+
+    assert flushed.played_ms == heard_ms - over_ms
+    assert flushed.discarded_ms == pytest.approx(written_ms - heard_ms)
+    assert sum(o.played_ms for o in player.ends().values()) == heard_ms
+    assert set(player.ends()) == set(range(len(sizes))), "all have ended, one way or the other"
+    assert player.schedule.next_deadline() is None
+    assert (player.schedule.queued_ms, player.schedule.in_flight_ms(player.now)) == (0.0, 0.0)
+    before = len(player.sent)
+    player.run_for(60.0)
+    assert len(player.sent) == before
+
+
+@given(after_s=st.floats(0.0, 3.0), pause_s=st.floats(0.0, 1.0))
+def test_a_second_flush_has_nothing_to_cut(after_s: float, pause_s: float) -> None:
+    player = Player()
+    player.say(1, numbered(1, 640) * 100)
+    player.run_for(after_s)
+    player.flush(1)
+    player.run_for(pause_s)
+    played_ms = player.played_ms
+    assert player.flush(1) == Flushed(0.0, 0.0)
+    assert player.played_ms == played_ms
+
+
+def test_two_seconds_into_thirty() -> None:
+    player = Player(lead_s=0.2)
+    player.say(1, numbered(1, 640) * 1500)
+    player.run_for(2.0)
+    assert player.flush(1) == Flushed(played_ms=2000.0, discarded_ms=28_000.0)
+    assert player.ends() == {1: Interrupted(2000.0, 28_000.0)}
+    left_at_router = len(player.sent) - player.heard
+    assert left_at_router * FRAME_S <= 0.2 + FRAME_S
+
+
+@given(
+    late=st.lists(st.tuples(st.integers(0, 3), SIZES), max_size=10),
+    after_s=st.floats(0.0, 1.0),
+)
+def test_late_writes_of_what_was_cut_are_discarded_and_counted(
+    late: list[tuple[int, int]], after_s: float
+) -> None:
+    player = Player()
+    player.say(1, numbered(1, 640) * 100)
+    player.schedule.begin(2)
+    player.write(2, numbered(1, 640) * 3)
+    player.run_for(after_s)
+    player.flush(3)
+    before, discarded = len(player.sent), player.schedule.discarded_bytes
+    player.schedule.begin(4)
+    for utterance_id, size_bytes in late:
+        assert player.schedule.begin(utterance_id) is None
+        player.write(utterance_id, numbered(1, 2) * (size_bytes // 2))
+        player.end(utterance_id)
+    player.write(4, numbered(9, 640) * 20)
+    player.end(4)
+    player.run_out()
+    assert player.schedule.discarded_bytes - discarded == sum(size for _, size in late)
+    assert numbers_of(player.frames[before:]) == [9] * 20
+    assert player.ends()[4] == Played(400.0)
+
+
+def test_new_speech_after_a_flush_starts_at_once_and_its_clock_is_its_own() -> None:
+    player = Player(lead_s=0.2)
+    player.say(1, numbered(1, 640) * 500)
+    player.run_for(1.013)
+    player.flush(1)
+    before, again_at = len(player.sent), player.now
+    player.say(2, numbered(2, 640) * 100)
+    assert len(player.sent) - before == 11
+    player.run_for(1.0)
+    expected = [about(max(again_at, again_at + k * FRAME_S - 0.2)) for k in range(61)]
+    assert [sent.at for sent in player.sent[before:]] == expected
+
+
+def test_a_flush_overtakes_a_begin_that_is_still_on_its_way() -> None:
+    player = Player()
+    player.flush(7)
+    assert player.schedule.begin(7) is None
+    assert player.schedule.begin(8) is not None
+
+
+def test_a_flush_of_less_does_not_allow_more() -> None:
+    player = Player()
+    player.flush(7)
+    player.flush(3)
+    assert player.schedule.begin(7) is None
+
+
+def test_speech_that_was_heard_to_its_end_is_not_cut() -> None:
+    player = Player()
+    player.say(1, numbered(1, 640) * 10)
+    player.say(2, numbered(2, 640) * 10)
+    player.run_for(0.3)
+    assert player.flush(2) == Flushed(played_ms=100.0, discarded_ms=100.0)
+    assert player.ends() == {1: Played(200.0), 2: Interrupted(100.0, 100.0)}
+
+
+def test_a_pause_that_nobody_noticed_is_not_part_of_what_is_cut() -> None:
+    player = Player(pause_s=0.4)
+    player.write(0, numbered(1, 640) * 10)
+    player.now += 60.0
+    assert player.flush(0) == Flushed(0.0, 0.0)
+
+
+def test_a_flush_while_held_cuts_what_waits() -> None:
+    player = Player()
+    player.schedule.hold()
+    player.say(1, numbered(1, 640) * 10)
+    player.run_for(1.0)
+    assert player.flush(1) == Flushed(0.0, 200.0)
+    player.schedule.release()
+    player.run_for(1.0)
+    assert player.sent == []
+
+
+def test_what_waits_behind_an_open_utterance_is_cut_as_well() -> None:
+    player = Player()
+    player.schedule.begin(1)
+    player.say(2, numbered(2, 640) * 10)
+    assert player.flush(2) == Flushed(0.0, 200.0)
+    assert player.ends() == {1: Interrupted(0.0, 0.0), 2: Interrupted(0.0, 200.0)}
