@@ -49,9 +49,11 @@ class Dispatcher:
         self._credit_batch = credit_batch
         self._want = want
         self._items: deque[Item | Exception] = deque()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._wakeup: asyncio.Future[None] | None = None
         self._is_ended = False
         self._wants_audio = self._wants_texts = False
+        self._last: Disconnected | None = None
         self._audio_streams: list[weakref.ref[AudioStream]] = []
         self._event_streams: list[weakref.ref[EventStream]] = []
         self.on_message: Handler | None = None
@@ -63,6 +65,8 @@ class Dispatcher:
         """Messages handled so far, for whoever watches over the progress."""
         self.is_cancelled = False
         """Set by whoever cancels the task, to tell it from a handler that was cancelled inside."""
+        self.has_taker = False
+        """Whether anything was ever asked for, or nothing will be any more."""
 
     # From any thread.
 
@@ -70,11 +74,15 @@ class Dispatcher:
         """Hand audio to a stream too, as long as somebody holds it."""
         self._audio_streams = [*self._audio_streams, weakref.ref(stream)]
         self.update_wants()
+        if self._last is not None:
+            stream.end()
 
     def add_event_stream(self, stream: EventStream) -> None:
         """Hand events to a stream too, as long as somebody holds it."""
         self._event_streams = [*self._event_streams, weakref.ref(stream)]
         self.update_wants()
+        if self._last is not None:
+            stream.end(self._last)
 
     def update_wants(self) -> None:
         """Ask for what somebody takes. Once wanted it stays wanted: without a taker it is then discarded."""
@@ -82,9 +90,17 @@ class Dispatcher:
         texts = bool(self._wants_texts or self.on_message or self.on_event or self._event_streams)
         if (audio, texts) != (self._wants_audio, self._wants_texts):
             self._wants_audio, self._wants_texts = audio, texts
+            self.has_taker = True
             self._want(audio, texts, 0)
+            if self._is_ended and self._loop is not None:
+                self._loop.call_soon_threadsafe(self._wake)
 
     # On the application's loop.
+
+    def settle(self) -> None:
+        """Nobody is going to ask for more: what is left at the end and not wanted by now is discarded."""
+        self.has_taker = True
+        self._wake()
 
     def feed(self, item: Item) -> None:
         """Take a message."""
@@ -105,10 +121,11 @@ class Dispatcher:
     async def run(self) -> None:
         """Hand over until the end."""
         items = self._items
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
         unreported = 0
         while True:
-            while items:
+            # The end hands over what nobody has asked for yet; errors are told at any time.
+            while items and (self.has_taker or isinstance(items[0], Exception)):
                 item = items.popleft()
                 if type(item) is bytes:
                     # The path of every incoming frame.
@@ -128,14 +145,15 @@ class Dispatcher:
                 if unreported >= self._credit_batch:
                     self._want(self._wants_audio, self._wants_texts, unreported)
                     unreported = 0
-            if self._is_ended:
+            if self._is_ended and not items:
                 return
             self._wakeup = loop.create_future()
             await self._wakeup
             self._wakeup = None
 
     def end_streams(self, last: Disconnected) -> None:
-        """End the iterators, after what they were handed."""
+        """End the iterators, after what they were handed; one that is made later ends at once."""
+        self._last = last
         for audio in self._audio_streams:
             if (stream := audio()) is not None:
                 stream.end()

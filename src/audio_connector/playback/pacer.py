@@ -57,7 +57,11 @@ class Pacer:
 
     def arm(self, item: Paced, deadline: float | None) -> None:
         """Wake the item at its deadline; an earlier wake-up that it has already stays."""
-        if deadline is None or (item.armed_at is not None and item.armed_at <= deadline):
+        if (
+            deadline is None
+            or deadline == math.inf
+            or (item.armed_at is not None and item.armed_at <= deadline)
+        ):
             return
         item.armed_at = deadline
         self._count += 1
@@ -75,11 +79,13 @@ class Pacer:
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None
+        self._timer_at = -math.inf  # nothing is earlier, so nothing sets a timer again
 
     def _set_timer(self, deadline: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
-        at = math.ceil(deadline / TICK_S) * TICK_S
+        # Not before the deadline by a rounding error either: the timer would fire again and again for nothing.
+        at = max(deadline, math.ceil(deadline / TICK_S) * TICK_S)
         self._timer_at = at
         self._timer = self._call_later(max(0.0, at - self._clock()), self._tick)
 

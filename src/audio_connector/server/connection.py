@@ -29,6 +29,7 @@ from audio_connector.server.line import Line
 from audio_connector.server.speech import Speech
 from audio_connector.server.statistics import ConnectionStatistics, PlaybackState, statistics_of
 from audio_connector.server.writer import Writer
+from audio_connector.wire.closing import REASON_BYTES
 from audio_connector.wire.codec import encode_json
 from audio_connector.wire.transport import Headers, Upgrade
 
@@ -44,9 +45,6 @@ STANDARD_CLOSE_CODES = (1000, 1001, 1003, 1008, 1011, 1012, 1013)
 
 OWN_CLOSE_CODES = range(3000, 5000)
 """Codes for libraries and applications (RFC 6455 7.4.2)."""
-
-CLOSE_REASON_BYTES = 123
-"""The longest reason that a close frame can carry (RFC 6455 5.5)."""
 
 _ID_KEYS = {
     "session_id": ("x-opentok-ws-sessionid", "sessionid", "session_id", "session-id"),
@@ -234,16 +232,12 @@ class AudioConnectorConnection:
             max_buffer_ms=self._intake.max_buffer_ms,
             on_overflow=self._line.report,
         )
-        if self._published.closed is not None:
-            stream.end()
         self._dispatcher.add_audio_stream(stream)
         return stream
 
     def events(self) -> EventStream:
         """Iterate over the router's events until the connection ends; the last one is `Disconnected`."""
         stream = EventStream(max_events=self._intake.max_texts)
-        if self._published.closed is not None:
-            stream.end(self._published.closed)
         self._dispatcher.add_event_stream(stream)
         return stream
 
@@ -442,9 +436,7 @@ def _check_close(code: object, reason: object, timeout: object) -> None:
     ):
         standard = ", ".join(map(str, STANDARD_CLOSE_CODES))
         raise UsageError(f"code={code!r}: expected one of {standard}, or 3000 to 4999")
-    if not isinstance(reason, str) or len(reason.encode("utf-8", "replace")) > CLOSE_REASON_BYTES:
-        raise UsageError(
-            f"reason={reason!r:.60}: expected a text of up to {CLOSE_REASON_BYTES} bytes in UTF-8"
-        )
+    if not isinstance(reason, str) or len(reason.encode("utf-8", "replace")) > REASON_BYTES:
+        raise UsageError(f"reason={reason!r:.60}: expected a text of up to {REASON_BYTES} bytes in UTF-8")
     if not _is_number(timeout) or not timeout >= 0:  # type: ignore[operator]  # a number, just checked
         raise UsageError(f"timeout={timeout!r}: expected seconds, 0 or more")

@@ -8,9 +8,8 @@ from typing import NoReturn
 
 from audio_connector.errors import ConnectionClosed
 from audio_connector.server import mail
+from audio_connector.wire.closing import ABNORMAL, NORMAL
 from audio_connector.wire.messages import Disconnected
-
-NO_CLOSE_FRAME = 1006
 
 
 class Line:
@@ -60,8 +59,8 @@ class Line:
 
     def refuse(self, what: str) -> NoReturn:
         """Raise ConnectionClosed."""
-        closed = self.published.closed or Disconnected(code=1000, reason="", closed_by="server")
-        code = NO_CLOSE_FRAME if closed.code is None else closed.code
+        closed = self.published.closed or Disconnected(code=NORMAL, reason="", closed_by="server")
+        code = ABNORMAL if closed.code is None else closed.code
         reason = f" ({closed.reason})" if closed.reason else ""
         raise ConnectionClosed(
             f"cannot {what}: the connection was closed by the {closed.closed_by} with {code}{reason}; stop sending "

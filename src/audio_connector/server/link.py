@@ -190,9 +190,8 @@ class Link:
         self._handle_events()
         self._publish()
         self.published.closed = how
-        for item in self._buffer.take(
-            len(self._buffer), now, audio=self._wants_audio, texts=self._wants_texts
-        ):
+        # Wanted or not: the application may be about to ask for it, and this is the last chance to hand it over.
+        for item in self._buffer.take(len(self._buffer), now):
             self._post(mail.Arrived(self.id, item))
         self._post(mail.Ended(self.id, how))
         for _, reply in self._room_waiters:
@@ -388,6 +387,9 @@ class Link:
             payload, frame_index = self._notifies.popleft()
             if payload == event.payload:
                 self._schedule.heard_at(frame_index, now)
+                # What waits for this may be due already, before the deadline that was armed.
+                self._play(now)
+                self._arm()
                 return
 
     def _handle_events(self) -> None:

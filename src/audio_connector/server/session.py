@@ -47,6 +47,7 @@ class Session:
         self._ended = self._loop.create_future()
         self._dispatching = self._loop.create_task(self._dispatcher.run())
         self._connecting = self._loop.create_task(self._run_on_connect())
+        self._connecting.add_done_callback(lambda _: self._dispatcher.settle())
         self.task = self._loop.create_task(self._live())
         self.feed = self._dispatcher.feed
         self.feed_error = self._dispatcher.feed_error
@@ -96,6 +97,9 @@ class Session:
             await asyncio.wait((self._dispatching,), timeout=self._handler_s)
             if handled == self._dispatcher.handled:
                 break
+        if not self._dispatcher.has_taker:
+            self._dispatcher.settle()
+            await asyncio.wait((self._dispatching,), timeout=self._handler_s)
         self._dispatcher.is_cancelled = True
         await self._finish("a message handler", self._dispatching, timeout=0)
 

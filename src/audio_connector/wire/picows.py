@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 import socket
 import ssl
@@ -35,15 +36,10 @@ from picows import (
 
 from audio_connector.errors import DialError
 from audio_connector.wire.addresses import addresses_of, bind_all
+from audio_connector.wire.closing import ABNORMAL, NO_CODE, code_for_answer, fit_reason
 from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade
 
 logger = logging.getLogger("audio_connector.wire")
-
-CONTROL_REASON_BYTES = 123
-"""Longest close reason: a control frame holds 125 bytes, and the code takes two (RFC 6455 5.5)."""
-
-NO_CODE = 1005
-ABNORMAL = 1006
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==", re.ASCII)
 
@@ -128,7 +124,7 @@ class _Socket(WSListener):
             return
         self._closing = True
         self._fragments.clear()
-        self._ws.send_close(cast("WSCloseCode", code), _fit_reason(reason))
+        self._ws.send_close(cast("WSCloseCode", code), fit_reason(reason))
         self._arm_deadline()
 
     def abort(self) -> None:
@@ -249,9 +245,8 @@ class _Socket(WSListener):
         self._closing = True
         self._fragments.clear()
         if not self._ws.is_close_frame_sent:
-            # picows cannot send a close frame without a code; 1000 says the same.
-            code = _number(frame.get_close_code()) or 1000
-            self._ws.send_close(cast("WSCloseCode", code if _may_be_sent(code) else 1002))
+            # picows cannot send a close frame without a code: 1000 answers one without.
+            self._ws.send_close(cast("WSCloseCode", code_for_answer(_number(frame.get_close_code()))))
             self._arm_deadline()
         if self._is_server:
             # The server closes TCP first, so that TIME_WAIT stays on the side that can bear it (RFC 6455 7.1.1).
@@ -420,7 +415,7 @@ async def dial(
     except ssl.SSLError as error:
         raise DialError(f"{url}: TLS failed: {error.reason or error}") from error
     except OSError as error:
-        raise DialError(f"{url} cannot be reached: {error.strerror or error}") from error
+        raise DialError(f"{url} cannot be reached: {_reason_of(error)}") from error
     except (ValueError, WSError) as error:
         raise DialError(f"{url!r} is not a WebSocket URL: expected ws://host:port/path or wss://…") from error
     return link
@@ -484,15 +479,12 @@ def _upgrade_of(transport: WSTransport) -> Upgrade:
     return Upgrade(path, query, _headers_of(request), (str(peer[0]), int(peer[1])), transport.is_secure)
 
 
+def _reason_of(error: OSError) -> str:
+    """What is wrong, in the system's words; the loop's own only repeat the address."""
+    if isinstance(error, socket.gaierror):
+        return "the host is not known"
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
 def _number(code: Any) -> int:  # noqa: ANN401 - the stubs call it an Enum, and it is an IntEnum or an int
     return int(code)
-
-
-def _may_be_sent(code: int) -> bool:
-    """Tell the codes that a close frame may carry (RFC 6455 7.4); picows lets a peer send some others too."""
-    return code not in (1004, 1005, 1006, 1015) and code < 5000
-
-
-def _fit_reason(reason: str) -> str:
-    """Cut a reason to what a close frame holds, between characters."""
-    return reason.encode("utf-8", "replace")[:CONTROL_REASON_BYTES].decode("utf-8", "ignore")

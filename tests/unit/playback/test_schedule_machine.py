@@ -18,7 +18,7 @@ TIMES_S = st.one_of(st.sampled_from([0.0, 0.005, 0.02, 0.1, 0.2]), st.floats(0.0
 def content(frames: list[bytes]) -> bytes:
     """What frames carry beside padding: `counting_pcm` has no sample that is zero."""
     samples = np.frombuffer(b"".join(frames), dtype="<u2")
-    return samples[samples != 0].tobytes()
+    return bytes(samples[samples != 0])
 
 
 class ScheduleMachine(RuleBasedStateMachine):
