@@ -23,6 +23,7 @@ from audio_connector.playback.schedule import Schedule
 from audio_connector.playback.speech import Interrupted, MarkReached, TailWanted, UtteranceEnded
 from audio_connector.server import mail
 from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.liveness import Liveness
 from audio_connector.wire.codec import decode_event, notify_payload
 from audio_connector.wire.messages import Connected, Disconnected, MediaUpdate, Notified
 from audio_connector.wire.transport import Closed, Transport, Upgrade
@@ -84,13 +85,10 @@ class Link:
         self._transport: Transport | None = None
         self._wants_audio = self._wants_texts = False
         self._is_unsettled = True
-        self._is_blocked = False
         self._announced_end = False
         self._own_end: tuple[int, str] | None = None
-        self._settle_at = self._stall_at = self._ping_at = float("inf")
-        self._ping_deadline = float("inf")
-        self._ping_sent_at: float | None = None
-        self._last_received_at = 0.0
+        self._settle_at = float("inf")
+        self._liveness = Liveness(config.timeouts)
         self._room_waiters: list[tuple[int, mail.Reply[Any]]] = []
         self._close_waiters: list[mail.Reply[Any]] = []
         self._speeches: dict[int, mail.BeginSpeech] = {}
@@ -102,18 +100,16 @@ class Link:
         """Start: nothing is played until the format is settled."""
         now = self._clock()
         self._transport = transport
-        self._last_received_at = now
+        self._liveness.start(now)
         self._schedule.hold()
         self._settle_at = now + self._timeouts.first_message_s
-        if self._timeouts.ping_interval_s is not None:
-            self._ping_at = now + self._timeouts.ping_interval_s
         self._post(mail.Opened(self.id, upgrade, self.published))
         self._arm()
 
     def on_audio(self, payload: bytes) -> None:
         """The path of every incoming frame."""
         now = self._clock()
-        self._last_received_at = now
+        self._liveness.last_received_at = now
         if self._is_unsettled:
             self._settle(now)
         if not payload:
@@ -133,7 +129,7 @@ class Link:
     def on_text(self, text: str) -> None:
         """Note what a text says about the connection, and hand it on."""
         now = self._clock()
-        self._last_received_at = now
+        self._liveness.last_received_at = now
         event = decode_event(text)
         self._buffer.counters.text_messages += 1
         if isinstance(event, Connected):
@@ -160,24 +156,23 @@ class Link:
     def on_pong(self, payload: bytes) -> None:
         """The router lives."""
         now = self._clock()
-        self._last_received_at = now
-        if self._ping_sent_at is not None:
-            self.published.round_trip_ms = (now - self._ping_sent_at) * 1000
-            self._ping_sent_at = None
+        self._liveness.last_received_at = now
+        round_trip_ms = self._liveness.note_pong(now)
+        if round_trip_ms is not None:
+            self.published.round_trip_ms = round_trip_ms
 
     def on_writable(self, writable: bool) -> None:
         """Hold while the router does not read, for a bounded time."""
         now = self._clock()
-        self._is_blocked = not writable
         if writable:
-            self._stall_at = float("inf")
+            self._liveness.unblock()
             if not self._is_unsettled:
                 self._schedule.release()
             self._play(now)
         else:
             self.published.stalls += 1
             self._schedule.hold()
-            self._stall_at = now + self._timeouts.stall_s
+            self._liveness.block(now, self._unsent_bytes)
         self._arm()
 
     def on_closed(self, closed: Closed) -> None:
@@ -214,14 +209,9 @@ class Link:
         if now >= self._settle_at:
             self._settle(now)
         self._play(now)
-        if now >= self._ping_at:
-            self._ping(now)
-        if now >= self._ping_deadline:
-            self._mind_ping(now)
-        if now >= self._stall_at:
-            self._give_up_stalled()
-            return None
-        return self._next_deadline()
+        if now >= self._liveness.next_deadline():
+            self._mind_the_router(now)
+        return self._next_deadline() if self.published.closed is None else None
 
     # The application's messages end here.
 
@@ -320,14 +310,16 @@ class Link:
     # The gate: nothing is sent but here.
 
     def _play(self, now: float) -> None:
-        schedule = self._schedule
+        schedule, transport = self._schedule, self._transport
+        if transport is None or transport.is_closing:
+            schedule.hold()  # what cannot be sent must not count as played
         frames = schedule.advance(now)
-        if frames:
-            transport = self._transport
-            if transport is not None and not transport.is_closing:
-                for frame in frames:
-                    transport.send_audio(frame)
-                self.published.audio_messages_sent += len(frames)
+        if frames and transport is not None:
+            for frame in frames:
+                transport.send_audio(frame)
+            self.published.audio_messages_sent += len(frames)
+            if self._liveness.is_blocked:
+                self._liveness.note_unsent(self._unsent_bytes)
         if schedule.events:
             self._handle_events()
         self._publish()
@@ -351,13 +343,14 @@ class Link:
     def _close(self, code: int, reason: str) -> None:
         if self._transport is not None:
             self._transport.close(code, reason)
+            self._schedule.hold()
 
     # Format, events, counters.
 
     def _settle(self, now: float) -> None:
         self._is_unsettled = False
         self._settle_at = float("inf")
-        if not self._is_blocked:
+        if not self._liveness.is_blocked:
             self._schedule.release()
             self._play(now)
             self._arm()
@@ -436,32 +429,29 @@ class Link:
         self._pacer.arm(self, self._next_deadline())
 
     def _next_deadline(self) -> float:
-        housekeeping = min(self._ping_at, self._ping_deadline, self._stall_at, self._settle_at)
+        housekeeping = min(self._liveness.next_deadline(), self._settle_at)
         play = self._schedule.next_deadline()
         return housekeeping if play is None or housekeeping < play else play
 
-    def _ping(self, now: float) -> None:
-        interval_s, timeout_s = self._timeouts.ping_interval_s, self._timeouts.ping_timeout_s
-        assert interval_s is not None
-        self._ping_at = now + interval_s
-        if self._ping_sent_at is not None or self._transport is None or self._transport.is_closing:
-            return
-        self._transport.send_ping()
-        self._ping_sent_at = now
-        if timeout_s is not None:
-            # A pong waits behind the audio that the router has not read yet (PROTOCOL 1.25).
-            self._ping_deadline = now + timeout_s + self._schedule.in_flight_ms(now) / 1000
+    @property
+    def _unsent_bytes(self) -> int:
+        return 0 if self._transport is None else self._transport.write_buffer_bytes
 
-    def _mind_ping(self, now: float) -> None:
-        timeout_s = self._timeouts.ping_timeout_s
-        self._ping_deadline = float("inf")
-        if self._ping_sent_at is None or timeout_s is None:
-            return
-        if self._last_received_at > self._ping_sent_at or self._is_blocked:
-            # It speaks, so it lives; and while it does not read, the stall deadline decides.
-            self._ping_deadline = now + timeout_s
-            return
-        silent_s = now - self._last_received_at
+    def _mind_the_router(self, now: float) -> None:
+        if self._liveness.ping_is_due(now):
+            self._ping(now)
+        if self._liveness.is_silent(now):
+            self._give_up_silent(now)
+        if self._liveness.is_stalled(now, self._unsent_bytes):
+            self._give_up_stalled()
+
+    def _ping(self, now: float) -> None:
+        if self._transport is not None and not self._transport.is_closing:
+            self._transport.send_ping()
+            self._liveness.note_ping(now, self._schedule.in_flight_ms(now) / 1000)
+
+    def _give_up_silent(self, now: float) -> None:
+        silent_s = now - self._liveness.last_received_at
         error = DeadlineError(
             f"the router answered no ping and sent nothing for {silent_s:.1f} s; the connection was closed with "
             "1011. Timeouts.ping_timeout_s sets the limit"

@@ -15,11 +15,13 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol, cast
+from typing import TYPE_CHECKING, Any, cast
 
+import aiofastnet
 from picows import (
+    WSAutoPingStrategy,
     WSCloseCode,
     WSError,
     WSFrame,
@@ -31,15 +33,19 @@ from picows import (
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
     ws_connect,
-    ws_create_server,
 )
+from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
 from audio_connector.errors import DialError
 from audio_connector.wire.addresses import addresses_of, bind_all
 from audio_connector.wire.closing import ABNORMAL, NO_CODE, code_for_answer, fit_reason
+from audio_connector.wire.gate import Gate
 from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade
 
 logger = logging.getLogger("audio_connector.wire")
+
+READ_BUFFER_BYTES = 4096
+"""Of each connection at its start; it grows where a message needs more. picows' own 16 KiB hold 25 frames."""
 
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==", re.ASCII)
 
@@ -49,9 +55,6 @@ _CONTINUATION = WSMsgType.CONTINUATION
 _CLOSE = WSMsgType.CLOSE
 _PONG = WSMsgType.PONG
 
-_WHAT_THIS_IS = (
-    b"This is an Audio Connector server: it speaks WebSocket only. Connect with ws:// or wss://.\n"
-)
 _BAD_UPGRADE = b"This WebSocket upgrade request is not valid (RFC 6455 4.2.1).\n"
 _REFUSED = b"This server cannot take the connection now.\n"
 
@@ -278,11 +281,8 @@ class _Socket(WSListener):
         return Closed(ABNORMAL, "", closed_by="network")
 
 
-class AcceptUpgrade(Protocol):
-    """Decides on an upgrade request: a receiver takes it, None refuses it with 503."""
-
-    def __call__(self, headers: Headers, path: str) -> Receiver | None:
-        """Decide; called synchronously, before anything was answered."""
+AcceptUpgrade = Callable[[Headers, str], Receiver | None]
+"""Decides on an upgrade request, by its headers and path: a receiver takes it, None refuses it with 503."""
 
 
 class Listening:
@@ -336,24 +336,36 @@ async def listen(
             logger.exception("accepting a connection failed; it was refused")
             return _http_error(500, _REFUSED)
 
+    def make_protocol() -> WSProtocol:
+        # The arguments of ws_create_server, which can only be had together with its own listening socket.
+        return WSProtocol(
+            None,
+            None,
+            False,
+            factory,
+            _QuietLogger(logger, {}),
+            True,
+            handshake_timeout_s,
+            False,
+            handshake_timeout_s,
+            handshake_timeout_s,
+            WSAutoPingStrategy.PING_WHEN_IDLE,
+            True,
+            limits.max_message_bytes,
+            None,
+            READ_BUFFER_BYTES,
+        )
+
     sockets = bind_all(await addresses_of(host, port), port)
     servers: list[asyncio.Server] = []
-    tls: dict[str, Any] = (
-        {} if ssl_context is None else {"ssl": ssl_context, "ssl_handshake_timeout": handshake_timeout_s}
-    )
+    tls: dict[str, Any] = {}
+    if ssl_context is not None:
+        tls = {"ssl": ssl_context, "ssl_handshake_timeout": handshake_timeout_s}
+    loop = asyncio.get_running_loop()
     try:
         for bound in sockets:
-            server = await ws_create_server(
-                factory,
-                sock=bound,
-                **tls,
-                max_frame_size=limits.max_message_bytes,
-                websocket_handshake_timeout=handshake_timeout_s,
-                enable_auto_ping=False,
-                enable_auto_pong=True,
-                logger_name=_QuietLogger(logger, {}),
-                read_buffer_init_size=4096,
-                backlog=backlog,
+            server = await aiofastnet.create_server(
+                loop, lambda: Gate(make_protocol, handshake_timeout_s), sock=bound, backlog=backlog, **tls
             )
             servers.append(server)
     except BaseException:
@@ -425,8 +437,6 @@ def _answer(
     request: WSUpgradeRequest, accept: AcceptUpgrade, limits: WireLimits
 ) -> WSUpgradeResponseWithListener:
     headers = request.headers
-    if headers.get("Upgrade", "").strip().lower() != "websocket":
-        return _http_error(426, _WHAT_THIS_IS, {"Upgrade": "websocket"})
     tokens = [
         token.strip().lower() for value in headers.getall("Connection", []) for token in value.split(",")
     ]
