@@ -46,11 +46,11 @@ def link_faults(text: str, folder: Path) -> list[str]:
 
 
 def navigation_faults(config: str, pages: set[str]) -> list[str]:
-    """Pages that the navigation misses, and entries without a page."""
-    named = set(re.findall(r'"([^"\n]+\.md)"', config))
-    return [f"{page}: no page" for page in sorted(named - pages)] + [
-        f"{page}: not in the navigation" for page in sorted(pages - named)
-    ]
+    """Pages that the navigation misses or has twice, and entries without a page."""
+    named = re.findall(r'"([^"\n]+\.md)"', config)
+    faults = [f"{page}: no page" for page in sorted(set(named) - pages)]
+    faults += [f"{page}: not in the navigation" for page in sorted(pages - set(named))]
+    return faults + [f"{page}: twice in the navigation" for page in sorted(pages) if named.count(page) > 1]
 
 
 def table_defaults(text: str, model: str) -> dict[str, str]:
@@ -99,9 +99,10 @@ def test_a_dead_link_is_found(tmp_path: Path) -> None:
 
 
 def test_a_forgotten_page_is_found() -> None:
-    assert navigation_faults('nav = [{ "A" = "a.md" }, "b.md"]', {"a.md", "c.md"}) == [
+    assert navigation_faults('nav = [{ "A" = "a.md" }, "b.md", "a.md"]', {"a.md", "c.md"}) == [
         "b.md: no page",
         "c.md: not in the navigation",
+        "a.md: twice in the navigation",
     ]
 
 

@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+# Every target sets up .venv by itself. Another interpreter: make test PYTHON=python3.12
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+# Named after the interpreter, so that another PYTHON makes a new environment instead of using the old one.
+READY := $(VENV)/.ready-$(VERSION)
+# How long each slow test lasts; the default of `make soak`, shortened by .ci/run.
+SOAK_SECONDS ?= 600
+PYTEST_ARGS ?=
+
+# Without any extra: the import, the vendor's paths, the types marker, and one version everywhere.
+define TRY_WHEEL
+import importlib.metadata, importlib.resources
+import audio_connector, audio_connector_sdk.vonage_video.models as models
+assert models.AudioConnectorServerConfig is audio_connector.AudioConnectorServerConfig
+for package in ("audio_connector", "audio_connector_sdk"):
+    assert importlib.resources.files(package).joinpath("py.typed").is_file(), package
+assert importlib.metadata.version("audio-connector") == audio_connector.__version__
+endef
+export TRY_WHEEL
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint types cover docs wheel bench soak format clean
+
+help: ## Show the targets
+	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+
+$(READY): pyproject.toml src/audio_connector/_version.py
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
+		{ echo "Python 3.10 or newer is needed, '$(PYTHON)' is not: make <target> PYTHON=python3.12" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
+		{ echo "'$(PYTHON)' has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	$(PYTHON) -m venv --clear $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'
+	@touch $@
+
+demo: $(READY) ## Hear and see a session with a simulated media router
+	$(BIN)/audio-connector demo
+
+test: $(READY) ## The everyday suite
+	$(BIN)/python -m pytest $(PYTEST_ARGS)
+
+check: lint types cover docs wheel ## Everything that has to hold before a change goes in
+
+lint: $(READY) ## Style and format
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY) ## mypy --strict
+	$(BIN)/mypy
+
+cover: $(READY) ## The everyday suite with branch coverage
+	$(BIN)/python -m pytest --cov --cov-report=term $(PYTEST_ARGS)
+
+docs: $(READY) ## The documentation, strictly: a broken link, anchor or API name fails; result in site/
+	$(BIN)/zensical build --clean --strict
+
+wheel: $(READY) ## Build wheel and sdist, install the wheel in a clean environment and try it
+	rm -rf dist build/wheel
+	$(BIN)/python -m hatchling build -d dist
+	$(BIN)/python -m venv build/wheel
+	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	cd build && wheel/bin/python -c "$$TRY_WHEEL"
+	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[cli]"
+	cd build && wheel/bin/audio-connector --version
+	cd build && wheel/bin/audio-connector demo --quick
+
+bench: $(READY) ## The measurements that README and docs quote
+	$(BIN)/python -m benchmarks
+
+soak: $(READY) ## The slow tests: soak, fuzz and load, SOAK_SECONDS each
+	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m slow --timeout=0 $(PYTEST_ARGS)
+
+format: $(READY) ## Put the sources into their format
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean: ## Remove everything that was made here
+	rm -rf $(VENV) .cache build dist site audio-connector-demo .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
