@@ -71,9 +71,7 @@ class Listener:
         start = self.arrivals[0]
         at_once = round(LEAD_S / FRAME_S) + 1
         return [
-            (at - (start + k * FRAME_S - LEAD_S)) * 1000
-            for k, at in enumerate(self.arrivals)
-            if k > at_once
+            (at - (start + k * FRAME_S - LEAD_S)) * 1000 for k, at in enumerate(self.arrivals) if k > at_once
         ]
 
 
@@ -92,12 +90,16 @@ async def serve(load: Load, seconds: float) -> None:
     await asyncio.get_running_loop().run_in_executor(None, sys.stdin.readline)
     until = time.monotonic() + seconds
     while time.monotonic() < until:
-        if load == "spinning":
-            _spin(1.0)
-        elif load == "sleeping":
-            time.sleep(1.0)
+        _block(load, 1.0)
         await asyncio.sleep(0.05)
     await handle.stop()
+
+
+def _block(load: Load, seconds: float) -> None:
+    if load == "sleeping":
+        time.sleep(seconds)
+    elif load == "spinning":
+        _spin(seconds)
 
 
 def _spin(seconds: float) -> None:
@@ -145,7 +147,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, epilog=EXAMPLES, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--calls", type=int, nargs="+", default=[1, 40, 200], help="how many calls (1 40 200)")
+    parser.add_argument(
+        "--calls", type=int, nargs="+", default=[1, 40, 200], help="how many calls (1 40 200)"
+    )
     parser.add_argument("--seconds", type=float, default=8.0, help="per row (8)")
     parser.add_argument("--serve", choices=LOADS, help=argparse.SUPPRESS)
     arguments = parser.parse_args()
