@@ -92,8 +92,8 @@ class Dispatcher:
             self._wants_audio, self._wants_texts = audio, texts
             self.has_taker = True
             self._want(audio, texts, 0)
-            if self._is_ended and self._loop is not None:
-                self._loop.call_soon_threadsafe(self._wake)
+        if self._items and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake)
 
     # On the application's loop.
 
@@ -109,8 +109,9 @@ class Dispatcher:
             self._wake()
 
     def feed_error(self, error: Exception) -> None:
-        """Take an error, ahead of the messages that wait."""
-        self._items.appendleft(error)
+        """Take an error, ahead of the messages that wait and behind the errors that do."""
+        errors = sum(isinstance(item, Exception) for item in self._items)
+        self._items.insert(errors, error)
         self._wake()
 
     def end(self) -> None:
@@ -124,8 +125,7 @@ class Dispatcher:
         loop = self._loop = asyncio.get_running_loop()
         unreported = 0
         while True:
-            # The end hands over what nobody has asked for yet; errors are told at any time.
-            while items and (self.has_taker or isinstance(items[0], Exception)):
+            while items and (self.has_taker or self._may_tell(items[0])):
                 item = items.popleft()
                 if type(item) is bytes:
                     # The path of every incoming frame.
@@ -176,6 +176,13 @@ class Dispatcher:
             if self.is_cancelled:
                 raise
             logger.exception("connection %s: on_error was cancelled", self._label)
+
+    def _may_tell(self, item: Item | Exception) -> bool:
+        """Before anything was asked for, only an error is handed over, and only to on_error.
+
+        Messages wait here then only after the end, which hands over what nobody has asked for yet.
+        """
+        return self.on_error is not None and isinstance(item, Exception)
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():

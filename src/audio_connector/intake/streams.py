@@ -56,6 +56,7 @@ class _Stream(Generic[T]):
         """Stop: nothing more is kept for this stream. Not needed when the connection ends."""
         self._is_over = True
         self._ready.clear()
+        self._wake()
 
     @property
     def is_over(self) -> bool:

@@ -16,7 +16,7 @@ from os import PathLike
 from typing import Any
 
 from audio_connector.audio.files import iter_audio_file
-from audio_connector.audio.format import FRAME_MS, AudioFormat
+from audio_connector.audio.format import FRAME_MS, AudioFormat, check_rate_hz
 from audio_connector.audio.pcm import AudioInput
 from audio_connector.errors import UsageError
 from audio_connector.intake.dispatch import Dispatcher
@@ -225,6 +225,8 @@ class AudioConnectorConnection:
             raise UsageError(
                 f"chunk_ms={chunk_ms!r}: expected 1 to {MAX_CHUNK_MS} ms, or None for one frame at a time"
             )
+        if sample_rate is not None:
+            check_rate_hz(sample_rate)
         stream = AudioStream(
             lambda: self.format,
             chunk_ms=chunk_ms,

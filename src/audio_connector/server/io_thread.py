@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import sys
 import threading
@@ -47,7 +48,7 @@ class Mailbox(Generic[T]):
         gather_on: The sender's own loop, where waking is put off to the end of its round, and to
             `WAKE_INTERVAL_S` after the wake-up before, so that what is posted meanwhile shares it. None wakes at
             once, which a sender needs that may block its loop right after it has posted.
-        on_lost: Called where the receiving loop is closed.
+        on_lost: Given what cannot be delivered, because the receiving loop is closed.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Mailbox(Generic[T]):
         deliver: Callable[[T], None],
         *,
         gather_on: asyncio.AbstractEventLoop | None,
-        on_lost: Callable[[], None],
+        on_lost: Callable[[list[T]], None],
     ) -> None:
         self._loop = loop
         self._deliver = deliver
@@ -91,8 +92,17 @@ class Mailbox(Generic[T]):
         try:
             self._loop.call_soon_threadsafe(self._drain)
         except RuntimeError:
-            self._messages.clear()
-            self._on_lost()
+            self.give_up()
+
+    def give_up(self) -> None:
+        """The receiving loop is closed: hand back what it has not looked at, and from now on every message."""
+        # Disarm first, as in `_drain`: whoever posts later finds the loop closed by itself.
+        self._is_armed = False
+        lost: list[T] = []
+        while self._messages:
+            with contextlib.suppress(IndexError):  # another thread does the same
+                lost.append(self._messages.popleft())
+        self._on_lost(lost)
 
     def _drain(self) -> None:
         # Disarm first: what is posted from here on wakes again, what was posted before is in the deque.
@@ -133,10 +143,10 @@ class IoThread:
         self._listening: Listening | None = None
         self._all_gone: asyncio.Event | None = None
         self.outbox: Mailbox[mail.ToApplication] = Mailbox(
-            application_loop, deliver, gather_on=self._loop, on_lost=self._lose_application
+            application_loop, deliver, gather_on=self._loop, on_lost=lambda _: self._lose_application()
         )
         self.inbox: Mailbox[mail.ToIo] = Mailbox(
-            self._loop, self._apply, gather_on=None, on_lost=lambda: None
+            self._loop, self._apply, gather_on=None, on_lost=_answer_all_late
         )
         self.pacer = Pacer(time.monotonic, self._loop.call_later, self._on_link_error)
         self._actions: dict[type, Callable[[Link, Any], None]] = {
@@ -228,6 +238,7 @@ class IoThread:
                 link.abort(1001, "the server has stopped")
             _cancel_all(self._loop)
             self._loop.close()
+            self.inbox.give_up()
             self.ended.set_result(None)
 
     def _accept(self, headers: Headers, path: str) -> Receiver | None:
@@ -289,6 +300,11 @@ class IoThread:
     async def _end_alone(self) -> None:
         await self.close_all(1001, "the server has stopped", 1.0)
         self._loop.stop()
+
+
+def _answer_all_late(messages: list[mail.ToIo]) -> None:
+    for message in messages:
+        _answer_late(message)
 
 
 def _answer_late(message: mail.ToIo) -> None:

@@ -44,8 +44,8 @@ class Speech:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> bool:
-        if isinstance(error, SpeechInterrupted):
-            return self.is_interrupted
+        if isinstance(error, SpeechInterrupted) and self.is_interrupted:
+            return True
         if error is None:
             self._end()
         elif not self._is_ended:

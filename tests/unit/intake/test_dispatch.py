@@ -1,0 +1,369 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Messages reach the handlers in order, one at a time, and what a handler does wrong harms nobody."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import logging
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.virtual_loop import in_virtual_time, rest, run_in_virtual_time
+
+from audio_connector.intake.dispatch import Dispatcher, TextItem
+from audio_connector.intake.handlers import Handler
+from audio_connector.intake.streams import AudioStream, EventStream
+from audio_connector.wire.messages import Disconnected, Dtmf
+
+TEXT = TextItem(' {"digit":"1"}', Dtmf(digit="1"))
+
+
+class Stage:
+    """A dispatcher that runs, and what it asked for."""
+
+    def __init__(self, credit_batch: int = 4) -> None:
+        self.wanted: list[tuple[bool, bool, int]] = []
+        self.dispatcher = Dispatcher(
+            "c1", credit_batch=credit_batch, want=lambda *asked: self.wanted.append(asked)
+        )
+        self.task = asyncio.get_running_loop().create_task(self.dispatcher.run())
+
+    def set(self, **handlers: Handler) -> None:
+        for name, handler in handlers.items():
+            setattr(self.dispatcher, name, handler)
+        self.dispatcher.update_wants()
+
+    def feed(self, *items: bytes | TextItem) -> None:
+        for item in items:
+            self.dispatcher.feed(item)
+
+    async def end(self) -> None:
+        self.dispatcher.end()
+        await self.task
+
+
+@in_virtual_time
+async def test_messages_come_in_order_and_one_at_a_time() -> None:
+    stage = Stage()
+    told: list[object] = []
+    running = 0
+
+    async def on_message(message: object) -> None:
+        nonlocal running
+        running += 1
+        assert running == 1
+        await asyncio.sleep(0.5)
+        told.append(message)
+        running -= 1
+
+    stage.set(on_message=on_message)
+    stage.feed(b"1", TEXT, b"2")
+    await rest()
+    stage.feed(b"3")
+    await stage.end()
+    assert told == [b"1", TEXT.text, b"2", b"3"]
+    assert stage.dispatcher.handled == 4
+
+
+@in_virtual_time
+async def test_each_kind_goes_to_its_own_handlers() -> None:
+    stage = Stage()
+    told: list[tuple[str, object]] = []
+    for name in ("on_message", "on_audio", "on_event"):
+        stage.set(**{name: lambda what, name=name: told.append((name, what))})
+    stage.feed(b"1", TEXT)
+    await stage.end()
+    assert told == [
+        ("on_message", b"1"),
+        ("on_audio", b"1"),
+        ("on_message", TEXT.text),
+        ("on_event", TEXT.event),
+    ]
+
+
+@in_virtual_time
+async def test_an_error_of_a_handler_goes_to_on_error_and_the_next_message_is_handled() -> None:
+    stage = Stage()
+    told: list[object] = []
+    errors: list[Exception] = []
+
+    async def on_message(message: bytes) -> None:
+        if message == b"bad":
+            raise KeyError("bad")
+        told.append(message)
+
+    stage.set(on_message=on_message, on_error=errors.append)
+    stage.feed(b"1", b"bad", b"2")
+    await stage.end()
+    assert told == [b"1", b"2"]
+    assert [repr(error) for error in errors] == ["KeyError('bad')"]
+
+
+@pytest.mark.parametrize("fails", ["an error", "a cancellation"])
+@pytest.mark.parametrize("has_on_error", [True, False])
+def test_on_error_itself_may_fail(fails: str, has_on_error: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> list[object]:
+        stage = Stage()
+        told: list[object] = []
+
+        def on_message(message: bytes) -> None:
+            told.append(message)
+            raise ValueError("bad")
+
+        async def on_error(error: Exception) -> None:
+            if fails == "an error":
+                raise RuntimeError("worse")
+            raise asyncio.CancelledError
+
+        stage.set(on_message=on_message)
+        if has_on_error:
+            stage.set(on_error=on_error)
+        stage.feed(b"1", b"2")
+        await stage.end()
+        return told
+
+    assert run_in_virtual_time(scene()) == [b"1", b"2"]
+    assert len(caplog.records) == 2
+    assert {record.levelno for record in caplog.records} == {logging.ERROR}
+    assert "c1" in caplog.text
+    assert "bad" in caplog.text
+
+
+@in_virtual_time
+async def test_a_handler_that_was_cancelled_inside_is_an_error_and_no_end() -> None:
+    stage = Stage()
+    errors: list[Exception] = []
+    told: list[object] = []
+
+    async def on_message(message: bytes) -> None:
+        if message == b"1":
+            cancelled = asyncio.get_running_loop().create_future()
+            cancelled.cancel()
+            await cancelled
+        told.append(message)
+
+    stage.set(on_message=on_message, on_error=errors.append)
+    stage.feed(b"1", b"2")
+    await stage.end()
+    assert told == [b"2"]
+    assert [type(error) for error in errors] == [RuntimeError]
+
+
+@in_virtual_time
+async def test_whoever_cancels_it_for_good_ends_it() -> None:
+    stage = Stage()
+    stage.set(on_message=lambda message: asyncio.sleep(1000))
+    stage.feed(b"1", b"2")
+    await rest()
+    stage.dispatcher.is_cancelled = True
+    stage.task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await stage.task
+
+
+@in_virtual_time
+async def test_an_error_of_the_connection_is_told_ahead_of_what_waits_and_in_order() -> None:
+    stage = Stage()
+    told: list[object] = []
+    stage.set(on_message=told.append, on_error=lambda error: told.append(str(error)))
+    stage.feed(b"1", b"2")
+    stage.dispatcher.feed_error(ValueError("first"))
+    stage.dispatcher.feed_error(ValueError("second"))
+    await stage.end()
+    assert told == ["first", "second", b"1", b"2"]
+
+
+@in_virtual_time
+async def test_it_sleeps_while_there_is_nothing_to_do() -> None:
+    stage = Stage()
+    stage.set(on_message=lambda message: None)
+    await rest()
+    assert stage.dispatcher.handled == 0
+    stage.feed(b"1")
+    await rest()
+    assert stage.dispatcher.handled == 1
+    await stage.end()
+
+
+# What it asks for.
+
+
+@in_virtual_time
+async def test_it_asks_for_what_somebody_takes() -> None:
+    stage = Stage()
+    assert stage.wanted == []
+    stage.set(on_event=lambda event: None)
+    stage.set(on_error=lambda error: None)
+    stage.set(on_audio=lambda audio: None)
+    stage.set(on_message=lambda message: None)
+    assert stage.wanted == [(False, True, 0), (True, True, 0)]
+    await stage.end()
+
+
+@in_virtual_time
+async def test_what_was_wanted_once_stays_wanted() -> None:
+    stage = Stage()
+    stage.set(on_message=lambda message: None)
+    stage.set(on_message=None)  # type: ignore[arg-type]  # as set_handler() does without arguments
+    assert stage.wanted == [(True, True, 0)]
+    stage.feed(b"1")
+    await stage.end()
+    assert stage.dispatcher.handled == 1
+
+
+@given(batch=st.integers(1, 8), bursts=st.lists(st.integers(1, 20), max_size=10))
+def test_credit_is_what_was_handled_less_than_a_batch(batch: int, bursts: list[int]) -> None:
+    async def scene() -> None:
+        stage = Stage(batch)
+        stage.set(on_message=lambda message: None)
+        total = 0
+        for burst in bursts:
+            stage.feed(*[b"1"] * burst)
+            total += burst
+            await rest()
+            credit = sum(asked[2] for asked in stage.wanted)
+            assert total - batch < credit <= total
+            assert credit % batch == 0
+        await stage.end()
+
+    run_in_virtual_time(scene())
+
+
+@in_virtual_time
+async def test_a_slow_handler_gives_credit_as_it_goes() -> None:
+    stage = Stage(2)
+    stage.set(on_message=lambda message: asyncio.sleep(1.0))
+    stage.feed(*[b"1"] * 6)
+    credit = []
+    for _ in range(6):
+        await asyncio.sleep(1.01)
+        credit.append(sum(asked[2] for asked in stage.wanted))
+    assert credit == [0, 2, 2, 4, 4, 6]
+    await stage.end()
+
+
+# Early, and late.
+
+
+@in_virtual_time
+async def test_what_the_end_brings_waits_for_somebody_to_ask_for_it() -> None:
+    stage = Stage()
+    told: list[object] = []
+    stage.feed(b"1", TEXT)
+    stage.dispatcher.end()
+    await rest()
+    assert not stage.task.done()
+    stage.set(on_message=told.append)
+    await stage.task
+    assert told == [b"1", TEXT.text]
+
+
+@in_virtual_time
+async def test_where_nobody_will_ask_it_is_let_go() -> None:
+    stage = Stage()
+    stage.feed(b"1", TEXT)
+    stage.dispatcher.end()
+    await rest()
+    stage.dispatcher.settle()
+    await stage.task
+
+
+@in_virtual_time
+async def test_an_error_is_told_although_nobody_asked_for_messages() -> None:
+    stage = Stage()
+    errors: list[Exception] = []
+    stage.set(on_error=errors.append)
+    stage.dispatcher.feed_error(ValueError("early"))
+    await rest()
+    assert len(errors) == 1
+    await stage.end()
+
+
+# Streams.
+
+
+def audio_stream() -> AudioStream:
+    return AudioStream(
+        lambda: pytest.fail("not needed for whole messages"),
+        chunk_ms=None,
+        sample_rate=16000,
+        max_buffer_ms=1000,
+        on_overflow=lambda error: None,
+    )
+
+
+@in_virtual_time
+async def test_streams_get_what_handlers_get() -> None:
+    stage = Stage()
+    told: list[object] = []
+    events = EventStream(max_events=10)
+    stage.dispatcher.add_event_stream(events)
+    assert stage.wanted == [(False, True, 0)]
+    stage.set(on_event=told.append)
+    stage.feed(TEXT)
+    await rest()
+    last = Disconnected(code=1000)
+    stage.dispatcher.end_streams(last)
+    assert [event async for event in events] == [TEXT.event, last]
+    assert told == [TEXT.event]
+    await stage.end()
+
+
+@in_virtual_time
+async def test_a_stream_that_was_let_go_costs_nothing() -> None:
+    stage = Stage()
+    kept, lost, closed = (EventStream(max_events=2) for _ in range(3))
+    for stream in (kept, lost, closed):
+        stage.dispatcher.add_event_stream(stream)
+    del stream, lost
+    gc.collect()
+    await closed.aclose()
+    stage.feed(TEXT, TEXT)
+    await rest()
+    assert len(stage.dispatcher._event_streams) == 1
+    await stage.end()
+    assert await anext(kept) == TEXT.event
+
+
+@in_virtual_time
+async def test_a_stream_of_a_connection_that_is_over_ends_at_once() -> None:
+    stage = Stage()
+    last = Disconnected(code=1000)
+    await stage.end()
+    stage.dispatcher.end_streams(last)
+    events, audio = EventStream(max_events=10), audio_stream()
+    stage.dispatcher.add_event_stream(events)
+    stage.dispatcher.add_audio_stream(audio)
+    assert [event async for event in events] == [last]
+    assert [piece async for piece in audio] == []
+
+
+def test_the_path_of_a_frame_takes_functions_and_coroutine_functions() -> None:
+    async def scene(make: Callable[[list[bytes]], Handler]) -> list[bytes]:
+        stage = Stage()
+        told: list[bytes] = []
+        stage.set(on_audio=make(told))
+        stage.feed(b"1", b"2")
+        await stage.end()
+        return told
+
+    def plain(told: list[bytes]) -> Handler:
+        return told.append
+
+    def coroutine(told: list[bytes]) -> Handler:
+        async def on_audio(audio: bytes) -> None:
+            await asyncio.sleep(0.1)
+            told.append(audio)
+
+        return on_audio
+
+    def future(told: list[bytes]) -> Handler:
+        async def on_audio(audio: bytes) -> None:
+            told.append(audio)
+
+        return lambda audio: asyncio.ensure_future(on_audio(audio))
+
+    assert [run_in_virtual_time(scene(make)) for make in (plain, coroutine, future)] == [[b"1", b"2"]] * 3

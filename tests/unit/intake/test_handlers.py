@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from functools import partial
+from typing import Any
+
+import pytest
+
+from audio_connector.errors import HandlerError
+from audio_connector.intake.handlers import call_handler, check_disconnect_handler, check_handler
+
+
+def takes_one(message: object) -> None: ...
+
+
+async def takes_one_later(message: object) -> None: ...
+
+
+def takes_one_or_two(message: object, more: object = None) -> None: ...
+
+
+def takes_any(*args: object, **kwargs: object) -> None: ...
+
+
+def takes_none() -> None: ...
+
+
+def takes_two(first: object, second: object) -> None: ...
+
+
+def takes_a_keyword(*, message: object) -> None: ...
+
+
+class Callable1:
+    def __call__(self, message: object) -> None: ...
+
+    def method(self, message: object) -> None: ...
+
+    @staticmethod
+    def static(message: object) -> None: ...
+
+
+GOOD = [
+    takes_one,
+    takes_one_later,
+    takes_one_or_two,
+    takes_any,
+    Callable1(),
+    Callable1().method,
+    Callable1.static,
+    partial(takes_two, 1),
+    lambda message: None,
+    print,
+    [].append,
+]
+
+
+@pytest.mark.parametrize("handler", GOOD)
+def test_whatever_takes_the_argument_is_taken(handler: Any) -> None:
+    assert check_handler("on_message", handler, "message") is handler
+
+
+@pytest.mark.parametrize(
+    "handler", [takes_none, takes_two, takes_a_keyword, partial(takes_one, 1), Callable1.method]
+)
+def test_whatever_cannot_take_it_is_refused_by_name(handler: Any) -> None:
+    with pytest.raises(HandlerError, match=r"on_message=.*one argument, the message"):
+        check_handler("on_message", handler, "message")
+
+
+@pytest.mark.parametrize("handler", [1, "on_message", object(), [takes_one]])
+def test_what_cannot_be_called_is_refused(handler: Any) -> None:
+    with pytest.raises(HandlerError, match="is not callable"):
+        check_handler("on_message", handler, "message")
+    with pytest.raises(TypeError):
+        check_disconnect_handler(handler)
+
+
+def test_a_handler_that_was_called_instead_of_passed_is_recognised() -> None:
+    coroutine: Any = takes_one_later(1)
+    with pytest.raises(HandlerError, match="was it called, instead of passed"):
+        check_handler("on_message", coroutine, "message")
+    coroutine.close()
+
+
+def test_none_is_none() -> None:
+    assert check_handler("on_message", None, "message") is None
+    assert check_disconnect_handler(None) is None
+
+
+def test_a_handler_that_is_given_nothing() -> None:
+    assert check_handler("on_start", takes_none, None) is takes_none
+    with pytest.raises(HandlerError, match="with no argument"):
+        check_handler("on_start", takes_one, None)
+
+
+async def test_on_disconnect_may_take_what_happened_or_nothing() -> None:
+    told: list[object] = []
+    for handler in (told.append, lambda: told.append("nothing")):
+        checked = check_disconnect_handler(handler)
+        assert checked is not None
+        await call_handler(checked, "how")
+    assert told == ["how", "nothing"]
+    with pytest.raises(HandlerError):
+        check_disconnect_handler(takes_two)
+
+
+async def test_what_can_be_awaited_is_awaited() -> None:
+    done: list[str] = []
+
+    async def later(text: str) -> None:
+        done.append(text)
+
+    class Wrapped:
+        def __call__(self, text: str) -> Any:
+            return later(text)
+
+    await call_handler(later, "coroutine function")
+    await call_handler(lambda text: later(text.upper()), "function that returns a coroutine")
+    await call_handler(Wrapped(), "object")
+    await call_handler(done.append, "function")
+    assert done == ["coroutine function", "FUNCTION THAT RETURNS A COROUTINE", "object", "function"]
+
+
+async def test_what_cannot_be_awaited_is_left_alone() -> None:
+    async def generator(message: object) -> AsyncIterator[int]:
+        yield 1
+
+    await call_handler(generator, "an async generator function does nothing, as everywhere")

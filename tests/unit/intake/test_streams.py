@@ -1,0 +1,282 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Iterators over what arrives: pieces of the wanted length and rate, bounded, to an end, on any loop."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.audio import counting_pcm, cut, real_speech
+from support.virtual_loop import Stuck, in_virtual_time, rest, run_in_virtual_time
+
+from audio_connector.audio.format import AudioFormat
+from audio_connector.audio.resample import LIVE_QUALITY, Resampler
+from audio_connector.errors import IntakeOverflow, LimitError
+from audio_connector.intake.streams import AudioStream, EventStream
+from audio_connector.wire.messages import Disconnected, Dtmf
+
+LAST = Disconnected(code=1000)
+
+
+def audio_stream(
+    *,
+    chunk_ms: float | None = None,
+    sample_rate: int | None = None,
+    rate_hz: int = 16000,
+    max_buffer_ms: float = 10_000,
+    on_overflow: Callable[[IntakeOverflow], None] = lambda error: pytest.fail(str(error)),
+) -> AudioStream:
+    return AudioStream(
+        lambda: AudioFormat(rate_hz),
+        chunk_ms=chunk_ms,
+        sample_rate=sample_rate,
+        max_buffer_ms=max_buffer_ms,
+        on_overflow=on_overflow,
+    )
+
+
+async def pieces(stream: AudioStream) -> list[bytes]:
+    return [piece async for piece in stream]
+
+
+@in_virtual_time
+async def test_each_message_is_handed_on_as_it_came() -> None:
+    stream = audio_stream()
+    messages = [counting_pcm(size) for size in (640, 640, 100, 2000)]
+    for message in messages:
+        stream.push(message)
+    stream.end()
+    assert await pieces(stream) == messages
+
+
+@given(
+    chunk_ms=st.floats(1.0, 300.0),
+    rate_hz=st.sampled_from([8000, 16000, 24000]),
+    sizes=st.lists(st.integers(1, 2000).map(lambda samples: 2 * samples), min_size=1, max_size=5),
+    size_bytes=st.integers(1, 20_000).map(lambda samples: 2 * samples),
+)
+def test_pieces_have_the_wanted_length_and_nothing_is_lost(
+    chunk_ms: float, rate_hz: int, sizes: list[int], size_bytes: int
+) -> None:
+    async def scene() -> list[bytes]:
+        stream = audio_stream(chunk_ms=chunk_ms, rate_hz=rate_hz)
+        for message in cut(pcm, sizes):
+            stream.push(message)
+        stream.end()
+        return await pieces(stream)
+
+    pcm = counting_pcm(size_bytes)
+    got = run_in_virtual_time(scene())
+    piece_bytes = 2 * max(1, round(rate_hz * chunk_ms / 1000))
+    assert b"".join(got) == pcm
+    assert {len(piece) for piece in got[:-1]} <= {piece_bytes}
+    assert 0 < len(got[-1]) <= piece_bytes
+
+
+@pytest.mark.parametrize("chunk_ms", [None, 100.0])
+def test_another_rate_is_resampled_without_seams(chunk_ms: float | None) -> None:
+    async def scene() -> list[bytes]:
+        stream = audio_stream(chunk_ms=chunk_ms, sample_rate=24000)
+        for message in cut(speech, [640]):
+            stream.push(message)
+        stream.end()
+        return await pieces(stream)
+
+    speech = real_speech(16000)
+    resampler = Resampler(16000, 24000, quality=LIVE_QUALITY)
+    got = run_in_virtual_time(scene())
+    assert b"".join(got) == resampler.push(speech) + resampler.finish()
+    assert {len(piece) for piece in got[:-1]} == {960 if chunk_ms is None else 4800}
+
+
+@in_virtual_time
+async def test_the_format_is_asked_for_when_the_first_audio_is_there() -> None:
+    formats: list[AudioFormat] = []
+    stream = AudioStream(
+        lambda: formats[-1],
+        chunk_ms=100,
+        sample_rate=None,
+        max_buffer_ms=1000,
+        on_overflow=lambda error: None,
+    )
+    formats.append(AudioFormat(8000))
+    stream.push(bytes(320 * 10))
+    stream.end()
+    assert [len(piece) for piece in await pieces(stream)] == [1600, 1600]
+
+
+@in_virtual_time
+async def test_a_consumer_waits_for_what_comes_later() -> None:
+    stream = audio_stream()
+    consumer = asyncio.ensure_future(pieces(stream))
+    for number in range(3):
+        await asyncio.sleep(1.0)
+        stream.push(bytes([number]))
+    stream.end()
+    assert await consumer == [b"\0", b"\1", b"\2"]
+
+
+@in_virtual_time
+async def test_it_ends_where_nothing_ever_came() -> None:
+    stream = audio_stream(chunk_ms=100)
+    stream.end()
+    stream.end()
+    assert stream.is_over
+    assert await pieces(stream) == []
+    assert await pieces(stream) == []
+
+
+@in_virtual_time
+async def test_what_comes_after_the_end_is_nothing() -> None:
+    stream = audio_stream()
+    stream.end()
+    stream.push(b"late")
+    assert await pieces(stream) == []
+
+
+@in_virtual_time
+async def test_beyond_its_bound_the_oldest_is_dropped_and_said_so_once_an_episode() -> None:
+    errors: list[IntakeOverflow] = []
+    stream = audio_stream(max_buffer_ms=100, on_overflow=errors.append)
+    for number in range(1, 21):
+        stream.push(bytes([number]) * 640)
+    assert len(errors) == 1
+    assert stream.dropped_bytes == 15 * 640
+    assert [(await anext(stream))[0] for _ in range(5)] == [16, 17, 18, 19, 20]
+    for number in range(1, 8):
+        stream.push(bytes([number]) * 640)
+    assert len(errors) == 2
+    stream.end()
+    assert [piece[0] for piece in await pieces(stream)] == [3, 4, 5, 6, 7]
+
+
+@in_virtual_time
+async def test_one_piece_is_kept_however_long_it_is() -> None:
+    stream = audio_stream(chunk_ms=1000, max_buffer_ms=100)
+    stream.push(bytes(32_000))
+    stream.end()
+    assert [len(piece) for piece in await pieces(stream)] == [32_000]
+
+
+@in_virtual_time
+async def test_a_consumer_that_was_cancelled_may_come_back() -> None:
+    stream = audio_stream()
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(anext(stream), 1.0)
+    stream.push(b"1")
+    assert await anext(stream) == b"1"
+
+
+@in_virtual_time
+async def test_closing_it_ends_who_waits_for_it() -> None:
+    stream = audio_stream()
+    consumer = asyncio.ensure_future(pieces(stream))
+    await rest()
+    await stream.aclose()
+    assert await consumer == []
+    stream.push(b"late")
+    assert stream.is_over
+
+
+def test_waiting_for_what_never_comes_is_noticed_by_these_tests() -> None:
+    with pytest.raises(Stuck):
+        run_in_virtual_time(pieces_of_nothing())
+
+
+async def pieces_of_nothing() -> None:
+    await pieces(audio_stream())
+
+
+# Events.
+
+
+@in_virtual_time
+async def test_events_come_in_order_and_the_last_says_how_it_ended() -> None:
+    stream = EventStream(max_events=10)
+    events = [Dtmf(digit=str(k)) for k in range(5)]
+    for event in events:
+        stream.push(event)
+    stream.end(LAST)
+    stream.end(LAST)
+    stream.push(Dtmf(digit="9"))
+    assert [event async for event in stream] == [*events, LAST]
+
+
+@in_virtual_time
+async def test_a_consumer_that_does_not_read_is_told_so_after_what_was_kept() -> None:
+    stream = EventStream(max_events=3)
+    for number in range(5):
+        stream.push(Dtmf(digit=str(number)))
+    assert stream.is_over
+    stream.end(LAST)
+    assert [await anext(stream) for _ in range(3)] == [Dtmf(digit=str(k)) for k in range(3)]
+    with pytest.raises(LimitError, match="max_texts"):
+        await anext(stream)
+    with pytest.raises(StopAsyncIteration):
+        await anext(stream)
+
+
+# Another loop than the connection's.
+
+
+class OtherLoop:
+    """A loop in a thread of its own."""
+
+    def __init__(self) -> None:
+        self.loop = asyncio.new_event_loop()
+        self.thread = threading.Thread(target=self.loop.run_forever)
+
+    def __enter__(self) -> OtherLoop:
+        self.thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.loop.call_soon_threadsafe(self.loop.stop)
+        self.thread.join()
+        self.loop.close()
+
+
+async def test_a_consumer_may_live_in_another_loop() -> None:
+    here = asyncio.get_running_loop()
+    made: asyncio.Future[AudioStream] = here.create_future()
+
+    async def consume() -> list[bytes]:
+        stream = audio_stream()
+        here.call_soon_threadsafe(made.set_result, stream)
+        return await pieces(stream)
+
+    with OtherLoop() as other:
+        got = asyncio.run_coroutine_threadsafe(consume(), other.loop)
+        stream = await made
+        for number in range(100):
+            stream.push(bytes([number]))
+        stream.end()
+        assert await asyncio.wrap_future(got) == [bytes([k]) for k in range(100)]
+
+
+async def test_a_stream_made_outside_of_a_loop_belongs_to_its_first_consumer() -> None:
+    stream = await asyncio.to_thread(audio_stream)
+    stream.push(b"early")
+    with OtherLoop() as other:
+        first = asyncio.run_coroutine_threadsafe(anext(stream), other.loop)
+        assert await asyncio.wrap_future(first) == b"early"
+        rest_of_it = asyncio.run_coroutine_threadsafe(pieces(stream), other.loop)
+        stream.push(b"late")
+        stream.end()
+        assert await asyncio.wrap_future(rest_of_it) == [b"late"]
+
+
+async def test_a_consumer_whose_loop_is_gone_is_nobody() -> None:
+    with OtherLoop() as other:
+
+        async def make() -> AudioStream:
+            return audio_stream()
+
+        stream = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(make(), other.loop))
+    stream.push(b"1")
+    assert stream.is_over
+    stream.end()

@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The socket in memory keeps the rules of the port, in trouble too."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from support.clock import VirtualClock
+
+from audio_connector.wire.memory import MemoryTransport, connect
+from audio_connector.wire.transport import Closed, Transport, Upgrade
+
+
+class Notes:
+    """A receiver that notes what it is told, and does what it is told to do then."""
+
+    def __init__(self) -> None:
+        self.told: list[object] = []
+        self.on_message: Callable[[object], None] = lambda message: None
+
+    def on_open(self, transport: Transport, upgrade: Upgrade) -> None:
+        self.told.append("open")
+
+    def on_audio(self, payload: bytes) -> None:
+        self.told.append(payload)
+        self.on_message(payload)
+
+    def on_text(self, text: str) -> None:
+        self.told.append(text)
+        self.on_message(text)
+
+    def on_pong(self, payload: bytes) -> None:
+        self.told.append(("pong", payload))
+
+    def on_writable(self, writable: bool) -> None:
+        self.told.append(writable)
+
+    def on_closed(self, closed: Closed) -> None:
+        self.told.append(closed)
+
+
+class Pair:
+    def __init__(self, *, kernel_bytes: int = 0, high_bytes: int = 1000) -> None:
+        self.clock = VirtualClock()
+        self.ours, self.theirs = Notes(), Notes()
+        self.us = MemoryTransport(
+            self.ours,
+            call_later=self.clock.call_later,
+            kernel_bytes=kernel_bytes,
+            high_bytes=high_bytes,
+            close_timeout_s=2.0,
+        )
+        self.them = MemoryTransport(self.theirs, call_later=self.clock.call_later)
+        connect(self.us, self.them)
+
+    def run_for(self, seconds: float = 0.0) -> None:
+        self.clock.run_for(seconds)
+
+
+def test_what_is_sent_arrives_in_order_and_never_inside_the_call() -> None:
+    pair = Pair()
+    pair.us.send_audio(b"1")
+    pair.us.send_text("2")
+    pair.us.send_audio(b"3")
+    assert pair.theirs.told == ["open"]
+    pair.run_for()
+    assert pair.theirs.told == ["open", b"1", "2", b"3"]
+    assert pair.ours.told == ["open"]
+    assert pair.us.write_buffer_bytes == 0
+
+
+def test_both_directions_at_once() -> None:
+    pair = Pair()
+    pair.theirs.on_message = lambda message: pair.them.send_text(f"got {message!r}")
+    for number in range(3):
+        pair.us.send_text(str(number))
+    pair.run_for()
+    assert pair.ours.told == ["open", "got '0'", "got '1'", "got '2'"]
+
+
+def test_what_is_sent_before_the_other_end_is_open_arrives_after() -> None:
+    clock = VirtualClock()
+    early, late = Notes(), Notes()
+    us = MemoryTransport(early, call_later=clock.call_later)
+    them = MemoryTransport(late, call_later=clock.call_later)
+    us.send_text("early")
+    clock.run_for(1.0)
+    connect(us, them)
+    clock.run_for(0.0)
+    assert late.told == ["open", "early"]
+
+
+def test_a_ping_is_answered_behind_what_was_not_read() -> None:
+    pair = Pair()
+    pair.them.hold()
+    pair.us.send_audio(b"1")
+    pair.us.send_ping(b"x")
+    pair.run_for(10.0)
+    assert pair.ours.told == ["open"]
+    pair.them.release()
+    pair.run_for()
+    assert pair.ours.told == ["open", ("pong", b"x")]
+    assert pair.theirs.told == ["open", b"1"]
+
+
+def test_pings_may_stay_unanswered() -> None:
+    pair = Pair()
+    pair.them.answers_pings = False
+    pair.us.send_ping()
+    pair.run_for(10.0)
+    assert pair.ours.told == ["open"]
+
+
+# Reading, and not.
+
+
+def test_an_end_that_is_held_reads_nothing_and_fills_the_write_buffer() -> None:
+    pair = Pair(high_bytes=1000)
+    pair.them.hold()
+    assert pair.them.is_held
+    for _ in range(10):
+        pair.us.send_audio(bytes(100))
+    assert pair.ours.told == ["open"]
+    pair.us.send_audio(bytes(100))
+    assert pair.ours.told == ["open", False]
+    pair.us.send_audio(bytes(100))
+    pair.run_for(10.0)
+    assert pair.us.write_buffer_bytes == 1200
+    assert pair.theirs.told == ["open"]
+    pair.them.release()
+    pair.run_for()
+    assert pair.ours.told == ["open", False, True]
+    assert len(pair.theirs.told) == 13
+    assert not pair.them.is_held
+
+
+def test_the_kernel_takes_some_before_the_write_buffer_fills() -> None:
+    pair = Pair(kernel_bytes=5000, high_bytes=1000)
+    pair.them.hold()
+    for _ in range(60):
+        pair.us.send_audio(bytes(100))
+    assert pair.us.write_buffer_bytes == 1000
+    assert pair.ours.told == ["open"]
+    pair.us.send_audio(bytes(1))
+    assert pair.ours.told == ["open", False]
+
+
+def test_a_slow_end_reads_one_message_at_a_time() -> None:
+    pair = Pair(high_bytes=1000)
+    pair.them.slow(0.01)
+    for _ in range(20):
+        pair.us.send_audio(bytes(100))
+    pair.run_for(0.101)
+    assert len(pair.theirs.told) == 1 + 10
+    assert pair.ours.told == ["open", False]
+    pair.run_for(0.08)
+    assert pair.us.write_buffer_bytes == 200
+    assert pair.ours.told == ["open", False, True], "true again at a quarter of the mark"
+    pair.them.slow(0.0)
+    pair.run_for(0.02)
+    assert len(pair.theirs.told) == 1 + 20
+
+
+def test_an_end_may_hold_itself_while_it_reads() -> None:
+    pair = Pair()
+    pair.theirs.on_message = lambda message: pair.them.hold()
+    pair.us.send_text("1")
+    pair.us.send_text("2")
+    pair.run_for(1.0)
+    assert pair.theirs.told == ["open", "1"]
+    pair.them.release()
+    pair.run_for(1.0)
+    assert pair.theirs.told == ["open", "1", "2"]
+
+
+# The end.
+
+
+def test_a_close_is_answered_and_both_are_told_who_it_was() -> None:
+    pair = Pair()
+    pair.us.send_text("last")
+    pair.us.close(3000, "bye")
+    assert pair.us.is_closing
+    assert not pair.them.is_closing
+    pair.run_for()
+    assert pair.ours.told == ["open", Closed(3000, "bye", closed_by="us")]
+    assert pair.theirs.told == ["open", "last", Closed(3000, "bye", closed_by="peer")]
+    assert pair.clock.next_timer_at() is None
+
+
+def test_after_our_close_nothing_is_sent_nor_delivered() -> None:
+    pair = Pair()
+    pair.them.send_text("on its way")
+    pair.us.close()
+    pair.us.send_audio(b"late")
+    pair.us.send_text("late")
+    pair.us.send_ping()
+    pair.us.close(3001, "the first call counts")
+    pair.run_for(5.0)
+    assert pair.ours.told == ["open", Closed(1000, "", closed_by="us")]
+    assert pair.theirs.told == ["open", Closed(1000, "", closed_by="peer")]
+
+
+def test_both_may_close_at_once() -> None:
+    pair = Pair()
+    pair.us.close(3001, "a")
+    pair.them.close(3002, "b")
+    pair.run_for(5.0)
+    assert pair.ours.told == ["open", Closed(3001, "a", closed_by="us")]
+    assert pair.theirs.told == ["open", Closed(3002, "b", closed_by="us")]
+
+
+def test_an_answer_that_does_not_come_is_waited_for_a_bounded_time() -> None:
+    pair = Pair()
+    pair.them.hold()
+    pair.us.close(1001, "stop")
+    pair.run_for(1.99)
+    assert pair.ours.told == ["open"]
+    pair.run_for(0.02)
+    assert pair.ours.told == ["open", Closed(1001, "stop", closed_by="us")]
+    assert pair.theirs.told == ["open", Closed(1006, "", closed_by="network")]
+
+
+@pytest.mark.parametrize("how", ["drop", "abort"])
+def test_a_break_is_no_close(how: str) -> None:
+    pair = Pair()
+    pair.us.send_text("lost")
+    getattr(pair.us, how)()
+    assert pair.us.is_closing
+    assert pair.them.is_closing
+    pair.us.send_text("late")
+    pair.us.close()
+    pair.us.abort()
+    pair.run_for(5.0)
+    broken = Closed(1006, "", closed_by="network")
+    assert pair.ours.told == pair.theirs.told == ["open", broken]
+
+
+@given(
+    steps=st.lists(
+        st.sampled_from(["send", "text", "ping", "close", "abort", "hold", "release", "slow", "wait"]),
+        max_size=40,
+    ),
+    ends=st.lists(st.booleans(), min_size=40, max_size=40),
+)
+def test_the_first_is_open_and_the_last_is_closed_whatever_happens(
+    steps: list[str], ends: list[bool]
+) -> None:
+    pair = Pair(high_bytes=50)
+    for step, is_ours in zip(steps, ends, strict=False):
+        end = pair.us if is_ours else pair.them
+        if step == "send":
+            end.send_audio(bytes(30))
+        elif step == "text":
+            end.send_text("text")
+        elif step == "ping":
+            end.send_ping()
+        elif step == "slow":
+            end.slow(0.1)
+        elif step == "wait":
+            pair.run_for(0.25)
+        elif step == "close":
+            end.close()
+        else:
+            getattr(end, step)()
+    pair.run_for(1.0)
+    pair.us.abort()
+    pair.run_for(10.0)
+    for notes in (pair.ours, pair.theirs):
+        assert notes.told[0] == "open"
+        assert [isinstance(told, Closed) for told in notes.told].count(True) == 1
+        assert isinstance(notes.told[-1], Closed)
+        writable = [told for told in notes.told if isinstance(told, bool)]
+        assert writable == [turn % 2 == 1 for turn in range(len(writable))]
+    assert pair.us.write_buffer_bytes == pair.them.write_buffer_bytes == 0
