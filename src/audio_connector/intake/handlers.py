@@ -45,6 +45,11 @@ def check_disconnect_handler(handler: Handler | None) -> Handler | None:
     """Check on_disconnect, which takes no argument or a `Disconnected`; the result always takes one."""
     if handler is None or (callable(handler) and _takes(handler, 1)):
         return handler
+    if callable(handler) and not _takes(handler, 0):
+        raise HandlerError(
+            f"on_disconnect={_name_of(handler)} can be called neither with no argument nor with one, the "
+            "Disconnected; change its parameters"
+        )
     check_handler("on_disconnect", handler, None)
     return _Ignoring(handler)
 

@@ -241,6 +241,11 @@ def _line(model: type[BaseModel], entry: ErrorDetails) -> str:
     if entry["type"] == "missing":
         return f"{name} is missing"
     message = entry["msg"].removeprefix("Value error, ")
+    if message.startswith(f"{name}="):
+        return message  # it says itself what was got
+    nested, separator, rest = message.partition(": ")
+    if separator and nested.lower() == name:
+        return f"{name}.{rest}"  # of a grouped value
     return f"{name}={_shorten(entry['input'])}: {message[0].lower()}{message[1:]}"
 
 

@@ -89,6 +89,12 @@ class Session:
                 return
             logger.exception("connection %s: on_connect failed; it is closed with 1011", self.connection.id)
             self.connection._line.close(1011, "internal error")
+        except asyncio.CancelledError:
+            # By something cancelled that it awaited; whoever cancels it from outside has ended the call before.
+            if not self._ended.done():
+                logger.error("connection %s: on_connect was cancelled; it is closed with 1011", self.connection.id)
+                self.connection._line.close(1011, "internal error")
+            raise
 
     async def _finish_dispatching(self) -> None:
         """Let the messages that wait be handed over, as long as that goes on."""
