@@ -17,6 +17,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from types import CoroutineType
 
+from audio_connector.errors import ConnectionClosed
 from audio_connector.intake.handlers import Handler, call_handler
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.wire.messages import Disconnected, Event
@@ -164,7 +165,11 @@ class Dispatcher:
     async def report(self, error: Exception) -> None:
         """Tell the application of an error: on_error, or else the log."""
         if self.on_error is None:
-            logger.error("connection %s: %s", self._label, error, exc_info=_traceback_of(error))
+            if isinstance(error, ConnectionClosed):
+                # What every echo runs into when the caller hangs up: no mistake, so no ERROR for each frame.
+                logger.info("connection %s: %s", self._label, error)
+            else:
+                logger.error("connection %s: %s", self._label, error, exc_info=_traceback_of(error))
             return
         try:
             await call_handler(self.on_error, error)

@@ -27,8 +27,8 @@ from audio_connector.playback.speech import Interrupted
 from audio_connector.server import mail
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.link import Link
-from audio_connector.wire.picows import Listening, WireLimits, listen
-from audio_connector.wire.transport import Headers, Receiver
+from audio_connector.wire.picows import Listening, listen
+from audio_connector.wire.transport import Headers, Receiver, WireLimits
 
 logger = logging.getLogger("audio_connector.server")
 
@@ -197,6 +197,7 @@ class IoThread:
         self._is_open = False
         if self._listening is not None:
             self._listening.stop()
+            await asyncio.sleep(0)  # what it dropped is told so
         self._all_gone = asyncio.Event()
         for link in list(self._links.values()):
             link.on_close(mail.Close(link.id, code, reason))

@@ -92,7 +92,9 @@ class Session:
         except asyncio.CancelledError:
             # By something cancelled that it awaited; whoever cancels it from outside has ended the call before.
             if not self._ended.done():
-                logger.error("connection %s: on_connect was cancelled; it is closed with 1011", self.connection.id)
+                logger.error(
+                    "connection %s: on_connect was cancelled; it is closed with 1011", self.connection.id
+                )
                 self.connection._line.close(1011, "internal error")
             raise
 

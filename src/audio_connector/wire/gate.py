@@ -50,23 +50,32 @@ class Gate(asyncio.Protocol):
     Args:
         make_upgraded: Makes what a well-formed upgrade request is handed to.
         timeout_s: A peer whose head is not complete by then is dropped.
+        waiting: Where the gate is kept while the connection is its own, for whoever has to end it.
     """
 
-    def __init__(self, make_upgraded: Callable[[], Upgraded], timeout_s: float) -> None:
+    def __init__(self, make_upgraded: Callable[[], Upgraded], timeout_s: float, waiting: set[Gate]) -> None:
         self._make_upgraded = make_upgraded
         self._timeout_s = timeout_s
+        self._waiting = waiting
         self._head = b""
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the head, for a bounded time."""
+        self._waiting.add(self)
         self._transport = cast("asyncio.Transport", transport)
         self._deadline = asyncio.get_running_loop().call_later(self._timeout_s, self._transport.abort)
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The peer has gone."""
+        self._waiting.discard(self)
         self._stop_waiting()
+
+    def abort(self) -> None:
+        """End the connection at once."""
+        if self._transport is not None:
+            self._transport.abort()
 
     def data_received(self, data: bytes) -> None:
         """Read on, until the head is complete."""
@@ -87,6 +96,7 @@ class Gate(asyncio.Protocol):
 
     def _hand_on(self, transport: asyncio.Transport) -> None:
         self._stop_waiting()
+        self._waiting.discard(self)
         upgraded = self._make_upgraded()
         transport.set_protocol(upgraded)  # type: ignore[arg-type]  # a buffered protocol, by its methods
         upgraded.connection_made(transport)

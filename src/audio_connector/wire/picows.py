@@ -16,7 +16,6 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, cast
 
 import aiofastnet
@@ -40,7 +39,7 @@ from audio_connector.errors import DialError
 from audio_connector.wire.addresses import addresses_of, bind_all
 from audio_connector.wire.closing import ABNORMAL, NO_CODE, code_for_answer, fit_reason
 from audio_connector.wire.gate import Gate
-from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade
+from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade, WireLimits
 
 logger = logging.getLogger("audio_connector.wire")
 
@@ -57,24 +56,6 @@ _PONG = WSMsgType.PONG
 
 _BAD_UPGRADE = b"This WebSocket upgrade request is not valid (RFC 6455 4.2.1).\n"
 _REFUSED = b"This server cannot take the connection now.\n"
-
-
-@dataclass(frozen=True, slots=True)
-class WireLimits:
-    """Bounds of one socket.
-
-    Attributes:
-        max_message_bytes: A longer message, fragments summed, is closed with 1009.
-        close_timeout_s: How long the answer to a close frame may take before the socket is aborted.
-        send_buffer_bytes: The kernel's send buffer. With the default of the kernel, 120 s of audio fit in
-            before a peer that does not read is noticed; with 16 KiB it is 1.9 s on loopback.
-        write_high_bytes: Unsent bytes in user space beyond which `Receiver.on_writable` says False.
-    """
-
-    max_message_bytes: int = 1 << 20
-    close_timeout_s: float = 2.0
-    send_buffer_bytes: int = 16384
-    write_high_bytes: int = 16384
 
 
 if TYPE_CHECKING:
@@ -288,8 +269,9 @@ AcceptUpgrade = Callable[[Headers, str], Receiver | None]
 class Listening:
     """Listening sockets, one per address of the host; connections that they accepted outlive them."""
 
-    def __init__(self, servers: list[asyncio.Server]) -> None:
+    def __init__(self, servers: list[asyncio.Server], gates: set[Gate]) -> None:
         self._servers = servers
+        self._gates = gates
 
     @property
     def address(self) -> tuple[str, int]:
@@ -298,9 +280,11 @@ class Listening:
         return host, port
 
     def stop(self) -> None:
-        """Accept nothing more."""
+        """Accept nothing more, and drop who has not asked for an upgrade yet."""
         for server in self._servers:
             server.close()
+        for gate in list(self._gates):
+            gate.abort()
 
 
 async def listen(
@@ -358,6 +342,7 @@ async def listen(
 
     sockets = bind_all(await addresses_of(host, port), port)
     servers: list[asyncio.Server] = []
+    gates: set[Gate] = set()
     tls: dict[str, Any] = {}
     if ssl_context is not None:
         tls = {"ssl": ssl_context, "ssl_handshake_timeout": handshake_timeout_s}
@@ -365,14 +350,18 @@ async def listen(
     try:
         for bound in sockets:
             server = await aiofastnet.create_server(
-                loop, lambda: Gate(make_protocol, handshake_timeout_s), sock=bound, backlog=backlog, **tls
+                loop,
+                lambda: Gate(make_protocol, handshake_timeout_s, gates),
+                sock=bound,
+                backlog=backlog,
+                **tls,
             )
             servers.append(server)
     except BaseException:
         for bound in sockets:
             bound.close()
         raise
-    return Listening(servers)
+    return Listening(servers, gates)
 
 
 async def dial(

@@ -52,6 +52,24 @@ class Headers(Mapping[str, str]):
 
 
 @dataclass(frozen=True, slots=True)
+class WireLimits:
+    """Bounds of one socket.
+
+    Attributes:
+        max_message_bytes: A longer message, fragments summed, is closed with 1009.
+        close_timeout_s: How long the answer to a close frame may take before the socket is aborted.
+        send_buffer_bytes: The kernel's send buffer. With the default of the kernel, 120 s of audio fit in
+            before a peer that does not read is noticed; with 16 KiB it is 1.9 s on loopback.
+        write_high_bytes: Unsent bytes in user space beyond which `Receiver.on_writable` says False.
+    """
+
+    max_message_bytes: int = 1 << 20
+    close_timeout_s: float = 2.0
+    send_buffer_bytes: int = 16384
+    write_high_bytes: int = 16384
+
+
+@dataclass(frozen=True, slots=True)
 class Upgrade:
     """What the upgrade request said.
 
