@@ -110,6 +110,8 @@ def _table(one: Measurement) -> str:
         ("server CPU", f"{one.server_cpu_s:.2f} s, {one.us_per_frame:.1f} us/frame"),
         ("load generator CPU", f"{load['generator_cpu_s']:.2f} s"),
     ]
+    if one.foreign_share is not None:
+        rows.append(("other processes took", f"{one.foreign_share:.0%} of a core; above a few, repeat this"))
     if load["round_trip_p50_ms"] is not None:
         trip = "/".join(f"{load[f'round_trip_{name}_ms']:.2f}" for name in ("p50", "p99", "max"))
         rows.append(("round trip p50/p99/max", f"{trip} ms"))

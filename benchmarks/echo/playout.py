@@ -26,7 +26,7 @@ class PlayoutReport:
         calls_with_underruns: Calls that had at least one.
         underruns_generator_on_time: Underruns that remain if every frame had been sent at its time: what the
             server is to blame for, not the load generator.
-        least_margin_ms: The least margin of any frame of any call; negative means an underrun.
+        least_margin_ms: The least margin of any frame of any call but its first; negative means an underrun.
         least_margin_generator_on_time_ms: The same if every frame had been sent at its time.
         margin_p1_ms: 1 % of all frames had less margin than this.
         margin_p50_ms: The median.
@@ -85,12 +85,13 @@ def play_out(
 def _play_call(
     arrived_s: Sequence[float], *, frame_s: float, jitter_buffer_s: float
 ) -> tuple[int, list[float]]:
-    """Return the underruns of one call, and for each frame the margin to the tick that first wanted it."""
+    """Return the underruns of one call, and for each frame after its first the margin to the tick."""
     underruns = 0
     margins_s: list[float] = []
     for frame, at_s in enumerate(arrived_s):
         tick_s = arrived_s[0] + jitter_buffer_s + (frame + underruns) * frame_s
-        margins_s.append(tick_s - at_s)
+        if frame:  # the first one's is the jitter buffer, whatever happens
+            margins_s.append(tick_s - at_s)
         if at_s > tick_s:
             underruns += math.ceil((at_s - tick_s) / frame_s)
     return underruns, margins_s

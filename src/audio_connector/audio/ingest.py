@@ -99,6 +99,27 @@ class PcmIngest:
         self.reset()
         return tail
 
+    def change_rate(self, rate_hz: int) -> bytes:
+        """Convert to another rate from here on; half a sample that waits still waits.
+
+        Args:
+            rate_hz: Samples per second of what comes out, 4,000 to 192,000.
+
+        Returns:
+            What the resampler still held, at the rate before.
+
+        Raises:
+            AudioFormatError: ``rate_hz`` is out of range; nothing was changed.
+        """
+        check_rate_hz(rate_hz)
+        tail = b"" if self._resampler is None else self._resampler.finish()
+        self._resampler = None
+        if self._half_hz == self._rate_hz:
+            self._half_hz = rate_hz
+        self._rate_hz = rate_hz
+        self._is_clean = not self._half
+        return tail
+
     def would_finish_odd(self, audio: AudioInput) -> bool:
         """Tell whether `finish` would refuse if this were the last write; looks at the size alone.
 

@@ -20,7 +20,7 @@ from audio_connector.simulator import CallReport, LiveCall
 _PROBLEMS_SHOWN = 6
 _EVENTS_SHOWN = 7
 _FILES_SHOWN = 2
-_COLUMNS = 66  # with names and frame that is 98: most terminals have it, and others cut the right edge
+_COLUMNS = 48  # with names and frame that is 80, the width that a terminal has at least
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 # The range of levels that speech has, in dB of full scale.
 _LEAST_DB, _MOST_DB = -48.0, -6.0
@@ -43,11 +43,14 @@ def progress_view(calls: Sequence[LiveCall], planned: int) -> RenderableType:
         f"sent {sent_ms / 1000:.0f} s",
         f"received {sum(report.frames_received for report in reports) * FRAME_MS / 1000:.0f} s",
         f"buffered {sum(report.playout.buffered_frames for report in reports) * FRAME_MS / 1000:.1f} s",
+    )
+    faults = Table.grid(padding=(0, 3))
+    faults.add_row(
         _count("underruns", sum(report.playout.underruns for report in reports)),
         _count("wrong sizes", sum(report.playout.wrong_size_messages for report in reports)),
         _count("overflows", sum(report.playout.overflow_frames for report in reports)),
     )
-    return Group(bar, counts)
+    return Group(bar, counts, faults)
 
 
 def show_summary(
@@ -86,7 +89,7 @@ def _problems_of(reports: Sequence[CallReport]) -> list[str]:
         return list(reports[0].problems)
     kinds: list[tuple[str, Callable[[CallReport], int]]] = [
         ("messages of a wrong size", lambda report: report.playout.wrong_size_messages),
-        ("underruns in the middle of speech", lambda report: report.playout.underruns),
+        ("underruns: gaps that are shorter than a pause", lambda report: report.playout.underruns),
         ("frames dropped because the playout buffer was full", lambda report: report.playout.overflow_frames),
         ("frames not sent because the server did not read", lambda report: report.frames_dropped),
     ]

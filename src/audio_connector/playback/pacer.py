@@ -9,9 +9,12 @@ heap entry. At one frame per 20 ms and connection, that leaves a few heap operat
 from __future__ import annotations
 
 import heapq
+import logging
 import math
 from collections.abc import Callable
 from typing import Any, Protocol
+
+logger = logging.getLogger("audio_connector.playback")
 
 TICK_S = 0.005
 """Wake-ups happen on a grid this wide, so that the deadlines of many calls share one.
@@ -70,8 +73,10 @@ class Pacer:
             self._set_timer(deadline)
 
     def disarm(self, item: Paced) -> None:
-        """Wake the item no more."""
+        """Wake the item no more, and forget it: its next deadline may be far away."""
         item.armed_at = None
+        self._heap[:] = [entry for entry in self._heap if entry[2] is not item]
+        heapq.heapify(self._heap)
 
     def stop(self) -> None:
         """Wake nobody any more."""
@@ -93,7 +98,7 @@ class Pacer:
         now = self._clock()
         late_ms = (now - self._timer_at) * 1000
         self.latest_ms = max(self.latest_ms, late_ms)
-        self._timer, self._timer_at = None, math.inf
+        self._timer, self._timer_at = None, -math.inf  # whoever is armed meanwhile shares the timer below
         heap = self._heap
         due: list[Paced] = []
         while heap and heap[0][0] <= now:
@@ -105,6 +110,14 @@ class Pacer:
             try:
                 self.arm(item, item.wake(now))
             except Exception as error:
-                self._on_error(item, error)
-        if heap and heap[0][0] < self._timer_at:
+                self._report(item, error)
+        self._timer_at = math.inf
+        if heap:
             self._set_timer(heap[0][0])
+
+    def _report(self, item: Paced, error: Exception) -> None:
+        try:
+            self._on_error(item, error)
+        except Exception:
+            # Whatever it is, all the other calls still have to be woken.
+            logger.exception("reporting an error failed: %r", error)

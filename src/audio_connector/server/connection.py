@@ -278,6 +278,7 @@ class AudioConnectorConnection:
         if bytes_per_sample != USUAL_FRAME_BYTES or frames_ms != FRAME_MS:
             _check_frame_arguments(bytes_per_sample, frames_ms)
         if flush_buffer:
+            audio_data = self._writer.check(audio_data, sample_rate, is_end=pad_last_frame)
             await self._writer.flush()
         self._line.check_open("play audio")
         if not self._writer.write_now(audio_data, sample_rate, pad_last_frame):

@@ -316,8 +316,10 @@ class Link:
         frames = schedule.advance(now)
         if frames and transport is not None:
             for frame in frames:
+                if transport.is_closing:
+                    break  # the router went in the middle of a burst; the transport logs a warning for each write
                 transport.send_audio(frame)
-            self.published.audio_messages_sent += len(frames)
+                self.published.audio_messages_sent += 1
             if self._liveness.is_blocked:
                 self._liveness.note_unsent(self._unsent_bytes)
         if schedule.events:

@@ -12,6 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+from audio_connector.errors import ConnectionClosed
 from audio_connector.intake.handlers import Handler, call_handler
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.wire.messages import Disconnected
@@ -83,7 +84,11 @@ class Session:
             return
         try:
             await call_handler(self._on_connect, self.connection)
-        except Exception:
+        except Exception as error:
+            if isinstance(error, ConnectionClosed) and not self.connection._line.is_open:
+                # A caller who hangs up early is no mistake of the handler.
+                logger.info("connection %s: on_connect ended with it: %s", self.connection.id, error)
+                return
             if self._ended.done():
                 logger.exception("connection %s: on_connect failed after the end", self.connection.id)
                 return

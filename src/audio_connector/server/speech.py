@@ -27,7 +27,7 @@ class Speech:
     def __init__(self, writer: Writer, line: Line) -> None:
         self._writer = writer
         self._line = line
-        self._outlet = Outlet(line.published.format.rate_hz)
+        self._outlet = Outlet(line.published.format)
         self._progress = mail.SpeechProgress()
         self._reply: mail.Reply[Any] = mail.Reply()
         self._is_begun = False
@@ -37,7 +37,7 @@ class Speech:
     async def __aenter__(self) -> Speech:
         if self._is_begun:
             raise UsageError("a speech can be begun once; ask for another one with client.speech()")
-        self._writer.begin_speech(self._outlet, self._progress, self._reply)
+        await self._writer.begin_speech(self._outlet, self._progress, self._reply)
         self._is_begun = True
         return self
 

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from collections import deque
 from typing import Any
 
+from audio_connector.audio.format import SAMPLE_BYTES, AudioFormat, check_rate_hz
 from audio_connector.audio.ingest import PcmIngest
-from audio_connector.audio.pcm import AudioInput
+from audio_connector.audio.pcm import AudioInput, to_pcm16
 from audio_connector.errors import AudioDataError
 from audio_connector.playback.speech import Flushed, Interrupted, Played
 from audio_connector.server import mail
@@ -26,21 +28,21 @@ I/O thread (64 kB are cut into frames in 10 us)."""
 class Outlet:
     """Where one utterance is written."""
 
-    __slots__ = ("ingest", "is_written", "rate_hz", "utterance_id")
+    __slots__ = ("format", "ingest", "is_written", "rate_hz", "utterance_id")
 
-    def __init__(self, rate_hz: int, utterance_id: int = -1) -> None:
-        self.set_rate(rate_hz)
+    def __init__(self, audio_format: AudioFormat, utterance_id: int = -1) -> None:
+        self.format = audio_format
+        self.rate_hz = audio_format.rate_hz
+        self.ingest = PcmIngest(audio_format.rate_hz)
         self.utterance_id = utterance_id
         self.is_written = False
-
-    def set_rate(self, rate_hz: int) -> None:
-        """Convert what is written from now on to another rate; what is held back is forgotten."""
-        self.rate_hz = rate_hz
-        self.ingest = PcmIngest(rate_hz)
 
 
 class Writer:
     """Writes one connection's utterances: the implicit one of plain writes, and speeches.
+
+    Whatever may have to wait, for room or for others, takes a *turn*; turns are given in the order in which they
+    were asked for, and what needs no wait is refused while somebody has one. So what was asked first is sent first.
 
     Args:
         line: The way to the I/O side.
@@ -49,15 +51,17 @@ class Writer:
 
     def __init__(self, line: Line, *, max_buffer_s: float) -> None:
         self._line = line
+        self._post = line.post
         self._published = line.published
         self._max_buffer_s = max_buffer_s
-        self._max_bytes = int(max_buffer_s * line.published.format.bytes_per_second)
         self._lock = threading.Lock()
         self._last_utterance_id = 0
         self._flushed_up_to = -1
-        self._raw = Outlet(line.published.format.rate_hz, 0)
         self._posted_bytes = 0
-        self._turn: mail.Reply[Any] | None = None
+        self._max_bytes = int(max_buffer_s * line.published.format.bytes_per_second)
+        self._raw = Outlet(line.published.format, 0)
+        self._has_turn = False
+        self._turns: deque[mail.Reply[None]] = deque()
 
     # The implicit utterance.
 
@@ -69,28 +73,31 @@ class Writer:
         """
         if not _is_small(audio):
             return False
+        published = self._published
         with self._lock:
-            if (
-                self._turn is not None
-                or self._posted_bytes - self._published.progress.taken_bytes > self._max_bytes
-            ):
-                return False
             outlet = self._raw
-            if outlet.rate_hz != self._published.format.rate_hz:
-                outlet = self._fit_raw()
+            if outlet.format is not published.format:
+                self._fit(outlet)
+            if self._has_turn or self._posted_bytes - published.progress.taken_bytes > self._max_bytes:
+                return False
             if is_end:
                 pcm, _ = self._ingest(outlet, audio, sample_rate, is_end=True)
                 self._post_write(outlet, pcm, is_end=True)
                 self._new_raw()
                 return True
-            pcm = outlet.ingest.write(audio, sample_rate=sample_rate)
-            self._post_write(outlet, pcm, has_tail=outlet.ingest.held)
+            ingest = outlet.ingest
+            pcm = ingest.write(audio, sample_rate=sample_rate)
+            outlet.is_written = True
+            self._posted_bytes += len(pcm)
+            values = (self._line.link_id, outlet.utterance_id, pcm, outlet.rate_hz, False, ingest.held)
+            # Once per frame: half the cost of calling Write.
+            self._post(tuple.__new__(mail.Write, values))
         return True
 
     async def write(
         self, outlet: Outlet | None, audio: AudioInput, sample_rate: int | None, *, is_end: bool = False
     ) -> None:
-        """Take audio of any size, in turn, and wait for room.
+        """Take audio of any size, in turn, and wait for room. What a flush overtakes meanwhile is not played.
 
         Args:
             outlet: Where; None for the implicit utterance.
@@ -101,13 +108,17 @@ class Writer:
         Raises:
             ConnectionClosed: The connection ended while this waited; never for a speech, which is interrupted.
         """
-        turn = await self._take_turn()
+        flushed_up_to = self._flushed_up_to
+        await self._take_turn()
         try:
             await self._wait_for_room()
             if outlet is None:
                 self._line.check_open("play audio")
             with self._lock:
-                target = self._fit_raw() if outlet is None else outlet
+                if self._flushed_up_to != flushed_up_to:
+                    return
+                target = self._raw if outlet is None else outlet
+                self._fit(target)
                 pcm, has_tail = self._ingest(target, audio, sample_rate, is_end=is_end)
                 if is_end and outlet is None:
                     self._new_raw()
@@ -123,38 +134,55 @@ class Writer:
                     part = pcm[at : at + SLICE_BYTES]
                     self._post_write(target, part, is_end=is_end and is_last, has_tail=has_tail and is_last)
         finally:
-            with self._lock:
-                self._turn = None
-            turn.set_result(None)
+            self._give_turn()
 
-    def hand_over_tail(self, utterance_id: int | None = None) -> None:
-        """Post what the implicit utterance holds back; half a sample of it is an error, which is reported.
+    @staticmethod
+    def check(audio: AudioInput, sample_rate: int | None, *, is_end: bool) -> bytes:
+        """Refuse what a new utterance would refuse, before anything is done for it.
 
-        Args:
-            utterance_id: Only where it still is this one; None for whichever it is.
+        Returns:
+            The audio as bytes.
+        """
+        pcm = to_pcm16(audio)
+        if sample_rate is not None:
+            check_rate_hz(sample_rate)
+        if is_end and len(pcm) % SAMPLE_BYTES:
+            raise _odd(len(pcm))
+        return pcm
+
+    def hand_over_tail(self, utterance_id: int) -> None:
+        """Post what the implicit utterance holds back, where it still is this one.
+
+        While somebody has the turn there is more to come, and its tail would end up in the middle.
         """
         with self._lock:
-            if utterance_id in (None, self._raw.utterance_id):
+            if self._raw.utterance_id == utterance_id and not self._has_turn:
                 self._post_tail()
 
     # Speeches.
 
-    def begin_speech(self, outlet: Outlet, progress: mail.SpeechProgress, reply: mail.Reply[Any]) -> None:
+    async def begin_speech(
+        self, outlet: Outlet, progress: mail.SpeechProgress, reply: mail.Reply[Any]
+    ) -> None:
         """Begin an utterance of its own, behind what was written before; that ends the implicit one.
 
         Raises:
             ConnectionClosed: The connection is over.
         """
         self._line.check_open("begin a speech")
-        with self._lock:
-            if self._raw.is_written:
-                self._post_tail()
-                self._post_write(self._raw, b"", is_end=True)
-            self._last_utterance_id += 1
-            outlet.utterance_id = self._last_utterance_id
-            outlet.set_rate(self._published.format.rate_hz)
-            self._line.post(mail.BeginSpeech(self._line.link_id, outlet.utterance_id, progress, reply))
-            self._new_raw()
+        await self._take_turn()
+        try:
+            with self._lock:
+                if self._raw.is_written:
+                    self._post_tail()
+                    self._post_write(self._raw, b"", is_end=True)
+                self._last_utterance_id += 1
+                outlet.utterance_id = self._last_utterance_id
+                self._fit(outlet)
+                self._post(mail.BeginSpeech(self._line.link_id, outlet.utterance_id, progress, reply))
+                self._new_raw()
+        finally:
+            self._give_turn()
 
     def end_speech(self, outlet: Outlet) -> None:
         """End a speech with what it holds back.
@@ -172,7 +200,7 @@ class Writer:
     # Both.
 
     async def flush(self) -> Flushed:
-        """Cut everything.
+        """Cut everything, also what still waits for its turn.
 
         Raises:
             ConnectionClosed: The connection is over.
@@ -182,17 +210,22 @@ class Writer:
         with self._lock:
             self._flushed_up_to = self._last_utterance_id
             self._new_raw()
-            self._line.post(mail.Flush(self._line.link_id, self._flushed_up_to, reply))
+            self._post(mail.Flush(self._line.link_id, self._flushed_up_to, reply))
         flushed: Flushed | None = await asyncio.wrap_future(reply)
         if flushed is None:
             self._line.refuse("flush")
         return flushed
 
     async def wait_until_played(self) -> Played | Interrupted:
-        """Wait until all that was written has been heard, or was cut."""
-        self.hand_over_tail()
+        """Wait until all that was written, or waits to be written, has been heard, or was cut."""
         reply: mail.Reply[Any] = mail.Reply()
-        self._line.post(mail.AwaitPlayed(self._line.link_id, reply))
+        await self._take_turn()
+        try:
+            with self._lock:
+                self._post_tail()
+                self._post(mail.AwaitPlayed(self._line.link_id, reply))
+        finally:
+            self._give_turn()
         outcome: Played | Interrupted = await asyncio.wrap_future(reply)
         return outcome
 
@@ -208,24 +241,20 @@ class Writer:
         ingest = outlet.ingest
         if not is_end:
             return ingest.write(audio, sample_rate=sample_rate), ingest.held
-        if ingest.would_finish_odd(audio):
-            raise AudioDataError(
-                f"an odd number of bytes over the whole utterance ({len(audio)} in this call): 16-bit samples have "
-                "two each. Nothing of this call was played; look for what cuts the audio in the middle of a sample"
-            )
-        pcm = ingest.write(audio, sample_rate=sample_rate)
-        return pcm + ingest.finish(), False
+        pcm = to_pcm16(audio)
+        if ingest.would_finish_odd(pcm):
+            raise _odd(len(pcm))
+        return ingest.write(pcm, sample_rate=sample_rate) + ingest.finish(), False
 
     def _post_write(
         self, outlet: Outlet, pcm: bytes, *, is_end: bool = False, has_tail: bool = False
     ) -> None:
         self._posted_bytes += len(pcm)
         outlet.is_written = True
-        self._line.post(
-            mail.Write(self._line.link_id, outlet.utterance_id, pcm, outlet.rate_hz, is_end, has_tail)
-        )
+        self._post(mail.Write(self._line.link_id, outlet.utterance_id, pcm, outlet.rate_hz, is_end, has_tail))
 
     def _post_tail(self) -> None:
+        """Post what the implicit utterance holds back; half a sample of it is an error, which is reported."""
         outlet = self._raw
         if not outlet.ingest.held:
             return
@@ -237,37 +266,55 @@ class Writer:
             return
         self._post_write(outlet, tail)
 
-    def _fit_raw(self) -> Outlet:
-        """The implicit utterance, at the connection's present rate."""
-        outlet, audio_format = self._raw, self._published.format
+    def _fit(self, outlet: Outlet) -> None:
+        """Let an utterance follow the connection's format, which the first message may change."""
+        audio_format = self._published.format
+        self._max_bytes = int(self._max_buffer_s * audio_format.bytes_per_second)
         if outlet.rate_hz != audio_format.rate_hz:
-            self._post_tail()
-            outlet.set_rate(audio_format.rate_hz)
-            self._max_bytes = int(self._max_buffer_s * audio_format.bytes_per_second)
-        return outlet
+            tail = outlet.ingest.change_rate(audio_format.rate_hz)
+            if tail:
+                self._post_write(outlet, tail)
+            outlet.rate_hz = audio_format.rate_hz
+        outlet.format = audio_format
 
     def _new_raw(self) -> None:
         self._last_utterance_id += 1
-        self._raw = Outlet(self._published.format.rate_hz, self._last_utterance_id)
+        self._raw = Outlet(self._published.format, self._last_utterance_id)
 
     # Waiting.
 
-    async def _take_turn(self) -> mail.Reply[Any]:
+    async def _take_turn(self) -> None:
         """Wait for the writers that came before; they may be waiting for room."""
-        while True:
+        with self._lock:
+            if not self._has_turn:
+                self._has_turn = True
+                return
+            turn: mail.Reply[None] = mail.Reply()
+            self._turns.append(turn)
+        try:
+            await asyncio.wrap_future(mail.follow(turn))
+        except BaseException:
             with self._lock:
-                turn = self._turn
-                if turn is None:
-                    self._turn = mail.Reply()
-                    return self._turn
-            await asyncio.wait((asyncio.wrap_future(mail.follow(turn)),))
+                is_waiting = turn in self._turns
+                if is_waiting:
+                    self._turns.remove(turn)
+            if not is_waiting:
+                self._give_turn()  # it came in the moment of the cancellation
+            raise
+
+    def _give_turn(self) -> None:
+        with self._lock:
+            following = self._turns.popleft() if self._turns else None
+            self._has_turn = following is not None
+        if following is not None:
+            following.set_result(None)
 
     async def _wait_for_room(self) -> None:
         while self._posted_bytes - self._published.progress.taken_bytes > self._max_bytes:
             if self._published.closed is not None:
                 return
             reply: mail.Reply[Any] = mail.Reply()
-            self._line.post(mail.AwaitRoom(self._line.link_id, self._posted_bytes - self._max_bytes, reply))
+            self._post(mail.AwaitRoom(self._line.link_id, self._posted_bytes - self._max_bytes, reply))
             await asyncio.wrap_future(reply)
 
 
@@ -278,3 +325,10 @@ def _is_small(audio: object) -> bool:
     if size_bytes is None:
         size_bytes = len(audio) if isinstance(audio, bytearray) else 0
     return bool(size_bytes <= SLICE_BYTES)
+
+
+def _odd(size_bytes: int) -> AudioDataError:
+    return AudioDataError(
+        f"an odd number of bytes over the whole utterance ({size_bytes} in this call): 16-bit samples have two each. "
+        "Nothing of this call was played; look for what cuts the audio in the middle of a sample"
+    )

@@ -142,6 +142,8 @@ class PlayoutBuffer:
         # advance() above took everything that was due, so a due start means that the buffer was idle.
         if self._next_start_s <= now:
             self._restart(now)
+        else:
+            self._speech_open = True  # again, where a clear came before and its last frame still plays
 
     def advance(self, now: float) -> None:
         """Play every frame whose time has come."""

@@ -80,7 +80,11 @@ class CallReport:
                 "message",
                 f"of a wrong size, {playout.wrong_size_lost_bytes} bytes lost",
             ),
-            (playout.underruns, "underrun", f"in the middle of speech, {playout.underrun_ms:.1f} ms in sum"),
+            (
+                playout.underruns,
+                "underrun",
+                f"(gaps shorter than a pause), {playout.underrun_ms:.1f} ms in sum",
+            ),
             (playout.overflow_frames, "frame", "dropped because the playout buffer was full"),
             (self.frames_dropped, "frame", "not sent because the server did not read"),
         ]

@@ -121,8 +121,13 @@ class _Socket(WSListener):
         return self._underlying.get_write_buffer_size()
 
     @property
+    def is_connected(self) -> bool:
+        """True once the handshake was completed."""
+        return self._ws is not None
+
+    @property
     def is_closing(self) -> bool:
-        return self._closing or self._ws.is_close_frame_sent
+        return self._closing or self._ws.is_close_frame_sent or self._underlying.is_closing()
 
     # picows' side.
 
@@ -419,6 +424,10 @@ async def dial(
         raise DialError(f"{url} cannot be reached: {_reason_of(error)}") from error
     except (ValueError, WSError) as error:
         raise DialError(f"{url!r} is not a WebSocket URL: expected ws://host:port/path or wss://…") from error
+    if not link.is_connected:
+        # picows returns without an error where the peer hangs up before it has answered.
+        other = "wss" if url.startswith("ws:") else "ws"
+        raise DialError(f"{url} closed the connection before it answered; should it be {other}://?")
     return link
 
 

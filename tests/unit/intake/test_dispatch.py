@@ -13,6 +13,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.virtual_loop import in_virtual_time, rest, run_in_virtual_time
 
+from audio_connector.audio.format import AudioFormat
 from audio_connector.intake.dispatch import Dispatcher, TextItem
 from audio_connector.intake.handlers import Handler
 from audio_connector.intake.streams import AudioStream, EventStream
@@ -287,7 +288,7 @@ async def test_an_error_is_told_although_nobody_asked_for_messages() -> None:
 
 def audio_stream() -> AudioStream:
     return AudioStream(
-        lambda: pytest.fail("not needed for whole messages"),
+        AudioFormat,
         chunk_ms=None,
         sample_rate=16000,
         max_buffer_ms=1000,
@@ -321,9 +322,14 @@ async def test_a_stream_that_was_let_go_costs_nothing() -> None:
     del stream, lost
     gc.collect()
     await closed.aclose()
-    stage.feed(TEXT, TEXT)
+    heard, unheard = audio_stream(), audio_stream()
+    for audio in (heard, unheard):
+        stage.dispatcher.add_audio_stream(audio)
+    del audio, unheard
+    gc.collect()
+    stage.feed(TEXT, TEXT, b"1", b"2")
     await rest()
-    assert len(stage.dispatcher._event_streams) == 1
+    assert len(stage.dispatcher._event_streams) == len(stage.dispatcher._audio_streams) == 1
     await stage.end()
     assert await anext(kept) == TEXT.event
 

@@ -154,6 +154,26 @@ def test_one_that_raises_is_reported_and_the_others_go_on() -> None:
     assert [(item, str(error)) for item, error in stage.errors] == [(broken, "broken")]
 
 
+def test_reporting_may_fail_as_well(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+
+    class Broken(Item):
+        def wake(self, now: float) -> float | None:
+            raise RuntimeError("broken")
+
+    def report(item: object, error: Exception) -> None:
+        raise ValueError("worse")
+
+    stage.pacer = Pacer(stage.clock.time, stage.clock.call_later, report)
+    broken, other = Broken(stage.clock), stage.item(0.2)
+    for item in (broken, other):
+        stage.pacer.arm(item, 0.1)
+    stage.clock.run_until(10.0)
+    assert other.woken == pytest.approx([0.1, 0.2])
+    assert "broken" in caplog.text
+    assert "worse" in caplog.text
+
+
 def test_once_stopped_it_wakes_nobody_any_more() -> None:
     stage = Stage()
     item = stage.item()

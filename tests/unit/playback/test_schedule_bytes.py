@@ -130,8 +130,11 @@ def test_nothing_is_taken_after_the_end(is_playing: bool) -> None:
         st.tuples(st.floats(0.0, 0.045), st.sampled_from([640, 640, 640, 320, 1000])), max_size=60
     ),
     lead_s=st.sampled_from([0.04, 0.1, 0.2]),
+    pause_s=st.floats(0.0, 0.3),
 )
-def test_the_short_way_does_what_the_long_one_does(frames: list[tuple[float, int]], lead_s: float) -> None:
+def test_the_short_way_does_what_the_long_one_does(
+    frames: list[tuple[float, int]], lead_s: float, pause_s: float
+) -> None:
     long, short = Player(lead_s=lead_s), Player(lead_s=lead_s)
     for turn, (gap_s, size_bytes) in enumerate(frames):
         pcm = counting_pcm(size_bytes, start=1000 * turn)
@@ -145,8 +148,9 @@ def test_the_short_way_does_what_the_long_one_does(frames: list[tuple[float, int
         assert short.sent == long.sent
         assert short.schedule.progress() == long.schedule.progress()
         assert short.schedule.next_deadline() == long.schedule.next_deadline()
-    long.run_out()
-    short.run_out()
+    long.run_for(pause_s)
+    short.run_for(pause_s)
+    assert short.flush(5) == long.flush(5)
     assert short.sent == long.sent
     assert short.events == long.events
 

@@ -190,6 +190,15 @@ def test_a_hold_that_lasts_longer_than_the_lead_is_an_underrun(
     assert player.schedule.underruns == underruns
 
 
+def test_while_held_there_is_no_short_way_either() -> None:
+    player = Player(prime_s=0.1)
+    player.write(0, FRAME * 5)
+    player.schedule.hold()
+    assert not player.schedule.pass_through(0, FRAME, player.now)
+    player.schedule.release()
+    assert player.schedule.pass_through(0, FRAME, player.now)
+
+
 def test_a_hold_from_the_beginning_is_no_underrun_and_needs_no_prime() -> None:
     player = Player(prime_s=0.1)
     player.schedule.hold()

@@ -41,6 +41,7 @@ class ScheduleMachine(RuleBasedStateMachine):
         self.refused_bytes = 0
         self.cut_bytes = 0
         self.marks = 0
+        self.is_held = False
 
     # What an application does.
 
@@ -71,6 +72,7 @@ class ScheduleMachine(RuleBasedStateMachine):
         pcm = self.pcm(samples)
         self.said[utterance_id] += pcm
         if self.player.schedule.pass_through(utterance_id, pcm, self.player.now):
+            assert not self.is_held
             self.player.record(pcm)
         else:
             self.player.write(utterance_id, pcm, has_tail=has_tail)
@@ -125,10 +127,12 @@ class ScheduleMachine(RuleBasedStateMachine):
 
     @rule()
     def hold(self) -> None:
+        self.is_held = True
         self.player.schedule.hold()
 
     @rule()
     def release(self) -> None:
+        self.is_held = False
         self.player.schedule.release()
 
     @rule(lead_s=st.sampled_from([0.0, 0.1, 2.0]))

@@ -95,6 +95,9 @@ def test_a_flush_answers_every_mark(after_s: float) -> None:
     if after_s < 1.9:
         assert player.marks()["late"] == (player.now, cut)
     assert set(player.marks()) == {"early", "late"}
+    player.say(3, FRAME * 200)
+    player.run_out()
+    assert set(player.marks()) == {"early", "late"}, "and each once"
 
 
 def test_a_mark_set_while_held_is_reached_after_the_release() -> None:

@@ -85,6 +85,16 @@ def test_a_pause_is_one_even_where_nobody_looked_at_the_clock_meanwhile(gap_s: f
     assert player.schedule.underruns == underruns
 
 
+def test_also_where_what_ends_it_comes_late() -> None:
+    player = Player(pause_s=0.4)
+    player.write(0, FRAME * 10 + b"\1\1")
+    player.now += 5.0
+    player.end(0)
+    player.run_out()
+    assert player.schedule.underruns == 0
+    assert len(player.sent) == 11
+
+
 def test_after_a_pause_the_played_time_counts_anew() -> None:
     player = Player(pause_s=0.4)
     player.write(0, FRAME * 10)

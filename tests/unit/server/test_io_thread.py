@@ -16,7 +16,7 @@ from support.virtual_loop import run_in_virtual_time
 from audio_connector.playback.speech import Interrupted
 from audio_connector.server import mail
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.io_thread import WAKE_INTERVAL_S, IoThread, Mailbox
+from audio_connector.server.io_thread import BUSY_ROUND_S, REST_S, IoThread, Mailbox
 
 
 class FakeLoop:
@@ -25,14 +25,10 @@ class FakeLoop:
     def __init__(self) -> None:
         self.soon: list[Callable[[], None]] = []
         self.threadsafe: list[Callable[[], None]] = []
-        self.later: list[tuple[float, Callable[[], None]]] = []
         self.is_closed = False
 
     def call_soon(self, callback: Callable[[], None]) -> None:
         self.soon.append(callback)
-
-    def call_later(self, delay_s: float, callback: Callable[[], None]) -> None:
-        self.later.append((delay_s, callback))
 
     def call_soon_threadsafe(self, callback: Callable[[], None]) -> None:
         if self.is_closed:
@@ -50,7 +46,8 @@ class FakeLoop:
 class Stage:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, *, gathers: bool) -> None:
         self.now = 100.0
-        clock = SimpleNamespace(monotonic=lambda: self.now)
+        self.rests: list[float] = []
+        clock = SimpleNamespace(monotonic=lambda: self.now, sleep=self.rests.append)
         monkeypatch.setattr("audio_connector.server.io_thread.time", clock)
         self.receiver, self.sender = FakeLoop(), FakeLoop()
         self.got: list[int] = []
@@ -88,22 +85,21 @@ def test_what_is_posted_in_one_round_shares_one_wake_up(gathering: Stage) -> Non
     assert gathering.mailbox.peak_messages == 100
 
 
-def test_soon_after_a_wake_up_the_next_one_waits(gathering: Stage) -> None:
+@pytest.mark.parametrize(("after_s", "rests"), [(BUSY_ROUND_S / 2, [REST_S]), (BUSY_ROUND_S * 1.1, [])])
+def test_rounds_that_follow_each_other_closely_are_spread(
+    gathering: Stage, after_s: float, rests: list[float]
+) -> None:
     gathering.mailbox.post(1)
     gathering.sender.run()
+    assert gathering.rests == [], "a thread that was idle does not rest"
     gathering.receiver.run()
-    gathering.now += WAKE_INTERVAL_S / 2
+    gathering.now += after_s
     gathering.mailbox.post(2)
-    gathering.mailbox.post(3)
-    assert gathering.sender.soon == []
-    [(delay_s, wake)] = gathering.sender.later
-    assert delay_s == WAKE_INTERVAL_S
-    wake()
+    gathering.sender.run()
+    assert len(gathering.receiver.threadsafe) == 1, "the wake-up does not wait for the rest"
+    assert gathering.rests == rests
     gathering.receiver.run()
-    assert gathering.got == [1, 2, 3]
-    gathering.now += WAKE_INTERVAL_S * 1.01
-    gathering.mailbox.post(4)
-    assert len(gathering.sender.soon) == 1, "a mailbox that was idle wakes at once"
+    assert gathering.got == [1, 2]
 
 
 def test_a_sender_that_may_block_wakes_the_receiver_at_once(prompt: Stage) -> None:

@@ -60,11 +60,11 @@ def test_afterwards_nothing_happens_any_more(how: str) -> None:
     call.say(FRAME * 500)
     call.run_for(0.5)
     end(call, how)
+    assert call.link.armed_at is None
     frames, letters = len(call.router.frames), len(call.mail)
     call.run_for(100.0)
     assert (len(call.router.frames), len(call.mail)) == (frames, letters)
     assert call.link.wake(call.clock.now) is None
-    assert call.link.armed_at is None
     assert call.clock.next_timer_at() is None
 
 
@@ -96,6 +96,35 @@ def test_what_was_not_sent_was_not_played() -> None:
     assert isinstance(speech.outcome, Interrupted)
     assert speech.outcome.played_ms <= 1000.0 + 220.0
     assert call.link.published.audio_messages_sent * 20.0 <= 1000.0 + 220.0
+
+
+def test_also_where_sending_would_have_gone_on_meanwhile() -> None:
+    # The format is settled, and the router reads again, while the close frame waits for its answer.
+    for call in (VirtualCall(None), VirtualCall()):
+        speech = call.say(FRAME * 2000)
+        if call.router.frames:
+            call.router_socket.hold()
+            call.run_for(2.0)
+        sent_ms = call.link.published.audio_messages_sent * 20.0
+        call.link.on_close(mail.Close(1, 1000, ""))
+        call.link.on_writable(True)
+        call.link.on_writable(True)
+        call.router_socket.hold()
+        call.run_for(3.0)
+        assert isinstance(speech.outcome, Interrupted)
+        assert speech.outcome.played_ms <= sent_ms
+
+
+def test_an_echo_stops_with_the_close_frame() -> None:
+    call = VirtualCall()
+    for number in range(60):
+        call.write(FRAME)
+        call.run_for(0.02)
+        if number == 29:
+            call.router_socket.hold()
+            call.link.on_close(mail.Close(1, 1000, ""))
+    assert call.link.published.audio_messages_sent == 30
+    assert call.link.published.progress.played_ms(call.clock.now) <= 600.0
 
 
 def test_a_close_waits_for_its_answer_and_not_for_ever() -> None:

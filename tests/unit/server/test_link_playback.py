@@ -127,6 +127,28 @@ def test_what_is_published_is_what_the_router_plays() -> None:
     assert call.link.published.queued_peak_bytes == 64_000
 
 
+def test_a_speech_that_comes_frame_by_frame_is_followed_frame_by_frame() -> None:
+    call = VirtualCall(playback={"lead_ms": 200, "prime_ms": 100})
+    speech = call.begin(1)
+    for number in range(100):
+        call.write(FRAME, 1)
+        call.run_for(0.0199)
+        assert speech.progress.progress.played_ms(call.clock.now) == call.played_ms
+        assert call.played_ms == max(0, number - 4) * 20.0
+        call.run_for(0.0001)
+    assert call.router.report().underruns == 0
+
+
+def test_what_is_held_back_behind_single_frames_is_asked_for_too() -> None:
+    call = VirtualCall()
+    for _ in range(20):
+        call.write(FRAME, has_tail=True)
+        call.run_for(0.02)
+    assert call.posted(mail.TailRequested) == []
+    call.run_for(1.0)
+    assert call.posted(mail.TailRequested) == [mail.TailRequested(1, 0)]
+
+
 def test_who_waits_for_room_is_answered_when_there_is_some() -> None:
     call = VirtualCall(playback={"lead_ms": 200})
     call.write(FRAME * 100)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from typing import TypeVar
 
 import numpy as np
 import pytest
@@ -15,8 +16,14 @@ from support.virtual_loop import in_virtual_time, rest, run_in_virtual_time
 
 from audio_connector.audio.ingest import PcmIngest
 from audio_connector.errors import AudioDataError, ConnectionClosed, UsageError
-from audio_connector.server.writer import SLICE_BYTES
+from audio_connector.intake.buffer import IntakeCounters
+from audio_connector.playback.speech import Flushed
+from audio_connector.server import mail
+from audio_connector.server.line import Line
+from audio_connector.server.writer import SLICE_BYTES, Writer
 from audio_connector.wire.messages import Connected
+
+MailT = TypeVar("MailT")
 
 FRAME = numbered(7, 640)
 
@@ -118,6 +125,56 @@ async def test_a_text_overtakes_what_is_queued() -> None:
         kinds = [isinstance(arrival.message, str) for arrival in call.router.arrivals]
         assert kinds.index(True) == 11
         assert call.router.texts == ['{"a":1}']
+
+
+class Unread:
+    """A writer whose other side only does what it is told to."""
+
+    def __init__(self, max_buffer_s: float) -> None:
+        self.posted: list[mail.ToIo] = []
+        self.published = mail.Published(IntakeCounters())
+        line = Line(1, self.published, self.posted.append, lambda error: pytest.fail(str(error)))
+        self.writer = Writer(line, max_buffer_s=max_buffer_s)
+
+    def of(self, kind: type[MailT]) -> list[MailT]:
+        return [message for message in self.posted if isinstance(message, kind)]
+
+    def take(self, taken_bytes: int) -> None:
+        self.published.progress = self.published.progress._replace(taken_bytes=taken_bytes)
+
+    def answer(self) -> None:
+        for wait in self.of(mail.AwaitRoom):
+            if not wait.reply.done():
+                wait.reply.set_result(None)
+
+
+@in_virtual_time
+async def test_nobody_gets_in_between_the_parts_of_one_write() -> None:
+    unread = Unread(max_buffer_s=1)
+    long = asyncio.ensure_future(unread.writer.write(None, numbered(1, 2 * SLICE_BYTES), None))
+    await rest()
+    assert [len(write.pcm) for write in unread.of(mail.Write)] == [SLICE_BYTES]
+    unread.take(SLICE_BYTES)
+    assert not unread.writer.write_now(FRAME, None, False), "there is room, but it is spoken for"
+    unread.answer()
+    await long
+    unread.take(2 * SLICE_BYTES)
+    assert unread.writer.write_now(FRAME, None, False)
+    assert numbers_of(write.pcm for write in unread.of(mail.Write)) == [1, 1, 7]
+
+
+@in_virtual_time
+async def test_of_what_was_cut_nothing_more_is_posted() -> None:
+    unread = Unread(max_buffer_s=1)
+    long = asyncio.ensure_future(unread.writer.write(None, bytes(10 * SLICE_BYTES), None))
+    await rest()
+    flushing = asyncio.ensure_future(unread.writer.flush())
+    await rest()
+    unread.take(SLICE_BYTES)
+    unread.answer()
+    unread.of(mail.Flush)[0].reply.set_result(Flushed(0.0, 0.0))
+    await asyncio.gather(long, flushing)
+    assert len(unread.of(mail.Write)) == 1
 
 
 # Odd bytes, and other formats.

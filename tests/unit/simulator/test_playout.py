@@ -241,3 +241,14 @@ def test_the_recording_holds_every_played_frame_and_is_as_long_as_the_session(
     assert abs(len(heard) // 2 - round((end - 1000.0) * FORMAT.rate_hz)) <= 1
     audible = sum(heard[at : at + 2] != b"\0\0" for at in range(0, len(heard), 2))
     assert audible == report.played_frames * FORMAT.frame_samples
+
+
+def test_a_hole_in_speech_that_came_right_after_a_clear_is_counted() -> None:
+    buffer = PlayoutBuffer(FORMAT)
+    feed(buffer, 5, 0.0)
+    buffer.clear(0.01)
+    feed(buffer, 5, 0.01)
+    buffer.receive(frame(1), 0.2)
+    report = buffer.report(1.0)
+    assert report.underruns == 1
+    assert report.underrun_ms == pytest.approx(80.0)

@@ -1,0 +1,244 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The handlers of one connection, from on_connect to on_disconnect, which comes last and once."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+from support.audio import numbered
+from support.conversation import Conversation
+from support.virtual_loop import in_virtual_time, rest, run_in_virtual_time
+
+from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.wire.messages import Disconnected
+
+FRAME = numbered(7, 640)
+
+
+class App:
+    """Notes in one list all that it is told."""
+
+    def __init__(self, *, connect_s: float = 0.0, message_s: float = 0.0) -> None:
+        self.told: list[object] = []
+        self.connect_s = connect_s
+        self.message_s = message_s
+
+    async def on_connect(self, client: AudioConnectorConnection) -> None:
+        self.told.append("connect")
+        client.set_handler(
+            on_message=self.on_message, on_disconnect=self.on_disconnect, on_error=self.told.append
+        )
+        await asyncio.sleep(self.connect_s)
+        self.told.append("connected")
+
+    async def on_message(self, message: bytes | str) -> None:
+        await asyncio.sleep(self.message_s)
+        self.told.append(message)
+
+    async def on_disconnect(self, how: Disconnected) -> None:
+        self.told.append(how)
+
+
+BYE = Disconnected(code=1000, reason="bye", closed_by="router")
+
+
+@in_virtual_time
+async def test_a_call_from_its_beginning_to_its_end() -> None:
+    app = App()
+    async with Conversation(app.on_connect, rate_hz=None) as call:
+        for number in range(3):
+            await call.router_sends(numbered(number, 640))
+        call.router_socket.close(1000, "bye")
+        await call.session.task
+        assert app.told == ["connect", "connected", *(numbered(number, 640) for number in range(3)), BYE]
+
+
+@in_virtual_time
+async def test_on_connect_may_be_the_whole_conversation() -> None:
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_disconnect=lambda: told.append("over"))
+        async for frame in client.audio():
+            await client.send_audio_buffer(frame)
+        told.append("end of audio")
+
+    told: list[str] = []
+    async with Conversation(on_connect) as call:
+        for _ in range(50):
+            await call.router_sends(FRAME)
+            await asyncio.sleep(0.02)
+        await asyncio.sleep(0.5)
+        assert len(call.router.frames) == 50
+        call.router_socket.close()
+        await call.session.task
+        assert told == ["end of audio", "over"]
+
+
+@in_virtual_time
+async def test_on_disconnect_comes_after_the_last_message_however_slow_the_handler_is() -> None:
+    app = App(message_s=1.0)
+    async with Conversation(app.on_connect, rate_hz=None, timeouts={"handler_s": 5.0}) as call:
+        for number in range(20):
+            await call.router_sends(numbered(number, 640))
+        call.router_socket.close(1000, "bye")
+        await call.session.task
+        assert app.told[2:] == [*(numbered(number, 640) for number in range(20)), BYE]
+        assert call.now_s == pytest.approx(20.0, abs=0.1)
+
+
+@in_virtual_time
+async def test_what_came_before_the_handlers_is_kept_also_where_the_call_is_over_by_then() -> None:
+    app = App()
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        await asyncio.sleep(1.0)
+        await app.on_connect(client)
+
+    async with Conversation(on_connect, rate_hz=None) as call:
+        await call.router_sends(FRAME)
+        call.router_socket.close(1000, "bye")
+        await call.session.task
+        assert [item for item in app.told if item != "connected"] == ["connect", FRAME, BYE]
+
+
+@pytest.mark.parametrize("what", ["an error", "a cancellation inside"])
+def test_on_connect_that_fails_closes_with_1011(what: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_disconnect=told.append)
+        if what == "an error":
+            raise KeyError("secret")
+        cancelled = asyncio.get_running_loop().create_future()
+        cancelled.cancel()
+        await cancelled
+
+    async def scene() -> None:
+        async with Conversation(on_connect) as call:
+            await call.session.task
+            assert call.router.closed is not None
+            assert (call.router.closed.code, call.router.closed.reason) == (1011, "internal error")
+
+    told: list[Disconnected] = []
+    run_in_virtual_time(scene())
+    assert [how.code for how in told] == [1011]
+    [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
+    assert "1011" in record.getMessage()
+
+
+def test_on_connect_that_fails_after_the_end_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        await asyncio.sleep(1.0)
+        raise KeyError("late")
+
+    async def scene() -> None:
+        async with Conversation(on_connect) as call:
+            call.router_socket.close()
+            await call.session.task
+
+    run_in_virtual_time(scene())
+    assert "on_connect failed after the end" in caplog.text
+
+
+def test_on_disconnect_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def on_disconnect() -> None:
+        raise KeyError("bad")
+
+    async def scene() -> None:
+        async with Conversation(lambda client: client.set_handler(on_disconnect=on_disconnect)) as call:
+            call.router_socket.close()
+            await call.session.task
+
+    run_in_virtual_time(scene())
+    assert "on_disconnect failed" in caplog.text
+
+
+@in_virtual_time
+async def test_without_handlers_nothing_is_wrong() -> None:
+    for on_connect in (None, lambda client: None):
+        async with Conversation(on_connect) as call:
+            await call.router_sends(FRAME)
+            call.router_socket.close()
+            await call.session.task
+            assert call.over == 1
+
+
+# Handlers that do not end.
+
+
+def test_a_message_handler_that_never_ends_is_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    app = App(message_s=1e9)
+
+    async def scene() -> None:
+        async with Conversation(app.on_connect, rate_hz=None, timeouts={"handler_s": 3.0}) as call:
+            await call.router_sends(FRAME)
+            call.router_socket.close(1000, "bye")
+            await call.session.task
+            assert call.now_s == pytest.approx(3.0, abs=0.1)
+
+    run_in_virtual_time(scene())
+    assert app.told == ["connect", "connected", BYE]
+    assert "a message handler still ran" in caplog.text
+
+
+def test_on_connect_that_never_ends_is_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    app = App(connect_s=1e9)
+
+    async def scene() -> None:
+        async with Conversation(app.on_connect, timeouts={"handler_s": 3.0}) as call:
+            await asyncio.sleep(100.0)
+            call.router_socket.close(1000, "bye")
+            await call.session.task
+            assert call.now_s == pytest.approx(103.0, abs=0.1)
+
+    run_in_virtual_time(scene())
+    assert app.told[0] == "connect"
+    assert app.told[-1] == BYE
+    assert "on_connect still ran" in caplog.text
+
+
+def test_one_that_refuses_to_be_cancelled_holds_nobody_up(caplog: pytest.LogCaptureFixture) -> None:
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_message=lambda message: None, on_disconnect=told.append)
+        for _ in range(2):
+            try:
+                await asyncio.sleep(50.0)
+            except asyncio.CancelledError:
+                continue
+
+    async def scene() -> None:
+        async with Conversation(on_connect, timeouts={"handler_s": 3.0}) as call:
+            call.router_socket.close(1000, "bye")
+            await call.session.task
+            assert call.now_s == pytest.approx(4.0, abs=0.1)
+            assert told == [BYE]
+            await asyncio.sleep(200.0)
+
+    told: list[Disconnected] = []
+    run_in_virtual_time(scene())
+
+
+@in_virtual_time
+async def test_in_a_hurry_handlers_are_cancelled_and_on_disconnect_still_comes() -> None:
+    app = App(message_s=1e9, connect_s=1e9)
+    async with Conversation(app.on_connect, rate_hz=None) as call:
+        await call.router_sends(FRAME)
+        await asyncio.sleep(1.0)
+        call.session.hurry()
+        await call.session.task
+        assert call.now_s < 1.5
+        how = Disconnected(code=1001, reason="the server has stopped", closed_by="server")
+        assert app.told == ["connect", how]
+        call.router_socket.close(1000, "bye")
+        await rest()
+        assert app.told == ["connect", how], "once"
+
+
+@in_virtual_time
+async def test_the_end_comes_once_however_often_it_is_said() -> None:
+    app = App()
+    async with Conversation(app.on_connect, rate_hz=None) as call:
+        await rest()
+        call.session.end(BYE)
+        call.session.end(Disconnected(code=1006))
+        await call.session.task
+        assert app.told == ["connect", "connected", BYE]
