@@ -11,7 +11,7 @@ import ssl
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, cast
 from urllib.parse import urlsplit
 
 from support.serving import DEADLINE_S
@@ -163,6 +163,18 @@ class BarePeer:
             return await asyncio.wait_for(self._reader.read(), DEADLINE_S)
         except ConnectionResetError:
             return b""
+
+    def hold(self) -> None:
+        """Read nothing more."""
+        cast("asyncio.Transport", self._writer.transport).pause_reading()
+
+    def release(self) -> None:
+        """Read again."""
+        cast("asyncio.Transport", self._writer.transport).resume_reading()
+
+    def end_stream(self) -> None:
+        """Say that nothing more will be sent, and stay."""
+        self._writer.write_eof()
 
     def shut(self) -> None:
         """Close the socket without a close frame."""

@@ -159,9 +159,10 @@ class Player:
 
     def marks(self) -> dict[object, tuple[float, Played | Interrupted]]:
         """When each mark was reached, and how."""
-        return {
-            event.token: (at, event.outcome) for at, event in self.events if isinstance(event, MarkReached)
-        }
+        reached = [(at, event) for at, event in self.events if isinstance(event, MarkReached)]
+        marks = {event.token: (at, event.outcome) for at, event in reached}
+        assert len(marks) == len(reached), "a mark was reached twice"
+        return marks
 
     def tail_requests(self) -> list[tuple[float, int]]:
         return [(at, event.utterance_id) for at, event in self.events if isinstance(event, TailWanted)]

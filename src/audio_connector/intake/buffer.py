@@ -6,7 +6,7 @@ The rules:
 1. Items leave in the order in which they arrived, as far as they are wanted: an application that only wants
    events yet finds its audio kept for it, and the other way round.
 2. Audio beyond its bound drops the oldest audio. A text is never dropped.
-3. Texts have a bound of their own, and beyond it nothing can be kept: the caller is told so.
+3. Texts have bounds of their own, and beyond them nothing can be kept: the caller is told so.
 4. An episode of dropping starts with the first drop and ends when the buffer has been emptied.
 """
 
@@ -21,6 +21,12 @@ TextT = TypeVar("TextT")
 GAP_MS = 60.0
 """Three frames: a longer time without audio is a gap. Frames are no clock, since none come while the stream is
 muted or silent (PROTOCOL 2.7, 2.8)."""
+
+MIN_MESSAGE_BYTES = 16
+"""Audio messages shorter than this are bounded by their number, since each costs an object, however short it is."""
+
+MAX_TEXT_BYTES = 4 << 20
+"""A thousand texts of the usual size are less than 1 MB; a thousand of the greatest that are taken would be 1 GB."""
 
 
 @dataclass(slots=True)
@@ -45,17 +51,20 @@ class IntakeBuffer(Generic[TextT]):
     """Audio and texts of one connection that wait for the application.
 
     Args:
-        max_audio_bytes: Bound of the audio kept.
+        max_audio_bytes: Bound of the audio kept, and, for each `MIN_MESSAGE_BYTES` of it, of one message.
         max_texts: Bound of the texts kept.
+        max_text_bytes: Bound of their sizes, summed. The first one is kept whatever its size.
     """
 
-    def __init__(self, *, max_audio_bytes: int, max_texts: int) -> None:
+    def __init__(self, *, max_audio_bytes: int, max_texts: int, max_text_bytes: int = MAX_TEXT_BYTES) -> None:
         self.max_audio_bytes = max_audio_bytes
         self.max_texts = max_texts
+        self.max_text_bytes = max_text_bytes
         self.counters = IntakeCounters()
         self.audio_bytes = 0
+        self.text_bytes = 0
         self._audio: deque[tuple[int, float, bytes]] = deque()
-        self._texts: deque[tuple[int, TextT]] = deque()
+        self._texts: deque[tuple[int, int, TextT]] = deque()
         self._arrivals = 0
         self._is_dropping = False
         self._last_audio_at: float | None = None
@@ -63,6 +72,11 @@ class IntakeBuffer(Generic[TextT]):
 
     def __len__(self) -> int:
         return len(self._audio) + len(self._texts)
+
+    @property
+    def text_count(self) -> int:
+        """How many texts wait."""
+        return len(self._texts)
 
     def note_audio(self, size_bytes: int, now: float) -> None:
         """Count an audio message and the gap before it, whether or not it is kept here."""
@@ -94,7 +108,10 @@ class IntakeBuffer(Generic[TextT]):
         self._audio.append((self._arrivals, now, payload))
         self.audio_bytes += len(payload)
         dropped = 0
-        while self.audio_bytes > self.max_audio_bytes and len(self._audio) > 1:
+        max_messages = max(1, self.max_audio_bytes // MIN_MESSAGE_BYTES)
+        while len(self._audio) > max_messages or (
+            self.audio_bytes > self.max_audio_bytes and len(self._audio) > 1
+        ):
             _, _, oldest = self._audio.popleft()
             self.audio_bytes -= len(oldest)
             self.counters.dropped_messages += 1
@@ -107,12 +124,14 @@ class IntakeBuffer(Generic[TextT]):
         self.counters.overflow_episodes += 1
         return dropped
 
-    def push_text(self, text: TextT) -> bool:
-        """Keep a text; False where the bound is reached, and the text was not taken."""
-        if len(self._texts) >= self.max_texts:
+    def push_text(self, text: TextT, size_bytes: int) -> bool:
+        """Keep a text; False where a bound is reached, and the text was not taken."""
+        is_full = bool(self._texts) and self.text_bytes + size_bytes > self.max_text_bytes
+        if is_full or len(self._texts) >= self.max_texts:
             return False
         self._arrivals += 1
-        self._texts.append((self._arrivals, text))
+        self._texts.append((self._arrivals, size_bytes, text))
+        self.text_bytes += size_bytes
         return True
 
     def take(self, limit: int, now: float, *, audio: bool = True, texts: bool = True) -> list[bytes | TextT]:
@@ -134,7 +153,9 @@ class IntakeBuffer(Generic[TextT]):
                 self.counters.age_peak_ms = max(self.counters.age_peak_ms, (now - at) * 1000)
                 taken.append(payload)
             elif has_text:
-                taken.append(self._texts.popleft()[1])
+                _, size_bytes, text = self._texts.popleft()
+                self.text_bytes -= size_bytes
+                taken.append(text)
             else:
                 break
         if not self._audio:

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import threading
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -18,7 +19,7 @@ from dataclasses import dataclass
 from types import CoroutineType
 
 from audio_connector.errors import ConnectionClosed
-from audio_connector.intake.handlers import Handler, call_handler
+from audio_connector.intake.handlers import Handler, call_handler, forgive_cancelling
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.wire.messages import Disconnected, Event
 
@@ -55,6 +56,8 @@ class Dispatcher:
         self._is_ended = False
         self._wants_audio = self._wants_texts = False
         self._last: Disconnected | None = None
+        self._lock = threading.Lock()
+        """For what any thread may change; a frame's path does not take it."""
         self._audio_streams: list[weakref.ref[AudioStream]] = []
         self._event_streams: list[weakref.ref[EventStream]] = []
         self.on_message: Handler | None = None
@@ -73,26 +76,29 @@ class Dispatcher:
 
     def add_audio_stream(self, stream: AudioStream) -> None:
         """Hand audio to a stream too, as long as somebody holds it."""
-        self._audio_streams = [*self._audio_streams, weakref.ref(stream)]
+        with self._lock:
+            self._audio_streams = [*self._audio_streams, weakref.ref(stream)]
         self.update_wants()
         if self._last is not None:
             stream.end()
 
     def add_event_stream(self, stream: EventStream) -> None:
         """Hand events to a stream too, as long as somebody holds it."""
-        self._event_streams = [*self._event_streams, weakref.ref(stream)]
+        with self._lock:
+            self._event_streams = [*self._event_streams, weakref.ref(stream)]
         self.update_wants()
         if self._last is not None:
             stream.end(self._last)
 
     def update_wants(self) -> None:
         """Ask for what somebody takes. Once wanted it stays wanted: without a taker it is then discarded."""
-        audio = bool(self._wants_audio or self.on_message or self.on_audio or self._audio_streams)
-        texts = bool(self._wants_texts or self.on_message or self.on_event or self._event_streams)
-        if (audio, texts) != (self._wants_audio, self._wants_texts):
-            self._wants_audio, self._wants_texts = audio, texts
-            self.has_taker = True
-            self._want(audio, texts, 0)
+        with self._lock:
+            audio = bool(self._wants_audio or self.on_message or self.on_audio or self._audio_streams)
+            texts = bool(self._wants_texts or self.on_message or self.on_event or self._event_streams)
+            if (audio, texts) != (self._wants_audio, self._wants_texts):
+                self._wants_audio, self._wants_texts = audio, texts
+                self.has_taker = True
+                self._want(audio, texts, 0)
         if self._items and self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake)
 
@@ -106,8 +112,9 @@ class Dispatcher:
     def feed(self, item: Item) -> None:
         """Take a message."""
         self._items.append(item)
-        if self._wakeup is not None:
-            self._wake()
+        wakeup = self._wakeup
+        if wakeup is not None and not wakeup.done():
+            wakeup.set_result(None)
 
     def feed_error(self, error: Exception) -> None:
         """Take an error, ahead of the messages that wait and behind the errors that do."""
@@ -144,12 +151,13 @@ class Dispatcher:
                 self.handled += 1
                 unreported += 1
                 if unreported >= self._credit_batch:
-                    self._want(self._wants_audio, self._wants_texts, unreported)
+                    with self._lock:  # or it could take back what another thread has just asked for
+                        self._want(self._wants_audio, self._wants_texts, unreported)
                     unreported = 0
             if self._is_ended and not items:
                 return
             self._wakeup = loop.create_future()
-            await self._wakeup
+            await self._sleep(self._wakeup)
             self._wakeup = None
 
     def end_streams(self, last: Disconnected) -> None:
@@ -180,6 +188,7 @@ class Dispatcher:
         except asyncio.CancelledError:
             if self.is_cancelled:
                 raise
+            forgive_cancelling()
             logger.exception("connection %s: on_error was cancelled", self._label)
 
     def _may_tell(self, item: Item | Exception) -> bool:
@@ -188,6 +197,13 @@ class Dispatcher:
         Messages wait here then only after the end, which hands over what nobody has asked for yet.
         """
         return self.on_error is not None and isinstance(item, Exception)
+
+    async def _sleep(self, wakeup: asyncio.Future[None]) -> None:
+        try:
+            await wakeup
+        except asyncio.CancelledError as error:
+            # A handler cancelled the task that runs it, and returned; the connection goes on.
+            await self._report_cancelling(error)
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():
@@ -203,9 +219,14 @@ class Dispatcher:
             await self.report(error)
         except asyncio.CancelledError as error:
             # A handler that awaited something cancelled; the connection goes on.
-            if self.is_cancelled:
-                raise
-            await self.report(RuntimeError(f"a handler was cancelled: {error!r}"))
+            await self._report_cancelling(error)
+
+    async def _report_cancelling(self, error: asyncio.CancelledError) -> None:
+        forgive_cancelling()
+        await asyncio.sleep(0)  # a loop that ends cancels all its tasks: the owner then says so in this round
+        if self.is_cancelled:
+            raise error
+        await self.report(RuntimeError(f"a handler was cancelled: {error!r}"))
 
     async def _hand_over_text(self, item: TextItem) -> None:
         if self._event_streams:
@@ -219,17 +240,25 @@ class Dispatcher:
         for reference in self._audio_streams:
             stream = reference()
             if stream is None or stream.is_over:
-                self._audio_streams = [ref for ref in self._audio_streams if ref is not reference]
-            else:
+                with self._lock:
+                    self._audio_streams = [ref for ref in self._audio_streams if ref is not reference]
+                continue
+            try:
                 stream.push(payload)
+            except Exception as error:
+                self.feed_error(error)
 
     def _push_event(self, event: Event) -> None:
         for reference in self._event_streams:
             stream = reference()
             if stream is None or stream.is_over:
-                self._event_streams = [ref for ref in self._event_streams if ref is not reference]
-            else:
+                with self._lock:
+                    self._event_streams = [ref for ref in self._event_streams if ref is not reference]
+                continue
+            try:
                 stream.push(event)
+            except Exception as error:
+                self.feed_error(error)
 
 
 def _traceback_of(error: Exception) -> Exception | None:

@@ -13,9 +13,9 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from audio_connector.audio.format import AudioFormat
+from audio_connector.audio.format import SAMPLE_BYTES, AudioFormat
 from audio_connector.audio.resample import LIVE_QUALITY, Resampler
-from audio_connector.errors import IntakeOverflow, LimitError
+from audio_connector.errors import IntakeOverflow, LimitError, UsageError
 from audio_connector.wire.messages import Event
 
 T = TypeVar("T")
@@ -43,11 +43,17 @@ class _Stream(Generic[T]):
                 raise error
             if self._is_over:
                 raise StopAsyncIteration
-            self._waiter = self._loop.create_future()
+            if self._waiter is not None and not self._waiter.done():
+                raise UsageError(
+                    "this iterator is awaited twice at a time; give each consumer one of its own, from another "
+                    "call of client.audio() or client.events()"
+                )
+            waiter = self._waiter = self._loop.create_future()
             try:
-                await self._waiter
+                await waiter
             finally:
-                self._waiter = None
+                if self._waiter is waiter:  # one that was cancelled may have a successor
+                    self._waiter = None
         item = self._ready.popleft()
         self._taken(item)
         return item
@@ -86,7 +92,7 @@ class AudioStream(_Stream[bytes]):
     """The incoming audio of one connection, piece by piece, until it ends.
 
     Args:
-        get_format: The connection's format, asked when the first audio arrives.
+        get_format: The connection's format, asked when audio arrives: it may change.
         chunk_ms: Length of the pieces in milliseconds; None hands each message on as it came, one frame.
         sample_rate: Rate of the pieces in Hz; None keeps the connection's.
         max_buffer_ms: Beyond it the oldest audio is dropped.
@@ -108,7 +114,9 @@ class AudioStream(_Stream[bytes]):
         self._sample_rate = sample_rate
         self._max_buffer_ms = max_buffer_ms
         self._on_overflow = on_overflow
+        self._source_hz = 0
         self._resampler: Resampler | None = None
+        self._half_sample = b""
         self._piece_bytes = 0
         self._rest = b""
         self._ready_bytes = 0
@@ -127,10 +135,17 @@ class AudioStream(_Stream[bytes]):
     def _push(self, payload: bytes) -> None:
         if self._is_over:
             return
-        if not self._max_bytes:
-            self._start()
+        source_hz = self._get_format().rate_hz
+        if source_hz != self._source_hz:
+            self._start(source_hz)
         if self._resampler is not None:
-            payload = self._resampler.push(payload)
+            payload = self._half_sample + payload
+            whole = len(payload) - len(payload) % SAMPLE_BYTES
+            self._half_sample = payload[whole:]
+            payload = self._resampler.push(payload[:whole])
+        self._cut(payload)
+
+    def _cut(self, payload: bytes) -> None:
         if self._piece_bytes:
             payload = self._rest + payload
             whole = len(payload) - len(payload) % self._piece_bytes
@@ -140,13 +155,22 @@ class AudioStream(_Stream[bytes]):
         elif payload:
             self._add(payload)
 
-    def _start(self) -> None:
-        source = self._get_format()
-        rate_hz = self._sample_rate or source.rate_hz
-        if rate_hz != source.rate_hz:
-            self._resampler = Resampler(source.rate_hz, rate_hz, quality=LIVE_QUALITY)
+    def _start(self, source_hz: int) -> None:
+        """Set up for a rate. What is left of the one before goes ahead, as a short piece where sizes change."""
+        if self._resampler is not None:
+            self._cut(self._resampler.finish())
+        self._source_hz = source_hz
+        self._resampler, self._half_sample = None, b""
+        rate_hz = self._sample_rate or source_hz
+        if rate_hz != source_hz:
+            self._resampler = Resampler(source_hz, rate_hz, quality=LIVE_QUALITY)
+        piece_bytes = 0
         if self._chunk_ms is not None or self._resampler is not None:
-            self._piece_bytes = 2 * max(1, round(rate_hz * (self._chunk_ms or 20) / 1000))
+            piece_bytes = 2 * max(1, round(rate_hz * (self._chunk_ms or 20) / 1000))
+        if piece_bytes != self._piece_bytes and self._rest:
+            self._add(self._rest)
+            self._rest = b""
+        self._piece_bytes = piece_bytes
         self._max_bytes = max(self._piece_bytes, round(rate_hz * self._max_buffer_ms / 500))
 
     def _add(self, piece: bytes) -> None:

@@ -295,8 +295,8 @@ class Schedule:
             times.append(clock.anchor_s + (landing.run_start + landing.run_sent) * FRAME_S)
         if self._marks:
             times.append(clock.anchor_s + max(0, self._marks[0][0] - clock.heard_before) * FRAME_S)
-        times.append(dry_at)
-        return min(times)
+        # Running dry by itself is nothing to wake up for: the next write finds that it has happened.
+        return min(times) if times else None
 
     # Asked by anyone on the I/O side.
 

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
 from difflib import get_close_matches
 from ssl import SSLContext
@@ -20,9 +19,9 @@ from pydantic import (
 )
 from pydantic_core import ErrorDetails
 
-from audio_connector.errors import AudioConnectorConfigError
+from audio_connector.errors import AudioConnectorConfigError, MessageError
 from audio_connector.intake.handlers import check_handler
-from audio_connector.wire.codec import CLEAR_FORMS
+from audio_connector.wire.codec import CLEAR_FORMS, encode_json
 
 SHOWN_CHARS = 80
 """How much of a wrong value an error shows."""
@@ -74,9 +73,9 @@ class Playback(_FrozenValues):
     def _is_json(cls, commands: tuple[str, ...]) -> tuple[str, ...]:
         for command in commands:
             try:
-                json.loads(command)
-            except ValueError as error:
-                raise ValueError(f"{command!r} is not valid JSON: {error}") from error
+                encode_json(command)
+            except MessageError as error:
+                raise ValueError(f"{command!r} is not valid JSON: {error.__cause__ or error}") from error
         return commands
 
 
@@ -116,7 +115,7 @@ class Timeouts(_FrozenValues):
         stall_s: A router that does not read for this long is given up.
         close_s: For the answer to a close frame.
         handler_s: After the end of a connection, how long one handler call may still take before it is cancelled.
-        stop_s: For everything that ``stop`` does.
+        stop_s: For everything that ``stop`` does; on_stop may take as long again.
     """
 
     handshake_s: Seconds = 5.0

@@ -32,16 +32,16 @@ from audio_connector.wire.transport import Headers, Receiver, WireLimits
 
 logger = logging.getLogger("audio_connector.server")
 
-REST_S = 0.002
+REST_S = 0.004
 """How long the I/O thread rests after a round with arrivals, while it is busy.
 
 What arrives meanwhile shares the next round and the next wake-up of the application, instead of costing a round
-and a wake-up each. It adds at most as much delay, a tenth of a frame.
+and a wake-up each. It adds at most as much delay, a fifth of a frame, and the lead and the priming cover that.
 """
 
-BUSY_ROUND_S = 0.005
-"""Rounds with arrivals that follow each other within this make the thread busy: some five calls. With fewer it
-never rests."""
+BUSY_ROUND_S = 0.008
+"""Rounds with arrivals that follow each other within this make the thread busy: three calls and more. With fewer
+it never rests."""
 
 T = TypeVar("T")
 
@@ -91,6 +91,11 @@ class Mailbox(Generic[T]):
             self._wake()
         else:
             self._gather_on.call_soon(self._end_round)
+
+    @property
+    def is_receiver_closed(self) -> bool:
+        """True where the receiving loop is closed: a wake-up that was pending in it never comes."""
+        return self._loop.is_closed()
 
     def _end_round(self) -> None:
         is_busy = time.monotonic() - self._woken_at < BUSY_ROUND_S
@@ -247,6 +252,8 @@ class IoThread:
             self._loop.run_forever()
         finally:
             self.pacer.stop()
+            if self._listening is not None:
+                self._listening.stop()
             for link in list(self._links.values()):
                 link.abort(1001, "the server has stopped")
             _cancel_all(self._loop)

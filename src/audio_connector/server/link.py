@@ -130,7 +130,7 @@ class Link:
         """Note what a text says about the connection, and hand it on."""
         now = self._clock()
         self._liveness.last_received_at = now
-        event = decode_event(text)
+        event = decode_event(text, is_first=not self._buffer.counters.text_messages)
         self._buffer.counters.text_messages += 1
         if isinstance(event, Connected):
             self._note_first_message(event)
@@ -143,10 +143,14 @@ class Link:
             self._note_notified(event, now)
         if self._is_unsettled:
             self._settle(now)
-        if not self._buffer.push_text(TextItem(text, event)):
+        buffer = self._buffer
+        # A character counts as a byte: the router writes ASCII, and no character is more than four.
+        if not buffer.push_text(TextItem(text, event), len(text)):
+            is_many = buffer.text_count >= buffer.max_texts
             error = LimitError(
-                f"{self._buffer.max_texts} text messages were not taken by the application, so the connection "
-                "was closed with 1008: set on_message or on_event, or raise Intake.max_texts"
+                f"{buffer.text_count} text messages{'' if is_many else f' of {buffer.text_bytes} bytes'} were not "
+                "taken by the application, so the connection was closed with 1008: set on_message or on_event"
+                f"{', or raise Intake.max_texts' if is_many else ''}"
             )
             self._post(mail.Failed(self.id, error))
             self._close(1008, "too many unread messages")
@@ -219,13 +223,15 @@ class Link:
         """The path of every outgoing frame."""
         now = self._clock()
         pcm = write.pcm
-        schedule = self._schedule
+        schedule, transport = self._schedule, self._transport
         if (
             not (write.is_end or write.has_tail or self._speeches)
             and write.rate_hz == self._rate_hz
+            and transport is not None
+            and not transport.is_closing
             and schedule.pass_through(write.utterance_id, pcm, now)
         ):
-            self._transport.send_audio(pcm)  # type: ignore[union-attr]  # a run is on, so it is open
+            transport.send_audio(pcm)
             published = self.published
             published.audio_messages_sent += 1
             published.progress = schedule.progress()

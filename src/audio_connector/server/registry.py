@@ -28,7 +28,7 @@ class Connections(Mapping[str, AudioConnectorConnection]):
         return iter({connection.id: None for connection in self.all()})
 
     def __len__(self) -> int:
-        return len(self._all)
+        return len({connection.id for connection in self.all()})
 
     def all(self) -> list[AudioConnectorConnection]:
         """Return every live connection, the oldest first."""

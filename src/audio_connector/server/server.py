@@ -12,6 +12,7 @@ import ssl
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import InvalidStateError
 from types import TracebackType
 from typing import Any
 
@@ -91,10 +92,10 @@ class AudioConnectorServer:
         self._io: IoThread | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Task[None] | None = None
+        self._on_stop: asyncio.Task[None] | None = None
         self._all_over: asyncio.Event | None = None
         self._closed: mail.Reply[None] = mail.Reply()
         self._deliveries: dict[type, Callable[[Any], None]] = {
-            mail.Arrived: self._on_arrived,
             mail.Opened: self._on_opened,
             mail.Failed: self._on_failed,
             mail.TailRequested: self._on_tail_requested,
@@ -135,6 +136,7 @@ class AudioConnectorServer:
         if config.ssl is not None:
             check_context(config.ssl)
         io = self._io = self._new_io(config)
+        io.ended.add_done_callback(lambda _: self._on_io_ended())
         io.start()
         watchdog = LoopWatchdog(io.outbox, threading.get_ident())
         try:
@@ -166,18 +168,12 @@ class AudioConnectorServer:
         """Stop; see `AudioConnectorServerHandle.stop`."""
         if self._io is None or self._loop is None:
             return
-        running = asyncio.get_running_loop()
-        if running is not self._loop:
-            future = asyncio.run_coroutine_threadsafe(self.stop(), self._loop)
-            await asyncio.wrap_future(future)
+        if asyncio.get_running_loop() is not self._loop:
+            await self._stop_from_elsewhere(self._io, self._loop)
             return
-        if self._stopping is None:
-            # A task of its own: a handler that awaits stop() is itself cancelled at the deadline.
-            self._stopping = running.create_task(self._stop(self._io))
-        if (
-            asyncio.current_task() is not self._stopping
-        ):  # on_stop may stop as well; it must not wait for itself
-            await asyncio.shield(self._stopping)
+        stopping = self._begin_stop()
+        if asyncio.current_task() is not self._on_stop:  # which may stop as well; it must not wait for itself
+            await asyncio.shield(stopping)
 
     async def wait_closed(self) -> None:
         """Wait until the server has stopped; from any loop."""
@@ -185,12 +181,49 @@ class AudioConnectorServer:
 
     # Stopping.
 
+    def _begin_stop(self) -> asyncio.Task[None]:
+        if self._stopping is None:
+            assert self._io is not None
+            assert self._loop is not None
+            # A task of its own: a handler that awaits stop() is itself cancelled at the deadline.
+            self._stopping = self._loop.create_task(self._stop(self._io))
+        return self._stopping
+
+    async def _stop_from_elsewhere(self, io: IoThread, loop: asyncio.AbstractEventLoop) -> None:
+        """Have the loop that started the server stop it; where that does not run, end the I/O side alone."""
+        assert self._config is not None
+        closed = asyncio.wrap_future(mail.follow(self._closed))
+        with contextlib.suppress(RuntimeError):  # it is closed
+            loop.call_soon_threadsafe(self._begin_stop)
+        while not loop.is_closed():
+            await asyncio.wait((closed,), timeout=self._config.timeouts.stop_s + 1.0)
+            if closed.done():
+                return
+            if not loop.is_running():
+                logger.warning(
+                    "the event loop that started the server does not run, so its connections were ended without it; "
+                    "on_disconnect and on_stop are called once it does"
+                )
+                break
+        await self._end_io(io)
+        self._set_closed()
+
     async def _stop(self, io: IoThread) -> None:
+        try:
+            await self._end_calls(io)
+            await self._end_io(io)
+            await self._run_on_stop()
+        finally:
+            io.shut_down()  # where the stop was cut short
+            self._set_closed()
+
+    async def _end_calls(self, io: IoThread) -> None:
         assert self._config is not None
         if self._handle is not None:
             self._handle.running = False
         stop_s = self._config.timeouts.stop_s
-        await io.call(io.close_all(1001, "the server has stopped", stop_s / 2))
+        if not io.ended.done():
+            await io.call(io.close_all(1001, "the server has stopped", stop_s / 2))
         # What the I/O side said last is in the mailbox; let it be delivered.
         await self._wait_for_sessions(stop_s / 3)
         if self._sessions:
@@ -202,13 +235,31 @@ class AudioConnectorServer:
             await self._wait_for_sessions(stop_s / 6)
         for session in list(self._sessions.values()):
             session.task.cancel()
-        await self._end_io(io)
-        if self._config.on_stop is not None:
-            try:
-                await call_handler(self._config.on_stop)
-            except Exception:
-                logger.exception("on_stop failed; the server has stopped all the same")
-        if self._closed.set_running_or_notify_cancel():
+
+    async def _run_on_stop(self) -> None:
+        assert self._config is not None
+        if self._config.on_stop is None:
+            return
+        stop_s = self._config.timeouts.stop_s
+        task = self._on_stop = asyncio.create_task(call_handler(self._config.on_stop))
+        try:
+            await asyncio.wait((task,), timeout=stop_s)
+        finally:
+            is_late = task.cancel()
+        if is_late:
+            logger.error("on_stop still ran after %.3g s and was cancelled", stop_s)
+        elif task.cancelled():
+            logger.error("on_stop was cancelled; the server has stopped all the same")
+        elif (error := task.exception()) is not None:
+            logger.error("on_stop failed; the server has stopped all the same", exc_info=error)
+
+    def _on_io_ended(self) -> None:
+        """Where the application's loop is closed nobody else is left to say so."""
+        if self._loop is not None and self._loop.is_closed():
+            self._set_closed()
+
+    def _set_closed(self) -> None:
+        with contextlib.suppress(InvalidStateError):  # it was said before
             self._closed.set_result(None)
 
     async def _wait_for_sessions(self, timeout_s: float) -> None:
@@ -228,17 +279,17 @@ class AudioConnectorServer:
 
     def _new_io(self, config: AudioConnectorServerConfig) -> IoThread:
         assert self._loop is not None
-        deliveries = self._deliveries
+        sessions, deliveries = self._sessions, self._deliveries
 
         def deliver(message: mail.ToApplication) -> None:
-            deliveries[type(message)](message)
+            if type(message) is mail.Arrived:  # the path of every incoming frame
+                session = sessions.get(message.link_id)
+                if session is not None:
+                    session.feed(message.item)
+            else:
+                deliveries[type(message)](message)
 
         return IoThread(self._loop, deliver, config)
-
-    def _on_arrived(self, message: mail.Arrived) -> None:
-        session = self._sessions.get(message.link_id)
-        if session is not None:
-            session.feed(message.item)
 
     def _on_opened(self, message: mail.Opened) -> None:
         assert self._io is not None

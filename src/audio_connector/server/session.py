@@ -77,6 +77,10 @@ class Session:
             await self._finish("on_connect", self._connecting)
             await self._run_on_disconnect(self._how)
         finally:
+            # Where it was cancelled itself: alone the dispatcher would take it for a handler's doing, and go on.
+            self._dispatcher.is_cancelled = True
+            self._dispatching.cancel()
+            self._connecting.cancel()
             self._on_over()
 
     async def _run_on_connect(self) -> None:
@@ -135,7 +139,8 @@ class Session:
         handler = self._dispatcher.on_disconnect
         if handler is None:
             return
+        task = self._loop.create_task(call_handler(handler, how))
         try:
-            await call_handler(handler, how)
-        except Exception:
-            logger.exception("connection %s: on_disconnect failed", self.connection.id)
+            await self._finish("on_disconnect", task)
+        finally:
+            task.cancel()  # where a stop cuts the wait short

@@ -52,6 +52,9 @@ class LoopWatchdog:
 
     def wake(self, now: float) -> float:
         """Look; called every `CHECK_S` on the I/O thread."""
+        if self._outbox.is_receiver_closed:
+            self._outbox.give_up()
+            return now + CHECK_S
         waiting_since = self._outbox.armed_since
         if self._blocked_since is not None and waiting_since != self._blocked_since:
             self._say(self._outbox.drained_at - self._blocked_since)

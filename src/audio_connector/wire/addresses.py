@@ -1,16 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Listening sockets for every address of a host, all at one port."""
+"""Listening sockets for every address of a host, all at one port; and what is wrong where there is none."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
+import os
 import socket
 import sys
 from typing import cast
 
 PORT_ATTEMPTS = 8
 """A free port of one address may be taken at another; another free one is tried then."""
+
+RECEIVE_BUFFER_BYTES = 64 * 1024
+"""Of the kernel, for each connection: 2 s of audio. picows' read buffer grows to whatever the kernel holds, and one
+callback handles all of it, while every other connection waits."""
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 Address = tuple[int, SocketAddress]
@@ -58,6 +63,13 @@ def bind_all(addresses: list[Address], port: int) -> list[socket.socket]:
     return bound
 
 
+def reason_of(error: OSError) -> str:
+    """What is wrong, in the system's words; the loop's own only repeat the address."""
+    if isinstance(error, socket.gaierror):
+        return "the host is not known"
+    return os.strerror(error.errno) if error.errno else str(error)
+
+
 def _bind_next(address: Address, port: int, bound: list[socket.socket], *, is_last: bool) -> None:
     family, (host, _, *rest) = address
     at_port = bound[0].getsockname()[1] if bound else port
@@ -75,6 +87,8 @@ def _bind(family: int, address: tuple[object, ...]) -> socket.socket:
     try:
         if sys.platform != "win32":  # there the option lets a second program take the port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # Accepted sockets inherit it; set later, it would come after the window was offered.
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind(address)

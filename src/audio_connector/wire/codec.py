@@ -52,11 +52,13 @@ _NON_JSON_NUMBER: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(NaN|-?Infinity)
 # --- Router to server -----------------------------------------------------------------------------
 
 
-def decode_event(text: str) -> Event:
+def decode_event(text: str, *, is_first: bool = False) -> Event:
     """Read a text message of the router.
 
     Args:
         text: The message; blanks before it are allowed (PROTOCOL 2.1).
+        is_first: No text came before it. One that has a content type needs no ``event`` then: older routers
+            left it out (PROTOCOL 2.2).
 
     Returns:
         The event. `UnknownEvent` where the text is not a JSON object, names no event that is known, or lacks
@@ -70,6 +72,8 @@ def decode_event(text: str) -> Event:
     name = named if isinstance(named, str) else None
     read = _READERS.get(name)
     event = None if read is None else read(raw)
+    if event is None and is_first and "event" not in raw and isinstance(raw.get("content-type"), str):
+        event = _read_connected(raw)
     return event or UnknownEvent(name=name, text=text, raw=raw)
 
 

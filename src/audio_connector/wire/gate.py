@@ -24,6 +24,10 @@ TOO_LARGE = b"The head of this request is too large.\n"
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~\x80-\xff]+) HTTP/1\.([01])")
 _HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*)")
 
+_NO_BODY = re.compile(rb"0+")
+_SINGLE = frozenset({b"upgrade", b"host", b"sec-websocket-key", b"sec-websocket-version", b"content-length"})
+"""Headers that may come once: of two, everyone who reads the request might go by another (RFC 9110 5.3)."""
+
 _ANSWERS = {
     400: (b"Bad Request", BAD_REQUEST),
     426: (b"Upgrade Required", WHAT_THIS_IS),
@@ -141,12 +145,12 @@ def judge_head(head: bytes) -> int | None:
         if header is None:
             return 400
         name = header[1].lower()
-        if name == b"content-length" and name in names:
+        if name in _SINGLE and name in names:
             return 400
         names[name] = header[2].strip()
-    if b"transfer-encoding" in names or names.get(b"content-length", b"").strip(b"0"):
+    has_body = b"transfer-encoding" in names or _NO_BODY.fullmatch(names.get(b"content-length", b"0")) is None
+    is_newest = match[3] == b"1"
+    if has_body or (is_newest and b"host" not in names):  # RFC 9112 3.2
         return 400
-    is_upgrade = (
-        match[1] == b"GET" and match[3] == b"1" and names.get(b"upgrade", b"").lower() == b"websocket"
-    )
+    is_upgrade = match[1] == b"GET" and is_newest and names.get(b"upgrade", b"").lower() == b"websocket"
     return None if is_upgrade else 426

@@ -11,12 +11,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 import aiofastnet
 from picows import (
@@ -36,9 +35,10 @@ from picows import (
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
 
 from audio_connector.errors import DialError
-from audio_connector.wire.addresses import addresses_of, bind_all
+from audio_connector.wire.addresses import addresses_of, bind_all, reason_of
 from audio_connector.wire.closing import ABNORMAL, NO_CODE, code_for_answer, fit_reason
 from audio_connector.wire.gate import Gate
+from audio_connector.wire.quiet import QuietLogger
 from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade, WireLimits
 
 logger = logging.getLogger("audio_connector.wire")
@@ -52,28 +52,11 @@ _BINARY = WSMsgType.BINARY
 _TEXT = WSMsgType.TEXT
 _CONTINUATION = WSMsgType.CONTINUATION
 _CLOSE = WSMsgType.CLOSE
+_PING = WSMsgType.PING
 _PONG = WSMsgType.PONG
 
 _BAD_UPGRADE = b"This WebSocket upgrade request is not valid (RFC 6455 4.2.1).\n"
 _REFUSED = b"This server cannot take the connection now.\n"
-
-
-if TYPE_CHECKING:
-    _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
-else:
-    _LoggerAdapter = logging.LoggerAdapter  # cannot be subscripted before Python 3.11
-
-
-class _QuietLogger(_LoggerAdapter):
-    """picows logs every connect at INFO and every broken peer at ERROR; here both are DEBUG.
-
-    What matters of it reaches the receiver as `Closed`, and a server must not be made to write logs by
-    whoever connects to it.
-    """
-
-    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:  # noqa: ANN401 - as the base
-        if logger.isEnabledFor(logging.DEBUG):
-            super().log(logging.DEBUG, msg, *args, **kwargs)
 
 
 class _Socket(WSListener):
@@ -89,6 +72,8 @@ class _Socket(WSListener):
         self._fragments_bytes = 0
         self._fragments_type: WSMsgType | None = None
         self._closing = False
+        self._is_paused = False
+        self._owed_pong: bytes | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._underlying: asyncio.Transport = None  # type: ignore[assignment]
 
@@ -104,7 +89,7 @@ class _Socket(WSListener):
         self._ws.send_ping(payload)
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        if self._closing or self._ws.is_disconnected:
+        if self.is_closing or self._ws.is_disconnected:
             return
         self._closing = True
         self._fragments.clear()
@@ -127,7 +112,12 @@ class _Socket(WSListener):
 
     @property
     def is_closing(self) -> bool:
-        return self._closing or self._ws.is_close_frame_sent or self._underlying.is_closing()
+        if not self._closing and (self._ws.is_close_frame_sent or self._underlying.is_closing()):
+            # picows says nothing of a fault that its parser found, or of the end of the peer's stream, and then
+            # waits for the unsent data to leave, however long that takes.
+            self._closing = True
+            self._arm_deadline()
+        return self._closing
 
     # picows' side.
 
@@ -175,9 +165,14 @@ class _Socket(WSListener):
             logger.exception("on_closed failed; this is an error of the library")
 
     def pause_writing(self) -> None:
+        self._is_paused = True
         self._receiver.on_writable(False)
 
     def resume_writing(self) -> None:
+        self._is_paused = False
+        owed, self._owed_pong = self._owed_pong, None
+        if owed is not None and not self.is_closing:
+            self._ws.send_pong(owed)
         self._receiver.on_writable(True)
 
     def _on_other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
@@ -187,10 +182,19 @@ class _Socket(WSListener):
             return
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
             self._refuse(1002, "reserved bits are set")
+        elif kind == _PING:
+            self._on_ping(frame.get_payload_as_bytes())
         elif kind == _PONG:
             self._receiver.on_pong(frame.get_payload_as_bytes())
         elif kind in (_BINARY, _TEXT, _CONTINUATION):
             self._on_data_frame(kind, frame)
+
+    def _on_ping(self, payload: bytes) -> None:
+        if self._is_paused:
+            # Answers to a peer that pings and does not read would pile up; the newest is enough (RFC 6455 5.5.3).
+            self._owed_pong = payload
+        else:
+            self._ws.send_pong(payload)
 
     def _on_data_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         if kind == _CONTINUATION:
@@ -332,14 +336,14 @@ async def listen(
             None,
             False,
             factory,
-            _QuietLogger(logger, {}),
+            QuietLogger(logger, {}),
             True,
             handshake_timeout_s,
             False,
             handshake_timeout_s,
             handshake_timeout_s,
             WSAutoPingStrategy.PING_WHEN_IDLE,
-            True,
+            False,  # pings are answered by _Socket
             limits.max_message_bytes,
             None,
             READ_BUFFER_BYTES,
@@ -404,7 +408,8 @@ async def dial(
                 extra_headers=list(headers),
                 websocket_handshake_timeout=timeout_s,
                 max_frame_size=link._limits.max_message_bytes,
-                logger_name=_QuietLogger(logger, {}),
+                enable_auto_pong=False,
+                logger_name=QuietLogger(logger, {}),
             ),
             timeout_s,
         )
@@ -421,7 +426,7 @@ async def dial(
     except ssl.SSLError as error:
         raise DialError(f"{url}: TLS failed: {error.reason or error}") from error
     except OSError as error:
-        raise DialError(f"{url} cannot be reached: {_reason_of(error)}") from error
+        raise DialError(f"{url} cannot be reached: {reason_of(error)}") from error
     except (ValueError, WSError) as error:
         raise DialError(f"{url!r} is not a WebSocket URL: expected ws://host:port/path or wss://…") from error
     if not link.is_connected:
@@ -444,7 +449,9 @@ def _answer(
         return _http_error(426, _BAD_UPGRADE, {"Sec-WebSocket-Version": "13"})
     # picows compares the whole value with "upgrade", which refuses Firefox and some proxies.
     headers["Connection"] = "Upgrade"
-    receiver = accept(_headers_of(request), request.path.decode("latin-1"))
+    path = request.path.decode("latin-1")
+    # Last, because who was accepted is told of an end only where there was an opening.
+    receiver = accept(_headers_of(request), path)
     if receiver is None:
         return _http_error(503, _REFUSED)
     # A subprotocol is not chosen: the router's ancestor offered one and took a server without (PROTOCOL 1.8).
@@ -485,13 +492,6 @@ def _upgrade_of(transport: WSTransport) -> Upgrade:
     path, _, query = request.path.decode("latin-1").partition("?")
     peer = transport.underlying_transport.get_extra_info("peername") or ("", 0)
     return Upgrade(path, query, _headers_of(request), (str(peer[0]), int(peer[1])), transport.is_secure)
-
-
-def _reason_of(error: OSError) -> str:
-    """What is wrong, in the system's words; the loop's own only repeat the address."""
-    if isinstance(error, socket.gaierror):
-        return "the host is not known"
-    return os.strerror(error.errno) if error.errno else str(error)
 
 
 def _number(code: Any) -> int:  # noqa: ANN401 - the stubs call it an Enum, and it is an IntEnum or an int

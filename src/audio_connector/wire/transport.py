@@ -10,6 +10,9 @@ The rules, for both sides of the port:
 2. A message is whole: fragments were joined, text is valid UTF-8, its size is within the limit.
 3. After ``close`` nothing more is sent, and data that still arrives is not delivered.
 4. ``close`` sends a close frame and waits a bounded time for the answer; ``abort`` does not wait.
+5. A connection that ``is_closing`` for another reason ends within the same time from when that is first asked:
+   what the peer does not read keeps none open.
+6. Pings are answered here. While the peer does not read, only the newest is (RFC 6455 5.5.3).
 """
 
 from __future__ import annotations
@@ -127,7 +130,7 @@ class Transport(Protocol):
 
     @property
     def is_closing(self) -> bool:
-        """True from the first close frame, ours or the peer's, on."""
+        """True from the first close frame, ours or the peer's, or the end of the peer's stream on."""
 
 
 class Receiver(Protocol):

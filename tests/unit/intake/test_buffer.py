@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_connector.intake.buffer import IntakeBuffer
+from audio_connector.intake.buffer import MAX_TEXT_BYTES, MIN_MESSAGE_BYTES, IntakeBuffer
 
 Buffer = IntakeBuffer[str]
 
@@ -38,7 +38,9 @@ def test_against_a_list(steps: list[tuple[str, int]]) -> None:
             payload = bytes([number]) * size
             model.append(payload)
             lost = 0
-            while sum(len(item) for item in model if isinstance(item, bytes)) > 1000:
+            while sum(len(item) for item in model if isinstance(item, bytes)) > 1000 or (
+                sum(isinstance(item, bytes) for item in model) > 1000 // MIN_MESSAGE_BYTES
+            ):
                 oldest = next(item for item in model if isinstance(item, bytes))
                 model.remove(oldest)
                 lost += 1
@@ -48,7 +50,7 @@ def test_against_a_list(steps: list[tuple[str, int]]) -> None:
             is_dropping = is_dropping or bool(lost)
         elif step == "text":
             is_room = sum(isinstance(item, str) for item in model) < 10
-            assert real.push_text(str(number)) == is_room
+            assert real.push_text(str(number), 1) == is_room
             if is_room:
                 model.append(str(number))
         else:
@@ -109,6 +111,27 @@ def test_a_bound_that_shrinks_takes_effect_with_the_next_message() -> None:
         real.push_audio(bytes(100), 0.0)
     real.max_audio_bytes = 500
     assert real.push_audio(bytes(100), 0.0) == 6
+
+
+def test_short_messages_are_bounded_by_their_number() -> None:
+    real = buffer(1000)
+    for _ in range(1000 // MIN_MESSAGE_BYTES):
+        assert real.push_audio(b"x", 0.0) == 0
+    assert real.push_audio(b"x", 0.0) == 1
+    assert len(real) == 1000 // MIN_MESSAGE_BYTES
+
+
+def test_texts_are_bounded_by_their_size_and_the_first_is_always_kept() -> None:
+    real = buffer()
+    assert real.push_text("huge", MAX_TEXT_BYTES + 1)
+    assert not real.push_text("refused", 1)
+    assert real.take(1, 0.0) == ["huge"]
+    assert real.push_text("a", MAX_TEXT_BYTES - 1)
+    assert real.push_text("b", 1)
+    assert not real.push_text("c", 1)
+    assert real.text_bytes == MAX_TEXT_BYTES
+    assert real.take(9, 0.0) == ["a", "b"]
+    assert real.text_bytes == 0
 
 
 # Gaps.

@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
+import sys
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -189,6 +191,30 @@ async def test_it_sleeps_while_there_is_nothing_to_do() -> None:
     await stage.end()
 
 
+@in_virtual_time
+async def test_a_handler_that_cancels_the_task_it_runs_in_is_an_error_and_no_end() -> None:
+    stage = Stage()
+    errors: list[Exception] = []
+    told: list[object] = []
+
+    def on_message(message: bytes) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        if message == b"1":
+            task.cancel()
+        else:
+            told.append(message)
+
+    stage.set(on_message=on_message, on_error=errors.append)
+    stage.feed(b"1")
+    await rest()
+    stage.feed(b"2")
+    await stage.end()
+    assert told == [b"2"]
+    assert [type(error) for error in errors] == [RuntimeError]
+    assert sys.version_info < (3, 11) or stage.task.cancelling() == 0
+
+
 # What it asks for.
 
 
@@ -345,6 +371,58 @@ async def test_a_stream_of_a_connection_that_is_over_ends_at_once() -> None:
     stage.dispatcher.add_audio_stream(audio)
     assert [event async for event in events] == [last]
     assert [piece async for piece in audio] == []
+
+
+@in_virtual_time
+async def test_a_stream_that_fails_is_reported_and_harms_nobody() -> None:
+    def fail() -> AudioFormat:
+        raise KeyError("bad")
+
+    class BadEvents(EventStream):
+        def push(self, event: object) -> None:
+            raise KeyError("bad")
+
+    stage = Stage()
+    errors: list[Exception] = []
+    bad = AudioStream(
+        fail, chunk_ms=None, sample_rate=None, max_buffer_ms=1000, on_overflow=lambda error: None
+    )
+    bad_events = BadEvents(max_events=10)
+    audio, events = audio_stream(), EventStream(max_events=10)
+    for stream in (bad, audio):
+        stage.dispatcher.add_audio_stream(stream)
+    for event_stream in (bad_events, events):
+        stage.dispatcher.add_event_stream(event_stream)
+    stage.set(on_error=errors.append)
+    stage.feed(b"12", TEXT)
+    await rest()
+    assert [repr(error) for error in errors] == ["KeyError('bad')"] * 2
+    assert await anext(audio) == b"12"
+    assert await anext(events) == TEXT.event
+    await stage.end()
+
+
+@in_virtual_time
+async def test_streams_may_be_added_from_many_threads_at_a_time() -> None:
+    stage = Stage()
+    streams = [audio_stream() for _ in range(400)]
+
+    def add(share: list[AudioStream]) -> None:
+        for stream in share:
+            stage.dispatcher.add_audio_stream(stream)
+
+    interval_s = sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        threads = [threading.Thread(target=add, args=(streams[at::8],)) for at in range(8)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval_s)
+    assert len(stage.dispatcher._audio_streams) == len(streams)
+    await stage.end()
 
 
 def test_the_path_of_a_frame_takes_functions_and_coroutine_functions() -> None:

@@ -15,7 +15,7 @@ from support.virtual_loop import Stuck, in_virtual_time, rest, run_in_virtual_ti
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.audio.resample import LIVE_QUALITY, Resampler
-from audio_connector.errors import IntakeOverflow, LimitError
+from audio_connector.errors import IntakeOverflow, LimitError, UsageError
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.wire.messages import Disconnected, Dtmf
 
@@ -110,6 +110,54 @@ async def test_the_format_is_asked_for_when_the_first_audio_is_there() -> None:
 
 
 @in_virtual_time
+async def test_half_a_sample_waits_for_its_other_half() -> None:
+    speech = real_speech(16000)
+    stream = audio_stream(sample_rate=24000)
+    for message in cut(speech + b"x", [641, 1, 640]):
+        stream.push(message)
+    stream.end()
+    resampler = Resampler(16000, 24000, quality=LIVE_QUALITY)
+    assert b"".join(await pieces(stream)) == resampler.push(speech) + resampler.finish()
+
+
+@pytest.mark.parametrize(("sample_rate", "sizes"), [(24000, [960] * 4), (None, [640, 640, 320, 320])])
+def test_the_format_may_change(sample_rate: int | None, sizes: list[int]) -> None:
+    async def scene() -> list[bytes]:
+        formats = [AudioFormat(16000)]
+        stream = AudioStream(
+            lambda: formats[-1],
+            chunk_ms=20,
+            sample_rate=sample_rate,
+            max_buffer_ms=1000,
+            on_overflow=lambda error: None,
+        )
+        stream.push(bytes(1280))
+        formats.append(AudioFormat(8000))
+        stream.push(bytes(640))
+        stream.end()
+        return await pieces(stream)
+
+    assert [len(piece) for piece in run_in_virtual_time(scene())] == sizes
+
+
+@in_virtual_time
+async def test_what_is_left_at_a_change_of_format_goes_ahead_as_a_short_piece() -> None:
+    formats = [AudioFormat(16000)]
+    stream = AudioStream(
+        lambda: formats[-1],
+        chunk_ms=20,
+        sample_rate=None,
+        max_buffer_ms=1000,
+        on_overflow=lambda error: None,
+    )
+    stream.push(b"1" * 700)
+    formats.append(AudioFormat(8000))
+    stream.push(b"2" * 330)
+    stream.end()
+    assert await pieces(stream) == [b"1" * 640, b"1" * 60, b"2" * 320, b"2" * 10]
+
+
+@in_virtual_time
 async def test_a_consumer_waits_for_what_comes_later() -> None:
     stream = audio_stream()
     consumer = asyncio.ensure_future(pieces(stream))
@@ -169,6 +217,31 @@ async def test_a_consumer_that_was_cancelled_may_come_back() -> None:
         await asyncio.wait_for(anext(stream), 1.0)
     stream.push(b"1")
     assert await anext(stream) == b"1"
+
+
+@in_virtual_time
+async def test_the_successor_of_a_consumer_that_is_being_cancelled_gets_its_piece() -> None:
+    stream = audio_stream()
+    consumer = asyncio.ensure_future(pieces(stream))
+    await rest()
+    consumer.cancel()
+    successor = asyncio.ensure_future(pieces(stream))
+    await rest()
+    stream.push(b"1")
+    stream.end()
+    assert await successor == [b"1"]
+
+
+@in_virtual_time
+async def test_two_consumers_of_one_stream_are_one_too_many() -> None:
+    stream = audio_stream()
+    consumer = asyncio.ensure_future(pieces(stream))
+    await rest()
+    with pytest.raises(UsageError, match="one of its own"):
+        await anext(stream)
+    stream.push(b"1")
+    stream.end()
+    assert await consumer == [b"1"]
 
 
 @in_virtual_time

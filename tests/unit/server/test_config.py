@@ -108,6 +108,7 @@ OUT_OF_RANGE: list[tuple[type[BaseModel], str, object]] = [
     (Playback, "pause_ms", 0),
     (Playback, "max_buffer_s", 0),
     (Playback, "clear_commands", ("no json",)),
+    (Playback, "clear_commands", ("[NaN]",)),
     (Playback, "clear_commands", '{"action":"clear"}'),
     (Intake, "max_buffer_ms", 19),
     (Intake, "max_texts", 0),

@@ -257,6 +257,5 @@ def test_a_reply_that_is_followed_answers_all_and_survives_each() -> None:
         reply.set_result(5)
         assert await asyncio.wrap_future(second) == 5
         assert await asyncio.wrap_future(mail.follow(reply)) == 5
-        assert first.cancelled()
 
     run_in_virtual_time(scene())

@@ -12,6 +12,7 @@ from support.call import VirtualCall
 
 from audio_connector.playback.speech import Interrupted, Played
 from audio_connector.server import mail
+from audio_connector.wire.memory import MemoryTransport
 from audio_connector.wire.messages import Disconnected
 
 FRAME = numbered(7, 640)
@@ -125,6 +126,16 @@ def test_an_echo_stops_with_the_close_frame() -> None:
             call.link.on_close(mail.Close(1, 1000, ""))
     assert call.link.published.audio_messages_sent == 30
     assert call.link.published.progress.played_ms(call.clock.now) <= 600.0
+
+
+def test_an_echo_stops_where_the_socket_closes_without_a_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    call = VirtualCall()
+    for number in range(60):
+        if number == 30:
+            monkeypatch.setattr(MemoryTransport, "is_closing", True)
+        call.link.on_write(mail.Write(1, 0, FRAME, 16000, False, False))
+        call.run_for(0.02)
+    assert call.link.published.audio_messages_sent == len(call.router.frames) == 30
 
 
 def test_a_close_waits_for_its_answer_and_not_for_ever() -> None:

@@ -196,6 +196,36 @@ def test_on_connect_that_never_ends_is_cancelled(caplog: pytest.LogCaptureFixtur
     assert "on_connect still ran" in caplog.text
 
 
+def test_on_disconnect_that_never_ends_is_cancelled(caplog: pytest.LogCaptureFixture) -> None:
+    def on_connect(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_disconnect=lambda: asyncio.sleep(1e9))
+
+    async def scene() -> None:
+        async with Conversation(on_connect, timeouts={"handler_s": 3.0}) as call:
+            call.router_socket.close(1000, "bye")
+            await call.session.task
+            assert call.over == 1
+            assert call.now_s == pytest.approx(3.0, abs=0.1)
+
+    run_in_virtual_time(scene())
+    assert "on_disconnect still ran" in caplog.text
+
+
+def test_a_session_that_is_cancelled_leaves_no_handler_behind() -> None:
+    def on_connect(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_disconnect=lambda: asyncio.sleep(1e9))
+
+    async def scene() -> None:
+        async with Conversation(on_connect) as call:
+            call.router_socket.close(1000, "bye")
+            await asyncio.sleep(1.0)
+            call.session.task.cancel()
+            await call.session.task
+
+    with pytest.raises(asyncio.CancelledError):
+        run_in_virtual_time(scene())
+
+
 def test_one_that_refuses_to_be_cancelled_holds_nobody_up(caplog: pytest.LogCaptureFixture) -> None:
     async def on_connect(client: AudioConnectorConnection) -> None:
         client.set_handler(on_message=lambda message: None, on_disconnect=told.append)

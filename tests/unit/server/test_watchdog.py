@@ -21,6 +21,15 @@ class FakeOutbox(Mailbox[mail.ToApplication]):
         self.armed_since: float | None = None
         self.drained_at = 0.0
         self.posted: list[object] = []
+        self.is_lost = False
+        self.given_up = 0
+
+    @property
+    def is_receiver_closed(self) -> bool:
+        return self.is_lost
+
+    def give_up(self) -> None:
+        self.given_up += 1
 
     def post(self, message: object) -> None:
         self.posted.append(message)
@@ -78,6 +87,17 @@ def test_blocked_again_right_afterwards_is_two_times(caplog: pytest.LogCaptureFi
     stage.outbox.armed_since = None
     stage.look_for(2.0)
     assert len(caplog.records) == 2
+
+
+def test_a_loop_that_was_closed_is_given_up_although_a_wake_up_is_pending_in_it() -> None:
+    stage = Stage()
+    stage.outbox.armed_since = 100.0
+    stage.look_for(CHECK_S)
+    assert stage.outbox.given_up == 0
+    stage.outbox.is_lost = True
+    stage.look_for(CHECK_S)
+    assert stage.outbox.given_up == 1
+    assert stage.outbox.posted == []
 
 
 def frame_of(function: Callable[[], FrameType]) -> str:
