@@ -3,6 +3,6 @@
 
 from __future__ import annotations
 
-from support.loops import pytest_asyncio_loop_factories
+from support.loops import collected_transports, pytest_asyncio_loop_factories
 
-__all__ = ["pytest_asyncio_loop_factories"]
+__all__ = ["collected_transports", "pytest_asyncio_loop_factories"]

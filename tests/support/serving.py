@@ -32,6 +32,12 @@ BOTH_LOOPS = pytest.mark.asyncio(loop_factories=("asyncio", "uvloop"))
 """For what depends on the application's loop."""
 
 
+def tls_client(test: Any) -> Any:
+    """For what dials with asyncio's TLS, whose transports of Python 3.10 warn although they were closed."""
+    quiet = pytest.mark.filterwarnings("ignore:unclosed transport:ResourceWarning")
+    return pytest.mark.usefixtures("collected_transports")(quiet(test))
+
+
 @asynccontextmanager
 async def serving(
     on_connect: Callable[..., Any] | None = None, **options: Any
