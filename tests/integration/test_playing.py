@@ -17,16 +17,8 @@ from support.peers import calling, first_message, next_audio, next_text
 from support.serving import BOTH_LOOPS, DEADLINE_S, sawtooth, serving, until
 from websockets.asyncio.client import ClientConnection
 
-import audio_connector
-from audio_connector import (
-    AudioConnectorConnection,
-    Flushed,
-    Interrupted,
-    Playback,
-    Played,
-    Timeouts,
-    UsageError,
-)
+import audio_connector as ac
+from audio_connector import AudioConnectorConnection, Flushed, Interrupted, Playback, Played, Timeouts
 from audio_connector.audio.resample import Resampler
 
 Scene = Callable[[AudioConnectorConnection], Awaitable[Any]]
@@ -382,7 +374,7 @@ async def test_a_flush_ends_the_speech_and_spares_the_next_one() -> None:
         assert old.is_interrupted
         async with client.speech() as new:
             await new.write(b"\x09\x09" * 320)
-            with pytest.raises(audio_connector.SpeechInterrupted) as caught:
+            with pytest.raises(ac.SpeechInterrupted) as caught:
                 await old.write(sawtooth(1600))
             await new.write(b"\x09\x09" * 320)
         await talking
@@ -441,12 +433,12 @@ async def test_a_speech_is_begun_once_and_written_inside() -> None:
         for misuse in (lambda: speech.write(b""), speech.finished, speech.__aenter__, speech.__aenter__):
             try:
                 await misuse()
-            except UsageError as error:
+            except ac.UsageError as error:
                 said.append(str(error))
         await speech.__aexit__(None, None, None)
         try:
             await speech.write(b"")
-        except UsageError as error:
+        except ac.UsageError as error:
             said.append(str(error))
         return said
 
