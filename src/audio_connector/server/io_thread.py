@@ -39,9 +39,13 @@ What arrives meanwhile shares the next round and the next wake-up of the applica
 and a wake-up each. It adds at most as much delay, a fifth of a frame, and the lead and the priming cover that.
 """
 
-BUSY_ROUND_S = 0.008
-"""Rounds with arrivals that follow each other within this make the thread busy: three calls and more. With fewer
-it never rests."""
+LONG_REST_S = 0.008
+LONG_REST_MESSAGES = 16
+"""After a round with so many arrivals, as from a hundred calls on, it rests for longer."""
+
+BUSY_ROUND_S = 0.012
+"""Rounds with arrivals that follow each other within this make the thread busy: two calls and more. With one it
+never rests."""
 
 T = TypeVar("T")
 
@@ -99,9 +103,10 @@ class Mailbox(Generic[T]):
 
     def _end_round(self) -> None:
         is_busy = time.monotonic() - self._woken_at < BUSY_ROUND_S
+        rest_s = LONG_REST_S if len(self._messages) >= LONG_REST_MESSAGES else REST_S
         self._wake()
         if is_busy:
-            time.sleep(REST_S)
+            time.sleep(rest_s)
 
     def _wake(self) -> None:
         self._woken_at = time.monotonic()
