@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Hands what arrived to the application: in order, one at a time, on the application's loop.
 
-One task per connection, not one per frame: it sleeps on a future while there is nothing to do, which costs a
-quarter of a new task. The reader is never blocked by it. It can take a *window* of messages ahead; each batch
+One task per connection, not one per frame: it sleeps on a future while there is nothing to do, which is
+cheaper than a new task each time. The reader is never blocked by it. It can take a *window* of messages ahead; each batch
 that was handled gives the other side credit for as many more, and what exceeds the window waits over there,
 in the bounded buffer.
 """
@@ -212,7 +212,7 @@ class Dispatcher:
     async def _call(self, handler: Handler, argument: object) -> None:
         try:
             result = handler(argument)
-            # The type first: asking an abstract class costs ten times as much.
+            # The type first: asking an abstract class is much slower.
             if type(result) is CoroutineType or (result is not None and isinstance(result, Awaitable)):
                 await result
         except Exception as error:
