@@ -2,9 +2,9 @@
 """Hands what arrived to the application: in order, one at a time, on the application's loop.
 
 One task per connection, not one per frame: it sleeps on a future while there is nothing to do, which is
-cheaper than a new task each time. The reader is never blocked by it. It can take a *window* of messages ahead; each batch
-that was handled gives the other side credit for as many more, and what exceeds the window waits over there,
-in the bounded buffer.
+cheaper than a new task each time. The reader is never blocked by it. It can take a *window* of messages ahead;
+each batch that was handled gives the other side credit for as many more, and what exceeds the window waits
+over there, in the bounded buffer.
 """
 
 from __future__ import annotations
