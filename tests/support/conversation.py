@@ -8,9 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from types import SimpleNamespace, TracebackType
+from types import TracebackType
 from typing import Any
-from unittest import mock
 
 from support.call import Router
 from support.virtual_loop import rest
@@ -28,8 +27,6 @@ from audio_connector.wire.codec import encode_event
 from audio_connector.wire.memory import MemoryTransport, connect
 from audio_connector.wire.messages import Connected, Event
 from audio_connector.wire.transport import Headers, Upgrade
-
-READ_THE_CLOCK = ("connection", "speech", "statistics")
 
 
 class LoopClock:
@@ -85,10 +82,6 @@ class Conversation:
         self.client: AudioConnectorConnection
         self.session: Session
         self._on_connect = on_connect
-        self._patches = [
-            mock.patch(f"audio_connector.server.{name}.time", SimpleNamespace(monotonic=self.loop.time))
-            for name in READ_THE_CLOCK
-        ]
         self._actions: dict[type, Callable[[Any], None]] = {
             mail.Write: self.link.on_write,
             mail.Want: self.link.on_want,
@@ -109,8 +102,6 @@ class Conversation:
             self._first = encode_event(text)
 
     async def __aenter__(self) -> Conversation:
-        for patch in self._patches:
-            patch.start()
         connect(self.socket, self.router_socket, self._upgrade)
         if self._first is not None:
             self.router_socket.send_text(self._first)
@@ -121,13 +112,9 @@ class Conversation:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.router_socket.drop()
-        try:
-            if kind is None:
-                await asyncio.wait_for(asyncio.shield(self.session.task), 3600.0)
-                assert self.over == 1
-        finally:
-            for patch in self._patches:
-                patch.stop()
+        if kind is None:
+            await asyncio.wait_for(asyncio.shield(self.session.task), 3600.0)
+            assert self.over == 1
 
     # The two mailboxes.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 import uuid
 from collections.abc import Mapping
 from os import PathLike
@@ -154,7 +153,7 @@ class AudioConnectorConnection:
     @property
     def playback(self) -> PlaybackState:
         """How far the playback is, now."""
-        progress, now = self._published.progress, time.monotonic()
+        progress, now = self._published.progress, self._published.clock()
         self._best_played_ms = max(self._best_played_ms, progress.played_ms(now))
         return PlaybackState(
             queued_ms=progress.queued_ms,

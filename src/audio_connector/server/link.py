@@ -81,7 +81,7 @@ class Link:
             max_audio_bytes=self._format.bytes_for_ms(self._max_buffer_ms),
             max_texts=config.intake.max_texts,
         )
-        self.published = mail.Published(self._buffer.counters)
+        self.published = mail.Published(self._buffer.counters, clock)
         self._transport: Transport | None = None
         self._wants_audio = self._wants_texts = False
         self._is_unsettled = True

@@ -7,6 +7,8 @@ the I/O side replaces whole and everybody else only reads. A `Reply` is answered
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, NamedTuple
 
@@ -34,10 +36,14 @@ def follow(reply: Reply[Any]) -> Reply[Any]:
 
 
 class Published:
-    """The latest of one connection, as the I/O side sees it."""
+    """The latest of one connection, as the I/O side sees it.
+
+    ``clock`` is the one that its times are of; the application's side reads it too, from any thread.
+    """
 
     __slots__ = (
         "audio_messages_sent",
+        "clock",
         "closed",
         "first_message",
         "format",
@@ -52,7 +58,8 @@ class Published:
         "underrun_ms",
     )
 
-    def __init__(self, intake: IntakeCounters) -> None:
+    def __init__(self, intake: IntakeCounters, clock: Callable[[], float] = time.monotonic) -> None:
+        self.clock = clock
         self.format = AudioFormat()
         self.first_message: Connected | None = None
         self.is_active = True

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import time
 from types import TracebackType
 from typing import Any
 
@@ -92,7 +91,8 @@ class Speech:
         outcome = self._outcome()
         if outcome is not None:
             return outcome.played_ms
-        self._best_ms = max(self._best_ms, self._progress.progress.played_ms(time.monotonic()))
+        now = self._line.published.clock()
+        self._best_ms = max(self._best_ms, self._progress.progress.played_ms(now))
         return self._best_ms
 
     @property

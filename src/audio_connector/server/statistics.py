@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import time
 from dataclasses import dataclass
 
 from audio_connector.audio.format import FRAME_MS
@@ -105,7 +104,7 @@ def statistics_of(published: Published) -> ConnectionStatistics:
         text_messages_sent=published.text_messages_sent,
         queued_ms=progress.queued_ms,
         queued_peak_ms=ms(published.queued_peak_bytes),
-        played_ms=progress.played_ms(time.monotonic()),
+        played_ms=progress.played_ms(published.clock()),
         underruns=progress.underruns,
         underrun_ms=published.underrun_ms,
         stalls=published.stalls,
