@@ -20,13 +20,15 @@ VENDOR_PACKAGE = "audio_connector_sdk"
 FACADE = "facade"
 
 # For each part of the package the parts that it may import; itself is always allowed.
-FLOW = ("errors", "audio", "wire")
+FLOW = ("errors", "validation", "audio", "wire")
 SERVER = (*FLOW, "playback", "intake", "server")
 ALLOWED: Mapping[str, frozenset[str]] = {
     "_version": frozenset(),
     "errors": frozenset(),
-    "audio": frozenset({"errors"}),
-    "wire": frozenset({"errors", "audio"}),
+    # What a model needs that users fill in; every part that has one may import it.
+    "validation": frozenset({"errors"}),
+    "audio": frozenset({"errors", "validation"}),
+    "wire": frozenset({"errors", "validation", "audio"}),
     "playback": frozenset(FLOW),
     "intake": frozenset(FLOW),
     "server": frozenset({*FLOW, "playback", "intake", "_version"}),
@@ -35,7 +37,8 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "simulator": frozenset({*FLOW, "_version"}),
     # Its server-and-router pair is made of both ends.
     "testing": frozenset({*SERVER, FACADE, "simulator", "_version"}),
-    "playground": frozenset({*SERVER, FACADE, "_version"}),
+    # Its Python side is the simulator, so that browser and command line behave alike.
+    "playground": frozenset({*SERVER, FACADE, "simulator", "_version"}),
     "integrations": frozenset({*SERVER, FACADE, "_version"}),
     "cli": frozenset({*SERVER, FACADE, "testing", "simulator", "playground", "integrations", "_version"}),
 }
@@ -200,6 +203,7 @@ def test_the_tree_that_is_read_is_the_real_one(tree: list[Arrow]) -> None:
 KNOWN = (
     PACKAGE,
     "audio_connector.errors",
+    "audio_connector.validation",
     "audio_connector.audio",
     "audio_connector.audio.pcm",
     "audio_connector.wire.codec",
@@ -220,6 +224,8 @@ def arrows(module: str, source: str, *, is_package: bool = False) -> list[Arrow]
     ("module", "source"),
     [
         ("errors", "from audio_connector.audio import pcm"),
+        ("errors", "from audio_connector.validation import Values"),
+        ("validation", "from audio_connector.audio.format import AudioFormat"),
         ("audio.pcm", "import audio_connector.wire.codec"),
         ("audio.pcm", "from ..wire.codec import decode_event"),
         ("audio.pcm", "from .. import wire"),
@@ -233,6 +239,7 @@ def arrows(module: str, source: str, *, is_package: bool = False) -> list[Arrow]
         ("simulator.router", "from audio_connector.playback.schedule import Schedule"),
         ("simulator.router", "from audio_connector.server.config import Playback"),
         ("simulator.router", "import audio_connector"),
+        ("simulator.router", "from audio_connector.testing import pair"),
         ("newcomer.thing", "from audio_connector.errors import VideoError"),
     ],
 )
@@ -246,6 +253,9 @@ def test_a_forbidden_arrow_is_found(module: str, source: str) -> None:
         ("audio.pcm", "from .format import FRAME_MS\nfrom ..errors import AudioDataError\nimport numpy"),
         ("playback.pacer", "from audio_connector import errors\nimport asyncio"),
         ("server.config", "from audio_connector.intake.buffer import Buffer"),
+        ("wire.codec", "from audio_connector.validation import FrozenValues"),
+        ("playground.app", "from audio_connector.simulator.router import Router\nimport audio_connector"),
+        ("testing.pair", "from audio_connector.simulator.router import Router\nimport audio_connector"),
         ("cli.demo", "import audio_connector\nfrom audio_connector.simulator.router import Router"),
         ("simulator.router", "import random, time\nfrom audio_connector.wire.codec import decode_event"),
     ],

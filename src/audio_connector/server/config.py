@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from difflib import get_close_matches
 from ssl import SSLContext
 from typing import Annotated, Any
 
@@ -13,39 +12,19 @@ from pydantic import (
     ConfigDict,
     Field,
     StringConstraints,
-    ValidationError,
     ValidationInfo,
     field_validator,
 )
-from pydantic_core import ErrorDetails
 
 from audio_connector.errors import AudioConnectorConfigError, MessageError
 from audio_connector.intake.handlers import check_handler
+from audio_connector.validation import FrozenValues, Values
 from audio_connector.wire.codec import CLEAR_FORMS, encode_json
-
-SHOWN_CHARS = 80
-"""How much of a wrong value an error shows."""
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 
 
-class _Values(BaseModel):
-    """A model whose errors name field, value and what is allowed."""
-
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
-    def __init__(self, **values: object) -> None:
-        try:
-            super().__init__(**values)
-        except ValidationError as error:
-            raise config_error(type(self), error) from error
-
-
-class _FrozenValues(_Values):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Playback(_FrozenValues):
+class Playback(FrozenValues):
     """How audio is played into the session.
 
     Attributes:
@@ -79,7 +58,7 @@ class Playback(_FrozenValues):
         return commands
 
 
-class Intake(_FrozenValues):
+class Intake(FrozenValues):
     """How incoming messages wait for the application.
 
     Attributes:
@@ -93,7 +72,7 @@ class Intake(_FrozenValues):
     window_messages: Annotated[int, Field(ge=2, le=10_000)] = 24
 
 
-class Limits(_FrozenValues):
+class Limits(FrozenValues):
     """Bounds of what a peer may send.
 
     Attributes:
@@ -103,7 +82,7 @@ class Limits(_FrozenValues):
     max_message_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 1 << 20
 
 
-class Timeouts(_FrozenValues):
+class Timeouts(FrozenValues):
     """Deadlines, in seconds.
 
     Attributes:
@@ -131,7 +110,7 @@ class Timeouts(_FrozenValues):
 Host = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=255)]
 
 
-class AudioConnectorServerConfig(_Values):
+class AudioConnectorServerConfig(Values):
     """The configuration of a server.
 
     Attributes:
@@ -223,31 +202,3 @@ def config_from(values: object) -> AudioConnectorServerConfig:
     raise AudioConnectorConfigError(
         f"got {type(values).__name__} {values!r}; expected an AudioConnectorServerConfig or a mapping of its fields"
     )
-
-
-def config_error(model: type[BaseModel], error: ValidationError) -> AudioConnectorConfigError:
-    """Say which field, which value, and what is allowed, a line each."""
-    lines = [_line(model, entry) for entry in error.errors(include_url=False)]
-    return AudioConnectorConfigError(f"{model.__name__}: " + "; ".join(lines))
-
-
-def _line(model: type[BaseModel], entry: ErrorDetails) -> str:
-    name = ".".join(str(part) for part in entry["loc"])
-    if entry["type"] == "extra_forbidden":
-        close = get_close_matches(name, model.model_fields, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(model.model_fields)}"
-        return f"{name} is not a field; {hint}"
-    if entry["type"] == "missing":
-        return f"{name} is missing"
-    message = entry["msg"].removeprefix("Value error, ")
-    if message.startswith(f"{name}="):
-        return message  # it says itself what was got
-    nested, separator, rest = message.partition(": ")
-    if separator and nested.lower() == name:
-        return f"{name}.{rest}"  # of a grouped value
-    return f"{name}={_shorten(entry['input'])}: {message[0].lower()}{message[1:]}"
-
-
-def _shorten(value: object) -> str:
-    text = repr(value)
-    return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 3] + "..."

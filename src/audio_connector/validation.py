@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Values that users write down, as keyword arguments or in a file: what is wrong with them, in one line each.
+
+A model that inherits from `Values` says which field, which value and what is allowed, and raises an error of this
+library. `ValidationError` is its cause and never what a user has to read.
+"""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic_core import ErrorDetails
+
+from audio_connector.errors import AudioConnectorConfigError, UsageError
+
+SHOWN_CHARS = 80
+"""How much of a wrong value an error shows."""
+
+
+class Values(BaseModel):
+    """A model whose errors name field, value and what is allowed.
+
+    Attributes:
+        error_class: What is raised; a model that is no configuration names another error.
+    """
+
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+
+    error_class: ClassVar[type[UsageError]] = AudioConnectorConfigError
+
+    def __init__(self, **values: object) -> None:
+        try:
+            super().__init__(**values)
+        except ValidationError as error:
+            raise config_error(type(self), error) from error
+
+
+class FrozenValues(Values):
+    """The same, unchangeable."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+def config_error(model: type[Values], error: ValidationError) -> UsageError:
+    """Say which field, which value, and what is allowed, a line each.
+
+    Args:
+        model: What the values were meant for.
+        error: What pydantic says of them.
+
+    Returns:
+        The model's ``error_class``, to be raised.
+    """
+    lines = [_line(model, entry) for entry in error.errors(include_url=False)]
+    return model.error_class(f"{model.__name__}: " + "; ".join(lines))
+
+
+def _line(model: type[Values], entry: ErrorDetails) -> str:
+    name = ".".join(str(part) for part in entry["loc"])
+    if entry["type"] == "extra_forbidden":
+        close = get_close_matches(name, model.model_fields, n=1)
+        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(model.model_fields)}"
+        return f"{name} is not a field; {hint}"
+    if entry["type"] == "missing":
+        return f"{name} is missing"
+    message = entry["msg"].removeprefix("Value error, ")
+    if message.startswith(f"{name}="):
+        return message  # it says itself what was got
+    nested = _cause_of(entry)
+    if nested is not None and message.startswith(f"{nested.title}: "):
+        says = message.removeprefix(f"{nested.title}: ")
+        return f"{name}.{says}" if nested.errors(include_url=False)[0]["loc"] else f"{name}: {says}"
+    if not name:
+        return message  # of the values together, not of one
+    return f"{name}={_shorten(entry['input'])}: {message[0].lower()}{message[1:]}"
+
+
+def _cause_of(entry: ErrorDetails) -> ValidationError | None:
+    """What was wrong with a model of ours inside this one; its text is a line already."""
+    error = entry.get("ctx", {}).get("error")
+    cause = error.__cause__ if isinstance(error, UsageError) else None
+    return cause if isinstance(cause, ValidationError) else None
+
+
+def _shorten(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 3] + "..."
