@@ -6,7 +6,9 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass, field
 from typing import Literal
 
+from audio_connector.audio.format import FRAME_MS
 from audio_connector.simulator.playout import PlayoutReport
+from audio_connector.simulator.trace import BargeIn, Trace, Turn
 
 NORMAL_CLOSE = (1000, 1001, 1005)
 """Close codes of a server that ended the call on purpose; 1005 is a close frame without a code."""
@@ -18,6 +20,9 @@ class CallReport:
 
     Attributes:
         url: The server that was called.
+        name: The participant's name, as the call was given it.
+        profile: The name of the router's profile.
+        session_id: The call's ``x-opentok-ws-sessionid``.
         connection_id: The call's ``x-opentok-ws-connectionid``.
         rate_hz: Samples per second.
         error: Why the connection was never made; None where it was.
@@ -27,10 +32,19 @@ class CallReport:
         frames_dropped: Frames not sent because the server did not read for a second or more (PROTOCOL 2.9).
         latest_tick_ms: How late the simulator itself was at worst. A value near 20 or above says that the
             machine was overloaded and that the other figures are not the server's fault.
+        bytes_sent: Payload of all messages sent, audio as it is on the wire.
+        bytes_received: Payload of all messages received, likewise.
         playout: What became of the audio that the server sent.
         first_audio_delay_ms: From the first frame of speech sent to the first audio received.
+        jitter_ms: Mean deviation of the audio's arrival from one frame per 20 ms (RFC 3550 6.4.1), at the end. A
+            server that sends ahead in bursts has more of it, and does no harm by it.
+        jitter_peak_ms: The greatest that it ever was.
+        barge_ins: Each time that the participant spoke over the bot, or that the server cleared what it said.
+        turns: Each time that the bot answered, with its latency.
         clears: Clear commands received; a server that sends two forms for one flush counts twice.
         notifies: Notify commands received.
+        texts_ignored: Texts dropped by a router that reads none (PROTOCOL 3.4).
+        reconnects: Times that the connection was made again.
         other_texts: The first texts received that are no known command, each cut to 200 characters.
         texts_received: All texts received.
         events_sent: The names of the events sent, in order.
@@ -39,9 +53,15 @@ class CallReport:
         close_reason: The text that came with it.
         closed_by: "us" (the simulated router), "peer" (the server) or "network".
         hung_up: Whether the simulator had ended the call before the server or the network did.
+        router_ended: Why the router itself ended the call for what the server sent; None where it did not.
+        redial_error: Why the connection could not be made again; None where it could, or was not tried.
+        trace: The call over time, where ``RouterCall.trace`` asked for it.
     """
 
     url: str
+    name: str = ""
+    profile: str = "video"
+    session_id: str = ""
     connection_id: str = ""
     rate_hz: int = 16000
     error: str | None = None
@@ -50,10 +70,18 @@ class CallReport:
     speech_frames_sent: int = 0
     frames_dropped: int = 0
     latest_tick_ms: float = 0.0
+    bytes_sent: int = 0
+    bytes_received: int = 0
     playout: PlayoutReport = field(default_factory=PlayoutReport)
     first_audio_delay_ms: float | None = None
+    jitter_ms: float = 0.0
+    jitter_peak_ms: float = 0.0
+    barge_ins: tuple[BargeIn, ...] = ()
+    turns: tuple[Turn, ...] = ()
     clears: int = 0
     notifies: int = 0
+    texts_ignored: int = 0
+    reconnects: int = 0
     other_texts: tuple[str, ...] = ()
     texts_received: int = 0
     events_sent: tuple[str, ...] = ()
@@ -62,11 +90,24 @@ class CallReport:
     close_reason: str = ""
     closed_by: Literal["us", "peer", "network"] = "network"
     hung_up: bool = False
+    router_ended: str | None = None
+    redial_error: str | None = None
+    trace: Trace | None = None
 
     @property
     def frames_received(self) -> int:
         """Whole 20 ms frames received."""
         return self.playout.frames_received
+
+    @property
+    def overflow_ms(self) -> float:
+        """Audio dropped because the router's buffer was full."""
+        return float(self.playout.overflow_frames * FRAME_MS)
+
+    @property
+    def stale_ms(self) -> float:
+        """Audio of what was cleared that still came afterwards, in sum; see `BargeIn.stale_ms`."""
+        return sum(barge_in.stale_ms for barge_in in self.barge_ins)
 
     @property
     def problems(self) -> tuple[str, ...]:
@@ -96,8 +137,9 @@ class CallReport:
     @property
     def how_it_broke(self) -> str | None:
         """Why the connection was not made, or how it broke in the middle of the call; None for neither."""
-        if self.error is not None:
-            return self.error
+        for why in (self.error, self.router_ended, self.redial_error):
+            if why is not None:
+                return why
         if not self.closed or self.hung_up or self.close_code in NORMAL_CLOSE:
             return None
         reason = f" {self.close_reason!r}" if self.close_reason else ""
@@ -111,6 +153,17 @@ class CallReport:
     def to_dict(self) -> dict[str, object]:
         """Return everything as plain values for JSON, the problems included."""
         values: dict[str, object] = asdict(self)
-        values["other_texts"] = list(self.other_texts)
-        values["events_sent"] = list(self.events_sent)
-        return {**values, "problems": list(self.problems), "is_clean": self.is_clean}
+        return {
+            **values,
+            "barge_ins": [
+                {
+                    **asdict(barge_in),
+                    "latency_ms": barge_in.latency_ms,
+                    "speech_to_silence_ms": barge_in.speech_to_silence_ms,
+                }
+                for barge_in in self.barge_ins
+            ],
+            "turns": [{**asdict(turn), "latency_ms": turn.latency_ms} for turn in self.turns],
+            "problems": list(self.problems),
+            "is_clean": self.is_clean,
+        }

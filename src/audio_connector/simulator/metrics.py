@@ -1,0 +1,190 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The figures of a report: one table that the terminal, JSON, the page and the gate all read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal, TypeAlias
+
+from audio_connector.audio.format import FRAME_MS
+from audio_connector.simulator.report import CallReport
+
+InSum: TypeAlias = Literal["total", "worst"]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One figure of a call.
+
+    Attributes:
+        name: Its name, unit included where it has one; the key in JSON and in ``--fail-on``.
+        label: What a person is shown.
+        unit: "ms", "s", "bytes", or "" for a count.
+        text: What it is, in a sentence.
+        of: Takes it from a report; None where the call has none.
+        in_sum: What the figure of many calls is: their total, or that of the worst of them.
+    """
+
+    name: str
+    label: str
+    unit: str
+    text: str
+    of: Callable[[CallReport], float | None]
+    in_sum: InSum = "total"
+
+    def of_all(self, reports: Iterable[CallReport]) -> float | None:
+        """The figure of many calls; None where none of them has one."""
+        values = [value for report in reports if (value := self.of(report)) is not None]
+        if not values:
+            return None
+        return sum(values) if self.in_sum == "total" else max(values)
+
+
+def _greatest(values: Iterable[float | None]) -> float | None:
+    return max((value for value in values if value is not None), default=None)
+
+
+_ALL: Final[Sequence[Metric]] = (
+    Metric("duration_s", "call", "s", "from the connection to its end", lambda r: r.duration_s, "worst"),
+    Metric(
+        "audio_sent_ms",
+        "audio sent",
+        "ms",
+        "audio that the router sent, silence included",
+        lambda r: float(r.frames_sent * FRAME_MS),
+    ),
+    Metric(
+        "audio_received_ms",
+        "audio received",
+        "ms",
+        "whole frames of audio that the server sent",
+        lambda r: float(r.frames_received * FRAME_MS),
+    ),
+    Metric(
+        "first_audio_delay_ms",
+        "first audio after",
+        "ms",
+        "from the first frame of speech sent to the first audio received",
+        lambda r: r.first_audio_delay_ms,
+        "worst",
+    ),
+    Metric(
+        "turn_latency_ms",
+        "slowest answer",
+        "ms",
+        "from the end of the participant's speech to the first sound of the answer, the slowest",
+        lambda r: _greatest(turn.latency_ms for turn in r.turns),
+        "worst",
+    ),
+    Metric("turns", "answers", "", "times that the bot answered", lambda r: len(r.turns)),
+    Metric(
+        "barge_in_ms",
+        "clear to silence",
+        "ms",
+        "from a clear's arrival to silence in the session, the slowest",
+        lambda r: _greatest(barge_in.latency_ms for barge_in in r.barge_ins),
+        "worst",
+    ),
+    Metric(
+        "speech_to_silence_ms",
+        "speech to silence",
+        "ms",
+        "from the participant's first word over the bot to silence, the slowest",
+        lambda r: _greatest(barge_in.speech_to_silence_ms for barge_in in r.barge_ins),
+        "worst",
+    ),
+    Metric("barge_ins", "barge-ins", "", "times that the bot was spoken over or cleared", lambda r: len(r.barge_ins)),
+    Metric(
+        "stale_ms",
+        "stale audio",
+        "ms",
+        "audio of what was cleared that came after the clear",
+        lambda r: r.stale_ms,
+    ),
+    Metric(
+        "underruns",
+        "underruns",
+        "",
+        "holes in the middle of speech",
+        lambda r: r.playout.underruns,
+    ),
+    Metric(
+        "underrun_ms", "underruns, in sum", "ms", "how long those holes were", lambda r: r.playout.underrun_ms
+    ),
+    Metric(
+        "overflow_ms",
+        "overflows",
+        "ms",
+        "audio dropped because the router's buffer was full",
+        lambda r: r.overflow_ms,
+    ),
+    Metric(
+        "wrong_sizes",
+        "wrong sizes",
+        "",
+        "messages that were not exactly one frame",
+        lambda r: r.playout.wrong_size_messages,
+    ),
+    Metric(
+        "wrong_size_bytes",
+        "lost by wrong sizes",
+        "bytes",
+        "audio lost because of a message's size",
+        lambda r: r.playout.wrong_size_lost_bytes,
+    ),
+    Metric(
+        "deepest_ms",
+        "deepest buffer",
+        "ms",
+        "the most audio that waited in the router",
+        lambda r: r.playout.deepest_ms,
+        "worst",
+    ),
+    Metric("jitter_ms", "jitter", "ms", "mean deviation from a frame per 20 ms", lambda r: r.jitter_ms, "worst"),
+    Metric(
+        "jitter_peak_ms", "jitter, greatest", "ms", "the greatest of it", lambda r: r.jitter_peak_ms, "worst"
+    ),
+    Metric(
+        "frames_dropped",
+        "frames not sent",
+        "",
+        "frames not sent because the server did not read",
+        lambda r: r.frames_dropped,
+    ),
+    Metric("clears", "clear commands", "", "clear commands received", lambda r: r.clears),
+    Metric("notifies", "notify commands", "", "notify commands received", lambda r: r.notifies),
+    Metric("reconnects", "reconnects", "", "times that the connection was made again", lambda r: r.reconnects),
+    Metric("bytes_sent", "bytes sent", "bytes", "payload of all messages sent", lambda r: r.bytes_sent),
+    Metric(
+        "bytes_received", "bytes received", "bytes", "payload of all messages received", lambda r: r.bytes_received
+    ),
+    Metric(
+        "problems",
+        "problems",
+        "",
+        "what a listener would have noticed, and what broke, in kinds",
+        lambda r: len(r.problems),
+    ),
+    Metric(
+        "own_lateness_ms",
+        "simulator's own lateness",
+        "ms",
+        "how late the simulator itself was; near 20 and above the machine was overloaded",
+        lambda r: r.latest_tick_ms,
+        "worst",
+    ),
+)
+
+METRICS: Final = {metric.name: metric for metric in _ALL}
+"""Every figure by its name, in the order in which a person is shown them."""
+
+
+def figures(report: CallReport) -> dict[str, float | None]:
+    """Every figure of one call."""
+    return {name: metric.of(report) for name, metric in METRICS.items()}
+
+
+def figures_in_sum(reports: Sequence[CallReport]) -> dict[str, float | None]:
+    """Every figure of many calls together."""
+    return {name: metric.of_all(reports) for name, metric in METRICS.items()}
