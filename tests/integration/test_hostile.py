@@ -36,6 +36,7 @@ from audio_connector import (
 )
 from audio_connector.errors import LimitError
 from audio_connector.intake.buffer import MIN_MESSAGE_BYTES
+from audio_connector.server.io_thread import IoThread
 from audio_connector.server.link import Link
 from audio_connector.wire.addresses import RECEIVE_BUFFER_BYTES
 from audio_connector.wire.gate import judge_head
@@ -50,10 +51,10 @@ async def ask_link(handle: AudioConnectorServerHandle, question: Callable[[Link]
     server = handle._server
     assert server is not None
     io = server._io
-    assert io is not None
+    assert isinstance(io, IoThread)
 
     async def ask() -> int:
-        return next(map(question, io._links.values()), -1)
+        return next(map(question, io.side.links.values()), -1)
 
     return await io.call(ask())
 

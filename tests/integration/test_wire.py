@@ -469,7 +469,7 @@ async def test_no_exception_text_leaves_the_server(monkeypatch: pytest.MonkeyPat
     def fail(*_: object) -> None:
         raise LookupError("the password is 1234")
 
-    monkeypatch.setattr("audio_connector.server.io_thread.Link.__init__", fail)
+    monkeypatch.setattr("audio_connector.server.link.Link.__init__", fail)
     async with serving() as handle, bare(handle.get_address(), request(UPGRADE)) as peer:
         answer = await peer.answer()
         assert (answer.status, answer.body) == (500, "This server cannot take the connection now.\n")

@@ -19,7 +19,7 @@ from audio_connector.playback.pacer import Pacer
 from audio_connector.server import mail
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
-from audio_connector.server.io_thread import _answer_late
+from audio_connector.server.io_side import answer_late
 from audio_connector.server.line import Line
 from audio_connector.server.link import Link
 from audio_connector.server.session import Session
@@ -150,7 +150,7 @@ class Conversation:
         if self._is_linked:
             self._actions[type(message)](message)
         else:
-            _answer_late(message)
+            answer_late(message)
 
     def _forget(self, link_id: int) -> None:
         self._is_linked = False

@@ -9,8 +9,6 @@ import errno
 import logging
 import socket
 import ssl
-import threading
-import time
 from collections.abc import Callable
 from concurrent.futures import InvalidStateError
 from types import TracebackType
@@ -23,14 +21,17 @@ from audio_connector.intake.handlers import call_handler
 from audio_connector.server import mail
 from audio_connector.server.config import AudioConnectorServerConfig, config_from
 from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.server.io_side import IoHost
 from audio_connector.server.io_thread import IoThread
 from audio_connector.server.line import Line
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import Session
 from audio_connector.server.tls import check_context
-from audio_connector.server.watchdog import LoopWatchdog
 
 logger = logging.getLogger("audio_connector.server")
+
+IO_HOST = "audio_connector_io_host"
+"""A loop that cannot wait for a thread, as one in virtual time, says by this attribute what takes its place."""
 
 
 class AudioConnectorServerHandle(BaseModel):
@@ -89,7 +90,7 @@ class AudioConnectorServer:
         self.connections = Connections()
         self._sessions: dict[int, Session] = {}
         self._handle: AudioConnectorServerHandle | None = None
-        self._io: IoThread | None = None
+        self._io: IoHost | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._on_stop: asyncio.Task[None] | None = None
@@ -138,10 +139,8 @@ class AudioConnectorServer:
         io = self._io = self._new_io(config)
         io.ended.add_done_callback(lambda _: self._on_io_ended())
         io.start()
-        watchdog = LoopWatchdog(io.outbox, threading.get_ident())
         try:
-            await io.call(_arm(io, watchdog))
-            _, port = await io.call(io.listen())
+            _, port = await io.listen()
         except BaseException as error:
             self._io = None
             await self._end_io(io)
@@ -189,7 +188,7 @@ class AudioConnectorServer:
             self._stopping = self._loop.create_task(self._stop(self._io))
         return self._stopping
 
-    async def _stop_from_elsewhere(self, io: IoThread, loop: asyncio.AbstractEventLoop) -> None:
+    async def _stop_from_elsewhere(self, io: IoHost, loop: asyncio.AbstractEventLoop) -> None:
         """Have the loop that started the server stop it; where that does not run, end the I/O side alone."""
         assert self._config is not None
         closed = asyncio.wrap_future(mail.follow(self._closed))
@@ -208,7 +207,7 @@ class AudioConnectorServer:
         await self._end_io(io)
         self._set_closed()
 
-    async def _stop(self, io: IoThread) -> None:
+    async def _stop(self, io: IoHost) -> None:
         try:
             await self._end_calls(io)
             await self._end_io(io)
@@ -217,13 +216,13 @@ class AudioConnectorServer:
             io.shut_down()  # where the stop was cut short
             self._set_closed()
 
-    async def _end_calls(self, io: IoThread) -> None:
+    async def _end_calls(self, io: IoHost) -> None:
         assert self._config is not None
         if self._handle is not None:
             self._handle.running = False
         stop_s = self._config.timeouts.stop_s
         if not io.ended.done():
-            await io.call(io.close_all(1001, "the server has stopped", stop_s / 2))
+            await io.close_all(1001, "the server has stopped", stop_s / 2)
         # What the I/O side said last is in the mailbox; let it be delivered.
         await self._wait_for_sessions(stop_s / 3)
         if self._sessions:
@@ -269,7 +268,7 @@ class AudioConnectorServer:
             with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
                 await asyncio.wait_for(self._all_over.wait(), timeout_s)
 
-    async def _end_io(self, io: IoThread) -> None:
+    async def _end_io(self, io: IoHost) -> None:
         io.shut_down()
         await asyncio.wrap_future(mail.follow(io.ended))
         if not io.join(1.0):
@@ -277,7 +276,7 @@ class AudioConnectorServer:
 
     # Messages of the I/O side, on the application's loop.
 
-    def _new_io(self, config: AudioConnectorServerConfig) -> IoThread:
+    def _new_io(self, config: AudioConnectorServerConfig) -> IoHost:
         assert self._loop is not None
         sessions, deliveries = self._sessions, self._deliveries
 
@@ -289,7 +288,8 @@ class AudioConnectorServer:
             else:
                 deliveries[type(message)](message)
 
-        return IoThread(self._loop, deliver, config)
+        make: Callable[..., IoHost] = getattr(self._loop, IO_HOST, IoThread)
+        return make(self._loop, deliver, config)
 
     def _on_opened(self, message: mail.Opened) -> None:
         assert self._io is not None
@@ -331,10 +331,6 @@ class AudioConnectorServer:
         self.connections._remove(link_id)
         if not self._sessions and self._all_over is not None:
             self._all_over.set()
-
-
-async def _arm(io: IoThread, watchdog: LoopWatchdog) -> None:
-    io.pacer.arm(watchdog, watchdog.wake(time.monotonic()))
 
 
 def _start_error(config: AudioConnectorServerConfig, error: BaseException) -> AudioConnectorStartServerError:

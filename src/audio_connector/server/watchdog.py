@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from audio_connector.server import mail
-from audio_connector.server.io_thread import Mailbox
+from audio_connector.server.mailbox import Mailbox
 
 logger = logging.getLogger("audio_connector.server")
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from audio_connector.server import mail
-from audio_connector.server.io_thread import Mailbox
+from audio_connector.server.mailbox import Mailbox
 from audio_connector.server.watchdog import BLOCKED_S, CHECK_S, LoopWatchdog, where_is
 
 
