@@ -17,10 +17,10 @@ from audio_connector import AudioConnectorConnection, AudioConnectorServer, Audi
 from audio_connector.audio.format import FRAME_MS, SAMPLE_BYTES
 from audio_connector.audio.wav import WavWriter
 from audio_connector.cli.common import check_rate, refreshing, run_async
-from audio_connector.cli.parrot import parrot
 from audio_connector.cli.plot import check_plot, save_plot
 from audio_connector.cli.stage import Stage, Tap, compare
 from audio_connector.cli.view import show_summary, stage_view
+from audio_connector.playground.parrot import parrot
 from audio_connector.simulator import SAMPLES, CallReport, LiveCall, Router, RouterCall, sample_speech
 
 PAUSE_S = 4.2

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A parrot: it listens until somebody has finished a sentence, and says it back.
+"""A parrot: it listens until somebody has finished a sentence, and says it back; spoken over, it falls silent.
 
-A whole voice bot in its smallest form: hear, find the end of speech, answer. Put speech recognition and a
-language model where the sentence is complete, and text-to-speech where it is said back.
+A whole voice bot in its smallest form: hear, find the end of speech, answer, be interrupted. Put speech recognition and
+a language model where the sentence is complete, and text-to-speech where it is said back.
 """
 
 from __future__ import annotations
@@ -23,6 +23,9 @@ MARGIN_MS = 160
 
 ONSET_MS = 60
 """Loud audio in a row that counts as a voice; a click is shorter."""
+
+BARGE_IN_MS = 120
+"""A voice for so long silences the parrot: longer than a cough, shorter than a word."""
 
 
 class EndOfSpeech:
@@ -46,7 +49,12 @@ class EndOfSpeech:
         self._frames: list[bytes] = []
         self._loud = 0
         self._quiet = 0
-        self._speaking = False
+        self._spoken = 0  # frames since the voice began; 0 while nobody speaks
+
+    @property
+    def has_interrupted(self) -> bool:
+        """Whether somebody speaks, and has done so for `BARGE_IN_MS`: time to fall silent."""
+        return self._spoken * FRAME_MS >= BARGE_IN_MS
 
     def push(self, frame: bytes) -> bytes | None:
         """Take one 20 ms frame; return a sentence when it has just ended."""
@@ -57,20 +65,21 @@ class EndOfSpeech:
         self._frames.append(frame)
         self._loud = self._loud + 1 if is_loud else 0
         self._quiet = 0 if is_loud else self._quiet + 1
-        if self._speaking:
+        if self._spoken:
+            self._spoken += 1
             return self.finish() if self._quiet * FRAME_MS >= HANGOVER_MS else None
-        self._speaking = self._loud * FRAME_MS >= ONSET_MS
-        if not self._speaking:
+        if self._loud * FRAME_MS >= ONSET_MS:
+            self._spoken = self._loud
+        else:
             del self._frames[: -(MARGIN_MS + ONSET_MS) // FRAME_MS]
         return None
 
     def finish(self) -> bytes | None:
         """Return the sentence so far, without the silence behind it; None where nobody speaks."""
         keep = len(self._frames) - max(0, self._quiet - MARGIN_MS // FRAME_MS)
-        sentence = b"".join(self._frames[:keep]) if self._speaking else None
+        sentence = b"".join(self._frames[:keep]) if self._spoken else None
         self._frames.clear()
-        self._loud = self._quiet = 0
-        self._speaking = False
+        self._loud = self._quiet = self._spoken = 0
         return sentence
 
 
@@ -99,6 +108,8 @@ async def parrot(
 ) -> None:
     """Say every sentence back; returns when the connection ends.
 
+    It listens while it speaks, and stops in the middle of a word when it is spoken over.
+
     Args:
         client: The connection.
         on_sentence: Called with each sentence before it is said.
@@ -106,8 +117,9 @@ async def parrot(
     ear = EndOfSpeech()
     async for frame in with_gaps(client.audio(), HANGOVER_MS / 1000):
         sentence = ear.push(frame) if frame is not None else ear.finish()
+        if ear.has_interrupted and (client.playback.queued_ms or client.playback.in_flight_ms):
+            await client.flush_buffer()
         if sentence is not None:
             on_sentence(sentence)
             async with client.speech() as speech:
                 await speech.write(sentence)
-            await speech.finished()

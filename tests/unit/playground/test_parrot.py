@@ -3,14 +3,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import cast
 
 import numpy as np
 import pytest
 
-from audio_connector import AudioConnectorConnection
+from audio_connector import AudioConnectorConnection, PlaybackState
 from audio_connector.audio.format import AudioFormat
-from audio_connector.cli.parrot import HANGOVER_MS, EndOfSpeech, parrot, with_gaps
+from audio_connector.playground.parrot import BARGE_IN_MS, HANGOVER_MS, EndOfSpeech, parrot, with_gaps
 from audio_connector.simulator import sample_speech
 from audio_connector.simulator.speech import cut_to_frames
 
@@ -104,21 +105,26 @@ class FakeSpeech:
     async def write(self, audio: bytes) -> None:
         self._said.append(audio)
 
-    async def finished(self) -> None:
-        pass
-
 
 class FakeClient:
-    def __init__(self, frames: list[bytes]) -> None:
+    def __init__(self, frames: list[bytes], *, in_flight_ms: float = 0.0) -> None:
         self._frames = frames
         self.said: list[bytes] = []
+        self.flushed_at: list[int] = []
+        self.heard_frames = 0
+        self.playback = PlaybackState(queued_ms=0.0, in_flight_ms=in_flight_ms, played_ms=0.0, underruns=0)
 
     async def audio(self) -> AsyncIterator[bytes]:
         for frame in self._frames:
+            self.heard_frames += 1
             yield frame
 
     def speech(self) -> FakeSpeech:
         return FakeSpeech(self.said)
+
+    async def flush_buffer(self) -> None:
+        self.flushed_at.append(self.heard_frames)
+        self.playback = replace(self.playback, in_flight_ms=0.0)
 
 
 async def test_the_parrot_says_back_what_it_understood() -> None:
@@ -127,3 +133,17 @@ async def test_the_parrot_says_back_what_it_understood() -> None:
     await parrot(cast(AudioConnectorConnection, client), understood.append)
     assert len(understood) == 1
     assert client.said == understood
+    assert client.flushed_at == []
+
+
+async def test_the_parrot_falls_silent_when_it_is_spoken_over() -> None:
+    client = FakeClient([*[SILENCE] * 20, *tone(4000, 30), *[SILENCE] * 40], in_flight_ms=200.0)
+    await parrot(cast(AudioConnectorConnection, client))
+    assert client.flushed_at == [20 + BARGE_IN_MS // 20]
+    assert len(client.said) == 1
+
+
+async def test_a_cough_does_not_silence_the_parrot() -> None:
+    client = FakeClient([*[SILENCE] * 20, *tone(4000, 2), *[SILENCE] * 40], in_flight_ms=200.0)
+    await parrot(cast(AudioConnectorConnection, client))
+    assert client.flushed_at == []
