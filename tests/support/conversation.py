@@ -111,7 +111,7 @@ class Conversation:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.router_socket.drop()
+        self.router_socket.reset()
         if kind is None:
             await asyncio.wait_for(asyncio.shield(self.session.task), 3600.0)
             assert self.over == 1

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Listening sockets for every address of a host, all at one port; and what is wrong where there is none."""
+"""Sockets for every address of a host: to listen at one port, or to connect to the first that answers."""
 
 from __future__ import annotations
 
@@ -61,6 +61,35 @@ def bind_all(addresses: list[Address], port: int) -> list[socket.socket]:
         else:
             break
     return bound
+
+
+async def connect_first(addresses: list[Address], receive_buffer_bytes: int) -> socket.socket:
+    """Connect to the first address that answers, with a receive buffer of a size.
+
+    Args:
+        addresses: At least one; they are tried in order.
+        receive_buffer_bytes: Of the kernel. It decides the window that the handshake offers, and Linux does not
+            make that smaller afterwards, so it is set before connecting.
+
+    Raises:
+        OSError: None answers; the error of the first.
+    """
+    loop = asyncio.get_running_loop()
+    first_error: OSError | None = None
+    for family, address in addresses:
+        sock = socket.socket(family, socket.SOCK_STREAM)
+        try:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, receive_buffer_bytes)
+            await loop.sock_connect(sock, address)
+        except BaseException as error:
+            sock.close()
+            if not isinstance(error, OSError):
+                raise
+            first_error = first_error or error
+        else:
+            return sock
+    raise first_error or OSError("the host has no address")
 
 
 def reason_of(error: OSError) -> str:

@@ -9,6 +9,8 @@ NO_CODE = 1005
 """The close frame of the peer had no code; never sent."""
 ABNORMAL = 1006
 """There was no close frame; never sent."""
+BAD_TEXT = 1007
+TOO_BIG = 1009
 
 MAX_CODE = 4999
 RESERVED_CODES = (1004, NO_CODE, ABNORMAL, 1015)

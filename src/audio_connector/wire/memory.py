@@ -4,10 +4,10 @@
 There is no clock and no thread here: what a peer would notice later goes through ``call_later``, which may be
 a loop's or that of a virtual clock. So a message is never delivered inside the call that sent it.
 
-What a real socket does in trouble can be had at the press of a button. `MemoryTransport.hold` stops an end's
-reading, so that the other's write buffer fills; `MemoryTransport.slow` makes it read one message at a time
-(PROTOCOL 4.14); `MemoryTransport.drop` breaks the connection without a close frame (PROTOCOL 1.22). Whatever
-is sent keeps its order, pings and close frames included, as in a stream (PROTOCOL 1.25).
+What a real socket does in trouble is had here without one. `MemoryTransport.pause_reading` fills the other end's
+write buffer; `MemoryTransport.slow` reads one message at a time (PROTOCOL 4.14); `MemoryTransport.reset` breaks the
+connection without a close frame (PROTOCOL 1.22). Whatever is sent keeps its order, pings and close frames included,
+as in a stream (PROTOCOL 1.25).
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
+from audio_connector.wire.closing import ABNORMAL, PROTOCOL_FAULT
 from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade
 
 CallLater: TypeAlias = Callable[[float, Callable[[], None]], Any]
 """Calls back after so many seconds; what it returns has ``cancel``, as an `asyncio.TimerHandle` does."""
 
-ABNORMAL = 1006
 UPGRADE = Upgrade(path="/", query="", headers=Headers(), remote_address=("127.0.0.1", 1), secure=False)
 
 
 class _Sent(NamedTuple):
-    kind: Literal["audio", "text", "ping", "pong", "close"]
+    kind: Literal["audio", "text", "ping", "pong", "close", "raw"]
     payload: Any
     size_bytes: int
 
@@ -61,7 +61,7 @@ class MemoryTransport:
         self._unread_bytes = 0
         self._is_paused = False
         self._is_reading_due = False
-        self._is_held = False
+        self._is_reading_paused = False
         self._per_message_s = 0.0
         self._is_open = False
         self._is_over = False
@@ -98,6 +98,23 @@ class MemoryTransport:
         self._end()
         self._peer._end()
 
+    def reset(self) -> None:
+        """Break the connection: no close frame, and nothing that was under way arrives."""
+        self.abort()
+
+    def pause_reading(self) -> None:
+        """Read nothing more, until `resume_reading`."""
+        self._is_reading_paused = True
+
+    def resume_reading(self) -> None:
+        """Read again."""
+        self._is_reading_paused = False
+        self._peer._schedule_reading()
+
+    def write_raw(self, data: bytes) -> None:
+        """Send what is no frame: the other end closes with 1002."""
+        self._send(_Sent("raw", data, len(data)))
+
     @property
     def write_buffer_bytes(self) -> int:
         """Bytes that were sent and that neither the kernel nor the other end has taken."""
@@ -111,26 +128,13 @@ class MemoryTransport:
     # The hooks.
 
     @property
-    def is_held(self) -> bool:
+    def is_reading_paused(self) -> bool:
         """True while this end reads nothing."""
-        return self._is_held
-
-    def hold(self) -> None:
-        """Read nothing more, until `release`."""
-        self._is_held = True
-
-    def release(self) -> None:
-        """Read again."""
-        self._is_held = False
-        self._peer._schedule_reading()
+        return self._is_reading_paused
 
     def slow(self, per_message_s: float) -> None:
         """Read one message in so many seconds; 0 reads whatever is there, as at the beginning."""
         self._per_message_s = per_message_s
-
-    def drop(self) -> None:
-        """Break the connection, as a network does: no close frame, and nothing that was under way arrives."""
-        self.abort()
 
     # The machine.
 
@@ -155,7 +159,7 @@ class MemoryTransport:
     def _schedule_reading(self) -> None:
         """Let the other end read, later."""
         reader = self._peer
-        if self._unread and reader._is_open and not reader._is_held and not self._is_reading_due:
+        if self._unread and reader._is_open and not reader._is_reading_paused and not self._is_reading_due:
             self._is_reading_due = True
             self._call_later(reader._per_message_s, self._be_read)
 
@@ -165,7 +169,7 @@ class MemoryTransport:
         # What is sent in answer, now, is read in the next round: a reader that answers itself is no loop.
         count = 1 if reader._per_message_s else len(self._unread)
         for _ in range(count):
-            if reader._is_held or not self._unread:
+            if reader._is_reading_paused or not self._unread:
                 break
             sent = self._unread.popleft()
             self._unread_bytes -= sent.size_bytes
@@ -188,6 +192,8 @@ class MemoryTransport:
             self._receiver.on_text(sent.payload)
         elif sent.kind == "pong":
             self._receiver.on_pong(sent.payload)
+        elif sent.kind == "raw":
+            self.close(PROTOCOL_FAULT, "not a frame")
         elif self.answers_pings:
             self._send(_Sent("pong", sent.payload, len(sent.payload)))
 

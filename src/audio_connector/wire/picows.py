@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The port on a real socket: the only file that imports picows, and the owner of its edges.
 
-picows is a fast frame transport, not a whole protocol. What RFC 6455 asks beyond frames is done here:
-joining fragments under one total limit, refusing stray continuations and reserved bits, checking UTF-8,
-and the closing handshake in both directions with a deadline. Frames of the peer live in a buffer that
+picows is a fast frame transport, not a whole protocol. What RFC 6455 asks beyond frames is done here and in
+``wire.fragments``: joining fragments under one total limit, refusing stray continuations and reserved bits,
+checking UTF-8, and the closing handshake in both directions with a deadline. Frames of the peer live in a buffer that
 picows reuses, so a payload is copied exactly once, inside the callback.
 """
 
@@ -11,13 +11,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 import socket
 import ssl
+import struct
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
-import aiofastnet
 from picows import (
     WSAutoPingStrategy,
     WSCloseCode,
@@ -33,20 +33,31 @@ from picows import (
     ws_connect,
 )
 from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its stubs
+from picows.url import WSParsedURL
 
 from audio_connector.errors import DialError
-from audio_connector.wire.addresses import addresses_of, bind_all, reason_of
-from audio_connector.wire.closing import ABNORMAL, NO_CODE, code_for_answer, fit_reason
-from audio_connector.wire.gate import Gate
+from audio_connector.wire.addresses import addresses_of, connect_first, reason_of
+from audio_connector.wire.closing import (
+    ABNORMAL,
+    BAD_TEXT,
+    NO_CODE,
+    PROTOCOL_FAULT,
+    code_for_answer,
+    fit_reason,
+)
+from audio_connector.wire.fragments import BINARY, Fault, Fragments
+from audio_connector.wire.listening import Listening, listen_at
 from audio_connector.wire.quiet import QuietLogger
 from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade, WireLimits
+from audio_connector.wire.upgrade import header_text, judge_upgrade
 
 logger = logging.getLogger("audio_connector.wire")
 
 READ_BUFFER_BYTES = 4096
 """Of each connection at its start; it grows where a message needs more. picows' own 16 KiB hold 25 frames."""
 
-_KEY = re.compile(r"[A-Za-z0-9+/]{22}==", re.ASCII)
+# Lingering for no time: the kernel sends a reset instead of the end of the stream.
+_NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 _BINARY = WSMsgType.BINARY
 _TEXT = WSMsgType.TEXT
@@ -68,9 +79,7 @@ class _Socket(WSListener):
         self._limits = limits
         self._is_server = is_server
         self._ws: WSTransport = None  # type: ignore[assignment]  # set by on_ws_connected, before any use
-        self._fragments: list[bytes] = []
-        self._fragments_bytes = 0
-        self._fragments_type: WSMsgType | None = None
+        self._fragments = Fragments(limits.max_message_bytes)
         self._closing = False
         self._is_paused = False
         self._owed_pong: bytes | None = None
@@ -100,6 +109,22 @@ class _Socket(WSListener):
         self._closing = True
         if not self._ws.is_disconnected:
             self._ws.disconnect(graceful=False)
+
+    def reset(self) -> None:
+        if not self._ws.is_disconnected:
+            sock = self._underlying.get_extra_info("socket")
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+        self.abort()
+
+    def pause_reading(self) -> None:
+        self._underlying.pause_reading()
+
+    def resume_reading(self) -> None:
+        self._underlying.resume_reading()
+
+    def write_raw(self, data: bytes) -> None:
+        if not self.is_closing:
+            self._underlying.write(data)
 
     @property
     def write_buffer_bytes(self) -> int:
@@ -139,10 +164,10 @@ class _Socket(WSListener):
             # picows found a fault and closes; it goes on parsing, and would deliver the faulty frame itself.
             self._closing = True
             self._arm_deadline()
-        if kind == _BINARY and frame.fin and self._fragments_type is None and not self._closing:
+        if kind == _BINARY and frame.fin and not self._fragments.is_open and not self._closing:
             # The path of every audio frame; everything else takes the long way below.
             if frame.rsv1 or frame.rsv2 or frame.rsv3:
-                self._refuse(1002, "reserved bits are set")
+                self.close(PROTOCOL_FAULT, "reserved bits are set")
                 return
             try:
                 self._receiver.on_audio(frame.get_payload_as_bytes())
@@ -181,7 +206,7 @@ class _Socket(WSListener):
         elif self._closing:
             return
         elif frame.rsv1 or frame.rsv2 or frame.rsv3:
-            self._refuse(1002, "reserved bits are set")
+            self.close(PROTOCOL_FAULT, "reserved bits are set")
         elif kind == _PING:
             self._on_ping(frame.get_payload_as_bytes())
         elif kind == _PONG:
@@ -197,42 +222,20 @@ class _Socket(WSListener):
             self._ws.send_pong(payload)
 
     def _on_data_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
-        if kind == _CONTINUATION:
-            if self._fragments_type is None:
-                self._refuse(1002, "a continuation without a message")
-                return
-        elif self._fragments_type is not None:
-            self._refuse(1002, "a new message inside a fragmented one")
+        added = self._fragments.add(_number(kind), frame.get_payload_as_bytes(), fin=bool(frame.fin))
+        if added is None:
             return
-        elif frame.fin:
-            self._deliver(kind, frame.get_payload_as_bytes())
-            return
+        if isinstance(added, Fault):
+            self.close(added.code, added.reason)
+        elif added.opcode == BINARY:
+            self._receiver.on_audio(added.payload)
         else:
-            self._fragments_type = kind
-        self._fragments_bytes += frame.payload_size
-        if self._fragments_bytes > self._limits.max_message_bytes:
-            self._refuse(1009, "message too big")
-            return
-        if frame.payload_size:
-            self._fragments.append(frame.get_payload_as_bytes())
-        if frame.fin:
-            message = b"".join(self._fragments)
-            kind = self._fragments_type
-            self._fragments = []
-            self._fragments_bytes = 0
-            self._fragments_type = None
-            self._deliver(kind, message)
-
-    def _deliver(self, kind: WSMsgType, message: bytes) -> None:
-        if kind == _BINARY:
-            self._receiver.on_audio(message)
-            return
-        try:
-            text = message.decode("utf-8")
-        except UnicodeDecodeError:
-            self._refuse(1007, "text is not valid UTF-8")
-            return
-        self._receiver.on_text(text)
+            try:
+                text = added.payload.decode("utf-8")
+            except UnicodeDecodeError:
+                self.close(BAD_TEXT, "text is not valid UTF-8")
+                return
+            self._receiver.on_text(text)
 
     def _on_close_frame(self, frame: WSFrame) -> None:
         self._closing = True
@@ -244,11 +247,6 @@ class _Socket(WSListener):
         if self._is_server:
             # The server closes TCP first, so that TIME_WAIT stays on the side that can bear it (RFC 6455 7.1.1).
             self._ws.disconnect()
-
-    def _refuse(self, code: int, reason: str) -> None:
-        """Close because of what the peer sent."""
-        self._fragments_type = None
-        self.close(code, reason)
 
     def _fail(self, where: str, error: Exception) -> None:
         logger.error("%s failed; the connection is closed with 1011", where, exc_info=error)
@@ -273,27 +271,6 @@ class _Socket(WSListener):
 
 AcceptUpgrade = Callable[[Headers, str], Receiver | None]
 """Decides on an upgrade request, by its headers and path: a receiver takes it, None refuses it with 503."""
-
-
-class Listening:
-    """Listening sockets, one per address of the host; connections that they accepted outlive them."""
-
-    def __init__(self, servers: list[asyncio.Server], gates: set[Gate]) -> None:
-        self._servers = servers
-        self._gates = gates
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """The first address that is listened on, with the real port, which all share."""
-        host, port = self._servers[0].sockets[0].getsockname()[:2]
-        return host, port
-
-    def stop(self) -> None:
-        """Accept nothing more, and drop who has not asked for an upgrade yet."""
-        for server in self._servers:
-            server.close()
-        for gate in list(self._gates):
-            gate.abort()
 
 
 async def listen(
@@ -349,28 +326,14 @@ async def listen(
             READ_BUFFER_BYTES,
         )
 
-    sockets = bind_all(await addresses_of(host, port), port)
-    servers: list[asyncio.Server] = []
-    gates: set[Gate] = set()
-    tls: dict[str, Any] = {}
-    if ssl_context is not None:
-        tls = {"ssl": ssl_context, "ssl_handshake_timeout": handshake_timeout_s}
-    loop = asyncio.get_running_loop()
-    try:
-        for bound in sockets:
-            server = await aiofastnet.create_server(
-                loop,
-                lambda: Gate(make_protocol, handshake_timeout_s, gates),
-                sock=bound,
-                backlog=backlog,
-                **tls,
-            )
-            servers.append(server)
-    except BaseException:
-        for bound in sockets:
-            bound.close()
-        raise
-    return Listening(servers, gates)
+    return await listen_at(
+        host,
+        port,
+        make_protocol,
+        ssl_context=ssl_context,
+        handshake_timeout_s=handshake_timeout_s,
+        backlog=backlog,
+    )
 
 
 async def dial(
@@ -399,6 +362,13 @@ async def dial(
         DialError: With the address and what went wrong.
     """
     link = _Socket(receiver, limits or WireLimits(), is_server=False)
+
+    async def connect_socket(parsed: WSParsedURL) -> socket.socket | None:
+        receive_buffer_bytes = link._limits.receive_buffer_bytes
+        if receive_buffer_bytes is None:
+            return None  # picows connects by itself
+        return await connect_first(await addresses_of(parsed.host, parsed.port), receive_buffer_bytes)
+
     try:
         await asyncio.wait_for(
             ws_connect(
@@ -410,6 +380,7 @@ async def dial(
                 max_frame_size=link._limits.max_message_bytes,
                 enable_auto_pong=False,
                 logger_name=QuietLogger(logger, {}),
+                socket_factory=connect_socket,
             ),
             timeout_s,
         )
@@ -440,13 +411,11 @@ def _answer(
     request: WSUpgradeRequest, accept: AcceptUpgrade, limits: WireLimits
 ) -> WSUpgradeResponseWithListener:
     headers = request.headers
-    tokens = [
-        token.strip().lower() for value in headers.getall("Connection", []) for token in value.split(",")
-    ]
-    if "upgrade" not in tokens or not _is_key(headers.get("Sec-WebSocket-Key", "")):
-        return _http_error(400, _BAD_UPGRADE)
-    if headers.get("Sec-WebSocket-Version") != "13":
-        return _http_error(426, _BAD_UPGRADE, {"Sec-WebSocket-Version": "13"})
+    version = headers.get("Sec-WebSocket-Version")
+    status = judge_upgrade(headers.getall("Connection", []), headers.get("Sec-WebSocket-Key", ""), version)
+    if status is not None:
+        needs = {"Sec-WebSocket-Version": "13"} if status == 426 else None  # noqa: PLR2004 - RFC 6455 4.4
+        return _http_error(status, _BAD_UPGRADE, needs)
     # picows compares the whole value with "upgrade", which refuses Firefox and some proxies.
     headers["Connection"] = "Upgrade"
     path = request.path.decode("latin-1")
@@ -469,22 +438,8 @@ def _http_error(
     )
 
 
-def _is_key(key: str) -> bool:
-    """16 bytes in base64 (RFC 6455 4.1)."""
-    return _KEY.fullmatch(key) is not None
-
-
 def _headers_of(request: WSUpgradeRequest) -> Headers:
-    return Headers((name, _header_text(value)) for name, value in request.headers.items())
-
-
-def _header_text(value: str) -> str:
-    """Read bytes beyond ASCII, which come as surrogates: UTF-8 is sent in practice, Latin-1 never fails."""
-    raw = value.encode("ascii", "surrogateescape")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
+    return Headers((name, header_text(value)) for name, value in request.headers.items())
 
 
 def _upgrade_of(transport: WSTransport) -> Upgrade:

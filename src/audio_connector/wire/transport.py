@@ -13,6 +13,8 @@ The rules, for both sides of the port:
 5. A connection that ``is_closing`` for another reason ends within the same time from when that is first asked:
    what the peer does not read keeps none open.
 6. Pings are answered here. While the peer does not read, only the newest is (RFC 6455 5.5.3).
+7. After ``pause_reading`` what was read already is still delivered, and then nothing, until ``resume_reading``:
+   no close frame and no pong either, and that the peer has gone may be noticed only then.
 """
 
 from __future__ import annotations
@@ -64,12 +66,15 @@ class WireLimits:
         send_buffer_bytes: The kernel's send buffer. With the default of the kernel, 120 s of audio fit in
             before a peer that does not read is noticed; with 16 KiB it is 1.9 s on loopback.
         write_high_bytes: Unsent bytes in user space beyond which `Receiver.on_writable` says False.
+        receive_buffer_bytes: The kernel's receive buffer of a connection that is dialled: with a small one, the
+            peer soon notices that nothing is read. None leaves it to the kernel.
     """
 
     max_message_bytes: int = 1 << 20
     close_timeout_s: float = 2.0
     send_buffer_bytes: int = 16384
     write_high_bytes: int = 16384
+    receive_buffer_bytes: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -123,6 +128,18 @@ class Transport(Protocol):
 
     def abort(self) -> None:
         """End the connection at once, unsent data included."""
+
+    def reset(self) -> None:
+        """The same, with a TCP reset: the peer loses what it has not read yet."""
+
+    def pause_reading(self) -> None:
+        """Read nothing more, so that the peer's write buffer fills; no harm where that is so already."""
+
+    def resume_reading(self) -> None:
+        """Read again; nothing was lost."""
+
+    def write_raw(self, data: bytes) -> None:
+        """Put bytes into the stream outside any frame, as a broken peer does."""
 
     @property
     def write_buffer_bytes(self) -> int:

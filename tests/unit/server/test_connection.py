@@ -274,7 +274,7 @@ async def test_closing_at_once_or_at_the_deadline() -> None:
 @in_virtual_time
 async def test_closing_a_router_that_does_not_answer() -> None:
     async with Conversation(timeouts={"close_s": 2.0}) as call:
-        call.router_socket.hold()
+        call.router_socket.pause_reading()
         await call.client.close(after_playback=False)
         assert call.now_s == pytest.approx(2.0, abs=0.02)
 

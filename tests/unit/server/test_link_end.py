@@ -22,7 +22,7 @@ def end(call: VirtualCall, how: str) -> None:
     if how == "the router closes":
         call.router_socket.close(1000)
     elif how == "the network breaks":
-        call.router_socket.drop()
+        call.router_socket.reset()
     elif how == "we close":
         call.link.on_close(mail.Close(1, 1000, ""))
     else:
@@ -88,7 +88,7 @@ def test_what_was_not_sent_was_not_played() -> None:
     call = VirtualCall(playback={"lead_ms": 200})
     speech = call.say(FRAME * 500)
     call.run_for(1.0)
-    call.router_socket.hold()
+    call.router_socket.pause_reading()
     call.link.on_close(mail.Close(1, 1000, ""))
     call.run_for(1.9)
     assert call.link.published.closed is None
@@ -104,13 +104,13 @@ def test_also_where_sending_would_have_gone_on_meanwhile() -> None:
     for call in (VirtualCall(None), VirtualCall()):
         speech = call.say(FRAME * 2000)
         if call.router.frames:
-            call.router_socket.hold()
+            call.router_socket.pause_reading()
             call.run_for(2.0)
         sent_ms = call.link.published.audio_messages_sent * 20.0
         call.link.on_close(mail.Close(1, 1000, ""))
         call.link.on_writable(True)
         call.link.on_writable(True)
-        call.router_socket.hold()
+        call.router_socket.pause_reading()
         call.run_for(3.0)
         assert isinstance(speech.outcome, Interrupted)
         assert speech.outcome.played_ms <= sent_ms
@@ -122,7 +122,7 @@ def test_an_echo_stops_with_the_close_frame() -> None:
         call.write(FRAME)
         call.run_for(0.02)
         if number == 29:
-            call.router_socket.hold()
+            call.router_socket.pause_reading()
             call.link.on_close(mail.Close(1, 1000, ""))
     assert call.link.published.audio_messages_sent == 30
     assert call.link.published.progress.played_ms(call.clock.now) <= 600.0
@@ -140,7 +140,7 @@ def test_an_echo_stops_where_the_socket_closes_without_a_word(monkeypatch: pytes
 
 def test_a_close_waits_for_its_answer_and_not_for_ever() -> None:
     call = VirtualCall()
-    call.router_socket.hold()
+    call.router_socket.pause_reading()
     call.close(1000, "enough")
     call.run_for(1.9)
     assert call.link.published.closed is None

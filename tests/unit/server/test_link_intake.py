@@ -225,7 +225,7 @@ def test_a_goodbye_and_then_a_broken_socket_is_a_normal_end(says_goodbye: bool) 
     call = VirtualCall()
     if says_goodbye:
         call.router_says(Disconnected())
-    call.router_socket.drop()
+    call.router_socket.reset()
     call.run_for(0.0)
     expected = Disconnected(code=1006, reason="", closed_by="network")
     if says_goodbye:

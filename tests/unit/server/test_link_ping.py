@@ -26,7 +26,7 @@ def test_a_router_that_answers_is_kept_for_an_hour_although_it_says_nothing() ->
 def test_a_silent_router_is_closed_with_1011() -> None:
     call = VirtualCall(timeouts=PINGS)
     call.run_until(10.0)
-    call.router_socket.hold()
+    call.router_socket.pause_reading()
     call.run_until(39.9)
     assert call.errors == []
     call.run_until(40.1)
@@ -71,7 +71,7 @@ def test_one_that_falls_silent_just_after_a_ping_is_noticed() -> None:
     call.router_socket.answers_pings = False
     call.run_until(20.01)
     call.router_sends(FRAME)
-    call.router_socket.hold()
+    call.router_socket.pause_reading()
     call.run_until(100.0)
     assert [type(error) for error in call.errors] == [DeadlineError]
 
@@ -80,10 +80,10 @@ def test_while_it_does_not_read_the_stall_decides() -> None:
     call = VirtualCall(timeouts={"ping_interval_s": 1.0, "ping_timeout_s": 1.0, "stall_s": 60.0})
     call.say(FRAME * 3000)
     call.run_until(1.5)
-    call.router_socket.hold()
+    call.router_socket.pause_reading()
     call.run_until(50.0)
     assert call.errors == []
-    call.router_socket.release()
+    call.router_socket.resume_reading()
     call.run_for(30.0)
     assert call.errors == []
     assert call.link.published.closed is None
@@ -98,7 +98,7 @@ def test_a_muted_router_that_answers_is_kept() -> None:
 
 def test_without_an_interval_a_silent_router_is_kept() -> None:
     call = VirtualCall(timeouts={"ping_interval_s": None})
-    call.router_socket.hold()
+    call.router_socket.pause_reading()
     call.run_for(100_000.0)
     assert call.errors == []
     assert call.link.published.closed is None
@@ -107,7 +107,7 @@ def test_without_an_interval_a_silent_router_is_kept() -> None:
 
 def test_without_a_timeout_a_silent_router_is_kept() -> None:
     call = VirtualCall(timeouts={"ping_interval_s": 20.0, "ping_timeout_s": None})
-    call.router_socket.hold()
+    call.router_socket.pause_reading()
     call.run_for(3600.0)
     assert call.errors == []
     assert call.link.published.closed is None
@@ -115,7 +115,7 @@ def test_without_a_timeout_a_silent_router_is_kept() -> None:
 
 def test_no_ping_is_sent_once_it_is_closing() -> None:
     call = VirtualCall(timeouts={"ping_interval_s": 1.0, "ping_timeout_s": 0.5})
-    call.router_socket.hold()
+    call.router_socket.pause_reading()
     call.run_until(0.9)
     call.close()
     call.run_for(5.0)

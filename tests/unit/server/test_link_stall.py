@@ -21,7 +21,7 @@ HIGH_BYTES = 16384
 
 def test_a_router_that_never_reads_is_held_reported_and_given_up() -> None:
     call = VirtualCall(timeouts={"stall_s": 10.0, "ping_interval_s": None})
-    call.router_socket.hold()
+    call.router_socket.pause_reading()
     speech, room = call.say(FRAME * 3000), call.await_room(640 * 3000)
     closed = call.await_closed()
     peak_bytes = 0
@@ -48,11 +48,11 @@ def test_once_it_reads_again_everything_goes_on() -> None:
     call = VirtualCall(timeouts={"stall_s": 10.0})
     call.say(b"".join(numbered(1 + k, 640) for k in range(1000)))
     call.run_until(2.0)
-    call.router_socket.hold()
+    call.router_socket.pause_reading()
     call.run_until(9.0)
     assert call.link.published.stalls == 1
     before = len(call.router.frames)
-    call.router_socket.release()
+    call.router_socket.resume_reading()
     call.run_for(0.0)
     assert len(call.router.frames) > before
     call.run_for(30.0)
@@ -69,9 +69,9 @@ def test_a_short_stall_is_bridged_by_what_the_router_holds(held_s: float) -> Non
     call.say(FRAME * 500)
     for _ in range(20):
         call.run_for(0.3)
-        call.router_socket.hold()
+        call.router_socket.pause_reading()
         call.run_for(held_s)
-        call.router_socket.release()
+        call.router_socket.resume_reading()
     call.run_for(5.0)
     assert call.router.report().underruns == 0
     assert call.router.report().played_frames == 500
@@ -94,7 +94,7 @@ def test_a_router_that_slows_down_and_stops_is_given_up_after_the_stop() -> None
     call.router_socket.slow(0.01)
     call.say(FRAME * 6000)
     call.run_until(15.0)
-    call.router_socket.hold()
+    call.router_socket.pause_reading()
     call.run_until(24.9)
     assert call.errors == []
     call.run_until(35.1)
@@ -103,7 +103,7 @@ def test_a_router_that_slows_down_and_stops_is_given_up_after_the_stop() -> None
 
 def test_the_alarm_is_raised_once_although_writes_go_on() -> None:
     call = VirtualCall(timeouts={"stall_s": 10.0, "ping_interval_s": None})
-    call.router_socket.hold()
+    call.router_socket.pause_reading()
     call.say(FRAME * 3000)
     for _ in range(1100):
         call.run_for(0.01)
@@ -114,7 +114,7 @@ def test_the_alarm_is_raised_once_although_writes_go_on() -> None:
 
 def test_a_flush_at_a_router_that_does_not_read_leaves_it_held() -> None:
     call = VirtualCall()
-    call.router_socket.hold()
+    call.router_socket.pause_reading()
     call.say(FRAME * 100)
     call.write(FRAME * 900, 1)
     call.run_for(1.0)
@@ -122,7 +122,7 @@ def test_a_flush_at_a_router_that_does_not_read_leaves_it_held() -> None:
     call.say(FRAME * 100, 2)
     call.run_for(1.0)
     assert call.socket.write_buffer_bytes <= HIGH_BYTES + 22 * 640
-    call.router_socket.release()
+    call.router_socket.resume_reading()
     call.run_for(5.0)
     assert call.errors == []
     assert call.router.report().buffered_frames == 0
@@ -130,7 +130,7 @@ def test_a_flush_at_a_router_that_does_not_read_leaves_it_held() -> None:
 
 def test_texts_that_nobody_reads_end_the_connection_before_they_fill_the_memory() -> None:
     call = VirtualCall(timeouts={"stall_s": 1000.0})
-    call.router_socket.hold()
+    call.router_socket.pause_reading()
     text = json.dumps({"text": "x" * 100_000})
     for _ in range(60):
         call.send_text(text)

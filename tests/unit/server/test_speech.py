@@ -278,6 +278,6 @@ async def test_waiting_until_played_ends_on_every_path() -> None:
         await call.client.send_audio_buffer(OLD * 100)
         last = asyncio.ensure_future(call.client.wait_until_played())
         await asyncio.sleep(0.3)
-        call.router_socket.drop()
+        call.router_socket.reset()
         assert isinstance(await last, Interrupted)
         assert isinstance(await call.client.wait_until_played(), Interrupted)

@@ -315,6 +315,6 @@ async def test_a_write_that_waits_for_room_is_told_of_the_end() -> None:
         await call.client.send_audio_buffer(FRAME * 100)
         writing = [asyncio.ensure_future(call.client.send_audio_buffer(FRAME * 100)) for _ in range(3)]
         await asyncio.sleep(0.1)
-        call.router_socket.drop()
+        call.router_socket.reset()
         await asyncio.wait(writing)
         assert [type(task.exception()) for task in writing] == [ConnectionClosed] * 3

@@ -40,6 +40,18 @@ class FakeTransport:
         self.is_closing = True
         self.ended = "abort"
 
+    def reset(self) -> None:
+        self.abort()
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def write_raw(self, data: bytes) -> None:
+        pass
+
     @property
     def events(self) -> list[dict[str, Any]]:
         return [json.loads(text) for text in self.texts]

@@ -42,6 +42,18 @@ class EchoTransport:
     def abort(self) -> None:
         self._end(Closed(code=1006, reason="", closed_by="network"))
 
+    def reset(self) -> None:
+        self.abort()
+
+    def pause_reading(self) -> None:
+        pass
+
+    def resume_reading(self) -> None:
+        pass
+
+    def write_raw(self, data: bytes) -> None:
+        pass
+
     def _end(self, closed: Closed) -> None:
         if not self.is_closing:
             self.is_closing = True

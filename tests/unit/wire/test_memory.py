@@ -95,12 +95,12 @@ def test_what_is_sent_before_the_other_end_is_open_arrives_after() -> None:
 
 def test_a_ping_is_answered_behind_what_was_not_read() -> None:
     pair = Pair()
-    pair.them.hold()
+    pair.them.pause_reading()
     pair.us.send_audio(b"1")
     pair.us.send_ping(b"x")
     pair.run_for(10.0)
     assert pair.ours.told == ["open"]
-    pair.them.release()
+    pair.them.resume_reading()
     pair.run_for()
     assert pair.ours.told == ["open", ("pong", b"x")]
     assert pair.theirs.told == ["open", b"1"]
@@ -119,8 +119,8 @@ def test_pings_may_stay_unanswered() -> None:
 
 def test_an_end_that_is_held_reads_nothing_and_fills_the_write_buffer() -> None:
     pair = Pair(high_bytes=1000)
-    pair.them.hold()
-    assert pair.them.is_held
+    pair.them.pause_reading()
+    assert pair.them.is_reading_paused
     for _ in range(10):
         pair.us.send_audio(bytes(100))
     assert pair.ours.told == ["open"]
@@ -130,16 +130,16 @@ def test_an_end_that_is_held_reads_nothing_and_fills_the_write_buffer() -> None:
     pair.run_for(10.0)
     assert pair.us.write_buffer_bytes == 1200
     assert pair.theirs.told == ["open"]
-    pair.them.release()
+    pair.them.resume_reading()
     pair.run_for()
     assert pair.ours.told == ["open", False, True]
     assert len(pair.theirs.told) == 13
-    assert not pair.them.is_held
+    assert not pair.them.is_reading_paused
 
 
 def test_the_kernel_takes_some_before_the_write_buffer_fills() -> None:
     pair = Pair(kernel_bytes=5000, high_bytes=1000)
-    pair.them.hold()
+    pair.them.pause_reading()
     for _ in range(60):
         pair.us.send_audio(bytes(100))
     assert pair.us.write_buffer_bytes == 1000
@@ -166,12 +166,12 @@ def test_a_slow_end_reads_one_message_at_a_time() -> None:
 
 def test_an_end_may_hold_itself_while_it_reads() -> None:
     pair = Pair()
-    pair.theirs.on_message = lambda message: pair.them.hold()
+    pair.theirs.on_message = lambda message: pair.them.pause_reading()
     pair.us.send_text("1")
     pair.us.send_text("2")
     pair.run_for(1.0)
     assert pair.theirs.told == ["open", "1"]
-    pair.them.release()
+    pair.them.resume_reading()
     pair.run_for(1.0)
     assert pair.theirs.told == ["open", "1", "2"]
 
@@ -215,7 +215,7 @@ def test_both_may_close_at_once() -> None:
 
 def test_an_answer_that_does_not_come_is_waited_for_a_bounded_time() -> None:
     pair = Pair()
-    pair.them.hold()
+    pair.them.pause_reading()
     pair.us.close(1001, "stop")
     pair.run_for(1.99)
     assert pair.ours.told == ["open"]
@@ -224,7 +224,29 @@ def test_an_answer_that_does_not_come_is_waited_for_a_bounded_time() -> None:
     assert pair.theirs.told == ["open", Closed(1006, "", closed_by="network")]
 
 
-@pytest.mark.parametrize("how", ["drop", "abort"])
+def test_bytes_outside_any_frame_are_a_fault_behind_what_was_sent_before() -> None:
+    pair = Pair()
+    pair.us.send_text("last")
+    pair.us.write_raw(b"\xff\xff")
+    pair.us.send_text("too late")
+    pair.run_for()
+    assert pair.theirs.told == ["open", "last", Closed(1002, "not a frame", closed_by="us")]
+    assert pair.ours.told == ["open", Closed(1002, "not a frame", closed_by="peer")]
+
+
+def test_pausing_and_resuming_twice_is_once() -> None:
+    pair = Pair()
+    pair.them.pause_reading()
+    pair.them.pause_reading()
+    pair.us.send_text("1")
+    pair.run_for(1.0)
+    pair.them.resume_reading()
+    pair.them.resume_reading()
+    pair.run_for(1.0)
+    assert pair.theirs.told == ["open", "1"]
+
+
+@pytest.mark.parametrize("how", ["reset", "abort"])
 def test_a_break_is_no_close(how: str) -> None:
     pair = Pair()
     pair.us.send_text("lost")
@@ -239,9 +261,24 @@ def test_a_break_is_no_close(how: str) -> None:
     assert pair.ours.told == pair.theirs.told == ["open", broken]
 
 
+STEPS = (
+    "send",
+    "text",
+    "ping",
+    "raw",
+    "close",
+    "wait",
+    "slow",
+    "abort",
+    "reset",
+    "pause_reading",
+    "resume_reading",
+)
+
+
 @given(
     steps=st.lists(
-        st.sampled_from(["send", "text", "ping", "close", "abort", "hold", "release", "slow", "wait"]),
+        st.sampled_from(STEPS),
         max_size=40,
     ),
     ends=st.lists(st.booleans(), min_size=40, max_size=40),
@@ -258,6 +295,8 @@ def test_the_first_is_open_and_the_last_is_closed_whatever_happens(
             end.send_text("text")
         elif step == "ping":
             end.send_ping()
+        elif step == "raw":
+            end.write_raw(b"raw")
         elif step == "slow":
             end.slow(0.1)
         elif step == "wait":
