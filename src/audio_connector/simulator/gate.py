@@ -15,6 +15,7 @@ from typing import Final
 from audio_connector.errors import UsageError
 from audio_connector.simulator.metrics import METRICS, Metric
 from audio_connector.simulator.report import CallReport
+from audio_connector.simulator.summary import label_of
 
 _FORM: Final = re.compile(r"\s*(sum\.)?([A-Za-z_]+)\s*(>=|<=|==|!=|>|<)\s*(\S+)\s*")
 
@@ -47,19 +48,21 @@ class Condition:
     in_sum: bool = False
 
     def __str__(self) -> str:
-        return f"{'sum.' if self.in_sum else ''}{self.metric.name}{self.sign}{self.limit:g}"
+        return f"{'sum.' if self.in_sum else ''}{self.metric.name}{self.sign}{_exact(self.limit)}"
 
     def failures(self, reports: Sequence[CallReport]) -> list[str]:
         """Say for each call, or for all together, why it fails; a call without the figure fails as well.
 
-        A bot that never answered has no latency: taking that for a pass would hide the worst case.
+        A bot that never answered has no latency: taking that for a pass would hide the worst case. Calls that were
+        never made are left out: they fail by themselves.
         """
+        made = [(number, report) for number, report in enumerate(reports, start=1) if report.error is None]
         if self.in_sum:
-            return self._judge("all calls", self.metric.of_all(reports))
+            value = self.metric.of_all(report for _, report in made)
+            return self._judge("all calls", value) if made else []
         lines: list[str] = []
-        for number, report in enumerate(reports, start=1):
-            who = report.name or f"call {number}"
-            lines += self._judge(who, self.metric.of(report))
+        for number, report in made:
+            lines += self._judge(label_of(number, report), self.metric.of(report))
         return lines
 
     def _judge(self, who: str, value: float | None) -> list[str]:
@@ -68,7 +71,7 @@ class Condition:
         if not OPERATORS[self.sign](value, self.limit):
             return []
         unit = f" {self.metric.unit}" if self.metric.unit else ""
-        return [f"{self}: {who}: {value:.6g}{unit}"]
+        return [f"{self}: {who}: {_exact(value)}{unit}"]
 
 
 def parse_condition(text: str) -> Condition:
@@ -99,8 +102,16 @@ def parse_condition(text: str) -> Condition:
 
 def failures(conditions: Iterable[Condition], reports: Sequence[CallReport]) -> list[str]:
     """Say why a run has failed, one line each; empty where it passed. A call that was never made fails."""
-    lines = [report.error for report in reports if report.error is not None]
-    made = [report for report in reports if report.error is None]
+    lines = [
+        f"{label_of(number, report)}: {report.error}"
+        for number, report in enumerate(reports, start=1)
+        if report.error is not None
+    ]
     for condition in conditions:
-        lines += condition.failures(made)
+        lines += condition.failures(reports)
     return lines
+
+
+def _exact(value: float) -> str:
+    """Six digits after the point at most, and never an exponent: 20, 0.04, 12345678."""
+    return f"{value:.6f}".rstrip("0").rstrip(".")

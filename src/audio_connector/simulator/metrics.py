@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal, TypeAlias
 
@@ -24,6 +24,9 @@ class Metric:
         text: What it is, in a sentence.
         of: Takes it from a report; None where the call has none.
         in_sum: What the figure of many calls is: their total, or that of the worst of them.
+        absent: What a person is shown where there is none.
+        is_fault: Whether anything but 0 is a fault.
+        fault: How many of what, where `CallReport.problems` has a line for it.
     """
 
     name: str
@@ -32,6 +35,9 @@ class Metric:
     text: str
     of: Callable[[CallReport], float | None]
     in_sum: InSum = "total"
+    absent: str = "none"
+    is_fault: bool = False
+    fault: str = ""
 
     def of_all(self, reports: Iterable[CallReport]) -> float | None:
         """The figure of many calls; None where none of them has one."""
@@ -39,6 +45,41 @@ class Metric:
         if not values:
             return None
         return sum(values) if self.in_sum == "total" else max(values)
+
+    def shown(self, value: float | None) -> str:
+        """A value of this figure as a person reads it, with its unit."""
+        return self.absent if value is None else _UNITS[self.unit](value)
+
+
+def _shown_count(value: float) -> str:
+    return f"{value:,.0f}"
+
+
+def _shown_s(value: float) -> str:
+    return f"{value:,.1f} s"
+
+
+def _shown_ms(value: float) -> str:
+    if abs(value) >= _LONG_MS:
+        return _shown_s(value / 1000)
+    digits = 0 if abs(value) >= _SHORT_MS or value == round(value) else 1
+    return f"{value:,.{digits}f} ms"
+
+
+def _shown_bytes(value: float) -> str:
+    for size, unit in ((1_000_000, "MB"), (1_000, "kB")):
+        if value >= 10 * size:
+            return f"{value / size:,.1f} {unit}"
+    return f"{value:,.0f} bytes"
+
+
+_SHORT_MS, _LONG_MS = 100, 10_000
+_UNITS: Final[Mapping[str, Callable[[float], str]]] = {
+    "": _shown_count,
+    "s": _shown_s,
+    "ms": _shown_ms,
+    "bytes": _shown_bytes,
+}
 
 
 def _greatest(values: Iterable[float | None]) -> float | None:
@@ -68,6 +109,7 @@ _ALL: Final[Sequence[Metric]] = (
         "from the first frame of speech sent to the first audio received",
         lambda r: r.first_audio_delay_ms,
         "worst",
+        absent="none came",
     ),
     Metric(
         "turn_latency_ms",
@@ -76,6 +118,7 @@ _ALL: Final[Sequence[Metric]] = (
         "from the end of the participant's speech to the first sound of the answer, the slowest",
         lambda r: _greatest(turn.latency_ms for turn in r.turns),
         "worst",
+        absent="no answer",
     ),
     Metric("turns", "answers", "", "times that the bot answered", lambda r: len(r.turns)),
     Metric(
@@ -85,6 +128,7 @@ _ALL: Final[Sequence[Metric]] = (
         "from a clear's arrival to silence in the session, the slowest",
         lambda r: _greatest(barge_in.latency_ms for barge_in in r.barge_ins),
         "worst",
+        absent="no clear",
     ),
     Metric(
         "speech_to_silence_ms",
@@ -94,7 +138,13 @@ _ALL: Final[Sequence[Metric]] = (
         lambda r: _greatest(barge_in.speech_to_silence_ms for barge_in in r.barge_ins),
         "worst",
     ),
-    Metric("barge_ins", "barge-ins", "", "times that the bot was spoken over or cleared", lambda r: len(r.barge_ins)),
+    Metric(
+        "barge_ins",
+        "barge-ins",
+        "",
+        "times that the bot was spoken over or cleared",
+        lambda r: len(r.barge_ins),
+    ),
     Metric(
         "stale_ms",
         "stale audio",
@@ -108,9 +158,16 @@ _ALL: Final[Sequence[Metric]] = (
         "",
         "holes in the middle of speech",
         lambda r: r.playout.underruns,
+        is_fault=True,
+        fault="underruns: gaps that are shorter than a pause",
     ),
     Metric(
-        "underrun_ms", "underruns, in sum", "ms", "how long those holes were", lambda r: r.playout.underrun_ms
+        "underrun_ms",
+        "underruns, in sum",
+        "ms",
+        "how long those holes were",
+        lambda r: r.playout.underrun_ms,
+        is_fault=True,
     ),
     Metric(
         "overflow_ms",
@@ -118,6 +175,8 @@ _ALL: Final[Sequence[Metric]] = (
         "ms",
         "audio dropped because the router's buffer was full",
         lambda r: r.overflow_ms,
+        is_fault=True,
+        fault="of audio dropped because the playout buffer was full",
     ),
     Metric(
         "wrong_sizes",
@@ -125,6 +184,8 @@ _ALL: Final[Sequence[Metric]] = (
         "",
         "messages that were not exactly one frame",
         lambda r: r.playout.wrong_size_messages,
+        is_fault=True,
+        fault="messages of a wrong size",
     ),
     Metric(
         "wrong_size_bytes",
@@ -132,6 +193,7 @@ _ALL: Final[Sequence[Metric]] = (
         "bytes",
         "audio lost because of a message's size",
         lambda r: r.playout.wrong_size_lost_bytes,
+        is_fault=True,
     ),
     Metric(
         "deepest_ms",
@@ -141,7 +203,9 @@ _ALL: Final[Sequence[Metric]] = (
         lambda r: r.playout.deepest_ms,
         "worst",
     ),
-    Metric("jitter_ms", "jitter", "ms", "mean deviation from a frame per 20 ms", lambda r: r.jitter_ms, "worst"),
+    Metric(
+        "jitter_ms", "jitter", "ms", "mean deviation from a frame per 20 ms", lambda r: r.jitter_ms, "worst"
+    ),
     Metric(
         "jitter_peak_ms", "jitter, greatest", "ms", "the greatest of it", lambda r: r.jitter_peak_ms, "worst"
     ),
@@ -151,13 +215,21 @@ _ALL: Final[Sequence[Metric]] = (
         "",
         "frames not sent because the server did not read",
         lambda r: r.frames_dropped,
+        is_fault=True,
+        fault="frames not sent because the server did not read",
     ),
     Metric("clears", "clear commands", "", "clear commands received", lambda r: r.clears),
     Metric("notifies", "notify commands", "", "notify commands received", lambda r: r.notifies),
-    Metric("reconnects", "reconnects", "", "times that the connection was made again", lambda r: r.reconnects),
+    Metric(
+        "reconnects", "reconnects", "", "times that the connection was made again", lambda r: r.reconnects
+    ),
     Metric("bytes_sent", "bytes sent", "bytes", "payload of all messages sent", lambda r: r.bytes_sent),
     Metric(
-        "bytes_received", "bytes received", "bytes", "payload of all messages received", lambda r: r.bytes_received
+        "bytes_received",
+        "bytes received",
+        "bytes",
+        "payload of all messages received",
+        lambda r: r.bytes_received,
     ),
     Metric(
         "problems",
@@ -165,6 +237,7 @@ _ALL: Final[Sequence[Metric]] = (
         "",
         "what a listener would have noticed, and what broke, in kinds",
         lambda r: len(r.problems),
+        is_fault=True,
     ),
     Metric(
         "own_lateness_ms",

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a call looked like over time, small enough to keep, send and draw: waveforms, depth, events.
 
-Pure: time is an argument, in seconds since the connection was made. Whatever is kept is bounded: a picture that is full
-halves its resolution, and events beyond their bound are counted.
+Pure: time is an argument, in seconds since the connection was made. Whatever is kept is bounded: a picture
+that is full halves its resolution, and events beyond their bound are counted.
 """
 
 from __future__ import annotations
@@ -29,14 +29,17 @@ class TraceEvent:
     Attributes:
         at_s: When, in seconds since the connection was made.
         source: Whose doing it was.
-        name: What, in a word or two: "mute", "clear", "websocket:dtmf", "stall".
+        name: What, in a word or two: "mute", "clear", "websocket:dtmf", "stall". The router's "underrun" and
+            "overflow" are drawn into the picture of the call.
         detail: What else there is to say; possibly empty.
+        for_s: How long it lasted, in seconds; 0 for what happens in a moment.
     """
 
     at_s: float
     source: Source
     name: str
     detail: str = ""
+    for_s: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,8 +77,8 @@ class BargeIn:
         clear_at_s: When the server's clear reached the router; None where none came.
         silent_at_s: When the session heard nothing of the bot any more; None where that was not seen.
         dropped_ms: Audio that the clear dropped from the router's buffer.
-        stale_ms: Audio that still came after the clear in the stream of what was cleared: messages that follow
-            it, and each other, without a gap of three frames.
+        stale_ms: Audio that still came after the clear in the stream of what was cleared: messages that
+            follow it, and each other, without a gap of three frames.
     """
 
     speech_at_s: float | None = None
@@ -209,7 +212,9 @@ class SeriesRecorder:
                 self._values[index] = max(self._values[index], value)
         else:
             self._fill_to(index)
-            self._values.append(value)
+            # The last value held up to here, so that it is in this bin as well, unless the bin begins here.
+            begins_here = at_s <= index * self._bin_s + 1e-6
+            self._values.append(value if begins_here else max(self._last, value))
         self._last = value
 
     def series(self) -> Series:
@@ -233,3 +238,27 @@ class EventLog:
             self.events.append(event)
         else:
             self.lost += 1
+
+
+class TraceRecorder:
+    """Makes the `Trace` of a call while it goes on.
+
+    Args:
+        rate_hz: Samples per second of the call.
+    """
+
+    def __init__(self, rate_hz: int) -> None:
+        self.spoken = EnvelopeRecorder(rate_hz)
+        self.heard = EnvelopeRecorder(rate_hz)
+        self.depth_ms = SeriesRecorder()
+        self.log = EventLog()
+
+    def trace(self) -> Trace:
+        """The picture so far."""
+        return Trace(
+            spoken=self.spoken.envelope(),
+            heard=self.heard.envelope(),
+            depth_ms=self.depth_ms.series(),
+            events=tuple(self.log.events),
+            events_lost=self.log.lost,
+        )

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What there is to say about finished calls, whoever says it: verdict, problems, ends, the worst of them."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from audio_connector.simulator.metrics import METRICS
+from audio_connector.simulator.report import CallReport
+
+_WHO = {"us": "the router", "peer": "the server", "network": "the network"}
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Whether a run passed.
+
+    Attributes:
+        passed: Yes or no.
+        text: The verdict in a line.
+        reasons: Why it failed, one line each; empty where it passed.
+        remarks: What a listener would have noticed although it passed, one line each.
+    """
+
+    passed: bool
+    text: str
+    reasons: tuple[str, ...] = ()
+    remarks: tuple[str, ...] = ()
+
+
+def judge(
+    reports: Sequence[CallReport], *, conditions: Sequence[str] = (), conditions_failed: Sequence[str] = ()
+) -> Verdict:
+    """Judge a run: by its conditions where there are some, and by its problems where there are none.
+
+    Args:
+        reports: The calls.
+        conditions: The texts of what was checked.
+        conditions_failed: What `gate.failures` said.
+    """
+    problems = tuple(problems_of(reports))
+    if conditions_failed:
+        return Verdict(False, "failed", tuple(conditions_failed), problems)
+    if conditions:
+        held = "the condition held" if len(conditions) == 1 else f"all {len(conditions)} conditions held"
+        return Verdict(True, f"passed: {held}", remarks=problems)
+    if problems:
+        return Verdict(False, "failed: not clean", problems)
+    return Verdict(True, "clean: nothing was lost")
+
+
+def problems_of(reports: Sequence[CallReport]) -> list[str]:
+    """The problems of all calls; where there are several calls, those of one kind in one line."""
+    if len(reports) == 1:
+        return [printable(problem) for problem in reports[0].problems]
+    lines = []
+    for metric in METRICS.values():
+        affected = [report for report in reports if report.error is None and metric.of(report)]
+        if metric.fault and affected:
+            total = metric.shown(metric.of_all(affected))
+            lines.append(f"{total} {metric.fault}, in {len(affected)} of {len(reports)} calls")
+    ends = Counter(end for report in reports if (end := report.how_it_broke) is not None)
+    return lines + [f"{counted(count, 'call')}: {printable(end)}" for end, count in ends.most_common()]
+
+
+def how_closed(report: CallReport) -> str:
+    """The end of a call in a few words: ``1000 by the server (bye)``; empty where none was seen."""
+    if not report.closed:
+        return ""
+    reason = f" ({printable(report.close_reason)})" if report.close_reason else ""
+    return f"{report.close_code} by {_WHO[report.closed_by]}{reason}"
+
+
+def label_of(number: int, report: CallReport) -> str:
+    """What a call is called among others: ``call 3 (Ann)``.
+
+    Args:
+        number: Its place in the run, from 1 on.
+        report: The call.
+    """
+    return f"call {number} ({printable(report.name, 40)})" if report.name else f"call {number}"
+
+
+def worst_first(reports: Sequence[CallReport], conditions_failed: Sequence[str] = ()) -> list[int]:
+    """The places of the calls, from 0 on: first those that a condition names, then by how much was lost or late."""
+
+    def badness(place: int) -> tuple[float, ...]:
+        report = reports[place]
+        marker = f": {label_of(place + 1, report)}: "
+        figures = ("underrun_ms", "overflow_ms", "wrong_sizes", "frames_dropped", "stale_ms")
+        lost = sum(METRICS[name].of(report) or 0.0 for name in figures)
+        late = max(METRICS[name].of(report) or 0.0 for name in ("turn_latency_ms", "barge_in_ms"))
+        return (
+            report.error is not None,
+            any(marker in line for line in conditions_failed),
+            report.how_it_broke is not None,
+            lost,
+            late,
+        )
+
+    return sorted(range(len(reports)), key=lambda place: (*(-value for value in badness(place)), place))
+
+
+def counted(count: int, noun: str) -> str:
+    """A number and its noun: ``1 call``, ``1,200 calls``."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def printable(text: str, limit: int = 300) -> str:
+    r"""A text of a peer without what would act instead of being read.
+
+    Control characters, marks that turn the direction of writing, and lone surrogates are escaped: ``\x1b``. What
+    is longer than ``limit`` is cut.
+    """
+    cut = text if len(text) <= limit else f"{text[:limit]}…"
+    if cut.isprintable():
+        return cut
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in cut
+    )
