@@ -42,7 +42,16 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "integrations": frozenset({*SERVER, FACADE, "_version"}),
     "cli": frozenset({*SERVER, FACADE, "testing", "simulator", "playground", "integrations", "_version"}),
 }
-PURE = ("audio", "wire.messages", "wire.codec", "playback.schedule", "playback.speech", "intake.buffer")
+PURE = (
+    "audio",
+    "wire.messages",
+    "wire.codec",
+    "wire.json_audio",
+    "wire.fragments",
+    "playback.schedule",
+    "playback.speech",
+    "intake.buffer",
+)
 IMPURE_MODULES = frozenset({"asyncio", "socket", "ssl", "threading", "time", "random", "logging"})
 DYNAMIC = "<computed name>"
 
