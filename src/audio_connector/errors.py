@@ -27,13 +27,34 @@ phrases of this library and never come from an exception.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 
 class VideoError(Exception):
     """The root of all errors of this library."""
 
 
+class Fault(NamedTuple):
+    """One thing that is wrong with values given as data.
+
+    Attributes:
+        loc: The way to it: names of fields, and numbers of items counted from 0.
+        text: What was got and what was expected; names the last field of ``loc`` itself.
+    """
+
+    loc: tuple[str | int, ...]
+    text: str
+
+
 class UsageError(VideoError, ValueError):
-    """A call with wrong arguments; nothing was changed by it."""
+    """A call with wrong arguments; nothing was changed by it.
+
+    Attributes:
+        faults: For values given as data, such as a configuration or a scenario, each thing that is wrong and its
+            place; else empty. The text has all of them.
+    """
+
+    faults: tuple[Fault, ...] = ()
 
 
 class AudioConnectorConfigError(UsageError):

@@ -7,13 +7,14 @@ library. `ValidationError` is its cause and never what a user has to read.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from difflib import get_close_matches
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
 
-from audio_connector.errors import AudioConnectorConfigError, UsageError
+from audio_connector.errors import AudioConnectorConfigError, Fault, UsageError
 
 SHOWN_CHARS = 80
 """How much of a wrong value an error shows."""
@@ -53,8 +54,20 @@ def config_error(model: type[Values], error: ValidationError) -> UsageError:
     Returns:
         The model's ``error_class``, to be raised.
     """
-    lines = [_line(model, entry) for entry in error.errors(include_url=False)]
-    return model.error_class(f"{model.__name__}: " + "; ".join(lines))
+    entries = error.errors(include_url=False)
+    raised = model.error_class(f"{model.__name__}: " + "; ".join(_line(model, entry) for entry in entries))
+    raised.faults = tuple(fault for entry in entries for fault in _faults(model, entry))
+    return raised
+
+
+def _faults(model: type[Values], entry: ErrorDetails) -> Iterator[Fault]:
+    """What is wrong, with the whole way to it, through models of ours inside this one."""
+    inner = entry.get("ctx", {}).get("error")
+    if isinstance(inner, UsageError) and inner.faults:
+        for fault in inner.faults:
+            yield Fault((*entry["loc"], *fault.loc), fault.text)
+    else:
+        yield Fault(entry["loc"], _line(model, {**entry, "loc": entry["loc"][-1:]}))
 
 
 def _line(model: type[Values], entry: ErrorDetails) -> str:

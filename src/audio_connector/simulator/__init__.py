@@ -9,19 +9,47 @@ from __future__ import annotations
 
 from audio_connector.simulator.call import LiveCall
 from audio_connector.simulator.config import RouterCall
+from audio_connector.simulator.gate import Condition, failures, parse_condition
+from audio_connector.simulator.metrics import METRICS, Metric, figures, figures_in_sum
 from audio_connector.simulator.playout import PlayoutBuffer, PlayoutReport
+from audio_connector.simulator.profile import PROFILES, Profile
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.router import Router, run_calls
+from audio_connector.simulator.scenario import Participant, Scenario
+from audio_connector.simulator.scenario_file import load_scenario, parse_scenario
+from audio_connector.simulator.script import Impairments, Step
 from audio_connector.simulator.speech import SAMPLES, sample_speech
+from audio_connector.simulator.trace import BargeIn, Envelope, Series, Trace, TraceEvent, Turn
 
 __all__ = [
+    "METRICS",
+    "PROFILES",
     "SAMPLES",
+    "BargeIn",
     "CallReport",
+    "Condition",
+    "Envelope",
+    "Impairments",
     "LiveCall",
+    "Metric",
+    "Participant",
     "PlayoutBuffer",
     "PlayoutReport",
+    "Profile",
     "Router",
     "RouterCall",
+    "Scenario",
+    "Series",
+    "Step",
+    "Trace",
+    "TraceEvent",
+    "Turn",
+    "failures",
+    "figures",
+    "figures_in_sum",
+    "load_scenario",
+    "parse_condition",
+    "parse_scenario",
     "run_calls",
     "sample_speech",
 ]

@@ -8,13 +8,16 @@ import re
 import secrets
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from dataclasses import dataclass, field, replace
+from typing import TypeAlias
 from urllib.parse import urlsplit
 
 from audio_connector.audio.format import FRAME_MS, AudioFormat
 from audio_connector.audio.wav import FilePath
 from audio_connector.errors import UsageError
+from audio_connector.simulator.profile import Close, Profile, Silence, profile_named
+from audio_connector.simulator.script import Impairments, Step
+from audio_connector.wire.audio_transport import AudioTransport
 
 Sink: TypeAlias = "Callable[[bytes], None]"
 """Takes 16-bit PCM at the call's rate, piece by piece, with silence where nothing was said."""
@@ -26,7 +29,8 @@ _TOKEN = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _RESERVED = frozenset({"event", "content-type"})
 
 
-def _new_id() -> str:
+def new_id() -> str:
+    """A random id, as the router's headers carry."""
     return secrets.token_hex(16)
 
 
@@ -36,29 +40,34 @@ class RouterCall:
 
     Attributes:
         url: The server, ``ws://host:port/path`` or wss; path and query arrive as they are (PROTOCOL 1.5).
+        name: The participant's name, for reports.
+        profile: Which router: the name of one of `PROFILES`, or a profile of one's own.
         speech: What the participant says: the path of a 16-bit WAV, PCM bytes, or None for a silent one.
             Another rate than the call's is resampled.
         speech_rate_hz: Rate of ``speech`` where it is bytes; the call's rate by default.
         rate_hz: Rate of the call: 8000, 16000 or 24000.
+        steps: What else happens, and when.
+        impairments: What is wrong with the network or the router during the whole call.
+        audio_transport: How audio crosses the wire: as binary messages, or as base64 in JSON (PROTOCOL 4b).
         headers: Custom headers, sent with the upgrade and in the first message (PROTOCOL 1.3); names and
             values as text, 512 bytes in sum.
         session_id: Sent as ``x-opentok-ws-sessionid``; a random one by default.
         connection_id: Sent as ``x-opentok-ws-connectionid``; a random one by default.
         conference_id: Sent as ``x-opentok-ws-conferenceid``; a random one by default.
         duration_s: How long to speak, in seconds: the speech is repeated or cut to it. None: once, as it is.
-        tail_s: How long to go on listening after the speech, in seconds.
-        silence: What is sent while nobody speaks: "frames" of zeros, or "none" at all (PROTOCOL 2.8). With
-            "none", frames of the speech that are all zeros are not sent either.
-        mutes: Stretches, in seconds since the connection was made, in which the participant is muted: told by
-            ``websocket:media:update``, and no frames come (PROTOCOL 2.7).
-        close: How the call ends: "announce" sends ``websocket:disconnected`` and closes with 1000; "abrupt"
-            drops the TCP connection.
-        echo_notify: Whether ``notify`` is answered when the audio before it was played. Documented for Voice,
-            not for Video (PROTOCOL 3.6), hence off.
-        max_buffer_ms: Bound of the playout buffer (PROTOCOL 4.12).
+        tail_s: How long to go on listening after the speech and the last step, in seconds; None: until
+            somebody hangs up.
+        silence: What is sent while nobody speaks: "frames" of zeros, or "none" at all (PROTOCOL 2.8); with
+            "none", frames of the speech that are all zeros are not sent either. None: as the profile does.
+        close: How the call ends: "announce", "goodbye" or "abrupt", see `Profile`. None: as the profile does.
+        echo_notify: Whether ``notify`` is answered when the audio before it was played (PROTOCOL 3.6). None:
+            as the profile does.
+        max_buffer_ms: Bound of the playout buffer (PROTOCOL 4.12). None: the profile's.
         pause_after_ms: Longest hole in the received audio that counts as an underrun; None counts every one.
         heard: Where what the session hears goes: the path of a WAV to write, or a function.
         spoken: The same for what the participant says.
+        dial_after_s: When the connection is made, in seconds after `run_calls` began.
+        trace: Keep the call over time for the report; it costs some ten microseconds per frame.
         ssl_context: For ``wss``; None checks certificates against the system's.
         dial_timeout_s: Time for the connection to be made, in seconds; the router gives 6 (PROTOCOL 1.1).
 
@@ -67,23 +76,29 @@ class RouterCall:
     """
 
     url: str
+    name: str = ""
+    profile: str | Profile = "video"
     speech: FilePath | bytes | None = None
     speech_rate_hz: int | None = None
     rate_hz: int = 16000
+    steps: Sequence[Step] = ()
+    impairments: Impairments = field(default_factory=Impairments)
+    audio_transport: AudioTransport = field(default_factory=AudioTransport)
     headers: Mapping[str, str] = field(default_factory=dict)
-    session_id: str = field(default_factory=_new_id)
-    connection_id: str = field(default_factory=_new_id)
-    conference_id: str = field(default_factory=_new_id)
+    session_id: str = field(default_factory=new_id)
+    connection_id: str = field(default_factory=new_id)
+    conference_id: str = field(default_factory=new_id)
     duration_s: float | None = None
-    tail_s: float = 2.0
-    silence: Literal["frames", "none"] = "frames"
-    mutes: Sequence[tuple[float, float]] = ()
-    close: Literal["announce", "abrupt"] = "announce"
-    echo_notify: bool = False
-    max_buffer_ms: float = 60_000
+    tail_s: float | None = 2.0
+    silence: Silence | None = None
+    close: Close | None = None
+    echo_notify: bool | None = None
+    max_buffer_ms: float | None = None
     pause_after_ms: float | None = 400
     heard: FilePath | Sink | None = None
     spoken: FilePath | Sink | None = None
+    dial_after_s: float = 0.0
+    trace: bool = True
     ssl_context: ssl.SSLContext | None = None
     dial_timeout_s: float = 6.0
 
@@ -91,30 +106,49 @@ class RouterCall:
         AudioFormat(rate_hz=self.rate_hz)
         _check_url(self.url)
         _check_headers(self.headers)
-        _check_duration("tail_s", self.tail_s)
+        if self.tail_s is not None:
+            _check_duration("tail_s", self.tail_s)
         _check_duration("dial_timeout_s", self.dial_timeout_s, least=0.001)
-        _check_duration("max_buffer_ms", self.max_buffer_ms, least=FRAME_MS)
+        _check_duration("dial_after_s", self.dial_after_s)
+        if self.max_buffer_ms is not None:
+            _check_duration("max_buffer_ms", self.max_buffer_ms, least=FRAME_MS)
         if self.duration_s is not None:
             _check_duration("duration_s", self.duration_s)
         if self.pause_after_ms is not None:
             _check_duration("pause_after_ms", self.pause_after_ms)
-        _check_choice("silence", self.silence, ("frames", "none"))
-        _check_choice("close", self.close, ("announce", "abrupt"))
-        _check_mutes(self.mutes)
+        _check_choice("silence", self.silence, ("frames", "none", None))
+        _check_choice("close", self.close, ("announce", "goodbye", "abrupt", None))
+        if isinstance(self.profile, str):
+            profile_named(self.profile)
 
     @property
     def audio_format(self) -> AudioFormat:
         """The format of the call's audio."""
         return AudioFormat(rate_hz=self.rate_hz)
 
+    @property
+    def router(self) -> Profile:
+        """The profile, with what this call changes of it."""
+        profile = profile_named(self.profile) if isinstance(self.profile, str) else self.profile
+        buffer_ms = self.max_buffer_ms
+        return replace(
+            profile,
+            silence=self.silence or profile.silence,
+            close=self.close or profile.close,
+            echo_notify=profile.echo_notify if self.echo_notify is None else self.echo_notify,
+            max_buffer_frames=profile.max_buffer_frames if buffer_ms is None else int(buffer_ms // FRAME_MS),
+            read_interval_ms=self.impairments.slow_reader_ms or profile.read_interval_ms,
+        )
+
     def upgrade_headers(self) -> list[tuple[str, str]]:
-        """Return the headers of the upgrade: the router's three and the custom ones (PROTOCOL 1.2, 1.3)."""
-        return [
+        """Return the headers of the upgrade: the router's own and the custom ones (PROTOCOL 1.2, 1.3)."""
+        router = self.router
+        identity = [
             ("x-opentok-ws-sessionid", self.session_id),
             ("x-opentok-ws-connectionid", self.connection_id),
             ("x-opentok-ws-conferenceid", self.conference_id),
-            *self.headers.items(),
         ]
+        return [*(identity if router.sends_identity else []), *router.upgrade_headers, *self.headers.items()]
 
 
 def _check_url(url: str) -> None:
@@ -150,16 +184,7 @@ def _check_duration(name: str, value: float, *, least: float = 0) -> None:
         raise UsageError(f"{name} is {value!r}; expected a number from {least:g} up")
 
 
-def _check_choice(name: str, value: str, allowed: tuple[str, ...]) -> None:
+def _check_choice(name: str, value: str | None, allowed: tuple[str | None, ...]) -> None:
     if value not in allowed:
-        raise UsageError(f"{name} is {value!r}; expected one of {', '.join(map(repr, allowed))}")
-
-
-def _check_mutes(mutes: Sequence[tuple[float, float]]) -> None:
-    last_s = 0.0
-    for start_s, end_s in mutes:
-        if not last_s <= start_s < end_s:
-            raise UsageError(
-                f"mutes is {mutes!r}; expected (start, end) pairs in seconds, in order, not overlapping"
-            )
-        last_s = end_s
+        shown = ", ".join(repr(each) for each in allowed if each is not None)
+        raise UsageError(f"{name} is {value!r}; expected one of {shown}")

@@ -3,8 +3,9 @@
 
 Rules, each from PROTOCOL.md:
 
-1. One message is one 20 ms frame (4.2). A longer message is cut to its first frame and the rest is lost; a
-   shorter one is dropped (4.7). Both are counted.
+1. One message is one 20 ms frame (4.2). A longer message is cut to its first frame and the rest is lost. A
+   shorter one is dropped, or its bytes are appended to those before (4.7): then an odd number of them shifts
+   every later sample. Both are counted.
 2. The buffer is bounded; when it is full the *new* frame is dropped (4.12).
 3. Frames may come faster than real time and wait here (4.13). One is taken per 20 ms, by an absolute clock
    that starts when audio arrives at an idle buffer.
@@ -37,9 +38,9 @@ class PlayoutReport:
     """What became of the audio that a server sent.
 
     Attributes:
-        frames_received: Whole 20 ms frames taken in, the ones cut from longer messages included. Always
-            ``played_frames + cleared_frames + overflow_frames + buffered_frames``.
-        wrong_size_messages: Messages that were not exactly one frame; longer ones were cut, shorter dropped.
+        frames_received: Whole 20 ms frames, the ones cut from longer messages or made of shorter ones
+            included. Always ``played_frames + cleared_frames + overflow_frames + buffered_frames``.
+        wrong_size_messages: Messages that were not exactly one frame.
         wrong_size_lost_bytes: Audio bytes lost by that.
         underruns: Holes in the middle of speech: the buffer ran dry and more audio followed.
         underrun_ms: How long those holes were in sum.
@@ -72,8 +73,10 @@ class PlayoutBuffer:
         max_buffer_ms: How much may wait before new frames are dropped (PROTOCOL 4.12: 60 s).
         pause_after_ms: A hole longer than this is a pause between utterances and no underrun. None: every
             hole after the first audio counts, for tests that send without pause.
+        appends_short: Append the bytes of short messages to what came before, instead of dropping them.
         record: Called with everything the session would hear, as 16-bit PCM: the frames, and silence where
             nothing played, so that position is time since the first call of any method.
+        on_play: Called with each frame that begins to play, and when it does.
 
     Raises:
         UsageError: ``max_buffer_ms`` is shorter than one frame, or ``pause_after_ms`` is negative.
@@ -85,7 +88,9 @@ class PlayoutBuffer:
         *,
         max_buffer_ms: float = 60_000,
         pause_after_ms: float | None = 400,
+        appends_short: bool = False,
         record: Callable[[bytes], None] | None = None,
+        on_play: Callable[[bytes, float], None] | None = None,
     ) -> None:
         if not FRAME_MS <= max_buffer_ms < math.inf:
             raise UsageError(f"max_buffer_ms is {max_buffer_ms!r}; it must be {FRAME_MS} (one frame) or more")
@@ -95,7 +100,10 @@ class PlayoutBuffer:
         self._rate_hz = audio_format.rate_hz
         self._max_frames = int(max_buffer_ms // FRAME_MS)
         self._pause_after_s = math.inf if pause_after_ms is None else pause_after_ms / 1000
+        self._appends_short = appends_short
+        self._rest = b""
         self._record = record
+        self._on_play = on_play
         self._queue: deque[bytes] = deque()
         # Frame k since the buffer was last idle starts at anchor + k * 20 ms: a product, never a running sum.
         self._anchor_s = -math.inf
@@ -107,11 +115,11 @@ class PlayoutBuffer:
         self._taken = 0
         self._played = 0
         self._cleared = 0
-        self._overflow = 0
-        self._wrong_size = 0
+        self.overflow_frames = 0
+        self.wrong_size_messages = 0
         self._lost_bytes = 0
-        self._underruns = 0
-        self._underrun_s = 0.0
+        self.underruns = 0
+        self.underrun_s = 0.0
         self._deepest = 0
         self._first_audio_at: float | None = None
 
@@ -123,18 +131,16 @@ class PlayoutBuffer:
     def receive(self, payload: bytes, now: float) -> None:
         """Take in one binary message, whatever its size."""
         self.advance(now)
-        excess = len(payload) - self._frame_bytes
-        if excess:
-            self._wrong_size += 1
-            self._lost_bytes += excess if excess > 0 else len(payload)
-            if excess < 0:
+        if len(payload) != self._frame_bytes or self._rest:
+            fitted = self._fit(payload)
+            if fitted is None:
                 return
-            payload = payload[: self._frame_bytes]
+            payload = fitted
         if self._first_audio_at is None:
             self._first_audio_at = now
         queue = self._queue
         if len(queue) >= self._max_frames:
-            self._overflow += 1
+            self.overflow_frames += 1
             return
         self._taken += 1
         queue.append(payload)
@@ -166,9 +172,20 @@ class PlayoutBuffer:
         self.advance(now)
         dropped = len(self._queue)
         self._queue.clear()
+        self._rest = b""
         self._cleared += dropped
         self._speech_open = False
         return dropped * FRAME_MS
+
+    @property
+    def silent_at(self) -> float:
+        """When the frame that plays, or played last, ends; what waits behind it not counted."""
+        return self._next_start_s
+
+    def is_idle(self, now: float) -> bool:
+        """Whether nothing plays and nothing waits."""
+        self.advance(now)
+        return not self._queue and self._next_start_s <= now
 
     def next_deadline(self, now: float) -> float | None:
         """When ``advance`` has something to do next, which may be overdue; None while nothing waits."""
@@ -189,12 +206,12 @@ class PlayoutBuffer:
         """The counts up to ``now``."""
         self.advance(now)
         return PlayoutReport(
-            frames_received=self._taken + self._overflow,
-            wrong_size_messages=self._wrong_size,
+            frames_received=self._taken + self.overflow_frames,
+            wrong_size_messages=self.wrong_size_messages,
             wrong_size_lost_bytes=self._lost_bytes,
-            underruns=self._underruns,
-            underrun_ms=self._underrun_s * 1000,
-            overflow_frames=self._overflow,
+            underruns=self.underruns,
+            underrun_ms=self.underrun_s * 1000,
+            overflow_frames=self.overflow_frames,
             deepest_ms=float(self._deepest * FRAME_MS),
             first_audio_at=self._first_audio_at,
             played_frames=self._played,
@@ -202,12 +219,30 @@ class PlayoutBuffer:
             buffered_frames=len(self._queue),
         )
 
+    def _fit(self, payload: bytes) -> bytes | None:
+        """Make one frame of a message of another size; None where there is not enough for one."""
+        excess = len(payload) - self._frame_bytes
+        if excess:
+            self.wrong_size_messages += 1
+        if excess > 0:
+            self._lost_bytes += excess
+            payload = payload[: self._frame_bytes]
+        elif excess < 0 and not self._appends_short:
+            self._lost_bytes += len(payload)
+            return None
+        stream = self._rest + payload
+        self._rest = stream[self._frame_bytes :]
+        if len(stream) >= self._frame_bytes:
+            return stream[: self._frame_bytes]
+        self._rest = stream
+        return None
+
     def _restart(self, now: float) -> None:
         """Audio arrived at an idle buffer: it starts at once, and the clock starts anew."""
         hole_s = now - self._next_start_s
         if self._speech_open and _ROUNDING_S < hole_s <= self._pause_after_s:
-            self._underruns += 1
-            self._underrun_s += hole_s
+            self.underruns += 1
+            self.underrun_s += hole_s
         self._speech_open = True
         self._anchor_s = now
         self._since_anchor = 0
@@ -218,7 +253,10 @@ class PlayoutBuffer:
     def _play(self, frame: bytes) -> None:
         self._played += 1
         self._since_anchor += 1
+        begins_at = self._anchor_s + (self._since_anchor - 1) * _FRAME_S
         self._next_start_s = self._anchor_s + self._since_anchor * _FRAME_S
+        if self._on_play is not None:
+            self._on_play(frame, begins_at)
         if self._record is not None:
             self._recorded_samples += len(frame) // 2
             self._record(frame)

@@ -32,12 +32,12 @@ class CallReport:
         frames_dropped: Frames not sent because the server did not read for a second or more (PROTOCOL 2.9).
         latest_tick_ms: How late the simulator itself was at worst. A value near 20 or above says that the
             machine was overloaded and that the other figures are not the server's fault.
-        bytes_sent: Payload of all messages sent, audio as it is on the wire.
+        bytes_sent: Payload of all messages sent: the PCM of audio, the characters of texts.
         bytes_received: Payload of all messages received, likewise.
         playout: What became of the audio that the server sent.
         first_audio_delay_ms: From the first frame of speech sent to the first audio received.
-        jitter_ms: Mean deviation of the audio's arrival from one frame per 20 ms (RFC 3550 6.4.1), at the end. A
-            server that sends ahead in bursts has more of it, and does no harm by it.
+        jitter_ms: Mean deviation of the audio's arrival from one frame per 20 ms (RFC 3550 6.4.1), at the
+            end. A server that sends ahead in bursts has more of it, and does no harm by it.
         jitter_peak_ms: The greatest that it ever was.
         barge_ins: Each time that the participant spoke over the bot, or that the server cleared what it said.
         turns: Each time that the bot answered, with its latency.

@@ -5,17 +5,25 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
+from dataclasses import dataclass
 from importlib.resources import as_file, files
 
-from audio_connector.audio.format import AudioFormat
+from audio_connector.audio.format import SAMPLE_BYTES, AudioFormat
 from audio_connector.audio.framing import Framer
 from audio_connector.audio.resample import resample
-from audio_connector.audio.wav import read_wav
-from audio_connector.errors import AudioDataError
+from audio_connector.audio.wav import FilePath, read_wav
+from audio_connector.errors import AudioDataError, UsageError
 from audio_connector.simulator.config import RouterCall
+from audio_connector.simulator.script import in_order
 
 SAMPLES = ("he-was-not.wav", "unless-to-be.wav")
 """The sentences of real speech that come with the package (LibriVox, public domain), in reading order."""
+
+SAMPLE_PREFIX = "sample:"
+"""Begins the name of a packaged sentence, where else a path may stand."""
+
+SAMPLE_RATE_HZ = 16000
+"""Rate of the packaged sentences."""
 
 Frames = tuple[bytes, ...]
 
@@ -52,6 +60,19 @@ def cut_to_frames(pcm: bytes, audio_format: AudioFormat) -> Frames:
     return (*frames, rest) if rest is not None else tuple(frames)
 
 
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """What one participant has to say.
+
+    Attributes:
+        speech: From the beginning.
+        says: The frames of each ``say``, in the order of `script.in_order`; empty for other steps.
+    """
+
+    speech: Frames = ()
+    says: tuple[Frames, ...] = ()
+
+
 class SpeechLibrary:
     """The frames of each speech, read and resampled once however many calls say it."""
 
@@ -59,29 +80,43 @@ class SpeechLibrary:
         # The bytes object is kept beside its id, so that the id cannot be given to another one meanwhile.
         self._frames: dict[tuple[object, int, int], tuple[Frames, object]] = {}
 
-    def frames_of(self, call: RouterCall) -> Frames:
-        """Return the frames that a call says, at its rate.
+    def lines_of(self, call: RouterCall) -> Lines:
+        """Return what a call says, at its rate.
 
         Raises:
-            AudioFileError: The file cannot be read as 16-bit WAV.
+            AudioFileError: A file cannot be read as 16-bit WAV.
             AudioDataError: PCM bytes with half a sample at the end.
             AudioFormatError: ``speech_rate_hz`` is out of range.
+            UsageError: There is no packaged sentence of that name.
         """
-        speech = call.speech
-        if speech is None:
-            return ()
-        rate_hz = call.speech_rate_hz or call.rate_hz
+        speech = () if call.speech is None else self._frames_of(call.speech, call.speech_rate_hz, call)
+        says = tuple(
+            () if step.say is None else self._frames_of(step.say, None, call) for step in in_order(call.steps)
+        )
+        return Lines(speech, says)
+
+    def _frames_of(self, speech: FilePath | bytes, rate_hz: int | None, call: RouterCall) -> Frames:
+        rate_hz = rate_hz or call.rate_hz
         name: object = id(speech) if isinstance(speech, bytes) else os.fspath(speech)
         key = (name, rate_hz, call.rate_hz)
         if key not in self._frames:
-            if isinstance(speech, bytes):
-                pcm = speech
-                if len(pcm) % 2:
-                    raise AudioDataError(
-                        f"speech has {len(pcm)} bytes: expected 16-bit samples, an even number"
-                    )
-            else:
-                pcm, rate_hz = read_wav(os.fspath(speech))
+            pcm, rate_hz = _read(speech, rate_hz)
             pcm = resample(pcm, rate_hz, call.rate_hz)
             self._frames[key] = (cut_to_frames(pcm, call.audio_format), speech)
         return self._frames[key][0]
+
+
+def _read(speech: FilePath | bytes, rate_hz: int) -> tuple[bytes, int]:
+    if isinstance(speech, bytes):
+        if len(speech) % SAMPLE_BYTES:
+            raise AudioDataError(f"speech has {len(speech)} bytes: expected 16-bit samples, an even number")
+        return speech, rate_hz
+    path = os.fspath(speech)
+    if not (isinstance(path, str) and path.startswith(SAMPLE_PREFIX)):
+        return read_wav(path)
+    name = path.removeprefix(SAMPLE_PREFIX)
+    for sample in SAMPLES:
+        if name in (sample, sample.removesuffix(".wav")):
+            return sample_speech([sample], rate_hz=SAMPLE_RATE_HZ), SAMPLE_RATE_HZ
+    known = ", ".join(SAMPLE_PREFIX + sample.removesuffix(".wav") for sample in SAMPLES)
+    raise UsageError(f"there is no packaged sentence {path!r}; expected one of {known}")

@@ -8,6 +8,8 @@ import pytest
 
 from audio_connector.simulator.call import LiveCall
 from audio_connector.simulator.config import RouterCall
+from audio_connector.simulator.script import Step
+from audio_connector.simulator.speech import Lines
 from audio_connector.wire.codec import CLEAR_FORMS
 from audio_connector.wire.transport import Closed, Headers, Upgrade
 
@@ -60,7 +62,9 @@ class FakeTransport:
 class Stage:
     """A call, its socket and its clock."""
 
-    def __init__(self, frames: tuple[bytes, ...] = (FRAME,), **options: Any) -> None:
+    def __init__(
+        self, frames: tuple[bytes, ...] = (FRAME,), says: tuple[tuple[bytes, ...], ...] = (), **options: Any
+    ) -> None:
         self.now = 100.0
         self.heard = bytearray()
         self.spoken: list[bytes] = []
@@ -68,7 +72,7 @@ class Stage:
         self.transport = FakeTransport()
         self.live = LiveCall(
             RouterCall(url="ws://127.0.0.1:1/", **{"tail_s": 0.0, **options}),
-            frames,
+            Lines(frames, tuple(says)),
             clock=lambda: self.now,
             heard=self.heard.extend,
             spoken=self.spoken.append,
@@ -167,7 +171,11 @@ def test_a_silent_participant_with_a_duration_listens_for_it() -> None:
 
 
 def test_while_muted_no_frames_come_and_the_speech_goes_on_unheard() -> None:
-    stage = Stage((b"a" * 640, b"b" * 640, b"c" * 640, b"d" * 640), mutes=[(0.02, 0.06)]).open()
+    stage = Stage(
+        (b"a" * 640, b"b" * 640, b"c" * 640, b"d" * 640),
+        says=((),),
+        steps=[Step(at_s=0.02, mute=True, for_s=0.04)],
+    ).open()
     stage.run_until(101.0)
     assert b"".join(frame[:1] for frame in stage.transport.audio) == b"ad"
     assert [event.get("active") for event in stage.transport.events[1:3]] == [False, True]

@@ -9,7 +9,7 @@ from audio_connector.audio.format import AudioFormat
 from audio_connector.audio.wav import WavWriter
 from audio_connector.errors import AudioDataError, AudioFileError
 from audio_connector.simulator.config import RouterCall
-from audio_connector.simulator.speech import SAMPLES, SpeechLibrary, cut_to_frames, sample_speech
+from audio_connector.simulator.speech import SAMPLES, Lines, SpeechLibrary, cut_to_frames, sample_speech
 
 URL = "ws://127.0.0.1:1/"
 
@@ -40,23 +40,23 @@ def test_many_calls_share_the_frames_of_one_speech(tmp_path: Path) -> None:
     with WavWriter(path, 8000) as file:
         file.write(b"\x01\x02" * 800)
     library = SpeechLibrary()
-    first = library.frames_of(RouterCall(url=URL, speech=path))
+    first = library.lines_of(RouterCall(url=URL, speech=path)).speech
     assert len(first) == 5
-    assert library.frames_of(RouterCall(url=URL, speech=str(path))) is first
-    assert len(library.frames_of(RouterCall(url=URL, speech=path, rate_hz=24000))[0]) == 960
+    assert library.lines_of(RouterCall(url=URL, speech=str(path))).speech is first
+    assert len(library.lines_of(RouterCall(url=URL, speech=path, rate_hz=24000)).speech[0]) == 960
     pcm = b"\x01\x02" * 320
-    second = library.frames_of(RouterCall(url=URL, speech=pcm))
-    assert library.frames_of(RouterCall(url=URL, speech=pcm)) is second
-    assert len(library.frames_of(RouterCall(url=URL, speech=pcm, speech_rate_hz=8000))) == 2
+    second = library.lines_of(RouterCall(url=URL, speech=pcm)).speech
+    assert library.lines_of(RouterCall(url=URL, speech=pcm)).speech is second
+    assert len(library.lines_of(RouterCall(url=URL, speech=pcm, speech_rate_hz=8000)).speech) == 2
 
 
 def test_no_speech_is_no_frames() -> None:
-    assert SpeechLibrary().frames_of(RouterCall(url=URL)) == ()
+    assert SpeechLibrary().lines_of(RouterCall(url=URL)) == Lines()
 
 
 def test_half_a_sample_and_a_missing_file_are_refused(tmp_path: Path) -> None:
     library = SpeechLibrary()
     with pytest.raises(AudioDataError, match="3 bytes"):
-        library.frames_of(RouterCall(url=URL, speech=b"abc"))
+        library.lines_of(RouterCall(url=URL, speech=b"abc"))
     with pytest.raises(AudioFileError, match="nowhere"):
-        library.frames_of(RouterCall(url=URL, speech=tmp_path / "nowhere.wav"))
+        library.lines_of(RouterCall(url=URL, speech=tmp_path / "nowhere.wav"))

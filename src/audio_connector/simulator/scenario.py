@@ -1,0 +1,223 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole test as data: who speaks what, when, over which router and network. From Python, or from a YAML file."""
+
+from __future__ import annotations
+
+import ssl
+from dataclasses import replace
+from pathlib import Path
+from typing import Annotated, ClassVar, Final
+
+from pydantic import Field, field_validator, model_validator
+
+from audio_connector.audio.format import AudioFormat
+from audio_connector.errors import AudioFormatError, UsageError
+from audio_connector.simulator.config import RouterCall, new_id
+from audio_connector.simulator.gate import Condition, parse_condition
+from audio_connector.simulator.profile import profile_named
+from audio_connector.simulator.script import MAX_S, Duration, Impairments, Step
+from audio_connector.simulator.speech import SAMPLE_PREFIX
+from audio_connector.validation import FrozenValues
+from audio_connector.wire.audio_transport import AudioTransport
+
+MAX_STREAMS: Final = 50
+"""Audio streams of one session at a time (PROTOCOL 1.12)."""
+
+MAX_CALLS: Final = 2000
+"""Connections of one scenario: what one process can make without being late itself is less."""
+
+Say = str | bytes | Path | None
+
+
+class Participant(FrozenValues):
+    """One stream of a session, with a connection of its own.
+
+    Attributes:
+        name: For reports; "participant 1" and so on by default.
+        say: Said from the beginning: the path of a 16-bit WAV, ``sample:NAME`` for a packaged sentence, or PCM
+            bytes at the call's rate.
+        say_for_s: Say it for so long, repeated or cut; once by default.
+        joins_at_s: When its connection is made, in seconds since the scenario began.
+        path: Put behind the URL: who is speaking is often told so (PROTOCOL 1.14).
+        headers: Custom headers of this connection, beside those of the scenario.
+        steps: What else happens, in seconds since the connection was made.
+        impairments: Instead of the scenario's.
+
+    Raises:
+        UsageError: A value that it cannot have.
+    """
+
+    error_class: ClassVar[type[UsageError]] = UsageError
+
+    name: Annotated[str, Field(max_length=100)] = ""
+    say: Annotated[Say, Field(union_mode="left_to_right")] = None
+    say_for_s: Duration | None = None
+    joins_at_s: Annotated[float, Field(ge=0, le=MAX_S, allow_inf_nan=False)] = 0.0
+    path: Annotated[str, Field(max_length=2048)] = ""
+    headers: dict[str, str] = Field(default_factory=dict)
+    steps: Annotated[tuple[Step, ...], Field(max_length=10_000)] = ()
+    impairments: Impairments | None = None
+
+
+class Scenario(FrozenValues):
+    """A test of a server.
+
+    Attributes:
+        name: What it is called in reports.
+        url: The server; whoever runs the scenario may name another one.
+        profile: Which router, see `PROFILES`.
+        rate_hz: Rate of the calls: 8000, 16000 or 24000.
+        audio_transport: "binary", "json", or the REST body's ``audioTransport`` (PROTOCOL 4b).
+        headers: Custom headers of every connection.
+        participants: The streams of a session, one connection each.
+        sessions: So many sessions like that at once.
+        ramp_s: Their beginnings are spread evenly over so many seconds.
+        duration_s: Each call is hung up after so long; by default when all was said and done, and `tail_s`.
+        tail_s: How long to go on listening then.
+        impairments: What is wrong with the network or the router during the whole call.
+        fail_on: Conditions under which the run has failed, such as ``underrun_ms>0``.
+
+    Raises:
+        UsageError: A value that it cannot have.
+    """
+
+    error_class: ClassVar[type[UsageError]] = UsageError
+
+    name: Annotated[str, Field(min_length=1, max_length=200)] = "scenario"
+    url: str | None = None
+    profile: str = "video"
+    rate_hz: int = 16000
+    audio_transport: AudioTransport = AudioTransport()
+    headers: dict[str, str] = Field(default_factory=dict)
+    participants: Annotated[tuple[Participant, ...], Field(min_length=1, max_length=MAX_STREAMS)]
+    sessions: Annotated[int, Field(ge=1, le=MAX_CALLS)] = 1
+    ramp_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    duration_s: Duration | None = None
+    tail_s: Annotated[float, Field(ge=0, le=MAX_S)] = 2.0
+    impairments: Impairments = Impairments()
+    fail_on: tuple[str, ...] = ()
+
+    @field_validator("profile")
+    @classmethod
+    def _is_known(cls, name: str) -> str:
+        profile_named(name)
+        return name
+
+    @field_validator("rate_hz")
+    @classmethod
+    def _is_a_rate(cls, rate_hz: int) -> int:
+        try:
+            AudioFormat(rate_hz)
+        except AudioFormatError as error:
+            raise ValueError(str(error)) from error
+        return rate_hz
+
+    @field_validator("audio_transport", mode="before")
+    @classmethod
+    def _may_be_a_word(cls, value: object) -> object:
+        return AudioTransport.of(value)
+
+    @field_validator("fail_on")
+    @classmethod
+    def _are_conditions(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+        for text in texts:
+            parse_condition(text)
+        return texts
+
+    @model_validator(mode="after")
+    def _is_bounded(self) -> Scenario:
+        calls = self.sessions * len(self.participants)
+        if calls > MAX_CALLS:
+            raise ValueError(
+                f"{self.sessions} sessions of {len(self.participants)} participants are {calls} connections; "
+                f"expected at most {MAX_CALLS}"
+            )
+        return self
+
+    @property
+    def conditions(self) -> tuple[Condition, ...]:
+        """The conditions of ``fail_on``."""
+        return tuple(parse_condition(text) for text in self.fail_on)
+
+    def calls(self, url: str | None = None, *, ssl_context: ssl.SSLContext | None = None) -> list[RouterCall]:
+        """Return the calls to be made, session by session.
+
+        Args:
+            url: Instead of the scenario's.
+            ssl_context: For ``wss``.
+
+        Raises:
+            UsageError: No URL is known, or a value that a call cannot have, such as a header's name.
+        """
+        url = url or self.url
+        if url is None:
+            raise UsageError(f"the scenario {self.name!r} has no url; name the server to call")
+        calls: list[RouterCall] = []
+        for session in range(self.sessions):
+            session_id, conference_id = new_id(), new_id()
+            begins_at_s = self.ramp_s * session / self.sessions
+            for number, participant in enumerate(self.participants, start=1):
+                call = self._call(url, participant, number, session)
+                calls.append(
+                    replace(
+                        call,
+                        session_id=session_id,
+                        conference_id=conference_id,
+                        dial_after_s=begins_at_s + participant.joins_at_s,
+                        ssl_context=ssl_context,
+                    )
+                )
+        return calls
+
+    def _call(self, url: str, participant: Participant, number: int, session: int) -> RouterCall:
+        name = participant.name or f"participant {number}"
+        steps = participant.steps
+        if self.duration_s is not None:
+            steps = (*steps, Step(at_s=self.duration_s, hang_up=True))
+        return RouterCall(
+            url=_with_path(url, participant.path),
+            name=name if self.sessions == 1 else f"{name}, session {session + 1}",
+            profile=self.profile,
+            speech=participant.say,
+            rate_hz=self.rate_hz,
+            steps=steps,
+            impairments=participant.impairments or self.impairments,
+            audio_transport=self.audio_transport,
+            headers={**self.headers, **participant.headers},
+            duration_s=participant.say_for_s,
+            tail_s=self.tail_s,
+        )
+
+    def in_folder(self, folder: Path) -> Scenario:
+        """The same scenario, with the paths of its WAV files looked for in a folder."""
+        participants = tuple(
+            participant.model_copy(
+                update={
+                    "say": _in_folder(participant.say, folder),
+                    "steps": tuple(
+                        step.model_copy(update={"say": _in_folder(step.say, folder)})
+                        if step.say is not None
+                        else step
+                        for step in participant.steps
+                    ),
+                }
+            )
+            for participant in self.participants
+        )
+        return self.model_copy(update={"participants": participants})
+
+
+def _with_path(url: str, path: str) -> str:
+    """The URL with more of a path, in front of its query."""
+    if not path:
+        return url
+    base, mark, query = url.partition("?")
+    more, more_mark, more_query = path.partition("?")
+    both = "&".join(part for part in (query, more_query) if part)
+    return f"{base.rstrip('/')}/{more.lstrip('/')}{'?' if mark or more_mark else ''}{both}"
+
+
+def _in_folder(say: Say, folder: Path) -> Say:
+    if say is None or isinstance(say, bytes) or str(say).startswith(SAMPLE_PREFIX):
+        return say
+    return folder / say

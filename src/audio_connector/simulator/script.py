@@ -1,0 +1,172 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What happens in a call, and when: the same words in Python and in a scenario's file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
+
+from pydantic import ConfigDict, Field, field_validator, model_validator
+
+from audio_connector.errors import MessageError, UsageError
+from audio_connector.validation import FrozenValues
+from audio_connector.wire.codec import encode_json
+
+MAX_S: Final = 6 * 3600.0
+"""A socket lives at most six hours (PROTOCOL 1.11)."""
+
+At = Annotated[float, Field(ge=0, le=MAX_S, allow_inf_nan=False)]
+Duration = Annotated[float, Field(gt=0, le=MAX_S, allow_inf_nan=False)]
+
+Garbage: TypeAlias = Literal["not-json", "empty", "odd-audio", "oversized", "bad-utf8", "bad-frame"]
+"""What no router should send; see `Step`."""
+
+VERBS: Final = (
+    "say", "stop_speaking", "mute", "silence", "dtmf", "notify", "event", "stream", "text", "garbage",
+    "stall", "slow_reader_ms", "half_open", "reset", "reconnect_s", "hang_up",
+)  # fmt: skip
+"""The words that say what a step does; each step has one of them."""
+
+_LASTING: Final = frozenset({"mute", "silence", "stall", "slow_reader_ms"})
+_NEEDS_FOR_S: Final = frozenset({"silence", "stall"})
+
+
+class Step(FrozenValues):
+    """One thing that happens in a call. Beside its time it has exactly one of the other words.
+
+    Attributes:
+        at_s: When, in seconds since the connection was made.
+        for_s: How long it lasts, in seconds, for what lasts: ``mute``, ``silence``, ``stall``,
+            ``slow_reader_ms``.
+        say: Speak: the path of a 16-bit WAV, ``sample:NAME`` for a packaged sentence, or PCM bytes at the
+            call's rate. Begins when what is being said has ended.
+        stop_speaking: Break off what is being said.
+        mute: True mutes the participant, False unmutes: an event, and no frames meanwhile (PROTOCOL 2.7).
+        silence: No frames come while the participant says nothing (PROTOCOL 2.8), without any event.
+        dtmf: Press a telephone key.
+        duration_ms: How long the key was held.
+        notify: Send ``websocket:notify`` with this payload, though nobody asked for it.
+        event: Send this JSON object.
+        stream: A stream of the session was "created" or "destroyed". That such messages exist is known, their
+            shape is not (PROTOCOL 2 stream created / destroyed): this one is a guess.
+        text: Send this text as it is.
+        garbage: Send what no router should: a text that is "not-json", an "empty" audio message, one with an
+            odd number of bytes ("odd-audio"), one of 2 MiB ("oversized"), a text that is no UTF-8
+            ("bad-utf8"), or a frame with an opcode that does not exist ("bad-frame").
+        stall: The network carries nothing, either way, and then all of it at once.
+        slow_reader_ms: The router reads one message in so many milliseconds.
+        half_open: The router is gone without a word: it neither reads nor sends, and nothing closes the
+            connection.
+        reset: The connection is reset (TCP RST).
+        reconnect_s: The connection is reset, and made again after so many seconds. Nothing says that the real
+            router does so (PROTOCOL 1.27).
+        hang_up: End the call: true as the router's profile does, or "announce", "goodbye" or "abrupt", see
+            `Profile`.
+
+    Raises:
+        UsageError: No such word, none or two of them, or a value out of its range.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
+    error_class: ClassVar[type[UsageError]] = UsageError
+
+    at_s: At
+    for_s: Duration | None = None
+    say: str | bytes | Path | None = Field(default=None, union_mode="left_to_right")
+    stop_speaking: Literal[True] | None = None
+    mute: Annotated[bool, Field(strict=True)] | None = None
+    silence: Literal[True] | None = None
+    dtmf: Annotated[str, Field(pattern=r"^[0-9A-D*#]$")] | None = None
+    duration_ms: Annotated[int, Field(ge=0, le=60_000)] | None = None
+    notify: Any = None
+    event: dict[str, Any] | None = None
+    stream: Literal["created", "destroyed"] | None = None
+    text: str | None = None
+    garbage: Garbage | None = None
+    stall: Literal[True] | None = None
+    slow_reader_ms: Annotated[float, Field(gt=0, le=60_000)] | None = None
+    half_open: Literal[True] | None = None
+    reset: Literal[True] | None = None
+    reconnect_s: Annotated[float, Field(ge=0, le=MAX_S)] | None = None
+    hang_up: Literal[True, "announce", "goodbye", "abrupt"] | None = None
+
+    @field_validator("dtmf", mode="before")
+    @classmethod
+    def _may_be_a_number(cls, digit: object) -> object:
+        return str(digit) if type(digit) is int else digit  # which YAML makes of a digit without quotes
+
+    @model_validator(mode="after")
+    def _is_one_thing(self) -> Step:
+        verbs = [verb for verb in VERBS if verb in self.model_fields_set and self._has(verb)]
+        if len(verbs) != 1:
+            what = f"says {' and '.join(verbs)}" if verbs else "says nothing"
+            raise ValueError(
+                f"the step at {self.at_s:g} s {what}; expected exactly one of {', '.join(VERBS)}"
+            )
+        verb = verbs[0]
+        if self.for_s is not None and (verb not in _LASTING or self.mute is False):
+            raise ValueError(f"{verb} has no for_s; {', '.join(sorted(_LASTING))} have one")
+        if self.for_s is None and verb in _NEEDS_FOR_S:
+            raise ValueError(f"{verb} needs for_s, how long it lasts in seconds")
+        if self.duration_ms is not None and verb != "dtmf":
+            raise ValueError(f"{verb} has no duration_ms; dtmf has one")
+        for name in ("event", "notify"):
+            _check_json(name, getattr(self, name))
+        return self
+
+    @property
+    def verb(self) -> str:
+        """The one word of `VERBS` that it has."""
+        return next(verb for verb in VERBS if verb in self.model_fields_set and self._has(verb))
+
+    @property
+    def end_s(self) -> float:
+        """When it is over; of ``say`` only the beginning is known here."""
+        return self.at_s + (self.for_s or 0.0)
+
+    def _has(self, verb: str) -> bool:
+        return verb == "notify" or getattr(self, verb) is not None
+
+
+class Impairments(FrozenValues):
+    """What is wrong with the network or the router during the whole call.
+
+    Attributes:
+        jitter_ms: Every message, either way, is late by up to so much; their order is kept.
+        slow_reader_ms: The router reads one message in so many milliseconds; 0 leaves it to the profile.
+        clear_ack: How a clear is acknowledged: "prompt"; "missing"; or after so many milliseconds, which may
+            be when the next answer is being said already (PROTOCOL 3.6).
+        obeys_clear: False makes a router that ignores clear.
+        seed: Of the randomness: the same seed, the same jitter.
+
+    Raises:
+        UsageError: A value out of its range.
+    """
+
+    error_class: ClassVar[type[UsageError]] = UsageError
+
+    jitter_ms: Annotated[float, Field(ge=0, le=10_000)] = 0.0
+    slow_reader_ms: Annotated[float, Field(ge=0, le=60_000)] = 0.0
+    clear_ack: Literal["prompt", "missing"] | Annotated[float, Field(ge=0, le=60_000)] = "prompt"
+    obeys_clear: Annotated[bool, Field(strict=True)] = True
+    seed: int = 0
+
+    @property
+    def clear_ack_s(self) -> float | None:
+        """When a clear is acknowledged, in seconds after it came; None for never."""
+        if isinstance(self.clear_ack, str):
+            return 0.0 if self.clear_ack == "prompt" else None
+        return self.clear_ack / 1000
+
+
+def in_order(steps: Iterable[Step]) -> list[Step]:
+    """The steps by their time; those of one time stay in their order."""
+    return sorted(steps, key=lambda step: step.at_s)
+
+
+def _check_json(name: str, value: object) -> None:
+    try:
+        encode_json({name: value})
+    except MessageError as error:
+        raise ValueError(f"{name} cannot be written as JSON: {error.__cause__ or error}") from error

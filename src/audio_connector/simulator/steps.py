@@ -1,0 +1,194 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Does the steps of a scenario to a call, each on its tick."""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Callable, Sequence
+from pathlib import PurePath
+from typing import TYPE_CHECKING, Any, Final
+
+from audio_connector.audio.format import FRAME_MS
+from audio_connector.simulator.script import Garbage, Step, in_order
+from audio_connector.wire.codec import encode_json
+from audio_connector.wire.messages import Notified, UnknownEvent
+
+if TYPE_CHECKING:
+    from audio_connector.simulator.call import LiveCall
+
+_FRAME_S = FRAME_MS / 1000
+
+OVERSIZED_BYTES: Final = 2 << 20
+"""Twice what this library's server takes by default."""
+
+_TEXT, _RESERVED = 0x81, 0x83
+
+
+class StepRunner:
+    """The steps of one call.
+
+    Args:
+        call: Does them.
+        steps: In any order.
+        says: The frames of each ``say``, in the order of `in_order`; empty for other steps.
+    """
+
+    def __init__(self, call: LiveCall, steps: Sequence[Step], says: Sequence[Sequence[bytes]]) -> None:
+        self._call = call
+        self._waiting: list[tuple[int, int, Callable[[], None]]] = []
+        self._order = 0
+        self._speech_end_tick = 0
+        self.last_tick = 0
+        """When everything has been done and said, in ticks."""
+        for step, frames in zip(in_order(steps), says, strict=True):
+            self._plan(step, tuple(frames))
+
+    def run(self, tick: int) -> None:
+        """Do what is due by a tick."""
+        while self._waiting and self._waiting[0][0] <= tick:
+            heapq.heappop(self._waiting)[2]()
+
+    def _plan(self, step: Step, frames: tuple[bytes, ...]) -> None:
+        verb = step.verb
+        value = getattr(step, verb)
+        if verb == "say":
+            # Each begins when the one before has ended.
+            self._speech_end_tick = max(_tick(step.at_s), self._speech_end_tick) + len(frames)
+            self.last_tick = max(self.last_tick, self._speech_end_tick)
+            self._at(step.at_s, lambda: self._say(step, frames))
+            return
+        self.last_tick = max(self.last_tick, _tick(step.end_s))
+        action = _ACTIONS[verb]
+        self._at(step.at_s, lambda: action(self._call, value, step))
+        if verb in _UNDO and step.for_s is not None:
+            self._at(step.end_s, lambda: _UNDO[verb](self._call))
+
+    def _at(self, at_s: float, action: Callable[[], None]) -> None:
+        self._order += 1
+        heapq.heappush(self._waiting, (_tick(at_s), self._order, action))
+
+    def _say(self, step: Step, frames: tuple[bytes, ...]) -> None:
+        what = "speech" if isinstance(step.say, bytes) else PurePath(str(step.say)).name
+        self._call.note(
+            "participant", "say", f"{what}, {len(frames) * _FRAME_S:.2f} s", for_s=len(frames) * _FRAME_S
+        )
+        self._call.say_frames(frames)
+
+
+def _tick(at_s: float) -> int:
+    return round(at_s / _FRAME_S)
+
+
+def _mute(call: LiveCall, muted: bool, _: Step) -> None:
+    if muted:
+        call.mute()
+    else:
+        call.unmute()
+
+
+def _be_silent(call: LiveCall, _: object, step: Step) -> None:
+    call.note("router", "no frames", f"for {step.for_s:g} s", for_s=step.for_s or 0.0)
+    call.send_no_frames()
+
+
+def _stream(call: LiveCall, what: str, _: Step) -> None:
+    call.note("router", f"stream {what}")
+    text = f' {{"event":"websocket:stream:{what}","streamId":"{call.call.connection_id}"}}'
+    call.send_event(UnknownEvent(name=f"websocket:stream:{what}", text=text))
+
+
+def _event(call: LiveCall, values: dict[str, Any], _: Step) -> None:
+    text = " " + encode_json(values)
+    call.note("router", "event", text.strip()[:200])
+    call.send_event(UnknownEvent(name=None, text=text))
+
+
+def _notify(call: LiveCall, payload: object, _: Step) -> None:
+    call.note("router", "notify nobody asked for")
+    call.send_event(Notified(payload=payload, raw={}))
+
+
+def _text(call: LiveCall, text: str, _: Step) -> None:
+    call.note("router", "text", text[:200])
+    call.send_text(text)
+
+
+def _garbage(call: LiveCall, kind: Garbage, _: Step) -> None:
+    call.note("router", "garbage", kind)
+    if kind == "not-json":
+        call.send_text(' {"event": websocket:garbage')
+    elif kind == "empty":
+        call.send_audio(b"")
+    elif kind == "odd-audio":
+        call.send_audio(b"\x01" * (call.call.audio_format.frame_bytes + 1))
+    elif kind == "oversized":
+        call.send_audio(bytes(OVERSIZED_BYTES))
+    elif kind == "bad-utf8":
+        call.send_raw(_masked(_TEXT, b"\xff\xfe\xfd"))
+    else:
+        call.send_raw(_masked(_RESERVED, b"?"))
+
+
+def _masked(first: int, payload: bytes) -> bytes:
+    """A short frame as a client sends it (RFC 6455 5.2); the mask of zeros changes nothing."""
+    return bytes([first, 0x80 | len(payload), 0, 0, 0, 0]) + payload
+
+
+def _stall(call: LiveCall, _: object, step: Step) -> None:
+    call.note("network", "stall", f"for {step.for_s:g} s", for_s=step.for_s or 0.0)
+    call.network.stall(step.for_s or 0.0)
+
+
+def _read_slowly(call: LiveCall, interval_ms: float, step: Step) -> None:
+    lasting = "" if step.for_s is None else f", for {step.for_s:g} s"
+    call.note("network", "slow reader", f"a message per {interval_ms:g} ms{lasting}", for_s=step.for_s or 0.0)
+    call.network.read_slowly(interval_ms / 1000, step.for_s)
+
+
+def _half_open(call: LiveCall, _value: object, _: Step) -> None:
+    call.note("network", "half-open", "reads nothing, sends nothing")
+    call.network.half_open()
+
+
+def _reset(call: LiveCall, _value: object, _: Step) -> None:
+    call.reset()
+
+
+def _reconnect(call: LiveCall, after_s: float, _: Step) -> None:
+    call.reconnect(after_s)
+
+
+def _dtmf(call: LiveCall, digit: str, step: Step) -> None:
+    call.press(digit, step.duration_ms)
+
+
+def _stop_speaking(call: LiveCall, _value: object, _: Step) -> None:
+    call.note("participant", "stop speaking")
+    call.stop_speaking()
+
+
+def _hang_up(call: LiveCall, how: Any, _: Step) -> None:  # noqa: ANN401 - True, or a Close
+    call.hang_up(None if how is True else how)
+
+
+_ACTIONS: Final[dict[str, Callable[[LiveCall, Any, Step], None]]] = {
+    "stop_speaking": _stop_speaking,
+    "mute": _mute,
+    "silence": _be_silent,
+    "dtmf": _dtmf,
+    "notify": _notify,
+    "event": _event,
+    "stream": _stream,
+    "text": _text,
+    "garbage": _garbage,
+    "stall": _stall,
+    "slow_reader_ms": _read_slowly,
+    "half_open": _half_open,
+    "reset": _reset,
+    "reconnect_s": _reconnect,
+    "hang_up": _hang_up,
+}
+_UNDO: Final[dict[str, Callable[[LiveCall], None]]] = {
+    "mute": lambda call: call.unmute(),
+    "silence": lambda call: call.send_no_frames(False),
+}

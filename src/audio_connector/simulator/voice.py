@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a participant says, frame by frame: a speech that may repeat, and whatever is put in on the way."""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterable, Sequence
+
+
+class Voice:
+    """The frames of one participant, one per 20 ms.
+
+    Args:
+        frames: Said from the beginning.
+        ticks: For so many frames, repeated or cut; None says them once.
+    """
+
+    def __init__(self, frames: Sequence[bytes] = (), *, ticks: int | None = None) -> None:
+        self._frames = tuple(frames)
+        self._ticks = 0 if not frames else len(frames) if ticks is None else ticks
+        self._said = 0
+        self._put_in: deque[bytes] = deque()
+
+    @property
+    def waiting_frames(self) -> int:
+        """Frames put in that are not said yet."""
+        return len(self._put_in)
+
+    def put_in(self, frames: Iterable[bytes]) -> None:
+        """Say these before the speech goes on."""
+        self._put_in.extend(frames)
+
+    def stop(self) -> None:
+        """Say nothing more of all that."""
+        self._put_in.clear()
+        self._said = self._ticks
+
+    def next(self) -> bytes | None:
+        """The next frame; None where there is nothing to say."""
+        if self._put_in:
+            return self._put_in.popleft()
+        if self._said >= self._ticks:
+            return None
+        frame = self._frames[self._said % len(self._frames)]
+        self._said += 1
+        return frame
