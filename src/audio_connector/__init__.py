@@ -37,6 +37,7 @@ from audio_connector.server.server import AudioConnectorServer, AudioConnectorSe
 from audio_connector.server.speech import Speech
 from audio_connector.server.statistics import ConnectionStatistics, PlaybackState
 from audio_connector.server.video import Video
+from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.messages import (
     Cleared,
     Connected,
@@ -61,6 +62,7 @@ __all__ = [
     "AudioFileError",
     "AudioFormat",
     "AudioFormatError",
+    "AudioTransport",
     "Cleared",
     "Connected",
     "ConnectionClosed",

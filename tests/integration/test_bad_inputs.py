@@ -94,6 +94,26 @@ OF_CONFIG = "AudioConnectorServerConfig: "
             lambda: config(playback=5),
             OF_CONFIG + "playback=5: input should be a valid dictionary or instance of Playback",
         ),
+        (
+            lambda: config(audio_transport="jsn"),
+            OF_CONFIG + "audio_transport.transport='jsn': input should be 'binary' or 'json'",
+        ),
+        (
+            lambda: config(audio_transport=5),
+            OF_CONFIG
+            + "audio_transport=5: expected None, 'binary', 'json', an AudioTransport, or a mapping of its fields",
+        ),
+        (
+            lambda: config(audio_transport={"transport": "json", "audioField": "a"}),
+            OF_CONFIG + "audio_transport.audioField is not a field; did you mean 'audio_field'?",
+        ),
+        (
+            lambda: config(audio_transport={"transport": "json", "static_fields": {"audio": 1}}),
+            (
+                OF_CONFIG
+                + "audio_transport: static_fields has the key 'audio', which is audio_field; rename one of them"
+            ),
+        ),
         (lambda: Playback(lead_ms=10), "Playback: lead_ms=10: input should be greater than or equal to 40"),
         (
             lambda: Playback(clear_commands=("{",)),

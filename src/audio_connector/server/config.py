@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from ssl import SSLContext
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import (
     BaseModel,
@@ -19,6 +19,7 @@ from pydantic import (
 from audio_connector.errors import AudioConnectorConfigError, MessageError
 from audio_connector.intake.handlers import check_handler
 from audio_connector.validation import FrozenValues, Values
+from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.codec import CLEAR_FORMS, encode_json
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
@@ -120,6 +121,8 @@ class AudioConnectorServerConfig(Values):
         on_start: Called without arguments once the server listens. A function or a coroutine function, as all.
         on_stop: Called without arguments once it has stopped.
         on_connect: Called with each new `AudioConnectorConnection`.
+        audio_transport: How audio crosses the wire: None or "binary", "json", an `AudioTransport`, or a mapping as
+            in the REST call's ``audioTransport``. It has to be the one of the REST call.
         playback: See `Playback`.
         intake: See `Intake`.
         limits: See `Limits`.
@@ -138,6 +141,7 @@ class AudioConnectorServerConfig(Values):
     on_start: Callable[..., Any] | None = None
     on_stop: Callable[..., Any] | None = None
     on_connect: Callable[..., Any] | None = None
+    audio_transport: AudioTransport | Literal["binary", "json"] | Mapping[str, Any] | None = AudioTransport()
     playback: Playback = Playback()
     intake: Intake = Intake()
     limits: Limits = Limits()
@@ -149,6 +153,11 @@ class AudioConnectorServerConfig(Values):
         if isinstance(port, bool):
             raise ValueError("expected a whole number from 0 to 65535")
         return port
+
+    @field_validator("audio_transport", mode="before")
+    @classmethod
+    def _is_audio_transport(cls, value: object) -> AudioTransport:
+        return AudioTransport.of(value)
 
     @field_validator("on_start", "on_stop")
     @classmethod

@@ -14,12 +14,15 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any, Protocol
 
+from audio_connector.errors import ProtocolError
 from audio_connector.playback.pacer import Pacer
 from audio_connector.playback.speech import Interrupted
 from audio_connector.server import mail
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.link import Link
 from audio_connector.server.mailbox import Mailbox
+from audio_connector.wire.audio_transport import AudioTransport
+from audio_connector.wire.json_audio import JsonAudio
 from audio_connector.wire.transport import Headers, Receiver, WireLimits
 
 logger = logging.getLogger("audio_connector.server")
@@ -100,6 +103,7 @@ class IoSide:
         self.links: dict[int, Link] = {}
         self.pacer = Pacer(clock, call_later, self._on_link_error)
         self._config = config
+        self._audio_transport = AudioTransport.of(config.audio_transport)
         self._post = post
         self._listen = listen
         self._clock = clock
@@ -184,7 +188,17 @@ class IoSide:
             on_end=self._forget,
         )
         self.links[link.id] = link
-        return link
+        if not self._audio_transport.is_json:
+            return link
+        return JsonAudio(
+            link, self._audio_transport, role="server", on_fault=lambda error: self._note_fault(link, error)
+        )
+
+    def _note_fault(self, link: Link, error: ProtocolError) -> None:
+        """Count all, and report the first: who is wrong once is wrong fifty times a second."""
+        link.published.unreadable_messages += 1
+        if link.published.unreadable_messages == 1:
+            self._post(mail.Failed(link.id, error))
 
     def _forget(self, link_id: int) -> None:
         self.links.pop(link_id, None)

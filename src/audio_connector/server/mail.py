@@ -56,6 +56,7 @@ class Published:
         "stalls",
         "text_messages_sent",
         "underrun_ms",
+        "unreadable_messages",
     )
 
     def __init__(self, intake: IntakeCounters, clock: Callable[[], float] = time.monotonic) -> None:
@@ -69,6 +70,7 @@ class Published:
         self.audio_messages_sent = 0
         self.text_messages_sent = 0
         self.odd_messages = 0
+        self.unreadable_messages = 0
         self.queued_peak_bytes = 0
         self.underrun_ms = 0.0
         self.stalls = 0

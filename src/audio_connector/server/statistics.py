@@ -31,11 +31,12 @@ class ConnectionStatistics:
     """Counts of one connection since it began.
 
     Attributes:
-        audio_messages_received: Binary messages of the router.
+        audio_messages_received: Messages of audio of the router.
         audio_ms_received: Their duration.
         text_messages_received: Text messages of the router.
-        odd_messages_received: Binary messages that were not exactly one frame.
-        dropped_messages: Binary messages dropped because the application was slow.
+        odd_messages_received: Messages of audio that were not exactly one frame.
+        unreadable_messages_received: Texts that should have been audio in JSON and were not; each arrived as a text.
+        dropped_messages: Messages of audio dropped because the application was slow.
         dropped_ms: Their duration.
         overflow_episodes: Times that dropping began.
         buffered_peak_ms: Most audio that ever waited for the application.
@@ -60,6 +61,7 @@ class ConnectionStatistics:
     audio_ms_received: float
     text_messages_received: int
     odd_messages_received: int
+    unreadable_messages_received: int
     dropped_messages: int
     dropped_ms: float
     overflow_episodes: int
@@ -90,6 +92,7 @@ def statistics_of(published: Published) -> ConnectionStatistics:
         audio_ms_received=ms(intake.audio_bytes),
         text_messages_received=intake.text_messages,
         odd_messages_received=published.odd_messages,
+        unreadable_messages_received=published.unreadable_messages,
         dropped_messages=intake.dropped_messages,
         dropped_ms=ms(intake.dropped_bytes),
         overflow_episodes=intake.overflow_episodes,

@@ -23,9 +23,10 @@ from audio_connector.server.config import (
     Timeouts,
     config_from,
 )
+from audio_connector.wire.audio_transport import AudioTransport
 
 GOOD: Mapping[str, Any] = {"host": "localhost", "port": 8765}
-GROUPS: list[type[BaseModel]] = [Playback, Intake, Limits, Timeouts]
+GROUPS: list[type[BaseModel]] = [Playback, Intake, Limits, Timeouts, AudioTransport]
 
 
 def nothing() -> None: ...
@@ -130,6 +131,31 @@ def test_a_group_s_wrong_value_is_named_alone_and_inside(
     assert name in text
     assert group.__name__.lower() in text
     assert repr(value) in text
+
+
+IN_JSON = AudioTransport(transport="json")
+
+
+@pytest.mark.parametrize(
+    ("value", "audio_transport"),
+    [
+        ("json", IN_JSON),
+        ({"transport": "json"}, IN_JSON),
+        (IN_JSON, IN_JSON),
+        ("binary", AudioTransport()),
+        ({}, AudioTransport()),
+        (None, AudioTransport()),
+    ],
+)
+def test_how_audio_crosses_the_wire_may_be_said_in_any_way(
+    value: Any, audio_transport: AudioTransport
+) -> None:
+    config = AudioConnectorServerConfig(**GOOD, audio_transport=value)
+    assert config.audio_transport == audio_transport
+    config = AudioConnectorServerConfig(**GOOD)
+    assert config.audio_transport == AudioTransport()
+    config.audio_transport = value
+    assert config_from(config).audio_transport == audio_transport
 
 
 def test_every_mistake_is_named_at_once() -> None:
