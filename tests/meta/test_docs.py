@@ -75,11 +75,13 @@ def test_the_navigation_has_every_page() -> None:
     assert navigation_faults((ROOT / "zensical.toml").read_text(encoding="utf-8"), pages) == []
 
 
-@pytest.mark.parametrize("model", ["Playback", "Intake", "Limits", "Timeouts"])
+@pytest.mark.parametrize("model", ["Playback", "Intake", "Limits", "Timeouts", "AudioTransport"])
 def test_the_defaults_in_the_reference_are_those_of_the_code(model: str) -> None:
     text = (ROOT / "docs" / "reference" / "configuration.md").read_text(encoding="utf-8")
     fields = getattr(audio_connector, model).model_fields
-    assert table_defaults(text, model) == {name: repr(field.default) for name, field in fields.items()}
+    assert table_defaults(text, model) == {
+        name: repr(field.get_default(call_default_factory=True)) for name, field in fields.items()
+    }
 
 
 # What follows shows, on bad input, that the checks above can fail.
