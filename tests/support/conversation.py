@@ -1,32 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Both sides of one connection on one loop in virtual time: handle, session, I/O side, socket and router.
-
-Threads are left out, and nothing else: what the two sides say to each other is delivered by ``call_soon``.
-"""
+"""A server in virtual time, and one call to it by a router that only notes: both sides can be looked into."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from types import TracebackType
 from typing import Any
 
 from support.call import Router
-from support.virtual_loop import rest
 
 from audio_connector.intake.handlers import Handler
-from audio_connector.playback.pacer import Pacer
-from audio_connector.server import mail
-from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
-from audio_connector.server.io_side import answer_late
-from audio_connector.server.line import Line
 from audio_connector.server.link import Link
+from audio_connector.server.server import AudioConnectorServer
 from audio_connector.server.session import Session
+from audio_connector.testing.in_loop import InLoopIo, dial
+from audio_connector.testing.virtual_time import rest
 from audio_connector.wire.codec import encode_event
-from audio_connector.wire.memory import MemoryTransport, connect
+from audio_connector.wire.memory import MemoryTransport
 from audio_connector.wire.messages import Connected, Event
-from audio_connector.wire.transport import Headers, Upgrade
 
 
 class LoopClock:
@@ -52,6 +44,11 @@ class Conversation:
         groups: ``playback``, ``intake``, ``timeouts`` of the configuration, as dicts.
     """
 
+    client: AudioConnectorConnection
+    session: Session
+    link: Link
+    router_socket: MemoryTransport
+
     def __init__(
         self,
         on_connect: Handler | None = None,
@@ -62,49 +59,31 @@ class Conversation:
         path: str = "/",
         **groups: dict[str, Any],
     ) -> None:
-        self.loop = asyncio.get_running_loop()
-        self.start = self.loop.time()
-        self.config = AudioConnectorServerConfig(host="localhost", port=0, **groups)  # type: ignore[arg-type]
-        self.pacer = Pacer(self.loop.time, self.loop.call_later, self._fail)
-        self.link = Link(
-            1,
-            self.config,
-            post=self._to_application,
-            pacer=self.pacer,
-            clock=self.loop.time,
-            on_end=self._forget,
+        loop = asyncio.get_running_loop()
+        self.router = Router(LoopClock(loop), rate_hz or 16000)
+        self._start = loop.time()
+        self._server = AudioConnectorServer(
+            {"host": "localhost", "port": 0, "on_connect": on_connect, **groups}
         )
-        self._is_linked = True
-        self.router = Router(LoopClock(self.loop), rate_hz or 16000)
-        self.socket = MemoryTransport(self.link, call_later=self.loop.call_later)
-        self.router_socket = MemoryTransport(self.router, call_later=self.loop.call_later)
-        self.over = 0
-        self.client: AudioConnectorConnection
-        self.session: Session
-        self._on_connect = on_connect
-        self._actions: dict[type, Callable[[Any], None]] = {
-            mail.Write: self.link.on_write,
-            mail.Want: self.link.on_want,
-            mail.BeginSpeech: self.link.on_begin_speech,
-            mail.SendText: self.link.on_send_text,
-            mail.Flush: self.link.on_flush,
-            mail.AwaitRoom: self.link.on_await_room,
-            mail.AwaitPlayed: self.link.on_await_played,
-            mail.AwaitClosed: self.link.on_await_closed,
-            mail.SetLead: self.link.on_set_lead,
-            mail.Close: self.link.on_close,
-        }
-        name, _, query = path.partition("?")
-        self._upgrade = Upgrade(name, query, Headers(headers), ("203.0.113.7", 4711), secure=False)
-        self._first = None
+        self._path, self._headers = path, headers
+        self._first: str | None = None
         if rate_hz is not None:
             text = Connected(headers=first_message or {}, content_type=f"audio/l16;rate={rate_hz}")
             self._first = encode_event(text)
 
     async def __aenter__(self) -> Conversation:
-        connect(self.socket, self.router_socket, self._upgrade)
+        handle = await self._server.__aenter__()
+        address = handle.get_address() + self._path
+        self.router_socket = await dial(address, self.router, headers=self._headers)
+        io = self._server._io
+        assert isinstance(io, InLoopIo)
+        [self.link] = io.side.links.values()
         if self._first is not None:
             self.router_socket.send_text(self._first)
+        for _ in range(10):  # not `rest`, after which a short one is over
+            await asyncio.sleep(0)
+        [self.session] = self._server._sessions.values()
+        self.client = self.session.connection
         await rest()
         return self
 
@@ -113,56 +92,14 @@ class Conversation:
     ) -> None:
         self.router_socket.reset()
         if kind is None:
-            await asyncio.wait_for(asyncio.shield(self.session.task), 3600.0)
-            assert self.over == 1
+            await asyncio.shield(self.session.task)
+            assert self.is_over
+        await self._server.stop()
 
-    # The two mailboxes.
-
-    def _to_application(self, message: mail.ToApplication) -> None:
-        self.loop.call_soon(self._deliver, message)
-
-    def _deliver(self, message: mail.ToApplication) -> None:
-        if isinstance(message, mail.Arrived):
-            self.session.feed(message.item)
-        elif isinstance(message, mail.Opened):
-            line = Line(1, message.published, self._to_io, self._report)
-            self.client = AudioConnectorConnection(line, message.upgrade, self.config)
-            self.session = Session(
-                self.client,
-                on_connect=self._on_connect,
-                handler_s=self.config.timeouts.handler_s,
-                on_over=self._note_over,
-            )
-        elif isinstance(message, mail.Failed):
-            self.session.feed_error(message.error)
-        elif isinstance(message, mail.TailRequested):
-            self.client._on_tail_requested(message.utterance_id)
-        elif isinstance(message, mail.Ended):
-            self.session.end(message.how)
-
-    def _report(self, error: Exception) -> None:
-        self.session.feed_error(error)
-
-    def _to_io(self, message: mail.ToIo) -> None:
-        self.loop.call_soon(self._apply, message)
-
-    def _apply(self, message: mail.ToIo) -> None:
-        if self._is_linked:
-            self._actions[type(message)](message)
-        else:
-            answer_late(message)
-
-    def _forget(self, link_id: int) -> None:
-        self._is_linked = False
-
-    def _note_over(self) -> None:
-        self.over += 1
-
-    @staticmethod
-    def _fail(item: object, error: Exception) -> None:
-        raise AssertionError(f"{item!r} failed") from error
-
-    # What the router does.
+    @property
+    def is_over(self) -> bool:
+        """True once the server has forgotten it."""
+        return not self._server._sessions
 
     async def router_says(self, event: Event) -> None:
         self.router_socket.send_text(encode_event(event))
@@ -174,5 +111,5 @@ class Conversation:
 
     @property
     def now_s(self) -> float:
-        """Seconds since the beginning."""
-        return self.loop.time() - self.start
+        """Seconds since the beginning, to the microsecond."""
+        return round(asyncio.get_running_loop().time() - self._start, 6)

@@ -13,12 +13,12 @@ from collections.abc import Callable
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.virtual_loop import in_virtual_time, rest, run_in_virtual_time
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.intake.dispatch import Dispatcher, TextItem
 from audio_connector.intake.handlers import Handler
 from audio_connector.intake.streams import AudioStream, EventStream
+from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
 from audio_connector.wire.messages import Disconnected, Dtmf
 
 TEXT = TextItem(' {"digit":"1"}', Dtmf(digit="1"))

@@ -11,12 +11,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.audio import counting_pcm, cut, real_speech
-from support.virtual_loop import Stuck, in_virtual_time, rest, run_in_virtual_time
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.audio.resample import LIVE_QUALITY, Resampler
 from audio_connector.errors import IntakeOverflow, LimitError, UsageError
 from audio_connector.intake.streams import AudioStream, EventStream
+from audio_connector.testing.virtual_time import Stuck, in_virtual_time, rest, run_in_virtual_time
 from audio_connector.wire.messages import Disconnected, Dtmf
 
 LAST = Disconnected(code=1000)

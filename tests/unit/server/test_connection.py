@@ -9,11 +9,11 @@ import json
 import pytest
 from support.audio import numbered, real_speech
 from support.conversation import Conversation
-from support.virtual_loop import in_virtual_time, rest, run_in_virtual_time
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.errors import AudioFormatError, IntakeOverflow, MessageError, UsageError
 from audio_connector.server.registry import Connections
+from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
 from audio_connector.wire.messages import Connected, Disconnected, Dtmf, MediaUpdate, Notified
 
 FRAME = numbered(7, 640)
@@ -36,7 +36,7 @@ async def test_the_headers_say_who_it_is() -> None:
         assert (client.session_id, client.connection_id, client.conference_id) == ("s1", "c1", "f1")
         assert client.id == "c1"
         assert (client.path, client.query) == ("/calls/7", "who=me")
-        assert client.remote_address == ("203.0.113.7", 4711)
+        assert client.remote_address == ("127.0.0.1", 49153)
         assert not client.secure
         assert client.headers["X-CUSTOM"] == "a, b"
         assert client.headers.get_all("x-custom") == ["a", "b"]
@@ -47,6 +47,7 @@ async def test_the_headers_say_who_it_is() -> None:
             "id": "c1",
             "uri": "/calls/7?who=me",
             "customHeaders": {
+                "host": "localhost:49152",
                 "x-opentok-ws-sessionid": "s1",
                 "x-opentok-ws-connectionid": "c1",
                 "x-opentok-ws-conferenceid": "f1",

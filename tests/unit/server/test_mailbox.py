@@ -11,10 +11,10 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from support.virtual_loop import run_in_virtual_time
 
 from audio_connector.server import mail
 from audio_connector.server.mailbox import BUSY_ROUND_S, REST_S, Mailbox
+from audio_connector.testing.virtual_time import run_in_virtual_time
 
 
 class FakeLoop:

@@ -9,9 +9,9 @@ import logging
 import pytest
 from support.audio import numbered
 from support.conversation import Conversation
-from support.virtual_loop import in_virtual_time, rest, run_in_virtual_time
 
 from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
 from audio_connector.wire.messages import Disconnected
 
 FRAME = numbered(7, 640)
@@ -159,7 +159,7 @@ async def test_without_handlers_nothing_is_wrong() -> None:
             await call.router_sends(FRAME)
             call.router_socket.close()
             await call.session.task
-            assert call.over == 1
+            assert call.is_over
 
 
 # Handlers that do not end.
@@ -204,7 +204,7 @@ def test_on_disconnect_that_never_ends_is_cancelled(caplog: pytest.LogCaptureFix
         async with Conversation(on_connect, timeouts={"handler_s": 3.0}) as call:
             call.router_socket.close(1000, "bye")
             await call.session.task
-            assert call.over == 1
+            assert call.is_over
             assert call.now_s == pytest.approx(3.0, abs=0.1)
 
     run_in_virtual_time(scene())

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.audio import counting_pcm, cut, numbered, numbers_of, padded, real_speech
 from support.conversation import Conversation
-from support.virtual_loop import in_virtual_time, rest, run_in_virtual_time
 
 from audio_connector.errors import AudioDataError, ConnectionClosed, SpeechInterrupted, UsageError
 from audio_connector.playback.speech import Flushed, Interrupted, Played
+from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
 
 OLD, NEW = numbered(1, 640), numbered(2, 640)
 
@@ -108,7 +108,7 @@ async def test_a_write_that_waits_for_room_is_interrupted_too() -> None:
 
 
 @pytest.mark.parametrize("is_ended", [True, False])
-@pytest.mark.parametrize("how", ["drop", "close"])
+@pytest.mark.parametrize("how", ["reset", "close"])
 def test_the_end_of_the_connection_interrupts_it(how: str, is_ended: bool) -> None:
     async def scene() -> None:
         async with Conversation() as call:

@@ -12,7 +12,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.audio import counting_pcm, cut, numbered, numbers_of, padded, real_speech
 from support.conversation import Conversation
-from support.virtual_loop import in_virtual_time, rest, run_in_virtual_time
 
 from audio_connector.audio.ingest import PcmIngest
 from audio_connector.errors import AudioDataError, ConnectionClosed, UsageError
@@ -21,6 +20,7 @@ from audio_connector.playback.speech import Flushed
 from audio_connector.server import mail
 from audio_connector.server.line import Line
 from audio_connector.server.writer import SLICE_BYTES, Writer
+from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
 from audio_connector.wire.messages import Connected
 
 MailT = TypeVar("MailT")

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Says in one line what a task waits for, by the name of the task and the line of the program that waits."""
+
+from __future__ import annotations
+
+import asyncio
+import linecache
+from collections.abc import Iterable
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+_NOT_THE_USERS = (str(Path(asyncio.__file__).parent), str(Path(__file__).parents[1]))
+
+
+def what_tasks_wait_for(tasks: Iterable[asyncio.Task[Any]]) -> str:
+    """Return one indented line for each task, in the order in which they were made."""
+    return "".join(f"\n  {_waits(task)}" for task in sorted(tasks, key=_age))
+
+
+def name_of(task: asyncio.Task[Any]) -> str:
+    """Return the name of a task and of what it runs."""
+    return f"{task.get_name()} ({getattr(task.get_coro(), '__qualname__', '?')})"
+
+
+def _waits(task: asyncio.Task[Any]) -> str:
+    frames = _frames_of(task.get_coro())
+    if not frames:
+        return f"{name_of(task)} has not begun"
+    own = [frame for frame in frames if not frame.f_code.co_filename.startswith(_NOT_THE_USERS)]
+    frame = own[-1] if own else frames[-1]
+    text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
+    inside = f" (in {_function(frames[-1])})" if frames[-1] is not frame else ""
+    return f"{name_of(task)} waits at {_place(frame)}: {text}{inside}"
+
+
+def _frames_of(coroutine: object) -> list[FrameType]:
+    """From the outermost coroutine to the innermost; those of ``async for`` cannot be looked into."""
+    frames = []
+    while coroutine is not None:
+        for kind, awaited in (("cr", "cr_await"), ("gi", "gi_yieldfrom"), ("ag", "ag_await")):
+            frame = getattr(coroutine, f"{kind}_frame", None)
+            if frame is not None:
+                if frame.f_lasti >= 0:
+                    frames.append(frame)
+                coroutine = getattr(coroutine, awaited)
+                break
+        else:
+            break
+    return frames
+
+
+def _function(frame: FrameType) -> str:
+    return getattr(frame.f_code, "co_qualname", frame.f_code.co_name)  # Python 3.11 and later
+
+
+def _place(frame: FrameType) -> str:
+    path = Path(frame.f_code.co_filename)
+    return f"{path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path}:{frame.f_lineno}"
+
+
+def _age(task: asyncio.Task[Any]) -> tuple[int, str]:
+    name = task.get_name()
+    number = name.rpartition("-")[2]
+    return (int(number) if name.startswith("Task-") and number.isdecimal() else 0, name)
