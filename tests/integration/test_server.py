@@ -137,7 +137,7 @@ async def test_localhost_is_one_port_at_both_families(
                 taken[0].bind(("127.0.0.1", self.getsockname()[1]))
                 taken[0].listen()
 
-    monkeypatch.setattr("audio_connector.wire.picows.addresses_of", both)
+    monkeypatch.setattr("audio_connector.wire.listening.addresses_of", both)
     monkeypatch.setattr("audio_connector.wire.addresses.socket.socket", Meddling)
     async with serving(echo, host="localhost") as handle:
         await assert_echo(f"ws://[::1]:{handle.port}")
