@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import gc
-from collections.abc import AsyncIterator, Callable, Coroutine
+import ssl
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, TypeVar
 
@@ -25,6 +26,31 @@ def check_rate(rate_hz: int) -> None:
     """
     if rate_hz not in SUPPORTED_RATES_HZ:
         raise UsageError(f"--rate is {rate_hz}; expected one of {', '.join(map(str, SUPPORTED_RATES_HZ))}")
+
+
+def parse_headers(texts: Sequence[str]) -> dict[str, str]:
+    """Read the values of ``--header``: ``name=value`` each.
+
+    Raises:
+        UsageError: One has no equal sign or no name, or a name comes twice.
+    """
+    headers: dict[str, str] = {}
+    for text in texts:
+        name, equals, value = text.partition("=")
+        if not equals or not name:
+            raise UsageError(f"--header {text!r}: expected NAME=VALUE")
+        if name.lower() in map(str.lower, headers):
+            raise UsageError(f"--header {text!r}: {name} was given before")
+        headers[name] = value
+    return headers
+
+
+def accept_any_certificate() -> ssl.SSLContext:
+    """Return what ``--insecure`` stands for."""
+    context = ssl.create_default_context()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
 
 
 def run_async(main: Coroutine[Any, Any, T]) -> T:

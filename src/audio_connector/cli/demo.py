@@ -145,7 +145,7 @@ class _Director:
         call, stage = self._call, self._stage
         if call is None or not call.is_open:
             return
-        playout = call.report().playout
+        playout = call.report(with_trace=False).playout
         stage.depths.append((stage.spoken.seconds, float(playout.buffered_frames * FRAME_MS)))
         said_bytes = playout.played_frames * call.call.audio_format.frame_bytes
         if self._answers_told < len(stage.sentences) and said_bytes >= stage.answers_bytes:

@@ -23,13 +23,17 @@ from audio_connector.simulator.speech import Lines, SpeechLibrary
 from audio_connector.simulator.trace import TraceEvent
 from audio_connector.wire import picows
 from audio_connector.wire.json_audio import JsonAudio
-from audio_connector.wire.transport import Receiver, Transport
+from audio_connector.wire.transport import Receiver, Transport, WireLimits
 
 OnStart = Callable[[LiveCall], None]
 """Told of each call when its connection was made."""
 
 OnEvent = Callable[[TraceEvent], None]
 """Told of everything that happens in a call, as it happens."""
+
+
+_LIMITS = WireLimits(receive_buffer_bytes=16384)
+"""The kernel's own choice holds a minute of audio, so that a router that reads slowly would not be felt."""
 
 
 class Dial(Protocol):
@@ -43,6 +47,7 @@ class Dial(Protocol):
         headers: Sequence[tuple[str, str]],
         ssl_context: ssl.SSLContext | None,
         timeout_s: float,
+        limits: WireLimits | None,
     ) -> Transport:
         """Open a WebSocket, or raise DialError."""
         ...
@@ -156,6 +161,7 @@ class Router:
             headers=call.upgrade_headers(),
             ssl_context=call.ssl_context,
             timeout_s=call.dial_timeout_s,
+            limits=_LIMITS,
         )
 
     async def _connect_again(self, live: LiveCall) -> None:
@@ -194,6 +200,7 @@ async def run_calls(
     ramp_s: float = 0.0,
     on_start: OnStart | None = None,
     dial: Dial = picows.dial,
+    clock: Callable[[], float] = time.monotonic,
 ) -> list[CallReport]:
     """Run many calls at once.
 
@@ -202,6 +209,7 @@ async def run_calls(
         ramp_s: Spread the beginnings evenly over this many seconds.
         on_start: Told of each live call when its connection was made.
         dial: How connections are made; a real socket by default.
+        clock: As `Router`.
 
     Returns:
         One report per call, in the order given; `CallReport.error` says where a server could not be reached.
@@ -210,7 +218,7 @@ async def run_calls(
         AudioFileError: The speech of a call cannot be read, or a recording cannot be written.
         AudioDataError: The speech of a call is bytes with half a sample at the end.
     """
-    async with Router(dial=dial) as router:
+    async with Router(dial=dial, clock=clock) as router:
         for call in calls:
             router.prepare(call)
 

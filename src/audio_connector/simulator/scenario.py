@@ -89,7 +89,7 @@ class Scenario(FrozenValues):
     rate_hz: int = 16000
     audio_transport: AudioTransport = AudioTransport()
     headers: dict[str, str] = Field(default_factory=dict)
-    participants: Annotated[tuple[Participant, ...], Field(min_length=1, max_length=MAX_STREAMS)]
+    participants: Annotated[tuple[Participant, ...], Field(max_length=MAX_STREAMS)]
     sessions: Annotated[int, Field(ge=1, le=MAX_CALLS)] = 1
     ramp_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
     duration_s: Duration | None = None
@@ -116,6 +116,14 @@ class Scenario(FrozenValues):
     @classmethod
     def _may_be_a_word(cls, value: object) -> object:
         return AudioTransport.of(value)
+
+    @field_validator("participants")
+    @classmethod
+    def _has_somebody(cls, participants: tuple[Participant, ...]) -> tuple[Participant, ...]:
+        # Not min_length, which counts what is valid, and so complains of every other mistake a second time.
+        if not participants:
+            raise ValueError("expected at least one participant")
+        return participants
 
     @field_validator("fail_on")
     @classmethod

@@ -11,7 +11,7 @@ import pytest
 from audio_connector.audio.wav import read_wav
 from audio_connector.errors import AudioFileError, DialError
 from audio_connector.simulator import LiveCall, Router, RouterCall, run_calls
-from audio_connector.wire.transport import Closed, Headers, Receiver, Transport, Upgrade
+from audio_connector.wire.transport import Closed, Headers, Receiver, Transport, Upgrade, WireLimits
 
 FRAME = b"\x01\x02" * 320
 URL = "ws://127.0.0.1:1/"
@@ -75,6 +75,7 @@ class EchoDial:
         headers: Sequence[tuple[str, str]],
         ssl_context: ssl.SSLContext | None,
         timeout_s: float,
+        limits: WireLimits | None,
     ) -> Transport:
         if url.endswith("/refused"):
             raise DialError(f"{url} cannot be reached: Connection refused")

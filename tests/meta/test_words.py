@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What users write and read, in the code and in the docs: every figure, option and word of a scenario has its row."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import typer.main
+
+from audio_connector.cli.app import app
+from audio_connector.simulator import METRICS, PROFILES, Impairments, Participant, Scenario
+from audio_connector.simulator.script import VERBS
+
+DOCS = Path(__file__).parents[2] / "docs" / "testing"
+SIMULATOR = (DOCS / "simulator.md").read_text(encoding="utf-8")
+SCENARIOS = (DOCS / "scenarios.md").read_text(encoding="utf-8")
+
+
+def table_words(text: str, heading: str) -> set[str]:
+    """The words in backticks in the first column of the table below a heading."""
+    found = re.search(
+        rf"^## {re.escape(heading)}\n(.*?)(?=^## |^:::|\Z)", text, flags=re.MULTILINE | re.DOTALL
+    )
+    assert found, f"no heading {heading!r}"
+    cells = re.findall(r"^\| (`[^|]*) \|", found.group(1), flags=re.MULTILINE)
+    return {re.split(r"[: ]", word)[0] for cell in cells for word in re.findall(r"`([^`]+)`", cell)}
+
+
+def test_every_figure_is_explained() -> None:
+    assert table_words(SIMULATOR, "What it reports") == set(METRICS)
+
+
+def test_every_word_of_a_scenario_is_explained() -> None:
+    assert table_words(SCENARIOS, "The whole") == set(Scenario.model_fields)
+    assert table_words(SCENARIOS, "A participant") == set(Participant.model_fields)
+    assert table_words(SCENARIOS, "A step") - {"destroyed"} == set(VERBS)
+    assert table_words(SCENARIOS, "Impairments") == set(Impairments.model_fields)
+
+
+def test_every_option_of_the_command_is_explained() -> None:
+    command = typer.main.get_command(app).commands["simulate"]  # type: ignore[attr-defined]  # a group has them
+    options = {option for each in command.params for option in each.opts if option.startswith("--")} - {
+        "--help"
+    }
+    assert table_words(SIMULATOR, "Call your server") - {"DIR"} == options
+
+
+def test_every_profile_has_its_column() -> None:
+    heading = next(line for line in SIMULATOR.splitlines() if line.startswith("| | `"))
+    assert re.findall(r"`(\w+)`", heading) == list(PROFILES)
+
+
+def test_a_missing_row_is_found() -> None:
+    assert table_words("## A\n\n| `x: Y` or `z` | t |\n## B\n| `q` | |\n", "A") == {"x", "z"}
