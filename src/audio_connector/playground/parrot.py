@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A parrot: it listens until somebody has finished a sentence, and says it back; spoken over, it falls silent.
 
-A whole voice bot in its smallest form: hear, find the end of speech, answer, be interrupted. Put speech recognition and
-a language model where the sentence is complete, and text-to-speech where it is said back.
+A whole voice bot in its smallest form: hear, find the end of speech, answer, be interrupted. Put speech recognition
+and a language model where the sentence is complete, and text-to-speech where it is said back.
 """
 
 from __future__ import annotations

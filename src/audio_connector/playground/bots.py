@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Whom the page calls: the parrot, an application from the current folder, or a server that runs already."""
+
+from __future__ import annotations
+
+import inspect
+import pkgutil
+import re
+import sys
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, TypeAlias
+
+from audio_connector import AudioConnectorConnection, AudioConnectorServerConfig
+from audio_connector.errors import AudioConnectorConfigError, UsageError
+from audio_connector.playground.faults import describe
+from audio_connector.playground.parrot import parrot
+
+Configure: TypeAlias = Callable[[], Awaitable[AudioConnectorServerConfig]]
+"""Makes an application's configuration, on the loop that will run it."""
+
+_APP: Final = re.compile(r"(?P<module>[^\W\d][\w.]*):(?P<name>[^\W\d][\w.]*)")
+_WHAT = (
+    "an on_connect function, an AudioConnectorServerConfig, a mapping of its fields, or a function without "
+    "parameters that returns one of these"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bot:
+    """Whom to call.
+
+    Attributes:
+        label: How the page names it.
+        url: The server's address; None for an application that has to be served first.
+        configure: Makes the application's configuration; None for a server that runs already.
+    """
+
+    label: str
+    url: str | None = None
+    configure: Configure | None = None
+
+
+def find_bot(argument: str | None) -> Bot:
+    """Understand the command's argument, and import the application that it names.
+
+    Args:
+        argument: ``ws://…``, ``module:app``, or None for the parrot.
+
+    Raises:
+        UsageError: It is none of the three, or the application cannot be imported; the text says why and where.
+    """
+    if argument is None:
+
+        async def on_connect(client: AudioConnectorConnection) -> None:
+            await parrot(client)
+
+        return Bot("the packaged parrot", configure=_configure("parrot", on_connect))
+    if "://" in argument:
+        return Bot(argument, url=argument)
+    found = _APP.fullmatch(argument)
+    if found is None:
+        raise UsageError(
+            f"{argument!r} is neither a server, such as ws://localhost:8765, nor an application, such as "
+            "bot:on_connect"
+        )
+    return Bot(argument, configure=_configure(argument, _load(argument, **found.groupdict())))
+
+
+def _load(argument: str, module: str, name: str) -> object:
+    """Import a module of the current folder, and return what it calls ``name``."""
+    folder = str(Path.cwd())
+    if folder not in sys.path:
+        sys.path.insert(0, folder)
+    try:
+        # pkgutil, because the name is the user's; imports of our own are written out, so that the layers can be read.
+        imported = pkgutil.resolve_name(module)
+    except ModuleNotFoundError as error:
+        if error.name is not None and f"{module}.".startswith(f"{error.name}."):
+            raise UsageError(
+                f"there is no module {error.name!r} in {folder}, nor is one installed"
+            ) from error
+        raise UsageError(f"{module} cannot be imported: {describe(error)}") from error
+    except (Exception, SystemExit) as error:  # whatever the module does at import is the user's to mend
+        raise UsageError(f"{module} cannot be imported: {describe(error)}") from error
+    try:
+        return pkgutil.resolve_name(f"{module}:{name}")
+    except AttributeError as error:
+        names = [other for other in vars(imported) if not other.startswith("_")]
+        raise UsageError(
+            f"{module} has no {name!r}; it has {', '.join(names[:12]) or 'no public names'}"
+        ) from error
+
+
+def _configure(label: str, app: object) -> Configure:
+    """Return what makes the configuration; what can be told at once is checked at once."""
+    if _is_factory(app):
+
+        async def call() -> AudioConnectorServerConfig:
+            assert callable(app)
+            try:
+                made = app()
+                if isinstance(made, Awaitable):
+                    made = await made
+            except Exception as error:
+                raise UsageError(f"{label} failed: {describe(error)}") from error
+            return _config_of(f"what {label} returned", made)
+
+        return call
+    config = _config_of(label, app)
+
+    async def give() -> AudioConnectorServerConfig:
+        return config
+
+    return give
+
+
+def _is_factory(app: object) -> bool:
+    if isinstance(app, AudioConnectorServerConfig | Mapping) or not callable(app):
+        return False
+    return _takes(app, 0) and not _takes(app, 1)
+
+
+def _config_of(label: str, app: object) -> AudioConnectorServerConfig:
+    """Return the configuration of an application, on a free port of this machine only, without TLS."""
+    here: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "ssl": None}
+    if isinstance(app, AudioConnectorServerConfig):
+        values = {name: getattr(app, name) for name in type(app).model_fields}
+    elif isinstance(app, Mapping):
+        values = dict(app)
+    elif callable(app) and _takes(app, 1):
+        values = {"on_connect": app}
+    else:
+        raise UsageError(f"{label} is {_shorten(repr(app))}; expected {_WHAT}")
+    try:
+        return AudioConnectorServerConfig(**{**values, **here})
+    except AudioConnectorConfigError as error:
+        raise UsageError(f"{label}: {error}") from error
+    except TypeError as error:  # a mapping whose keys are no texts
+        raise UsageError(f"{label} is {_shorten(repr(app))}; expected {_WHAT}") from error
+
+
+def _takes(app: Callable[..., object], count: int) -> bool:
+    try:
+        signature = inspect.signature(app)
+    except (TypeError, ValueError):
+        return count == 1  # a builtin without a signature
+    try:
+        signature.bind(*(None,) * count)
+    except TypeError:
+        return False
+    return True
+
+
+def _shorten(text: str, size: int = 80) -> str:
+    return text if len(text) <= size else text[: size - 1] + "…"

@@ -1,0 +1,246 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One page that is open: its session with up to two participants, and what it may ask for."""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from audio_connector.errors import UsageError, VideoError
+from audio_connector.playground import messages
+from audio_connector.playground.messages import Speaker
+from audio_connector.playground.outbox import Outbox
+from audio_connector.playground.participant import Ears, Participant
+from audio_connector.playground.recording import Recording
+from audio_connector.playground.speeches import Speech, interruption, sentence
+from audio_connector.simulator import PROFILES, Router, RouterCall
+
+FIRST: Final[Speaker] = 1
+SECOND: Final[Speaker] = 2
+
+PUSH_S: Final = 0.05
+"""Between two batches to the page, in seconds."""
+
+FIGURES_EVERY: Final = 4
+"""Figures go with every fourth batch: five times a second."""
+
+
+RECORDING_EVERY: Final = 20
+"""The length of the recording goes with every twentieth: once a second."""
+
+_NOBODY: Final = "nobody is connected: connect first"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """What the calls of all pages have in common.
+
+    Attributes:
+        url: The bot.
+        label: How the page names it.
+        rate_hz: Rate that a page begins with.
+        profile: Router that a page begins with.
+        headers: Custom headers of every call.
+        ssl_context: For ``wss``; None checks certificates against the system's.
+    """
+
+    url: str
+    label: str
+    rate_hz: int = 16000
+    profile: str = "video"
+    headers: Mapping[str, str] = field(default_factory=dict)
+    ssl_context: ssl.SSLContext | None = None
+
+    def call(self) -> RouterCall:
+        """Return a call that lasts until somebody hangs up.
+
+        Raises:
+            UsageError: A value is wrong.
+        """
+        return RouterCall(
+            url=self.url,
+            rate_hz=self.rate_hz,
+            profile=self.profile,
+            headers=self.headers,
+            ssl_context=self.ssl_context,
+            tail_s=None,
+            trace=False,
+        )
+
+
+class PageSession:
+    """What one page does.
+
+    Args:
+        settings: Whom it calls, and how.
+        router: Makes the calls.
+        outbox: To the page.
+    """
+
+    def __init__(self, settings: Settings, *, router: Router, outbox: Outbox) -> None:
+        self.id = secrets.token_urlsafe(16)
+        self.recording: Recording | None = None
+        self._settings = settings
+        self._router = router
+        self._outbox = outbox
+        self._call: RouterCall | None = None
+        self._people: dict[Speaker, Participant] = {}
+        self._leaving: set[asyncio.Task[None]] = set()
+        self._actions: dict[type, Callable[[Any], None]] = {
+            messages.Connect: self._connect,
+            messages.Disconnect: lambda _: self._disconnect(),
+            messages.Join: lambda _: self._join(),
+            messages.Leave: lambda _: self._part(SECOND),
+            messages.Mute: self._mute,
+            messages.Press: self._press,
+            messages.BargeIn: self._barge_in,
+            messages.Say: self._say,
+            messages.Stop: self._stop,
+        }
+
+    # What the page sends.
+
+    def take(self, text: str) -> None:
+        """Do what a text of the page asks for; what is wrong with it is told to the page."""
+        try:
+            message = messages.decode(text)
+            self._actions[type(message)](message)
+        except VideoError as error:
+            self.refuse("call", error)
+
+    def listen(self, pcm: bytes) -> None:
+        """Take speech of the microphone."""
+        if FIRST in self._people:
+            self._people[FIRST].listen(pcm)
+
+    def say(self, speaker: Speaker, speech: Speech) -> None:
+        """Let a participant say something.
+
+        Raises:
+            UsageError: It is not there, or muted.
+        """
+        person = self._people.get(speaker)
+        if person is None or not person.is_open:
+            raise UsageError(
+                "nobody is connected: connect first" if speaker == 1 else "the second participant is gone"
+            )
+        if person.is_muted:
+            raise UsageError("muted: nobody would hear it; unmute first")
+        person.say(speech)
+
+    def rate_of(self, speaker: Speaker) -> int:
+        """The rate at which a participant speaks.
+
+        Raises:
+            UsageError: It is not there.
+        """
+        if self._call is None or speaker not in self._people:
+            raise UsageError(_NOBODY)
+        return self._call.rate_hz
+
+    def refuse(self, where: str, error: Exception) -> None:
+        """Tell the page that something could not be done."""
+        self._outbox.post({"type": "fault", "where": where, "text": " ".join(str(error).split())})
+
+    # Its life.
+
+    async def run(self) -> None:
+        """Send what comes together, until cancelled."""
+        count = 0
+        while True:
+            await asyncio.sleep(PUSH_S)
+            count += 1
+            for person in self._people.values():
+                person.push()
+                if count % FIGURES_EVERY == 0:
+                    person.push_figures()
+            recording = self.recording
+            if recording is not None and count % RECORDING_EVERY == 0:
+                self._outbox.post(
+                    {
+                        "type": "recording",
+                        "seconds": round(recording.seconds, 1),
+                        "is_full": recording.is_full,
+                    }
+                )
+
+    async def close(self) -> None:
+        """End every call, and wait for the end."""
+        self._disconnect()
+        await asyncio.gather(*self._leaving, return_exceptions=True)
+
+    # Inside.
+
+    def _mute(self, message: messages.Mute) -> None:
+        self._first().mute(message.muted)
+
+    def _press(self, message: messages.Press) -> None:
+        self._first().press(message.digit)
+
+    def _barge_in(self, _: messages.BargeIn) -> None:
+        self.say(FIRST, interruption(self.rate_of(FIRST)))
+
+    def _stop(self, message: messages.Stop) -> None:
+        if message.speaker in self._people:
+            self._people[message.speaker].stop()
+
+    def _say(self, message: messages.Say) -> None:
+        try:
+            self.say(message.speaker, sentence(message.sample, self.rate_of(message.speaker)))
+        except UsageError as error:
+            self.refuse("say", error)
+
+    def _first(self) -> Participant:
+        person = self._people.get(FIRST)
+        if person is None or not person.is_open:
+            raise UsageError(_NOBODY)
+        return person
+
+    def _connect(self, message: messages.Connect) -> None:
+        first = self._people.get(FIRST)
+        if first is not None and not first.is_over:
+            raise UsageError("connected already: disconnect first")
+        if message.profile not in PROFILES:
+            raise UsageError(f"there is no router {message.profile!r}; expected one of {', '.join(PROFILES)}")
+        self._disconnect()
+        settings = replace(self._settings, rate_hz=message.rate_hz, profile=message.profile)
+        self._call = settings.call()
+        self.recording = Recording(message.rate_hz)
+        self._admit(FIRST, replace(self._call, name="you"), lambda: 0.0)
+
+    def _disconnect(self) -> None:
+        for speaker in list(self._people):
+            self._part(speaker)
+
+    def _join(self) -> None:
+        first = self._first()
+        assert self._call is not None
+        second = self._people.get(SECOND)
+        if second is not None and not second.is_over:
+            raise UsageError("the second participant is there already")
+        call = replace(self._call, name="second", connection_id=secrets.token_hex(16))
+        self._admit(SECOND, call, lambda: first.now_s)
+
+    def _admit(self, speaker: Speaker, call: RouterCall, clock: Callable[[], float]) -> None:
+        recording = self.recording
+        assert recording is not None
+        self._people[speaker] = person = Participant(
+            speaker,
+            call,
+            router=self._router,
+            outbox=self._outbox,
+            record=lambda from_s: Ears(recording.spoken(from_s=from_s), recording.heard(from_s=from_s)),
+            clock=clock,
+        )
+        person.start()
+
+    def _part(self, speaker: Speaker) -> None:
+        person = self._people.pop(speaker, None)
+        if person is not None:
+            task = asyncio.ensure_future(person.end())
+            self._leaving.add(task)
+            task.add_done_callback(self._leaving.discard)
