@@ -15,11 +15,11 @@ One tick does the steps that are due, sends a frame and answers notifies; the re
 from __future__ import annotations
 
 import math
-from collections import deque
 from collections.abc import Callable
 
 from audio_connector.audio.format import FRAME_MS
 from audio_connector.audio.resample import resample
+from audio_connector.simulator.commands import CommandDesk
 from audio_connector.simulator.config import RouterCall, Sink
 from audio_connector.simulator.faults import FaultWatch
 from audio_connector.simulator.network import Network
@@ -32,18 +32,8 @@ from audio_connector.simulator.steps import StepRunner
 from audio_connector.simulator.tally import Tally
 from audio_connector.simulator.trace import Source, TraceEvent, TraceRecorder
 from audio_connector.simulator.voice import Voice
-from audio_connector.wire.codec import decode_command, encode_event
-from audio_connector.wire.messages import (
-    ClearCommand,
-    Cleared,
-    Connected,
-    Disconnected,
-    Dtmf,
-    Event,
-    MediaUpdate,
-    Notified,
-    NotifyCommand,
-)
+from audio_connector.wire.codec import encode_event
+from audio_connector.wire.messages import Connected, Disconnected, Dtmf, Event, MediaUpdate
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
 _FRAME_S = FRAME_MS / 1000
@@ -119,10 +109,17 @@ class LiveCall:
         self._abort_at: float | None = None
         self._is_muted = self._is_silent = False
         self._writable = True
-        self._pending_notifies: deque[tuple[int, object]] = deque(maxlen=1024)
-        self._pending_acks: deque[float] = deque(maxlen=1024)
         self._tally = Tally()
         self._faults = FaultWatch()
+        self._commands = CommandDesk(
+            self.router,
+            call.impairments,
+            playout=self.playout,
+            observer=self._observer,
+            tally=self._tally,
+            send=self.send_event,
+            note=self.note,
+        )
         self.redial_after_s: float | None = None
 
     # Receiver
@@ -165,25 +162,11 @@ class LiveCall:
 
     def on_text(self, text: str) -> None:
         """Obey a command."""
-        tally = self._tally
-        tally.texts_received += 1
-        tally.bytes_received += len(text)
-        if not self.router.reads_text:
-            tally.texts_ignored += 1
-            self.note("server", "text ignored", text[:200])
-            return
-        command = decode_command(text)
-        if isinstance(command, ClearCommand) and command.form in self.router.clear_forms:
-            tally.clears += 1
-            self._clear(command)
-        elif isinstance(command, NotifyCommand):
-            tally.notifies += 1
-            self.note("server", "notify", text[:200])
-            if self.router.echo_notify:
-                self._pending_notifies.append((self.playout.mark(), command.payload))
-        else:
-            tally.keep_text(text)
-            self.note("server", "text", text[:200])
+        now = self._clock()
+        self._tally.texts_received += 1
+        self._tally.bytes_received += len(text)
+        arrived_at = now if self._network is None else self._network.arrived_at
+        self._commands.take(text, now, arrived_s=arrived_at - self._opened_at)
 
     def on_pong(self, payload: bytes) -> None:
         """Nothing: the router sends no pings (PROTOCOL 1.24)."""
@@ -411,6 +394,7 @@ class LiveCall:
         self.redial_after_s = None
         self._tally.reconnects += 1
         self.playout.clear(now)
+        self._commands.forget()
         self.note("router", "connected again", self.call.url)
         while self._opened_at + (self._next_tick + 1) * _FRAME_S <= now:
             self._say(self._next_tick, now, is_lost=True)
@@ -449,11 +433,7 @@ class LiveCall:
         playout = self.playout
         playout.advance(now)
         self._note_silence(now)
-        while self._pending_notifies and playout.is_heard(self._pending_notifies[0][0], now):
-            self.send_event(Notified(payload=self._pending_notifies.popleft()[1], raw={}))
-        while self._pending_acks and self._pending_acks[0] <= now:
-            self._pending_acks.popleft()
-            self._acknowledge()
+        self._commands.answer(now)
         if self._trace is not None:
             self._trace.depth_ms.note(now - self._opened_at, float(playout.buffered_ms))
         for name, detail in self._faults.new(playout, now):
@@ -462,28 +442,6 @@ class LiveCall:
     def _note_silence(self, now: float) -> None:
         if self._observer.has_open and self.playout.is_idle(now):
             self._observer.silent(self.playout.silent_at - self._opened_at, now - self._opened_at)
-
-    def _clear(self, command: ClearCommand) -> None:
-        now = self._clock()
-        if not self.call.impairments.obeys_clear:
-            self.note("server", "clear ignored", command.form)
-            return
-        was_heard = not self.playout.is_idle(now)
-        dropped_ms = self.playout.clear(now)
-        arrived_at = now if self._network is None else self._network.arrived_at
-        self._observer.cleared(arrived_at - self._opened_at, dropped_ms, was_heard=was_heard)
-        self.note("server", "clear", f"{command.form}, {dropped_ms} ms dropped")
-        # What a notify waited for will never be played (PROTOCOL 3.6).
-        self._pending_notifies.clear()
-        ack_s = self.call.impairments.clear_ack_s
-        if ack_s == 0:
-            self._acknowledge()
-        elif ack_s is not None:
-            self._pending_acks.append(now + ack_s)
-
-    def _acknowledge(self) -> None:
-        self.send_event(Cleared(raw={}))
-        self.note("router", "cleared")
 
     def _end_for_size(self, got_bytes: int) -> None:
         if self._transport is not None and self._tally.router_ended is None:
