@@ -93,7 +93,8 @@ class AudioStream(_Stream[bytes]):
 
     Args:
         get_format: The connection's format, asked when audio arrives: it may change.
-        chunk_ms: Length of the pieces in milliseconds; None hands each message on as it came, one frame.
+        chunk_ms: Length of the pieces in milliseconds; None hands each message on as it came, one frame, without the
+            half of a sample that may be left over at its end.
         sample_rate: Rate of the pieces in Hz; None keeps the connection's.
         max_buffer_ms: Beyond it the oldest audio is dropped.
         on_overflow: Told once per episode of dropping.
@@ -143,6 +144,9 @@ class AudioStream(_Stream[bytes]):
             whole = len(payload) - len(payload) % SAMPLE_BYTES
             self._half_sample = payload[whole:]
             payload = self._resampler.push(payload[:whole])
+        elif len(payload) % SAMPLE_BYTES:
+            # A message that was cut off: half a sample would shift all that follows, or raise in the application.
+            payload = payload[:-1]
         self._cut(payload)
 
     def _cut(self, payload: bytes) -> None:

@@ -53,6 +53,17 @@ async def test_each_message_is_handed_on_as_it_came() -> None:
     assert await pieces(stream) == messages
 
 
+@pytest.mark.parametrize("chunk_ms", [None, 20.0])
+@in_virtual_time
+async def test_half_a_sample_of_a_message_does_not_shift_the_next(chunk_ms: float | None) -> None:
+    stream = audio_stream(chunk_ms=chunk_ms)
+    before, after = counting_pcm(640), counting_pcm(1280)
+    for message in (before, b"\x01", before + b"\x01", after):
+        stream.push(message)
+    stream.end()
+    assert b"".join(await pieces(stream)) == before * 2 + after
+
+
 @given(
     chunk_ms=st.floats(1.0, 300.0),
     rate_hz=st.sampled_from([8000, 16000, 24000]),
@@ -163,9 +174,9 @@ async def test_a_consumer_waits_for_what_comes_later() -> None:
     consumer = asyncio.ensure_future(pieces(stream))
     for number in range(3):
         await asyncio.sleep(1.0)
-        stream.push(bytes([number]))
+        stream.push(bytes([number, 0]))
     stream.end()
-    assert await consumer == [b"\0", b"\1", b"\2"]
+    assert await consumer == [b"\0\0", b"\1\0", b"\2\0"]
 
 
 @in_virtual_time
@@ -215,8 +226,8 @@ async def test_a_consumer_that_was_cancelled_may_come_back() -> None:
     stream = audio_stream()
     with pytest.raises(asyncio.TimeoutError):
         await asyncio.wait_for(anext(stream), 1.0)
-    stream.push(b"1")
-    assert await anext(stream) == b"1"
+    stream.push(b"12")
+    assert await anext(stream) == b"12"
 
 
 @in_virtual_time
@@ -227,9 +238,9 @@ async def test_the_successor_of_a_consumer_that_is_being_cancelled_gets_its_piec
     consumer.cancel()
     successor = asyncio.ensure_future(pieces(stream))
     await rest()
-    stream.push(b"1")
+    stream.push(b"12")
     stream.end()
-    assert await successor == [b"1"]
+    assert await successor == [b"12"]
 
 
 @in_virtual_time
@@ -239,9 +250,9 @@ async def test_two_consumers_of_one_stream_are_one_too_many() -> None:
     await rest()
     with pytest.raises(UsageError, match="one of its own"):
         await anext(stream)
-    stream.push(b"1")
+    stream.push(b"12")
     stream.end()
-    assert await consumer == [b"1"]
+    assert await consumer == [b"12"]
 
 
 @in_virtual_time
@@ -326,17 +337,17 @@ async def test_a_consumer_may_live_in_another_loop() -> None:
         got = asyncio.run_coroutine_threadsafe(consume(), other.loop)
         stream = await made
         for number in range(100):
-            stream.push(bytes([number]))
+            stream.push(bytes([number, 0]))
         stream.end()
-        assert await asyncio.wrap_future(got) == [bytes([k]) for k in range(100)]
+        assert await asyncio.wrap_future(got) == [bytes([k, 0]) for k in range(100)]
 
 
 async def test_a_stream_made_outside_of_a_loop_belongs_to_its_first_consumer() -> None:
     stream = await asyncio.to_thread(audio_stream)
-    stream.push(b"early")
+    stream.push(b"ear1y!")
     with OtherLoop() as other:
         first = asyncio.run_coroutine_threadsafe(anext(stream), other.loop)
-        assert await asyncio.wrap_future(first) == b"early"
+        assert await asyncio.wrap_future(first) == b"ear1y!"
         rest_of_it = asyncio.run_coroutine_threadsafe(pieces(stream), other.loop)
         stream.push(b"late")
         stream.end()
@@ -350,6 +361,6 @@ async def test_a_consumer_whose_loop_is_gone_is_nobody() -> None:
             return audio_stream()
 
         stream = await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(make(), other.loop))
-    stream.push(b"1")
+    stream.push(b"12")
     assert stream.is_over
     stream.end()
