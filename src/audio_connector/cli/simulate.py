@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import json as json_module
-import ssl
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,13 +14,28 @@ from rich.console import Console
 from rich.live import Live
 
 from audio_connector.cli import BAD_INPUT
-from audio_connector.cli.common import check_rate, refreshing, run_async
+from audio_connector.cli.common import accept_any_certificate, parse_headers, refreshing, run_async
+from audio_connector.cli.plan import check_unused, plan_calls, plan_scenario
 from audio_connector.cli.view import progress_view, show_summary
 from audio_connector.errors import UsageError
-from audio_connector.simulator import CallReport, LiveCall, RouterCall, run_calls, sample_speech
+from audio_connector.simulator import (
+    PROFILES,
+    CallReport,
+    Condition,
+    LiveCall,
+    RouterCall,
+    failures,
+    figures_in_sum,
+    parse_condition,
+    render_page,
+    run_calls,
+)
 
 RAMP_S_PER_CALL = 0.005
 """Time between the beginnings of two calls: a server is not asked for 300 handshakes in one instant."""
+
+TRACED_CALLS = 20
+"""Up to so many calls are kept over time without being asked for; it costs a few microseconds per frame."""
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -28,32 +43,54 @@ audio-connector simulate ws://localhost:8765
 
 audio-connector simulate ws://localhost:8765/room/7 --wav question.wav --record answer.wav
 
-audio-connector simulate wss://bot.example.org --header caller=Ann --tail 10
+audio-connector simulate ws://localhost:8765 --scenario barge-in.yaml --html report.html
 
-audio-connector simulate ws://localhost:8765 --calls 100 --duration 60 --json
+audio-connector simulate ws://localhost:8765 --profile wsbridge --fail-on 'underrun_ms>0' --fail-on 'turns<2'
 
-[bold]Exit status[/bold]: 0 clean, 1 something was lost, 2 bad input or unreachable server."""
+audio-connector simulate wss://bot.example.org --header caller=Ann --calls 100 --duration 60 --json
+
+[bold]Exit status[/bold]: 0 clean, or every condition held; 1 something was lost, or a condition failed; \
+2 bad input or unreachable server."""
 
 
 def simulate(  # noqa: PLR0913 - each one is an option of the command line
-    url: Annotated[str, typer.Argument(help="The server: ws://host:port/path or wss.", show_default=False)],
+    url: Annotated[
+        str | None,
+        typer.Argument(
+            help="The server: ws://host:port/path or wss. A scenario may name it.", show_default=False
+        ),
+    ] = None,
     *,
+    scenario: Annotated[
+        Path | None,
+        typer.Option(
+            "--scenario", "-s", metavar="FILE.yaml", help="Who says and does what, when, over which network."
+        ),
+    ] = None,
     wav: Annotated[
         Path | None,
         typer.Option(
             "--wav", "-w", help="What the caller says: a 16-bit WAV; a packaged recording if not given."
         ),
     ] = None,
-    rate: Annotated[int, typer.Option("--rate", "-r", help="Sample rate: 8000, 16000 or 24000.")] = 16000,
-    calls: Annotated[int, typer.Option("--calls", "-n", min=1, help="Calls at once.")] = 1,
+    profile: Annotated[
+        str | None,
+        typer.Option("--profile", "-p", help=f"Which router: {', '.join(PROFILES)}.", show_default="video"),
+    ] = None,
+    rate: Annotated[
+        int | None,
+        typer.Option("--rate", "-r", help="Sample rate: 8000, 16000 or 24000.", show_default="16000"),
+    ] = None,
+    calls: Annotated[
+        int | None, typer.Option("--calls", "-n", min=1, help="Calls at once.", show_default="1")
+    ] = None,
     header: Annotated[
         list[str] | None,
         typer.Option("--header", "-H", metavar="K=V", help="A custom header; may be repeated."),
     ] = None,
-    record: Annotated[
-        Path | None,
-        typer.Option("--record", "-o", help="Record what is heard: a .wav file, or a folder for both sides."),
-    ] = None,
+    json_audio: Annotated[
+        bool, typer.Option("--json-audio", help="Audio as base64 in JSON, instead of binary messages.")
+    ] = False,
     duration: Annotated[
         float | None,
         typer.Option(
@@ -61,63 +98,104 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
         ),
     ] = None,
     tail: Annotated[
-        float, typer.Option("--tail", "-t", min=0, help="Listen for this many seconds after it.")
-    ] = 2.0,
+        float | None,
+        typer.Option("--tail", "-t", min=0, help="Listen for this many seconds after it.", show_default="2"),
+    ] = None,
+    record: Annotated[
+        Path | None,
+        typer.Option("--record", "-o", help="Record what is heard: a .wav file, or a folder for both sides."),
+    ] = None,
+    html: Annotated[
+        Path | None,
+        typer.Option("--html", metavar="FILE.html", help="Write the report as a page with pictures."),
+    ] = None,
+    fail_on: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--fail-on",
+            metavar="CONDITION",
+            help="Fail where this is true of a call, such as 'underrun_ms>0'; may be repeated.",
+        ),
+    ] = None,
     insecure: Annotated[bool, typer.Option("--insecure", "-k", help="wss: accept any certificate.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
 ) -> int:
     """Call a server as the Vonage media router does, and report what a session would have heard."""
-    check_rate(rate)
-    speech = sample_speech(rate_hz=rate) if wav is None else wav
+    conditions = [parse_condition(text) for text in fail_on or ()]
+    if html is not None and not html.absolute().parent.is_dir():
+        raise UsageError(f"--html {html}: there is no folder {html.absolute().parent}")
     headers = parse_headers(header or ())
-    recordings = _recordings(record, calls)
-    planned = [
-        RouterCall(
-            url=url,
-            speech=speech,
-            rate_hz=rate,
+    ssl_context = accept_any_certificate() if insecure else None
+    if scenario is not None:
+        of_one_call = {
+            "wav": wav,
+            "profile": profile,
+            "rate": rate,
+            "calls": calls,
+            "duration": duration,
+            "tail": tail,
+        }
+        check_unused({**of_one_call, "json-audio": json_audio or None})
+        plan = plan_scenario(scenario, url, headers=headers, ssl_context=ssl_context)
+    else:
+        plan = plan_calls(
+            url,
+            calls or 1,
+            wav=wav,
+            profile=profile or "video",
+            rate_hz=16000 if rate is None else rate,
             headers=headers,
+            json_audio=json_audio,
             duration_s=duration,
-            tail_s=tail,
-            heard=heard,
-            spoken=spoken,
-            ssl_context=_accept_any_certificate() if insecure else None,
+            tail_s=2.0 if tail is None else tail,
+            ssl_context=ssl_context,
         )
-        for heard, spoken in recordings
+    conditions += plan.conditions
+    recordings = _recordings(record, len(plan.calls))
+    is_traced = html is not None or len(plan.calls) <= TRACED_CALLS
+    planned = [
+        replace(call, heard=heard, spoken=spoken, trace=is_traced)
+        for call, (heard, spoken) in zip(plan.calls, recordings, strict=True)
     ]
     console = Console()
-    reports = run_async(_run(planned, console if console.is_terminal and not json else None))
+    reports = run_async(_run(planned, plan.ramp_s, console if console.is_terminal and not json else None))
     if all(report.error is not None for report in reports):
         typer.echo(f"audio-connector: {reports[0].error}", err=True)
         return BAD_INPUT
-    is_clean = all(report.is_clean for report in reports)
+    failed = failures(conditions, reports) if conditions else []
+    if html is not None:
+        html.write_text(
+            render_page(reports, title=plan.title, conditions_failed=failed, scenario=plan.text),
+            encoding="utf-8",
+        )
     if json:
-        print(json_module.dumps({"is_clean": is_clean, "calls": [report.to_dict() for report in reports]}))
+        print(json_module.dumps(_as_json(reports, conditions, failed)))
     else:
-        show_summary(console, reports, [path for pair in recordings for path in pair if path is not None])
-    return 0 if is_clean else 1
+        files = [path for pair in recordings for path in pair if path is not None]
+        show_summary(
+            console, reports, files, conditions=[str(each) for each in conditions], conditions_failed=failed
+        )
+        if html is not None:
+            console.print(f"  report: {html}", highlight=False, soft_wrap=True)
+    is_good = not failed if conditions else all(report.is_clean for report in reports)
+    return 0 if is_good else 1
 
 
-def parse_headers(texts: Sequence[str]) -> dict[str, str]:
-    """Read ``name=value`` texts.
-
-    Raises:
-        UsageError: One has no equal sign or no name, or a name comes twice.
-    """
-    headers: dict[str, str] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name:
-            raise UsageError(f"--header {text!r}: expected NAME=VALUE")
-        if name.lower() in map(str.lower, headers):
-            raise UsageError(f"--header {text!r}: {name} was given before")
-        headers[name] = value
-    return headers
+def _as_json(
+    reports: Sequence[CallReport], conditions: Sequence[Condition], failed: Sequence[str]
+) -> dict[str, object]:
+    return {
+        "is_clean": all(report.is_clean for report in reports),
+        "passed": not failed if conditions else all(report.is_clean for report in reports),
+        "conditions": [str(condition) for condition in conditions],
+        "conditions_failed": list(failed),
+        "in_sum": figures_in_sum(reports),
+        "calls": [report.to_dict() for report in reports],
+    }
 
 
-async def _run(calls: Sequence[RouterCall], console: Console | None) -> list[CallReport]:
+async def _run(calls: Sequence[RouterCall], ramp_s: float, console: Console | None) -> list[CallReport]:
     live_calls: list[LiveCall] = []
-    ramp_s = RAMP_S_PER_CALL * len(calls)
     if console is None:
         return await run_calls(calls, ramp_s=ramp_s, on_start=live_calls.append)
     with Live(console=console, transient=True, auto_refresh=False) as screen:
@@ -145,10 +223,3 @@ def _recordings(record: Path | None, calls: int) -> list[tuple[Path | None, Path
         (record / f"{number:0{width}}-heard.wav", record / f"{number:0{width}}-spoken.wav")
         for number in range(1, calls + 1)
     ]
-
-
-def _accept_any_certificate() -> ssl.SSLContext:
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

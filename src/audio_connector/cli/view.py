@@ -16,6 +16,7 @@ from rich.text import Text
 from audio_connector.audio.format import FRAME_MS
 from audio_connector.cli.stage import Stage
 from audio_connector.simulator import CallReport, LiveCall
+from audio_connector.simulator.summary import judge
 
 _PROBLEMS_SHOWN = 6
 _EVENTS_SHOWN = 7
@@ -29,7 +30,7 @@ _DEPTH_SHOWN_MS = 400.0
 
 def progress_view(calls: Sequence[LiveCall], planned: int) -> RenderableType:
     """Return a picture of calls in progress."""
-    reports = [call.report() for call in calls]
+    reports = [call.report(with_trace=False) for call in calls]
     sent_ms = sum(report.frames_sent for report in reports) * FRAME_MS
     bar = Table.grid(padding=(0, 2))
     done_s = max((report.duration_s for report in reports), default=0.0)
@@ -57,18 +58,24 @@ def show_summary(
     console: Console,
     reports: Sequence[CallReport],
     recordings: Sequence[Path] = (),
+    *,
+    conditions: Sequence[str] = (),
+    conditions_failed: Sequence[str] = (),
 ) -> None:
     """Print the table, the problems and the verdict of finished calls."""
     console.print(_summary_table(reports))
-    problems = _problems_of(reports)
+    verdict = judge(reports, conditions=conditions, conditions_failed=conditions_failed)
+    problems = verdict.reasons
     for problem in problems[:_PROBLEMS_SHOWN]:
         console.print(Text(f"  ✗ {problem}", style="red"))
     if len(problems) > _PROBLEMS_SHOWN:
         console.print(
             Text(f"  … and {len(problems) - _PROBLEMS_SHOWN} more; --json has all of them", style="red")
         )
-    if not problems:
-        console.print(Text("  ✓ clean: nothing was lost", style="green"))
+    for remark in verdict.remarks[:_PROBLEMS_SHOWN]:
+        console.print(Text(f"  ! {remark}", style="yellow"))
+    if verdict.passed:
+        console.print(Text(f"  ✓ {verdict.text}", style="green"))
     overloaded = max(report.latest_tick_ms for report in reports)
     if problems and overloaded >= FRAME_MS:
         console.print(
@@ -81,25 +88,6 @@ def show_summary(
         shown = ", ".join(map(str, recordings[:_FILES_SHOWN]))
         rest = len(recordings) - _FILES_SHOWN
         console.print(Text(f"  recorded: {shown}{f' and {rest} more' if rest > 0 else ''}"), soft_wrap=True)
-
-
-def _problems_of(reports: Sequence[CallReport]) -> list[str]:
-    """Return the problems of all calls, those of one kind in one line."""
-    if len(reports) == 1:
-        return list(reports[0].problems)
-    kinds: list[tuple[str, Callable[[CallReport], int]]] = [
-        ("messages of a wrong size", lambda report: report.playout.wrong_size_messages),
-        ("underruns: gaps that are shorter than a pause", lambda report: report.playout.underruns),
-        ("frames dropped because the playout buffer was full", lambda report: report.playout.overflow_frames),
-        ("frames not sent because the server did not read", lambda report: report.frames_dropped),
-    ]
-    lines = []
-    for text, count in kinds:
-        counts = [count(report) for report in reports if count(report)]
-        if counts:
-            lines.append(f"{sum(counts)} {text}, in {len(counts)} of {len(reports)} calls")
-    ends = Counter(end for report in reports if (end := report.how_it_broke) is not None)
-    return lines + [f"{count} calls: {end}" for end, count in ends.most_common()]
 
 
 def _summary_table(reports: Sequence[CallReport]) -> Table:
