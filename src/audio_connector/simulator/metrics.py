@@ -62,7 +62,8 @@ def _shown_s(value: float) -> str:
 def _shown_ms(value: float) -> str:
     if abs(value) >= _LONG_MS:
         return _shown_s(value / 1000)
-    digits = 0 if abs(value) >= _SHORT_MS or value == round(value) else 1
+    is_whole = abs(value - round(value)) < 1e-6  # noqa: PLR2004 - below is the rounding of floats
+    digits = 0 if abs(value) >= _SHORT_MS or is_whole else 1
     return f"{value:,.{digits}f} ms"
 
 

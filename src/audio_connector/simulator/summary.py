@@ -44,7 +44,7 @@ def judge(
     if conditions_failed:
         return Verdict(False, "failed", tuple(conditions_failed), problems)
     if conditions:
-        held = "the condition held" if len(conditions) == 1 else f"all {len(conditions)} conditions held"
+        held = "the condition held" if len(conditions) == 1 else f"{len(conditions)} conditions held"
         return Verdict(True, f"passed: {held}", remarks=problems)
     if problems:
         return Verdict(False, "failed: not clean", problems)

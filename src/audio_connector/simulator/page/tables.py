@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The tables of a page: figures, answers, barge-ins and events; whatever a picture shows stands here in words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from statistics import median
+from typing import Final
+
+from audio_connector.simulator.metrics import METRICS, Metric
+from audio_connector.simulator.page.text import at, attribute, shown
+from audio_connector.simulator.report import CallReport
+from audio_connector.simulator.summary import counted, label_of
+from audio_connector.simulator.trace import BargeIn, Trace, TraceEvent, Turn
+
+ROWS: Final = 200
+"""Most rows of a table; the JSON report has everything."""
+
+
+def figures(report: CallReport) -> str:
+    """Every figure of one call."""
+    return _table("figures", ("figure", "value"), (_figure(metric, report) for metric in METRICS.values()))
+
+
+def figures_in_sum(reports: Sequence[CallReport]) -> str:
+    """Every figure of all calls: in sum, of the call in the middle, and of the call that has the most."""
+    if len(reports) == 1:
+        rows = (f"{_figure(metric, reports[0])}<td>{metric.text}</td>" for metric in METRICS.values())
+        return _table("figures", ("figure", "value", "what it is"), rows)
+    heads = ("figure", "all calls", "median call", "greatest", "what it is")
+    return _table("figures", heads, (_figure_in_sum(metric, reports) for metric in METRICS.values()))
+
+
+def answers(turns: Sequence[Turn]) -> str:
+    """Each answer and its latency."""
+    rows = (
+        f"<td>{at(turn.speech_end_s)}</td><td>{at(turn.reply_at_s)}</td><td>{_ms(turn.latency_ms)}</td>"
+        for turn in turns[:ROWS]
+    )
+    return _titled("answer", len(turns), _table("", ("speech ended", "answer heard", "latency"), rows))
+
+
+def barge_ins(found: Sequence[BargeIn]) -> str:
+    """Each barge-in, its times and its milliseconds."""
+    heads = ("speech", "clear", "silence", "speech to silence", "clear to silence", "dropped", "stale")
+    return _titled("barge-in", len(found), _table("", heads, map(_barge_in, found[:ROWS])))
+
+
+def events(trace: Trace) -> str:
+    """Each event."""
+    ordered = sorted(trace.events, key=lambda event: event.at_s)
+    table = _table("events", ("time", "whose", "what", "detail", "lasted"), map(_event, ordered[:ROWS]))
+    return _titled("event", len(ordered) + trace.events_lost, table)
+
+
+def _figure(metric: Metric, report: CallReport) -> str:
+    value = metric.of(report)
+    return f"<th{_alarm(metric, value)}>{metric.label}</th><td>{metric.shown(value)}</td>"
+
+
+def _figure_in_sum(metric: Metric, reports: Sequence[CallReport]) -> str:
+    values = [
+        (value, -place) for place, report in enumerate(reports) if (value := metric.of(report)) is not None
+    ]
+    in_sum = metric.of_all(reports)
+    total = metric.shown(in_sum) if metric.in_sum == "total" or in_sum is None else ""
+    middle = metric.shown(median(value for value, _ in values)) if values else ""
+    greatest, minus_place = max(values) if values else (None, 0)
+    where = ""
+    if greatest:
+        number = 1 - minus_place
+        name = attribute(label_of(number, reports[number - 1]))
+        where = f'{metric.shown(greatest)} <a href="#call-{number}" title="{name}">call {number}</a>'
+    return (
+        f"<th{_alarm(metric, in_sum)}>{metric.label}</th><td>{total}</td><td>{middle}</td><td>{where}</td>"
+        f"<td>{metric.text}</td>"
+    )
+
+
+def _alarm(metric: Metric, value: float | None) -> str:
+    return ' class="alarm"' if metric.is_fault and value else ""
+
+
+def _barge_in(barge_in: BargeIn) -> str:
+    times = (barge_in.speech_at_s, barge_in.clear_at_s, barge_in.silent_at_s)
+    spans = (barge_in.speech_to_silence_ms, barge_in.latency_ms, barge_in.dropped_ms, barge_in.stale_ms)
+    cells = ["none" if at_s is None else at(at_s) for at_s in times] + [_ms(value) for value in spans]
+    return "".join(f"<td>{cell}</td>" for cell in cells)
+
+
+def _event(event: TraceEvent) -> str:
+    lasted = _ms(1000 * event.for_s) if event.for_s else ""
+    return (
+        f"<td>{at(event.at_s)}</td><td>{event.source}</td><td>{shown(event.name, 60)}</td>"
+        f"<td>{shown(event.detail)}</td><td>{lasted}</td>"
+    )
+
+
+def _ms(ms: float | None) -> str:
+    return METRICS["turn_latency_ms"].shown(ms) if ms is not None else "none"
+
+
+def _table(kind: str, heads: Sequence[str], rows: Iterable[str]) -> str:
+    head = "".join(f'<th scope="col">{head}</th>' for head in heads)
+    body = "".join(f"<tr>{row}</tr>" for row in rows)
+    of_kind = f' class="{kind}"' if kind else ""
+    return (
+        f'<div class="wide"><table{of_kind}><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def _titled(noun: str, count: int, table: str) -> str:
+    """A table behind its number of rows; where there are too many, it says how many are missing."""
+    if not count:
+        return f'<p class="none">No {noun}.</p>'
+    missing = (
+        f'<p class="none">… and {count - ROWS:,} more; the JSON report has them.</p>' if count > ROWS else ""
+    )
+    return f"<details><summary>{counted(count, noun)}</summary>{table}{missing}</details>"
