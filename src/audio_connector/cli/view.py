@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
 from rich.console import Console, Group, RenderableType
+from rich.padding import Padding
 from rich.panel import Panel
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -15,17 +17,38 @@ from rich.text import Text
 
 from audio_connector.audio.format import FRAME_MS
 from audio_connector.cli.stage import Stage
-from audio_connector.simulator import CallReport, LiveCall
-from audio_connector.simulator.summary import judge
+from audio_connector.simulator import METRICS, CallReport, LiveCall
+from audio_connector.simulator.summary import (
+    counted,
+    greatest_of,
+    how_closed,
+    judge,
+    label_of,
+    printable,
+    worst_first,
+)
+from audio_connector.simulator.trace import BargeIn
 
 _PROBLEMS_SHOWN = 6
 _EVENTS_SHOWN = 7
 _FILES_SHOWN = 2
+_NOTES_SHOWN = 6
+_ENDS_SHOWN = 3
+_WORST_SHOWN = 3
 _COLUMNS = 48  # with names and frame that is 80, the width that a terminal has at least
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 # The range of levels that speech has, in dB of full scale.
 _LEAST_DB, _MOST_DB = -48.0, -6.0
 _DEPTH_SHOWN_MS = 400.0
+_ALWAYS_SHOWN: Final = frozenset(
+    {
+        "duration_s", "audio_sent_ms", "audio_received_ms", "first_audio_delay_ms", "underruns", "underrun_ms",
+        "overflow_ms", "wrong_sizes", "deepest_ms", "jitter_ms", "clears",
+    }
+)  # fmt: skip
+"""Figures that say something even where they are 0."""
+_NOT_FIGURES: Final = frozenset({"problems", "own_lateness_ms"})
+"""What lines of its own say."""
 
 
 def progress_view(calls: Sequence[LiveCall], planned: int) -> RenderableType:
@@ -62,71 +85,121 @@ def show_summary(
     conditions: Sequence[str] = (),
     conditions_failed: Sequence[str] = (),
 ) -> None:
-    """Print the table, the problems and the verdict of finished calls."""
-    console.print(_summary_table(reports))
+    """Print the figures, what happened, and the verdict of finished calls.
+
+    Args:
+        console: Where.
+        reports: The calls, one at least.
+        recordings: The files that were written.
+        conditions: The conditions that were checked.
+        conditions_failed: What `gate.failures` said of them.
+    """
     verdict = judge(reports, conditions=conditions, conditions_failed=conditions_failed)
-    problems = verdict.reasons
-    for problem in problems[:_PROBLEMS_SHOWN]:
-        console.print(Text(f"  ✗ {problem}", style="red"))
-    if len(problems) > _PROBLEMS_SHOWN:
-        console.print(
-            Text(f"  … and {len(problems) - _PROBLEMS_SHOWN} more; --json has all of them", style="red")
-        )
-    for remark in verdict.remarks[:_PROBLEMS_SHOWN]:
-        console.print(Text(f"  ! {remark}", style="yellow"))
-    if verdict.passed:
-        console.print(Text(f"  ✓ {verdict.text}", style="green"))
-    overloaded = max(report.latest_tick_ms for report in reports)
-    if problems and overloaded >= FRAME_MS:
-        console.print(
-            Text(
-                f"  ! this machine was {overloaded:.0f} ms late itself; underruns may be its own",
-                style="yellow",
+    console.print(_figures_table(reports))
+    console.print(Padding(_facts(reports), (0, 0, 0, 2)))
+    lines = Table.grid(padding=(0, 1, 0, 0))
+    lines.add_column(width=3, justify="right")
+    lines.add_column(overflow="fold")
+    for mark, style, texts in (("✗", "red", verdict.reasons), ("!", "yellow", verdict.remarks)):
+        for text in texts[:_PROBLEMS_SHOWN]:
+            lines.add_row(mark, Text(printable(text)), style=style)
+        if len(texts) > _PROBLEMS_SHOWN:
+            lines.add_row(
+                "…", f"and {len(texts) - _PROBLEMS_SHOWN} more; --json has all of them", style=style
             )
-        )
+    if verdict.passed:
+        lines.add_row("✓", Text(verdict.text), style="green")
+    overloaded = max(report.latest_tick_ms for report in reports)
+    if (verdict.reasons or verdict.remarks) and overloaded >= FRAME_MS:
+        late = f"this machine was {overloaded:.0f} ms late itself; underruns may be its own"
+        lines.add_row("!", late, style="yellow")
+    console.print(lines)
     if recordings:
         shown = ", ".join(map(str, recordings[:_FILES_SHOWN]))
         rest = len(recordings) - _FILES_SHOWN
         console.print(Text(f"  recorded: {shown}{f' and {rest} more' if rest > 0 else ''}"), soft_wrap=True)
 
 
-def _summary_table(reports: Sequence[CallReport]) -> Table:
+def _figures_table(reports: Sequence[CallReport]) -> Table:
+    """The figures that are always of interest, and those that are not 0."""
     many = len(reports) > 1
-    table = Table(title=None, box=None, padding=(0, 2), show_header=many)
+    table = Table(box=None, padding=(0, 2), show_header=many)
     table.add_column("")
-    table.add_column("all calls" if many else "", justify="right")
+    table.add_column("all calls", justify="right")
     if many:
-        table.add_column("worst call", justify="right")
-
-    def row(name: str, value: Callable[[CallReport], float], shown: str, *, in_sum: bool = True) -> None:
-        values = [value(report) for report in reports]
-        worst = shown.format(max(values))
-        table.add_row(name, *([shown.format(sum(values)) if in_sum else "", worst] if many else [worst]))
-
-    connected = sum(report.error is None for report in reports)
-    if many:
-        table.add_row("connected", f"{connected} of {len(reports)}", "")
-    row("call", lambda report: report.duration_s, "{:.1f} s", in_sum=False)
-    row("audio sent", lambda report: report.frames_sent * FRAME_MS / 1000, "{:.2f} s")
-    row("audio received", lambda report: report.frames_received * FRAME_MS / 1000, "{:.2f} s")
-    delays = [report.first_audio_delay_ms for report in reports if report.first_audio_delay_ms is not None]
-    delay = f"{max(delays):.0f} ms" if delays else "none came"
-    table.add_row("first audio after", *(["", delay] if many else [delay]))
-    row("deepest buffer", lambda report: report.playout.deepest_ms, "{:.0f} ms", in_sum=False)
-    row("wrong sizes", lambda report: report.playout.wrong_size_messages, "{:.0f}")
-    row("underruns", lambda report: report.playout.underruns, "{:.0f}")
-    row("underruns, in sum", lambda report: report.playout.underrun_ms, "{:.1f} ms")
-    row("overflows", lambda report: report.playout.overflow_frames, "{:.0f}")
-    row("clear commands", lambda report: report.clears, "{:.0f}")
-    closes = Counter(_how_closed(report) for report in reports if report.closed)
-    shown = ", ".join(f"{text}: {count}" if many else text for text, count in closes.most_common(3))
-    table.add_row("closed", *([shown, ""] if many else [shown]))
+        table.add_column("greatest", justify="right")
+        table.add_column("of", no_wrap=True, max_width=24)
+    for name, metric in METRICS.items():
+        value = metric.of_all(reports)
+        if name in _NOT_FIGURES or not (value or name in _ALWAYS_SHOWN):
+            continue
+        style = "red" if metric.is_fault and value else ""
+        if not many:
+            table.add_row(metric.label, metric.shown(value), style=style)
+            continue
+        total = metric.shown(value) if metric.in_sum == "total" else ""
+        most, places = greatest_of(metric, reports) or (None, [])
+        of = label_of(places[0] + 1, reports[places[0]]) if len(places) == 1 else counted(len(places), "call")
+        table.add_row(metric.label, total, metric.shown(most), Text(of if most else ""), style=style)
     return table
 
 
-def _how_closed(report: CallReport) -> str:
-    who = {"us": "the router", "peer": "the server", "network": "the network"}[report.closed_by]
-    return f"{report.close_code} by {who}" + (f" ({report.close_reason})" if report.close_reason else "")
+def _facts(reports: Sequence[CallReport]) -> Table:
+    """What is no figure: connections, ends, answers, barge-ins, and the worst calls."""
+    facts = Table.grid(padding=(0, 2, 0, 0))
+    facts.add_column(min_width=9, no_wrap=True)
+    facts.add_column(overflow="ellipsis", no_wrap=len(reports) > 1)
+    ends = Counter(how_closed(report) for report in reports if report.closed).most_common(_ENDS_SHOWN)
+    if len(reports) == 1:
+        facts.add_row("closed", Text(", ".join(text for text, _ in ends) or "its end was not seen"))
+        for name, lines in (("answers", _answers(reports[0])), ("barge-ins", _barge_ins(reports[0]))):
+            for number, line in enumerate(lines):
+                facts.add_row("" if number else name, line)
+        return facts
+    connected = sum(report.error is None for report in reports)
+    facts.add_row("connected", f"{connected} of {len(reports)}")
+    for number, (text, count) in enumerate(ends):
+        facts.add_row("" if number else "closed", Text(f"{counted(count, 'call')} with {text}"))
+    worst = [place for place in worst_first(reports) if reports[place].problems][:_WORST_SHOWN]
+    for number, place in enumerate(worst):
+        text = f"{label_of(place + 1, reports[place])}: {printable('; '.join(reports[place].problems))}"
+        facts.add_row("" if number else "worst", Text(text))
+    return facts
+
+
+def _answers(report: CallReport) -> list[str]:
+    if not report.turns:
+        return []
+    shown = ", ".join(f"{turn.latency_ms:.0f}" for turn in report.turns[:_NOTES_SHOWN])
+    rest = len(report.turns) - _NOTES_SHOWN
+    return [f"after {shown}{f' and {rest} more' if rest > 0 else ''} ms of silence"]
+
+
+def _barge_ins(report: CallReport) -> list[str]:
+    lines = [_told(barge_in) for barge_in in report.barge_ins[:_NOTES_SHOWN]]
+    rest = len(report.barge_ins) - len(lines)
+    return [*lines, f"… and {rest} more"] if rest else lines
+
+
+def _told(barge_in: BargeIn) -> str:
+    speech_s, clear_s, silent_s = barge_in.speech_at_s, barge_in.clear_at_s, barge_in.silent_at_s
+    parts = []
+    if speech_s is not None:
+        parts.append(f"speech at {speech_s:.2f} s")
+    if clear_s is None:
+        parts.append("never cleared")
+    elif speech_s is None:
+        parts.append(f"cleared at {clear_s:.2f} s")
+    else:
+        parts.append(f"cleared after {1000 * (clear_s - speech_s):,.0f} ms")
+    since_s = speech_s if clear_s is None else clear_s
+    if silent_s is None or since_s is None:
+        parts.append("never silent")
+    else:
+        parts.append(f"silent {1000 * (silent_s - since_s):,.0f} ms later")
+    if barge_in.stale_ms:
+        parts.append(f"{barge_in.stale_ms:,.0f} ms stale")
+    return ", ".join(parts)
 
 
 def _count(name: str, value: int) -> Text:

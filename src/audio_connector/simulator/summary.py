@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from audio_connector.simulator.metrics import METRICS
+from audio_connector.simulator.metrics import METRICS, Metric
 from audio_connector.simulator.report import CallReport
 
 _WHO = {"us": "the router", "peer": "the server", "network": "the network"}
@@ -101,6 +101,17 @@ def worst_first(reports: Sequence[CallReport], conditions_failed: Sequence[str] 
         )
 
     return sorted(range(len(reports)), key=lambda place: (*(-value for value in badness(place)), place))
+
+
+def greatest_of(metric: Metric, reports: Sequence[CallReport]) -> tuple[float, list[int]] | None:
+    """The greatest value that a call has, and the places of the calls that have it; None where no call has one."""
+    values = [
+        (place, value) for place, report in enumerate(reports) if (value := metric.of(report)) is not None
+    ]
+    if not values:
+        return None
+    greatest = max(value for _, value in values)
+    return greatest, [place for place, value in values if value == greatest]
 
 
 def counted(count: int, noun: str) -> str:

@@ -30,7 +30,7 @@ def test_a_clean_call_is_status_0_and_a_table(simulate: Simulate, capsys: Captur
     shown = capsys.readouterr().out
     assert "clean: nothing was lost" in shown
     assert "1000 by the router" in shown
-    assert "0.10 s" in shown
+    assert "100 ms" in shown
 
 
 def test_something_lost_is_status_1_and_says_what(simulate: Simulate, capsys: Capture) -> None:

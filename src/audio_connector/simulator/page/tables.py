@@ -10,7 +10,7 @@ from typing import Final
 from audio_connector.simulator.metrics import METRICS, Metric
 from audio_connector.simulator.page.text import at, attribute, shown
 from audio_connector.simulator.report import CallReport
-from audio_connector.simulator.summary import counted, label_of
+from audio_connector.simulator.summary import counted, greatest_of, label_of
 from audio_connector.simulator.trace import BargeIn, Trace, TraceEvent, Turn
 
 ROWS: Final = 200
@@ -59,18 +59,16 @@ def _figure(metric: Metric, report: CallReport) -> str:
 
 
 def _figure_in_sum(metric: Metric, reports: Sequence[CallReport]) -> str:
-    values = [
-        (value, -place) for place, report in enumerate(reports) if (value := metric.of(report)) is not None
-    ]
+    values = [value for report in reports if (value := metric.of(report)) is not None]
     in_sum = metric.of_all(reports)
     total = metric.shown(in_sum) if metric.in_sum == "total" or in_sum is None else ""
-    middle = metric.shown(median(value for value, _ in values)) if values else ""
-    greatest, minus_place = max(values) if values else (None, 0)
+    middle = metric.shown(median(values)) if values else ""
+    greatest, places = greatest_of(metric, reports) or (None, [])
     where = ""
     if greatest:
-        number = 1 - minus_place
-        name = attribute(label_of(number, reports[number - 1]))
-        where = f'{metric.shown(greatest)} <a href="#call-{number}" title="{name}">call {number}</a>'
+        name = attribute(label_of(places[0] + 1, reports[places[0]]))
+        link = f'<a href="#call-{places[0] + 1}" title="{name}">call {places[0] + 1}</a>'
+        where = f"{metric.shown(greatest)} {link if len(places) == 1 else counted(len(places), 'call')}"
     return (
         f"<th{_alarm(metric, in_sum)}>{metric.label}</th><td>{total}</td><td>{middle}</td><td>{where}</td>"
         f"<td>{metric.text}</td>"

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+from support.reports import CLEAN, UNREACHED, busy_report, many_reports
+
+from audio_connector.cli.view import show_summary
+from audio_connector.simulator import CallReport, PlayoutReport
+from audio_connector.simulator.trace import BargeIn, Turn
+
+WIDTH = 80
+
+
+def lines_of(
+    reports: Sequence[CallReport],
+    recordings: Sequence[Path] = (),
+    *,
+    conditions: Sequence[str] = (),
+    conditions_failed: Sequence[str] = (),
+) -> list[str]:
+    """What is shown, line by line; a table's row has single blanks."""
+    console = Console(file=io.StringIO(), width=WIDTH)
+    show_summary(console, reports, recordings, conditions=conditions, conditions_failed=conditions_failed)
+    file = console.file
+    assert isinstance(file, io.StringIO)
+    lines = file.getvalue().splitlines()
+    assert max(map(len, lines)) <= WIDTH
+    return [" ".join(line.split()) for line in lines]
+
+
+def test_one_call_shows_its_figures_and_what_happened() -> None:
+    assert lines_of([busy_report()]) == [
+        "call 24.0 s",
+        "audio sent 22.0 s",
+        "audio received 16.0 s",
+        "first audio after 3,200 ms",
+        "slowest answer 1,200 ms",
+        "answers 3",
+        "clear to silence 40 ms",
+        "speech to silence 540 ms",
+        "barge-ins 1",
+        "stale audio 40 ms",
+        "underruns 1",
+        "underruns, in sum 120 ms",
+        "overflows 200 ms",
+        "wrong sizes 0",
+        "deepest buffer 5,040 ms",
+        "jitter 2.2 ms",
+        "jitter, greatest 11.5 ms",
+        "clear commands 1",
+        "bytes sent 704.0 kB",
+        "bytes received 512.6 kB",
+        "closed 1000 by the router",
+        "answers after 700, 900, 1200 ms of silence",
+        "barge-ins speech at 13.00 s, cleared after 500 ms, silent 40 ms later, 40 ms",
+        "stale",
+        "✗ 1 underrun (gaps shorter than a pause), 120.0 ms in sum",
+        "✗ 10 frames dropped because the playout buffer was full",
+    ]
+
+
+def test_a_call_in_which_nothing_happened_says_so() -> None:
+    shown = lines_of([replace(CLEAN, playout=PlayoutReport())])
+    assert "first audio after none came" in shown
+    assert "underruns 0" in shown
+    assert "closed 1000 by the router" in shown
+    assert shown[-1] == "✓ clean: nothing was lost"
+    assert not any("barge-in" in line or "answers" in line for line in shown)
+    assert "closed its end was not seen" in lines_of([replace(CLEAN, closed=False)])
+
+
+@pytest.mark.parametrize(
+    ("barge_in", "line"),
+    [
+        (BargeIn(None, 2.0, 2.5), "barge-ins cleared at 2.00 s, silent 500 ms later"),
+        (BargeIn(1.0, None, 2.5), "barge-ins speech at 1.00 s, never cleared, silent 1,500 ms later"),
+        (BargeIn(1.0, 1.2, None), "barge-ins speech at 1.00 s, cleared after 200 ms, never silent"),
+        (BargeIn(1.0), "barge-ins speech at 1.00 s, never cleared, never silent"),
+    ],
+)
+def test_a_barge_in_is_told_as_far_as_it_was_seen(barge_in: BargeIn, line: str) -> None:
+    assert line in lines_of([replace(CLEAN, barge_ins=(barge_in,))])
+
+
+def test_many_turns_and_barge_ins_are_told_briefly() -> None:
+    turns = tuple(Turn(1.0 * number, 1.0 * number + 0.5) for number in range(8))
+    shown = lines_of([replace(CLEAN, turns=turns, barge_ins=(BargeIn(1.0, 1.1, 1.2),) * 9)])
+    assert "answers after 500, 500, 500, 500, 500, 500 and 2 more ms of silence" in shown
+    assert shown.count("speech at 1.00 s, cleared after 100 ms, silent 100 ms later") == 5
+    assert "… and 3 more" in shown
+
+
+def test_many_calls_show_the_sum_the_greatest_and_whose_it_is() -> None:
+    shown = lines_of([*many_reports(30), UNREACHED])
+    assert shown[0] == "all calls greatest of"
+    assert "call 24.0 s 30 calls" in shown
+    assert "slowest answer 1,229 ms call 30 (caller 29)" in shown
+    assert "underruns, in sum 600 ms 40 ms 10 calls" in shown
+    assert "wrong sizes 0 0" in shown
+    assert "connected 30 of 31" in shown
+    assert "closed 30 calls with 1000 by the router" in shown
+    assert "worst call 31: ws://127.0.0.1:9: connection refused" in shown
+    assert "call 30 (caller 29): 2 underruns (gaps shorter than a pause), 40.0" in " ".join(shown)
+    assert shown[-2] == "✗ 30 underruns: gaps that are shorter than a pause, in 20 of 31 calls"
+    assert shown[-1] == "✗ 1 call: ws://127.0.0.1:9: connection refused"
+
+
+def test_many_clean_calls_have_no_worst() -> None:
+    shown = lines_of([CLEAN, CLEAN])
+    assert not any("worst" in line for line in shown)
+    assert shown[-1] == "✓ clean: nothing was lost"
+
+
+def test_conditions_decide_and_problems_remain_to_be_seen() -> None:
+    passed = lines_of([busy_report()], conditions=["underrun_ms>500"])
+    assert passed[-3:] == [
+        "! 1 underrun (gaps shorter than a pause), 120.0 ms in sum",
+        "! 10 frames dropped because the playout buffer was full",
+        "✓ passed: the condition held",
+    ]
+    failed = lines_of(
+        [CLEAN], conditions=["turns<1"], conditions_failed=[f"turns<1: call {n}: 0" for n in range(9)]
+    )
+    assert failed[-7:] == [
+        *(f"✗ turns<1: call {n}: 0" for n in range(6)),
+        "… and 3 more; --json has all of them",
+    ]
+
+
+def test_a_machine_that_was_late_itself_is_named_where_something_was_lost() -> None:
+    warning = "! this machine was 45 ms late itself; underruns may be its own"
+    assert lines_of([replace(busy_report(), latest_tick_ms=45.0)])[-1] == warning
+    assert warning not in lines_of([replace(CLEAN, latest_tick_ms=45.0)])
+
+
+def test_what_a_peer_says_cannot_act_on_the_terminal() -> None:
+    nasty = "\x1b[2J\x07[red]bold[/red]\u202e"
+    report = replace(CLEAN, name=nasty, close_code=1011, closed_by="peer", close_reason=nasty)
+    for reports in ([report], [report, report]):
+        shown = "\n".join(lines_of(reports, conditions_failed=[f"x: {nasty}"]))
+        assert "\x1b" not in shown
+        assert "\x07" not in shown
+        assert "\u202e" not in shown
+        assert "[red]bold[/red]" in shown
+
+
+def test_recordings_are_named_briefly() -> None:
+    assert lines_of([CLEAN], [Path("a.wav")])[-1] == "recorded: a.wav"
+    assert lines_of([CLEAN], [Path(f"{n}.wav") for n in range(5)])[-1] == "recorded: 0.wav, 1.wav and 3 more"
