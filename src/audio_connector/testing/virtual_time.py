@@ -58,7 +58,8 @@ class _Selector(selectors.SelectSelector):
         self.threads = set(threading.enumerate())
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        ready = super().select(0)
+        # Only another thread wakes the loop by a socket; it can wait until everybody here does.
+        ready = [] if timeout is not None and timeout <= 0 else super().select(0)
         if ready or (timeout is not None and timeout <= 0):
             self._rounds += 1
             if self._rounds > SPIN_ROUNDS:
