@@ -12,6 +12,7 @@ from audio_connector.simulator.page.outline import depth_path, peak_of, wave_pat
 from audio_connector.simulator.page.shapes import Row
 from audio_connector.simulator.page.text import attribute
 from audio_connector.simulator.report import CallReport
+from audio_connector.simulator.summary import counted
 from audio_connector.simulator.trace import Source, Trace
 
 GUTTER_PX: Final = 86
@@ -135,5 +136,6 @@ def _duration_s(report: CallReport, trace: Trace) -> float:
 def _described(label: str, axis: TimeAxis, report: CallReport, trace: Trace) -> str:
     return (
         f"{label} over {axis.duration_s:.1f} seconds: what was spoken, what was heard, the router's buffer, "
-        f"{len(report.turns)} answers, {len(report.barge_ins)} barge-ins, {len(trace.events)} events; tables follow"
+        f"{counted(len(report.turns), 'answer')}, {counted(len(report.barge_ins), 'barge-in')}, "
+        f"{counted(len(trace.events), 'event')}; tables follow"
     )
