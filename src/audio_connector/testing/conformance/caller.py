@@ -19,8 +19,10 @@ from audio_connector.wire.messages import ClearCommand, Cleared, ClearForm, Even
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
 _FRAME_S = FRAME_MS / 1000
-_POLL_S = 0.01  # conditions are about time as often as about messages
+_POLL_S = 0.02  # conditions are about time as often as about messages; each message has its own time noted
 _MOST_TEXTS = 1000
+
+ADVICE = "ignore what you do not know, and catch what fails"
 
 
 class Text(NamedTuple):
@@ -67,6 +69,7 @@ class Caller:
         self.transport: Transport = None  # type: ignore[assignment]  # set by on_open, before any use
         self._pongs: set[bytes] = set()
         self._to_say: deque[bytes] = deque()
+        self._said_at = -math.inf
 
     # Receiver
 
@@ -110,9 +113,11 @@ class Caller:
         began_at = self.clock()
         tick = 0
         while self.closed is None:
-            frame = self._to_say.popleft() if self._to_say else zeros if self.sends_silence else b""
-            if frame:
-                self.transport.send_audio(frame)
+            if self._to_say:
+                self.transport.send_audio(self._to_say.popleft())
+                self._said_at = self.clock()
+            elif self.sends_silence:
+                self.transport.send_audio(zeros)
             tick += 1
             due_in_s = began_at + tick * _FRAME_S - self.clock()
             self.latest_s = max(self.latest_s, -due_in_s)
@@ -127,9 +132,9 @@ class Caller:
         self._to_say.clear()
 
     async def said(self) -> float:
-        """Wait until everything is said, or the connection is over; return when that was."""
+        """Wait until everything is said, or the connection is over; return when the last of it was."""
         await self.until(lambda: not self._to_say, math.inf)
-        return self.clock()
+        return self._said_at
 
     def send(self, event: Event | str) -> None:
         """Send an event, or a text as it is."""
@@ -165,12 +170,13 @@ class Caller:
         self.transport.send_ping(payload)
         return await self.until(lambda: payload in self._pongs, within_s)
 
-    async def pings(self, after: str, *, within_s: float) -> None:
+    async def pings(self, after: str, *, within_s: float, advice: str = ADVICE) -> None:
         """Ping, and wait for the answer.
 
         Args:
             after: What happened before, for the text of the failure.
             within_s: How long the answer may take.
+            advice: What to do where the connection was closed, for the same text.
 
         Raises:
             Failed: There is none, or the connection ended.
@@ -180,7 +186,7 @@ class Caller:
         if self.closed is not None:
             raise Failed(
                 f"{after}, the connection was closed {how(self.closed)}; expected that the call goes on; "
-                "ignore what you do not know, and catch what fails"
+                f"{advice}"
             )
         raise Failed(
             f"{after}, a ping was not answered in {within_s:g} s; expected a pong; "

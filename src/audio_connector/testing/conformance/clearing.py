@@ -3,8 +3,15 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from audio_connector.testing.conformance.caller import Caller, how
-from audio_connector.testing.conformance.interruption import interruption, interruption_with_clear
+from audio_connector.testing.conformance.interruption import (
+    Answer,
+    Interruption,
+    interruption,
+    interruption_with_clear,
+)
 from audio_connector.testing.conformance.model import Check, Failed, Skipped, check
 from audio_connector.testing.conformance.session import ENOUGH_VOICE_S, Session
 from audio_connector.wire.codec import CLEAR_FORMS
@@ -88,9 +95,9 @@ async def next_turn(session: Session) -> str:
 )
 async def no_answer(session: Session) -> str:
     """PROTOCOL 3.5."""
-    if (await interruption_with_clear(session, "prompt")).next_reply_s < ENOUGH_VOICE_S:
+    usual, seen = await _with_and_without_answer(session, "never")
+    if usual.next_reply_s < ENOUGH_VOICE_S:
         raise Skipped("the bot does not speak again in any case: see clear/next-turn")
-    seen = await interruption_with_clear(session, "never")
     if seen.next_reply_s < ENOUGH_VOICE_S:
         raise Failed(
             f"{_what_became_of(seen.caller)}, because its clear command "
@@ -107,8 +114,7 @@ async def no_answer(session: Session) -> str:
 )
 async def late_answer(session: Session) -> str:
     """PROTOCOL 3.6."""
-    usual = await interruption_with_clear(session, "prompt")
-    seen = await interruption_with_clear(session, "late")
+    usual, seen = await _with_and_without_answer(session, "late")
     answered_at = seen.answered_at
     if usual.next_reply_s < ENOUGH_VOICE_S or answered_at is None:
         raise Skipped("the bot does not speak again after an interruption: see clear/next-turn")
@@ -145,6 +151,13 @@ async def unasked_answer(session: Session) -> str:
         await caller.stays(session.timing.settle_s)
         await session.pings(caller, "after a websocket:cleared that nobody asked for")
     return seen
+
+
+async def _with_and_without_answer(session: Session, answer: Answer) -> tuple[Interruption, Interruption]:
+    """Two calls at once, because each takes as long as two replies."""
+    return await asyncio.gather(
+        interruption_with_clear(session, "prompt"), interruption_with_clear(session, answer)
+    )
 
 
 def _what_became_of(caller: Caller) -> str:

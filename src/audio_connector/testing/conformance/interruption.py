@@ -59,9 +59,9 @@ async def interruption_with_clear(session: Session, answer: Answer) -> Interrupt
     Raises:
         Skipped: This bot does not, or cannot be interrupted.
     """
+    found = await interruption(session, answer)
     if (await interruption(session)).clear is None:
         raise Skipped("the bot sends no clear command: see clear/barge-in")
-    found = await interruption(session, answer)
     if found.clear is None:
         raise Skipped("the bot sent no clear command in this call, though it did in another one")
     return found

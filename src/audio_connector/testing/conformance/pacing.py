@@ -86,6 +86,8 @@ async def stalled_router(session: Session) -> str:
         await caller.stays(stall_s)
         await session.pings(bystander, "while another call's router did not read")
         line.resume_reading()
+        # What it was saying is heard to its end, so that what follows is no barge-in.
+        await caller.until(lambda: caller.is_quiet_for(session.timing.quiet_s), session.timing.listen_s)
         seen = await session.works(caller, after)
     return f"{after}, {seen}"
 

@@ -68,6 +68,7 @@ class RawLine(asyncio.Protocol):
         fragmented: Messages of the server that came in more than one frame.
         faults: What of the server's frames RFC 6455 does not allow.
         close_payload: Of the server's close frame; None until there is one.
+        close_came_at: When that came, in seconds of the loop's clock.
         is_ended: The server ended its side of the stream.
     """
 
@@ -76,6 +77,7 @@ class RawLine(asyncio.Protocol):
         self.fragmented = 0
         self.faults: list[str] = []
         self.close_payload: bytes | None = None
+        self.close_came_at = 0.0
         self.is_ended = False
         self.answered: asyncio.Future[Response | None] = asyncio.get_running_loop().create_future()
         self._receiver = receiver
@@ -259,6 +261,7 @@ class RawLine(asyncio.Protocol):
             if not self.is_closing:
                 self._transport.write(encode_frame(CLOSE, payload))
             self.close_payload = payload
+            self.close_came_at = asyncio.get_running_loop().time()
 
     def _how_closed(self) -> Closed:
         if self._own_close is not None:

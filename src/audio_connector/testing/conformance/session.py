@@ -16,7 +16,7 @@ from audio_connector.audio.format import AudioFormat
 from audio_connector.errors import DialError
 from audio_connector.simulator.config import RouterCall
 from audio_connector.simulator.speech import Frames
-from audio_connector.testing.conformance.caller import Caller
+from audio_connector.testing.conformance.caller import ADVICE, Caller
 from audio_connector.testing.conformance.model import Failed, Skipped, Target, Timing
 from audio_connector.testing.conformance.notes import AudioNotes
 from audio_connector.testing.conformance.rawdial import dial_raw
@@ -173,7 +173,8 @@ class Session:
     @asynccontextmanager
     async def speaking(self, caller: Caller, *, first: str | None = None) -> AsyncIterator[None]:
         """Say the first message, and then frames while the block lasts; an empty text leaves the message out."""
-        caller.send(self.first_message(caller.audio_format.rate_hz) if first is None else first)
+        if first != "":
+            caller.send(self.first_message(caller.audio_format.rate_hz) if first is None else first)
         speaking = asyncio.ensure_future(caller.speak())
         try:
             yield
@@ -237,20 +238,21 @@ class Session:
 
     # What a call must still be able to do
 
-    async def pings(self, caller: Caller, after: str) -> None:
+    async def pings(self, caller: Caller, after: str, *, advice: str = ADVICE) -> None:
         """Check that the connection lives.
 
         Raises:
             Failed: It does not.
         """
-        await caller.pings(after, within_s=self.timing.pong_s)
+        await caller.pings(after, within_s=self.timing.pong_s, advice=advice)
 
-    async def works(self, caller: Caller, after: str) -> str:
+    async def works(self, caller: Caller, after: str, *, advice: str = ADVICE) -> str:
         """Check that the call lives, and that its bot talks where it has talked before.
 
         Args:
             caller: The call.
             after: What happened to it, for the text of the failure: "after ...".
+            advice: What to do where the connection was closed.
 
         Returns:
             What was seen, for the text of the pass.
@@ -258,7 +260,7 @@ class Session:
         Raises:
             Failed: One of both is not so.
         """
-        await self.pings(caller, after)
+        await self.pings(caller, after, advice=advice)
         baseline = await self.baseline()
         if not baseline.responds:
             return "it answers a ping"

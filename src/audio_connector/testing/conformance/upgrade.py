@@ -39,7 +39,7 @@ async def _taken(
     """Make a call by an unusual request, and check that it works."""
     try:
         async with session.call(headers=headers, url=url, dial=dial) as caller:
-            return caller, await session.works(caller, f"after an upgrade with {what}")
+            return caller, await session.works(caller, f"after an upgrade with {what}", advice=advice)
     except DialError as error:
         raise Failed(f"an upgrade with {what}: {error}; expected 101; {advice}") from error
 
