@@ -23,7 +23,7 @@ endef
 export TRY_WHEEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types cover docs wheel bench soak format clean
+.PHONY: help demo test check lint types cover docs wheel bench soak browser pictures format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
@@ -73,6 +73,12 @@ bench: $(READY) ## The measurements that README and docs quote
 
 soak: $(READY) ## The slow tests: soak, fuzz and load, SOAK_SECONDS each
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m slow --timeout=0 $(PYTEST_ARGS)
+
+browser: $(READY) ## The pages in a real browser; Debian: apt install chromium
+	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+
+pictures: $(READY) ## Take the pictures of the playground's documentation anew
+	PYTHONPATH=tests $(BIN)/python -m browser.pictures
 
 format: $(READY) ## Put the sources into their format
 	$(BIN)/ruff check --fix .

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from audio_connector import VideoError, __version__
-from audio_connector.cli import BAD_INPUT, demo, simulate
+from audio_connector.cli import BAD_INPUT, check, demo, playground, simulate
 
 INTERRUPTED = 130
 
@@ -23,6 +23,8 @@ app = typer.Typer(
 )
 app.command(epilog=simulate.EXAMPLES)(simulate.simulate)
 app.command(epilog=demo.EXAMPLES)(demo.demo)
+app.command(epilog=check.EXAMPLES)(check.check)
+app.command(epilog=playground.EXAMPLES)(playground.playground)
 
 
 def _show_version(wanted: bool) -> None:

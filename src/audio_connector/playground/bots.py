@@ -56,7 +56,7 @@ def find_bot(argument: str | None) -> Bot:
         async def on_connect(client: AudioConnectorConnection) -> None:
             await parrot(client)
 
-        return Bot("the packaged parrot", configure=_configure("parrot", on_connect))
+        return Bot("the packaged parrot", configure=configure_with("parrot", on_connect))
     if "://" in argument:
         return Bot(argument, url=argument)
     found = _APP.fullmatch(argument)
@@ -65,7 +65,7 @@ def find_bot(argument: str | None) -> Bot:
             f"{argument!r} is neither a server, such as ws://localhost:8765, nor an application, such as "
             "bot:on_connect"
         )
-    return Bot(argument, configure=_configure(argument, _load(argument, **found.groupdict())))
+    return Bot(argument, configure=configure_with(argument, _load(argument, **found.groupdict())))
 
 
 def _load(argument: str, module: str, name: str) -> object:
@@ -75,7 +75,7 @@ def _load(argument: str, module: str, name: str) -> object:
         sys.path.insert(0, folder)
     try:
         # pkgutil, because the name is the user's; imports of our own are written out, so that the layers can be read.
-        imported = pkgutil.resolve_name(module)
+        imported = pkgutil.resolve_name(f"{module}:")
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             raise UsageError(
@@ -93,8 +93,16 @@ def _load(argument: str, module: str, name: str) -> object:
         ) from error
 
 
-def _configure(label: str, app: object) -> Configure:
-    """Return what makes the configuration; what can be told at once is checked at once."""
+def configure_with(label: str, app: object) -> Configure:
+    """Return what makes an application's configuration; what can be told at once is checked at once.
+
+    Args:
+        label: How errors name the application.
+        app: What it is, see `find_bot`.
+
+    Raises:
+        UsageError: It is nothing that can be served.
+    """
     if _is_factory(app):
 
         async def call() -> AudioConnectorServerConfig:

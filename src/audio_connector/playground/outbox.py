@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What waits to be sent to one page: bounded, in order, audio ahead of nothing and behind nothing."""
+"""What waits to be sent to one page: bounded, and in order."""
 
 from __future__ import annotations
 
@@ -14,9 +14,6 @@ MAX_AUDIO: Final = 150
 
 MAX_TEXTS: Final = 500
 """Texts that may wait."""
-
-SEND_TIMEOUT_S: Final = 10.0
-"""A page that takes nothing for so long is gone, in seconds."""
 
 
 class Socket(Protocol):
@@ -67,10 +64,9 @@ class Outbox:
         self._wake.set()
 
     async def run(self, socket: Socket) -> None:
-        """Send everything, until cancelled.
+        """Send everything, until cancelled. A page that takes nothing is given up by the socket's own heartbeat.
 
         Raises:
-            TimeoutError: The page takes nothing.
             ConnectionError: The page is gone.
         """
         while True:
@@ -78,9 +74,9 @@ class Outbox:
                 item = self._items.popleft()
                 if isinstance(item, bytes):
                     self._audio -= 1
-                    await asyncio.wait_for(socket.send_bytes(item), SEND_TIMEOUT_S)
+                    await socket.send_bytes(item)
                 else:
-                    await asyncio.wait_for(socket.send_str(item), SEND_TIMEOUT_S)
+                    await socket.send_str(item)
             self._wake.clear()
             await self._wake.wait()
 

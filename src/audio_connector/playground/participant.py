@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,6 +18,8 @@ from audio_connector.playground.outline import OutlineBatch, ValueBatch
 from audio_connector.playground.speeches import Speech
 from audio_connector.simulator import CallReport, LiveCall, Router, RouterCall, TraceEvent
 from audio_connector.simulator.summary import how_closed, printable
+
+logger = logging.getLogger("audio_connector.playground")
 
 END_S: Final = 0.5
 """How long the closing handshake may take before the connection is dropped, in seconds."""
@@ -194,6 +197,9 @@ class Participant:
         except asyncio.CancelledError:
             self._finish("over", "")
             raise
+        except Exception:
+            logger.exception("a call of the page ended; this is an error of the library")
+            self._finish("failed", "an error of the playground itself; its terminal tells which")
         else:
             self._finish("over", "; ".join(filter(None, [how_closed(report), report.router_ended])))
 

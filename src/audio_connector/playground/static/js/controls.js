@@ -88,7 +88,8 @@ export class Controls {
     return this.state === "open";
   }
 
-  showCall({ speaker, state, text }) {
+  showCall(call) {
+    const { speaker, state, text } = call;
     if (speaker === 2) {
       const isThere = state === "open";
       byId("guest").setAttribute("aria-pressed", String(isThere));
@@ -96,6 +97,7 @@ export class Controls {
       return;
     }
     this.show(state, text);
+    if (state === "open") byId("ids").textContent = `Session ${call.session_id.slice(0, 8)}… · connection ${call.connection_id.slice(0, 8)}…`;
     if (state === "failed") this.fault(text);
     if (state === "open") this.fault("");
     if (state === "over" && !text.includes("by the router")) this.fault(`The call was ended: ${text}.`);

@@ -22,11 +22,11 @@ const byId = (id) => document.getElementById(id);
 export class Events {
   constructor() {
     this.list = byId("events");
-    this.latest = null;
     byId("clear-events").addEventListener("click", () => {
       this.list.replaceChildren();
       this.show();
     });
+    this.show();
   }
 
   // event: {source, name, detail, at_s?, speaker?}; returns the timeline's mark, or null.

@@ -11,13 +11,15 @@ export class Outline {
     this.size = Math.round(KEPT_S / BIN_S);
     this.low = new Int16Array(this.size);
     this.high = new Int16Array(this.size);
+    this.begin = null; // the first bin that is known
     this.end = 0; // bins so far
   }
 
   // peaks: low and high by turns, from bin `from` on; what was never sent is silence.
   put(from, peaks) {
     const count = peaks.length / 2;
-    for (let bin = Math.max(this.end, from - this.size); bin < from; bin++) this.set(bin, 0, 0);
+    this.begin ??= from;
+    for (let bin = Math.max(this.begin, this.end, from - this.size); bin < from; bin++) this.set(bin, 0, 0);
     for (let index = 0; index < count; index++) this.set(from + index, peaks[2 * index], peaks[2 * index + 1]);
     this.end = Math.max(this.end, from + count);
   }
@@ -29,7 +31,7 @@ export class Outline {
 
   // The loudest of the bins [from, to) as [low, high], each in [-1, 1]; null where nothing is known.
   span(from, to) {
-    const first = Math.max(from, 0, this.end - this.size);
+    const first = Math.max(from, this.begin ?? 0, this.end - this.size);
     const last = Math.min(to, this.end);
     if (first >= last) return null;
     let low = 0;
@@ -47,11 +49,13 @@ export class Series {
   constructor() {
     this.size = Math.round(KEPT_S / DEPTH_BIN_S);
     this.values = new Float32Array(this.size);
+    this.begin = null;
     this.end = 0;
   }
 
   put(from, values) {
-    for (let bin = Math.max(this.end, from - this.size); bin < from; bin++) this.values[bin % this.size] = 0;
+    this.begin ??= from;
+    for (let bin = Math.max(this.begin, this.end, from - this.size); bin < from; bin++) this.values[bin % this.size] = 0;
     values.forEach((value, index) => {
       this.values[(from + index) % this.size] = value;
     });
@@ -59,7 +63,8 @@ export class Series {
   }
 
   at(bin) {
-    return bin < 0 || bin >= this.end || bin < this.end - this.size ? null : this.values[bin % this.size];
+    const isKnown = bin >= Math.max(this.begin ?? 0, this.end - this.size) && bin < this.end;
+    return !isKnown ? null : this.values[bin % this.size];
   }
 
   greatest(from, to) {

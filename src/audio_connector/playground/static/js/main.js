@@ -111,8 +111,10 @@ const receive = {
     }
     if (state === "over" || state === "failed") {
       audio.stopPlaying(speaker);
-      if (speaker === 1) audio.close();
-      else lanes.isPresent = lanes.spoken.end > 0;
+      if (speaker === 1) {
+        audio.close();
+        settings.tellMicrophone("");
+      } else lanes.isPresent = lanes.spoken.end > 0;
     }
     if (state === "failed") events.add({ source: "fault", name: "no connection", detail: message.text, speaker });
     model.isLive = model.isOpen(1) || model.isOpen(2);

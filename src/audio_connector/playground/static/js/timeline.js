@@ -62,10 +62,11 @@ export class Timeline {
     this.draw();
   }
 
-  // Where motion is not wanted the axis stands still and fills, and turns like a page; else it scrolls.
+  // A call begins at the left and scrolls once it fills the view. Where motion is not wanted, the axis stands still
+  // and turns like a page.
   get startS() {
     const nowS = this.model.nowS();
-    if (!this.stillness.matches) return nowS - this.windowS;
+    if (!this.stillness.matches) return Math.max(0, nowS - this.windowS);
     return Math.floor(nowS / this.windowS) * this.windowS;
   }
 
@@ -83,6 +84,7 @@ export class Timeline {
       { outline: lanes.spoken, name: speaker === 1 ? "You say" : "Second says", ink: speaker === 1 ? "spoken" : "guest" },
       { outline: lanes.heard, name: speaker === 1 ? "You hear" : "Second hears", ink: "heard" },
     ]);
+    if (!people.length) return;
     const room = height - STRIP - AXIS;
     const lane = room / (rows.length + DEPTH_SHARE);
     this.drawAxis(height - AXIS);
@@ -92,7 +94,7 @@ export class Timeline {
       this.drawOutline(outline, top + lane / 2, lane / 2 - 6, colour[ink]);
       this.label(name, top + 4, colour[ink]);
     });
-    this.drawDepth(people[0]?.[1].depth, STRIP + rows.length * lane, lane * DEPTH_SHARE);
+    this.drawDepths(people, STRIP + rows.length * lane, lane * DEPTH_SHARE);
     this.drawEvents(height - AXIS);
   }
 
@@ -138,36 +140,42 @@ export class Timeline {
     context.fill();
   }
 
-  drawDepth(depth, top, height) {
+  // The buffers of all participants in one lane, on one scale.
+  drawDepths(people, top, height) {
     const { context, colour } = this;
-    const bottom = top + height - 2;
-    const first = Math.floor(this.from / DEPTH_BIN_S);
+    const first = Math.max(0, Math.floor(this.from / DEPTH_BIN_S));
     const last = Math.ceil((this.from + this.windowS) / DEPTH_BIN_S);
-    const most = niceAbove(Math.max(LEAST_DEPTH_MS, depth?.greatest(first, last) ?? 0));
-    const room = height - 22;
+    const greatest = people.map(([, { depth }]) => depth.greatest(first, last));
+    const most = niceAbove(Math.max(LEAST_DEPTH_MS, ...greatest));
     this.label("Router buffer", top + 4, colour.depth);
     context.fillStyle = colour.muted;
     context.font = `11px ${this.font}`;
     const text = most >= 2000 ? `${most / 1000} s` : `${most} ms`;
     context.fillText(text, this.width - context.measureText(text).width - 6, top + 15);
-    if (!depth) return;
+    for (const [speaker, { depth }] of people) {
+      const bottom = top + height - 2;
+      const ink = speaker === 1 ? colour.depth : colour.guest;
+      this.drawDepth(depth, { first: Math.max(first, depth.begin ?? 0), last, bottom, scale: (height - 22) / most, ink });
+    }
+  }
+
+  drawDepth(depth, { first, last, bottom, scale, ink }) {
+    const { context } = this;
     context.beginPath();
-    const begin = Math.max(first, 0);
-    context.moveTo(this.x(begin * DEPTH_BIN_S), bottom);
-    let end = begin;
-    for (let bin = begin; bin < Math.min(last, depth.end); bin++) {
+    context.moveTo(this.x(first * DEPTH_BIN_S), bottom);
+    let end = first;
+    for (let bin = first; bin < Math.min(last, depth.end); bin++) {
       const value = depth.at(bin);
       if (value === null) continue;
-      context.lineTo(this.x(bin * DEPTH_BIN_S), bottom - (value / most) * room);
+      context.lineTo(this.x(bin * DEPTH_BIN_S), bottom - value * scale);
       end = bin;
     }
     context.lineTo(this.x(end * DEPTH_BIN_S), bottom);
-    context.closePath();
-    context.globalAlpha = 0.22;
-    context.fillStyle = colour.depth;
+    context.globalAlpha = 0.2;
+    context.fillStyle = ink;
     context.fill();
     context.globalAlpha = 1;
-    context.strokeStyle = colour.depth;
+    context.strokeStyle = ink;
     context.lineWidth = 1.25;
     context.stroke();
   }
@@ -175,18 +183,19 @@ export class Timeline {
   // How long an answer took, and how long the bot needed to fall silent.
   drawSpans(lanes, room) {
     const { colour } = this;
-    for (const { speech_end_s: fromS, reply_at_s: toS, latency_ms: ms } of lanes.turns) {
-      this.band(fromS, toS, room, colour.turn, `${Math.round(ms)} ms`);
-    }
     for (const { speech_at_s: speechS, clear_at_s: clearS, silent_at_s: silentS } of lanes.bargeIns) {
       const fromS = speechS ?? clearS;
       const toS = silentS ?? this.model.nowS();
-      const text = silentS === null ? "" : `silent after ${Math.round((silentS - fromS) * 1000)} ms`;
-      if (fromS !== null) this.band(fromS, toS, room, colour.barge, text);
+      const took = `${Math.round((toS - fromS) * 1000)} ms`;
+      if (fromS !== null) this.band(fromS, toS, room, colour.barge, silentS === null ? [] : [`silent after ${took}`, took]);
+    }
+    for (const { speech_end_s: fromS, reply_at_s: toS, latency_ms: ms } of lanes.turns) {
+      this.band(fromS, toS, room, colour.turn, [`${Math.round(ms)} ms`]);
     }
   }
 
-  band(fromS, toS, room, ink, text) {
+  // texts: the first one that has room is written.
+  band(fromS, toS, room, ink, texts) {
     const { context } = this;
     const [left, right] = [this.x(fromS), this.x(toS)];
     if (right < 0 || left > this.width) return;
@@ -196,9 +205,14 @@ export class Timeline {
     context.globalAlpha = 1;
     context.fillRect(left, STRIP - 3, Math.max(2, right - left), 3);
     context.font = `600 11px ${this.font}`;
-    context.fillText(text, left, STRIP - 8);
-    // Events keep clear of it.
-    this.taken.push([left, left + context.measureText(text).width]);
+    for (const text of texts) {
+      const wide = context.measureText(text).width;
+      const start = Math.max(0, Math.min(left, this.width - wide));
+      if (this.take(start, start + wide)) {
+        context.fillText(text, start, STRIP - 8);
+        break;
+      }
+    }
   }
 
   drawEvents(bottom) {
@@ -217,11 +231,17 @@ export class Timeline {
       context.setLineDash([]);
       context.globalAlpha = 1;
       const wide = context.measureText(mark).width;
-      if (this.taken.some(([left, right]) => x < right + 6 && x + wide + 6 > left)) continue;
-      this.taken.push([x, x + wide]);
+      if (!this.take(x, x + wide)) continue;
       context.fillStyle = colour.muted;
       context.fillText(mark, x - 1, STRIP - 8);
     }
+  }
+
+  // Reserve a part of the strip for a text; false where another one is.
+  take(left, right) {
+    const isFree = this.taken.every(([from, to]) => left >= to + 6 || right + 6 <= from);
+    if (isFree) this.taken.push([left, right]);
+    return isFree;
   }
 
   label(text, top, ink) {

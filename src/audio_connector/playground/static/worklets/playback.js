@@ -7,8 +7,10 @@
 import { Resampler } from "./resampler.js";
 
 const RING_S = 2; // more is never held: what is older than that nobody wants to hear any more
-const TARGET_S = 0.08; // gathered before playing starts: four messages
-const TRIM_S = 0.2; // beyond it, silence is skipped until the delay is back at the target: clocks differ a little
+const LEAST_S = 0.08; // gathered before playing starts: four messages
+const STEP_S = 0.04; // gathered in addition after each underrun: a busy machine needs more in hand
+const MOST_TARGET_S = 0.24; // gathered at most
+const TRIM_S = 0.12; // beyond what was to be gathered, silence is skipped: clocks differ a little
 const MOST_S = 0.6; // beyond it, sound is skipped as well
 const REPORT_S = 0.25;
 
@@ -19,6 +21,7 @@ class Playback extends AudioWorkletProcessor {
     this.ring = new Float32Array(Math.ceil(RING_S * sampleRate));
     this.read = 0;
     this.held = 0; // samples
+    this.targetS = LEAST_S;
     this.isFlowing = false; // the call is open, so running dry is a fault
     this.isPlaying = false; // gathered enough
     this.isOver = false; // nothing comes any more: play the rest, and end
@@ -38,7 +41,7 @@ class Playback extends AudioWorkletProcessor {
   take(pcm) {
     const isSilent = pcm.every((sample) => sample === 0);
     const heldS = this.held / sampleRate;
-    if (heldS > MOST_S || (isSilent && heldS > TRIM_S)) {
+    if (heldS > MOST_S || (isSilent && heldS > this.targetS + TRIM_S)) {
       this.skipped += (pcm.length * this.resampler.up) / this.resampler.down;
       return;
     }
@@ -50,14 +53,17 @@ class Playback extends AudioWorkletProcessor {
 
   process(_, [output]) {
     const channel = output[0];
-    if (this.held >= TARGET_S * sampleRate || this.isOver) this.isPlaying = true;
+    if (this.held >= this.targetS * sampleRate || this.isOver) this.isPlaying = true;
     const count = this.isPlaying ? Math.min(channel.length, this.held) : 0;
     for (let index = 0; index < count; index++) channel[index] = this.ring[(this.read + index) % this.ring.length];
     this.read = (this.read + count) % this.ring.length;
     this.held -= count;
     if (this.isPlaying && count < channel.length) {
       this.isPlaying = false;
-      if (this.isFlowing) this.underruns += 1;
+      if (this.isFlowing) {
+        this.underruns += 1;
+        this.targetS = Math.min(MOST_TARGET_S, this.targetS + STEP_S);
+      }
     }
     if (this.isFlowing && this.underruns && !this.isPlaying) this.missing += channel.length - count;
     for (let other = 1; other < output.length; other++) output[other].set(channel);

@@ -1,0 +1,41 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import json
+import logging
+
+from audio_connector.playground.faults import LOGGER, FaultHandler, describe
+
+HERE = "test_faults.py, line "
+
+
+def raised(text: str) -> Exception:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        return error
+    raise AssertionError
+
+
+def test_the_place_is_the_users_line_and_not_the_librarys() -> None:
+    told = describe(raised("{"))
+    assert told.startswith("JSONDecodeError: Expecting property name")
+    assert HERE in told
+
+
+def test_an_error_without_a_text_or_a_place_is_told_by_its_name() -> None:
+    assert describe(KeyError()) == "KeyError"
+
+
+def test_warnings_and_errors_become_a_line_each() -> None:
+    lines: list[str] = []
+    handler = FaultHandler(lines.append)
+    logger = logging.Logger(LOGGER)  # noqa: LOG001 - one that nobody else hears
+    logger.addHandler(handler)
+    logger.info("no")
+    logger.warning("a\n  b %s", "c")
+    logger.error("on_connect failed", exc_info=raised("["))
+    assert lines[0] == "a b c"
+    assert lines[1].startswith("on_connect failed: JSONDecodeError: ")
+    assert HERE in lines[1]
+    assert len(lines) == 2

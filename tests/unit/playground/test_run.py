@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import socket
+import sys
+
+import pytest
+from aiohttp import web
+from support.pages import opened
+
+from audio_connector import AudioConnectorConnection, AudioConnectorServer
+from audio_connector.errors import AudioConnectorStartServerError, DialError, UsageError
+from audio_connector.playground.bots import find_bot
+from audio_connector.playground.run import Address, playground, serve
+from audio_connector.playground.session import Settings
+
+SETTINGS = Settings(url="", label="")
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("127.0.0.1", "http://127.0.0.1:80/"),
+        ("0.0.0.0", "http://localhost:80/"),
+        ("::", "http://localhost:80/"),
+        ("::1", "http://[::1]:80/"),
+        ("bot.example", "http://bot.example:80/"),
+    ],
+)
+def test_the_address_is_one_to_open_here(host: str, url: str) -> None:
+    assert Address(host, 80).url == url
+
+
+async def test_a_port_in_use_is_named() -> None:
+    async with opened() as address:
+        says = rf"^cannot listen on 127\.0\.0\.1:{address.port}: the port is in use"
+        with pytest.raises(AudioConnectorStartServerError, match=says):
+            async with playground(find_bot(None), SETTINGS, host="127.0.0.1", port=address.port):
+                pass
+
+
+async def test_an_address_of_another_machine_is_named() -> None:
+    with pytest.raises(AudioConnectorStartServerError, match=r"^cannot listen on 192\.0\.2\.1:0: "):
+        async with playground(find_bot(None), SETTINGS, host="192.0.2.1", port=0):
+            pass
+
+
+async def test_a_server_is_called_once_to_see_that_it_is_there() -> None:
+    seen = []
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        seen.append(client.headers["caller"])
+
+    async with AudioConnectorServer({"host": "127.0.0.1", "port": 0, "on_connect": on_connect}) as server:
+        bot = find_bot(server.get_address())
+        settings = Settings(url="", label="", headers={"caller": "Ann"})
+        for is_checked in (False, True):
+            async with playground(bot, settings, host="127.0.0.1", port=0, is_checked=is_checked):
+                pass
+    assert seen == ["Ann"]
+
+
+async def test_a_server_that_answers_500_is_told_before_there_is_a_page() -> None:
+    async def fail(request: web.Request) -> web.Response:
+        raise web.HTTPInternalServerError
+
+    application = web.Application()
+    application.router.add_get("/", fail)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    port = runner.addresses[0][1]
+    with pytest.raises(DialError, match="500"):
+        async with playground(
+            find_bot(f"ws://127.0.0.1:{port}/"), SETTINGS, host="127.0.0.1", port=0, is_checked=True
+        ):
+            pass
+    await runner.cleanup()
+
+
+async def test_nobody_there_and_no_websocket_address_are_told() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    for url, error in [(f"ws://127.0.0.1:{port}", DialError), ("http://127.0.0.1/", UsageError)]:
+        with pytest.raises(error):
+            async with playground(find_bot(url), SETTINGS, host="127.0.0.1", port=0, is_checked=True):
+                pass
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_a_signal_ends_it_in_order(number: signal.Signals) -> None:
+    ready: asyncio.Future[Address] = asyncio.get_running_loop().create_future()
+    serving = asyncio.ensure_future(
+        serve(find_bot(None), SETTINGS, host="127.0.0.1", port=0, is_checked=True, on_ready=ready.set_result)
+    )
+    await asyncio.wait_for(ready, 10)
+    os.kill(os.getpid(), number)
+    await asyncio.wait_for(serving, 10)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
