@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import inspect
 import linecache
 from collections.abc import Iterable
 from pathlib import Path
@@ -24,8 +25,11 @@ def name_of(task: asyncio.Task[Any]) -> str:
 
 
 def _waits(task: asyncio.Task[Any]) -> str:
-    frames = _frames_of(task.get_coro())
-    if not frames:
+    coroutine = task.get_coro()
+    frames = _frames_of(coroutine)
+    if not frames or (
+        inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
+    ):
         return f"{name_of(task)} has not begun"
     own = [frame for frame in frames if not frame.f_code.co_filename.startswith(_NOT_THE_USERS)]
     frame = own[-1] if own else frames[-1]
@@ -41,8 +45,7 @@ def _frames_of(coroutine: object) -> list[FrameType]:
         for kind, awaited in (("cr", "cr_await"), ("gi", "gi_yieldfrom"), ("ag", "ag_await")):
             frame = getattr(coroutine, f"{kind}_frame", None)
             if frame is not None:
-                if frame.f_lasti >= 0:
-                    frames.append(frame)
+                frames.append(frame)
                 coroutine = getattr(coroutine, awaited)
                 break
         else:
