@@ -76,7 +76,7 @@ def test_a_depth_is_drawn_as_steps() -> None:
 
 def test_putting_bins_of_a_depth_together_keeps_the_greatest() -> None:
     drawn = depth_path(Series(0.02, (0.0, 100.0, 0.0, 0.0, 50.0)), top=100, columns=3)
-    assert drawn == Drawn(f"M0 {HEIGHT}V0H1V{HEIGHT}H2V{HEIGHT // 2}H3V{HEIGHT}Z", 3, pytest.approx(0.12))
+    assert drawn == Drawn(f"M0 {HEIGHT}V0H1V{HEIGHT}H2V{HEIGHT // 2}H3V{HEIGHT}Z", 3, 0.12)
 
 
 def test_what_is_empty_has_no_path() -> None:
