@@ -26,7 +26,7 @@ class Metric:
         in_sum: What the figure of many calls is: their total, or that of the worst of them.
         absent: What a person is shown where there is none.
         is_fault: Whether anything but 0 is a fault.
-        fault: How many of what, where `CallReport.problems` has a line for it.
+        fault: What it is called among the problems of many calls, where `CallReport.problems` has a line for it.
     """
 
     name: str
@@ -160,7 +160,7 @@ _ALL: Final[Sequence[Metric]] = (
         "holes in the middle of speech",
         lambda r: r.playout.underruns,
         is_fault=True,
-        fault="underruns: gaps that are shorter than a pause",
+        fault="underruns (gaps shorter than a pause)",
     ),
     Metric(
         "underrun_ms",
@@ -177,7 +177,7 @@ _ALL: Final[Sequence[Metric]] = (
         "audio dropped because the router's buffer was full",
         lambda r: r.overflow_ms,
         is_fault=True,
-        fault="of audio dropped because the playout buffer was full",
+        fault="audio dropped because the playout buffer was full",
     ),
     Metric(
         "wrong_sizes",

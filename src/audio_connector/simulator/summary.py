@@ -60,7 +60,7 @@ def problems_of(reports: Sequence[CallReport]) -> list[str]:
         affected = [report for report in reports if report.error is None and metric.of(report)]
         if metric.fault and affected:
             total = metric.shown(metric.of_all(affected))
-            lines.append(f"{total} {metric.fault}, in {len(affected)} of {len(reports)} calls")
+            lines.append(f"{metric.fault}: {total}, in {len(affected)} of {len(reports)} calls")
     ends = Counter(end for report in reports if (end := report.how_it_broke) is not None)
     return lines + [f"{counted(count, 'call')}: {printable(end)}" for end, count in ends.most_common()]
 

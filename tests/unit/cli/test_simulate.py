@@ -82,7 +82,7 @@ def test_many_calls_are_summed_and_problems_of_one_kind_are_one_line(
     assert simulate("/sloppy", "--calls", "3") == 1
     shown = capsys.readouterr().out
     assert "3 of 3" in shown
-    assert "3 messages of a wrong size, in 3 of 3 calls" in shown
+    assert "messages of a wrong size: 3, in 3 of 3 calls" in shown
 
 
 def test_recording_to_a_file_and_to_a_folder(simulate: Simulate, tmp_path: Path, capsys: Capture) -> None:

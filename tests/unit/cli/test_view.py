@@ -107,7 +107,7 @@ def test_many_calls_show_the_sum_the_greatest_and_whose_it_is() -> None:
     assert "closed 30 calls with 1000 by the router" in shown
     assert "worst call 31: ws://127.0.0.1:9: connection refused" in shown
     assert "call 30 (caller 29): 2 underruns (gaps shorter than a pause), 40.0" in " ".join(shown)
-    assert shown[-2] == "✗ 30 underruns: gaps that are shorter than a pause, in 20 of 31 calls"
+    assert shown[-2] == "✗ underruns (gaps shorter than a pause): 30, in 20 of 31 calls"
     assert shown[-1] == "✗ 1 call: ws://127.0.0.1:9: connection refused"
 
 

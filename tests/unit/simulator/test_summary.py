@@ -61,10 +61,10 @@ def test_the_problems_of_many_calls_are_one_line_per_kind() -> None:
         BROKEN,
     ]
     assert problems_of(reports) == [
-        "1,201 underruns: gaps that are shorter than a pause, in 2 of 6 calls",
-        "100 ms of audio dropped because the playout buffer was full, in 1 of 6 calls",
-        "2 messages of a wrong size, in 1 of 6 calls",
-        "1 frames not sent because the server did not read, in 1 of 6 calls",
+        "underruns (gaps shorter than a pause): 1,201, in 2 of 6 calls",
+        "audio dropped because the playout buffer was full: 100 ms, in 1 of 6 calls",
+        "messages of a wrong size: 2, in 1 of 6 calls",
+        "frames not sent because the server did not read: 1, in 1 of 6 calls",
         "2 calls: ws://127.0.0.1:9: connection refused",
         "1 call: the connection broke in the middle of the call: 1006",
     ]

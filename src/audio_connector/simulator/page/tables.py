@@ -27,7 +27,7 @@ def figures_in_sum(reports: Sequence[CallReport]) -> str:
     if len(reports) == 1:
         rows = (f"{_figure(metric, reports[0])}<td>{metric.text}</td>" for metric in METRICS.values())
         return _table("figures", ("figure", "value", "what it is"), rows)
-    heads = ("figure", "all calls", "median call", "greatest", "what it is")
+    heads = ("figure", "all calls", "median call", "greatest", "of", "what it is")
     return _table("figures", heads, (_figure_in_sum(metric, reports) for metric in METRICS.values()))
 
 
@@ -64,14 +64,15 @@ def _figure_in_sum(metric: Metric, reports: Sequence[CallReport]) -> str:
     total = metric.shown(in_sum) if metric.in_sum == "total" or in_sum is None else ""
     middle = metric.shown(median(values)) if values else ""
     greatest, places = greatest_of(metric, reports) or (None, [])
-    where = ""
+    most = whose = ""
     if greatest:
+        most, whose = metric.shown(greatest), counted(len(places), "call")
+    if greatest and len(places) == 1:
         name = attribute(label_of(places[0] + 1, reports[places[0]]))
-        link = f'<a href="#call-{places[0] + 1}" title="{name}">call {places[0] + 1}</a>'
-        where = f"{metric.shown(greatest)} {link if len(places) == 1 else counted(len(places), 'call')}"
+        whose = f'<a href="#call-{places[0] + 1}" title="{name}">call {places[0] + 1}</a>'
     return (
-        f"<th{_alarm(metric, in_sum)}>{metric.label}</th><td>{total}</td><td>{middle}</td><td>{where}</td>"
-        f"<td>{metric.text}</td>"
+        f"<th{_alarm(metric, in_sum)}>{metric.label}</th><td>{total}</td><td>{middle}</td><td>{most}</td>"
+        f"<td>{whose}</td><td>{metric.text}</td>"
     )
 
 

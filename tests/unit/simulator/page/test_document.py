@@ -138,14 +138,14 @@ def test_many_calls_come_worst_first_and_the_worst_are_drawn() -> None:
 def test_the_sum_has_the_total_the_median_and_the_greatest_with_a_link() -> None:
     page = page_of(many_reports(30))
     rows = {row.first("th").text: row for row in page.first("table", "figures").all("tr")[1:]}
-    assert texts(rows["slowest answer"].all("td"))[:3] == ["", "1,214 ms", "1,229 ms call 30"]
+    assert texts(rows["slowest answer"].all("td"))[:4] == ["", "1,214 ms", "1,229 ms", "call 30"]
     assert rows["slowest answer"].first("a").attributes == {
         "href": "#call-30",
         "title": "call 30 (caller 29)",
     }
-    assert texts(rows["underruns"].all("td"))[:3] == ["30", "1", "2 10 calls"]
+    assert texts(rows["underruns"].all("td"))[:4] == ["30", "1", "2", "10 calls"]
     assert rows["underruns"].first("th").attributes["class"] == "alarm"
-    assert texts(rows["wrong sizes"].all("td"))[:3] == ["0", "0", ""]
+    assert texts(rows["wrong sizes"].all("td"))[:4] == ["0", "0", "", ""]
     assert "class" not in rows["wrong sizes"].first("th").attributes
 
 
