@@ -9,7 +9,7 @@ One tick does the steps that are due, sends a frame and answers notifies; the re
 
     on_open ─► connected ─► tick: steps, speech, silence ─► tick: silence for the tail ─► hang up
                    mute / unmute: media:update, and no frames while muted (PROTOCOL 2.7)
-    on_closed ─► over, or for `Step.reconnect_s` on_open again, with the timeline where the clock is
+    on_closed ─► over, or for `Step.reconnect_s` on_open again: what was missed is made up for, unheard
 """
 
 from __future__ import annotations
@@ -19,11 +19,13 @@ from collections.abc import Callable
 
 from audio_connector.audio.format import FRAME_MS
 from audio_connector.audio.resample import resample
+from audio_connector.simulator.activity import Level, level_of
 from audio_connector.simulator.commands import CommandDesk
 from audio_connector.simulator.config import RouterCall, Sink
 from audio_connector.simulator.faults import FaultWatch
 from audio_connector.simulator.network import Network
 from audio_connector.simulator.observer import Observer
+from audio_connector.simulator.outgoing import Outgoing
 from audio_connector.simulator.playout import PlayoutBuffer
 from audio_connector.simulator.profile import Close
 from audio_connector.simulator.report import CallReport
@@ -32,13 +34,10 @@ from audio_connector.simulator.steps import StepRunner
 from audio_connector.simulator.tally import Tally
 from audio_connector.simulator.trace import Source, TraceEvent, TraceRecorder
 from audio_connector.simulator.voice import Voice
-from audio_connector.wire.codec import encode_event
 from audio_connector.wire.messages import Connected, Disconnected, Dtmf, Event, MediaUpdate
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
 _FRAME_S = FRAME_MS / 1000
-# The router's own queue to a server is about 1 s (PROTOCOL 2.9); what does not fit is dropped.
-_QUEUE_S = 1.0
 # Between a goodbye and the end of the TCP connection, so that the goodbye is not lost with it.
 _GOODBYE_S = 0.1
 _WRONG_SIZE = (
@@ -90,26 +89,26 @@ class LiveCall:
             pause_after_ms=call.pause_after_ms,
             appends_short=self.router.short_messages == "append",
             record=self._record_heard if heard is not None or call.trace else None,
-            on_play=lambda frame, at: self._observer.played(frame, at - self._opened_at),
+            on_play=self._observer.played,
         )
+        self._frame_bytes = audio_format.frame_bytes
         self._zeros = bytes(audio_format.frame_bytes)
         wanted = len(lines.speech) if call.duration_s is None else round(call.duration_s / _FRAME_S)
         self._voice = Voice(lines.speech, ticks=wanted)
-        self._steps = StepRunner(self, call.steps, lines.says)
+        self._steps = StepRunner(self, call.steps, lines.says, speech_ticks=self._voice.waiting_frames)
         self._total_ticks = (
             math.inf
             if call.tail_s is None
             else max(wanted, self._steps.last_tick) + round(call.tail_s / _FRAME_S)
         )
-        self._queue_bytes = int(audio_format.bytes_per_second * _QUEUE_S)
-        self._transport: Transport | None = None
-        self._network: Network | None = None
         self._opened_at = 0.0
         self._next_tick = 0
         self._abort_at: float | None = None
-        self._is_muted = self._is_silent = False
-        self._writable = True
+        self._is_ticking = self._is_over = False
+        self._is_muted = False
+        self._sends_silence = self.router.silence == "frames"
         self._tally = Tally()
+        self._out = Outgoing(audio_format, self._tally)
         self._faults = FaultWatch()
         self._commands = CommandDesk(
             self.router,
@@ -117,7 +116,7 @@ class LiveCall:
             playout=self.playout,
             observer=self._observer,
             tally=self._tally,
-            send=self.send_event,
+            send=self._out.event,
             note=self.note,
         )
         self.redial_after_s: float | None = None
@@ -127,16 +126,19 @@ class LiveCall:
     def on_open(self, transport: Transport, upgrade: Upgrade) -> None:
         """Send the first message; the first frame is due now, or on its place in time after a reconnect."""
         del upgrade
-        now = self._clock()
-        self._transport = transport
-        self._network = transport if isinstance(transport, Network) else None
-        self._writable = True
-        if self._tally.opened_at is None:
-            self._opened_at = self._tally.opened_at = now
+        if self._is_over:  # while it was dialled
+            transport.abort()
+            return
+        now, tally = self._clock(), self._tally
+        is_first = tally.opened_at is None
+        self._out.begin(transport)
+        if is_first:
+            self._opened_at = self._observer.origin = tally.opened_at = now
             self.playout.advance(now)
-            self.note("router", "connected", self.call.url)
         else:
-            self._resume(now)
+            self.redial_after_s = None
+            tally.reconnects += 1
+        self.note("router", "connected" if is_first else "connected again", self.call.url)
         audio_format = self.call.audio_format
         self.send_event(
             Connected(
@@ -146,18 +148,20 @@ class LiveCall:
                 raw={},
             )
         )
-        self._on_begin(now)
+        if not is_first:
+            self._make_up_for(now)
+        if not self._is_ticking:
+            self._is_ticking = True
+            self._on_begin(now)
 
     def on_audio(self, payload: bytes) -> None:
         """Put a message of audio into the playout buffer."""
         now = self._clock()
         self._tally.bytes_received += len(payload)
-        self._observer.received(now - self._opened_at)
+        self._observer.received(payload, now)
         self.playout.receive(payload, now)
-        excess = len(payload) - len(self._zeros)
-        if (excess > 0 and self.router.long_messages == "end") or (
-            excess < 0 and self.router.short_messages == "end"
-        ):
+        excess = len(payload) - self._frame_bytes
+        if excess and (self.router.long_messages if excess > 0 else self.router.short_messages) == "end":
             self._end_for_size(len(payload))
 
     def on_text(self, text: str) -> None:
@@ -165,27 +169,40 @@ class LiveCall:
         now = self._clock()
         self._tally.texts_received += 1
         self._tally.bytes_received += len(text)
-        arrived_at = now if self._network is None else self._network.arrived_at
-        self._commands.take(text, now, arrived_s=arrived_at - self._opened_at)
+        network = self._out.network
+        self._commands.take(text, now, arrived_at=now if network is None else network.arrived_at)
+
+    def on_bad_audio(self, why: str) -> None:
+        """Count what should be audio in JSON and is none."""
+        self._tally.bad_audio_messages += 1
+        self.note("server", "bad audio", why)
 
     def on_pong(self, payload: bytes) -> None:
         """Nothing: the router sends no pings (PROTOCOL 1.24)."""
 
     def on_writable(self, writable: bool) -> None:
         """Note whether the server reads."""
-        self._writable = writable
+        self._out.is_writable = writable
 
     def on_closed(self, closed: Closed) -> None:
         """The connection is over."""
+        if self._out.transport is None:
+            return  # it came too late to be one
         tally, now = self._tally, self._clock()
-        self._transport = None
+        self._out.end()
         self.playout.advance(now)
+        self._observer.look(now, is_idle=self.playout.is_idle(now))
         who = {"us": "router", "peer": "server", "network": "network"}
         reason = f" {closed.reason!r}" if closed.reason else ""
         self.note(who[closed.closed_by], "closed", f"{closed.code}{reason}")  # type: ignore[arg-type]  # a Source
         if self.redial_after_s is None:
+            self._is_over = True
             tally.closed = closed
             tally.ended_at = now
+        else:
+            # The router's next connection has a new buffer, and knows nothing of what this one was asked.
+            self.playout.clear(now)
+            self._commands.forget()
         self._on_end()
 
     # The clock
@@ -196,20 +213,27 @@ class LiveCall:
         Returns:
             When to call again; None when the connection is over.
         """
-        transport, tally = self._transport, self._tally
+        again_at = self._do_what_is_due(now)
+        if again_at is None:
+            self._is_ticking = False
+        return again_at
+
+    def _do_what_is_due(self, now: float) -> float | None:
+        transport, tally = self._out.transport, self._tally
         if tally.hung_up and self._abort_at is not None:
             return self._finish_goodbye(now)
         if transport is None or tally.hung_up or transport.is_closing:
             return None
         due = self._opened_at + self._next_tick * _FRAME_S
-        if due <= now:
-            tally.latest_tick_s = max(tally.latest_tick_s, now - due)
+        if due <= now and now - due > tally.latest_tick_s:
+            tally.latest_tick_s = now - due
         while due <= now:
-            self._steps.run(self._next_tick)
-            if self._next_tick >= self._total_ticks:
-                self.hang_up()
-            if tally.hung_up or transport.is_closing:
-                return self._abort_at
+            if self._next_tick >= self._steps.next_tick or self._next_tick >= self._total_ticks:
+                self._steps.run(self._next_tick)
+                if self._next_tick >= self._total_ticks:
+                    self.hang_up()
+                if tally.hung_up or transport.is_closing:
+                    return self._abort_at
             self._say(self._next_tick, now)
             self._next_tick += 1
             due = self._opened_at + self._next_tick * _FRAME_S
@@ -221,7 +245,7 @@ class LiveCall:
     @property
     def is_open(self) -> bool:
         """Whether there is a connection."""
-        return self._transport is not None
+        return self._out.transport is not None
 
     @property
     def is_muted(self) -> bool:
@@ -240,7 +264,7 @@ class LiveCall:
 
     @property
     def unsaid_ms(self) -> int:
-        """Speech that was put in and is not said yet."""
+        """Speech that is not said yet."""
         return self._voice.waiting_frames * FRAME_MS
 
     def say(self, pcm: bytes, rate_hz: int | None = None) -> float:
@@ -276,24 +300,29 @@ class LiveCall:
         self._set_muted(False)
 
     def send_no_frames(self, wanted: bool = True) -> None:
-        """Send no frames while the participant says nothing (PROTOCOL 2.8), or send them again."""
-        self._is_silent = wanted
+        """Send no frames while the participant says nothing (PROTOCOL 2.8), or do as the router's profile does."""
+        self._sends_silence = not wanted and self.router.silence == "frames"
 
     def press(self, digit: str, duration_ms: int | None = 260) -> None:
         """Press a telephone key (PROTOCOL 2 websocket:dtmf)."""
-        self.note("participant", "key", digit)
-        self.send_event(Dtmf(digit=digit, duration_ms=duration_ms, raw={}))
+        if self.send_event(Dtmf(digit=digit, duration_ms=duration_ms, raw={})):
+            self.note("participant", "key", digit)
 
     def hang_up(self, how: Close | None = None) -> None:
         """End the call now, as the router's profile does or as ``how`` says; more than once is fine."""
-        if self._transport is None or self._tally.hung_up:
+        transport, tally = self._out.transport, self._tally
+        if transport is None and self.redial_after_s is not None:
+            self._give_up_redial()
             return
-        self._tally.hung_up = True
+        self.redial_after_s = None
+        if transport is None or tally.hung_up or transport.is_closing:
+            return
+        tally.hung_up = True
         how = how or self.router.close
         self.note("router", "hang up", how)
-        if self._network is not None and self._network.is_half_open:
+        if self._out.is_half_open:
             # See first how the server ended what it could not know to be alive.
-            self._network.look()
+            self.network.look()
             self._abort_at = self._clock() + _GOODBYE_S
             return
         if how != "abrupt":
@@ -301,53 +330,48 @@ class LiveCall:
                 Disconnected(code=None, reason="websocket:disconnected", closed_by="router", raw={})
             )
         if how == "announce":
-            self._transport.close(1000)
+            transport.close(1000)
         elif how == "goodbye":
             self._abort_at = self._clock() + _GOODBYE_S
         else:
-            self._transport.abort()
+            transport.abort()
 
     def reset(self) -> None:
-        """Reset the connection, as a router does that crashes."""
-        if self._transport is not None:
-            self.note("network", "reset")
-            self._transport.reset()
+        """Reset the connection, as a router does that crashes; that ends the call."""
+        if self._out.transport is not None:
+            self._tally.hung_up = True
+            self.redial_after_s = None
+            self._reset(self._out.transport)
 
     def reconnect(self, after_s: float) -> None:
         """Reset the connection, and let it be made again after so many seconds."""
-        if self._transport is not None:
+        transport = self._out.transport
+        if transport is not None and not (self._tally.hung_up or transport.is_closing):
             self.redial_after_s = after_s
-            self.reset()
+            self._reset(transport)
 
     def abort(self) -> None:
-        """Drop the connection, where there is one, without a word."""
+        """Drop the connection, where there is one, without a word; no other one is made."""
+        self._is_over = True
         self.redial_after_s = None
-        if self._transport is not None:
-            self._transport.abort()
+        if self._out.transport is not None:
+            self._out.transport.abort()
 
-    def send_event(self, event: Event) -> None:
-        """Send an event as the router does, leading blank included (PROTOCOL 2.1); nothing after the end."""
-        if self.send_text(encode_event(event, leading_blank=True)):
-            self._tally.keep_event(type(event).__name__)
+    def send_event(self, event: Event) -> bool:
+        """Send an event as the router does, leading blank included (PROTOCOL 2.1); as `send_text`."""
+        return self._out.event(event)
 
     def send_text(self, text: str) -> bool:
-        """Send a text as it is; False after the end, where nothing is sent."""
-        if self._transport is None or self._transport.is_closing:
-            return False
-        self._transport.send_text(text)
-        self._tally.bytes_sent += len(text)
-        return True
+        """Send a text as it is; False where it would reach nobody: after the end, or half-open."""
+        return self._out.text(text)
 
     def send_audio(self, payload: bytes) -> None:
         """Send a binary message of any size, beside the speech."""
-        if self._transport is not None and not self._transport.is_closing:
-            self._transport.send_audio(payload)
-            self._tally.bytes_sent += len(payload)
+        self._out.audio(payload)
 
     def send_raw(self, data: bytes) -> None:
         """Send bytes outside any frame."""
-        if self._transport is not None and not self._transport.is_closing:
-            self._transport.write_raw(data)
+        self._out.raw(data)
 
     @property
     def network(self) -> Network:
@@ -356,11 +380,11 @@ class LiveCall:
         Raises:
             RuntimeError: The call has none, because it is not open, or its socket is driven by hand.
         """
-        if self._network is None:
+        if self._out.network is None:
             raise RuntimeError(
                 "this call has no simulated network: it is not open, or was not made by a Router"
             )
-        return self._network
+        return self._out.network
 
     def note(self, source: Source, name: str, detail: str = "", *, for_s: float = 0.0) -> None:
         """Note that something happened now, or begins now and lasts so many seconds."""
@@ -371,9 +395,9 @@ class LiveCall:
 
     def fail_redial(self, why: str) -> None:
         """The connection could not be made again."""
+        self.note("network", "not connected again", why)
         self._tally.redial_error = why
-        self.redial_after_s = None
-        self._tally.ended_at = self._clock()
+        self._end_between()
 
     def report(self, *, with_trace: bool = True) -> CallReport:
         """What was seen so far; final once the connection is over.
@@ -383,82 +407,83 @@ class LiveCall:
         """
         now = self._clock() if self._tally.ended_at is None else self._tally.ended_at
         playout = self.playout.report(now)
-        self._note_silence(now)
         trace = self._trace.trace() if self._trace is not None and with_trace else None
         return self._tally.report(self.call, playout, now, observer=self._observer, trace=trace)
 
     # Inside
 
-    def _resume(self, now: float) -> None:
-        """The connection was made again: the router's buffer is a new one, and time went on."""
-        self.redial_after_s = None
-        self._tally.reconnects += 1
-        self.playout.clear(now)
-        self._commands.forget()
-        self.note("router", "connected again", self.call.url)
+    def _make_up_for(self, now: float) -> None:
+        """Do and say what fell into the time without a connection; of what was said, nobody hears anything."""
+        if self._is_muted:
+            self.send_event(MediaUpdate(active=False, raw={}))
         while self._opened_at + (self._next_tick + 1) * _FRAME_S <= now:
+            self._steps.run(self._next_tick)
+            if self._out.ready() is None:
+                return
             self._say(self._next_tick, now, is_lost=True)
             self._next_tick += 1
 
     def _say(self, tick: int, now: float, *, is_lost: bool = False) -> None:
         said = self._voice.next()
         frame = self._zeros if said is None or self._is_muted else said
-        is_speech = frame.count(0) != len(frame)
-        self._observer.said(frame, tick * _FRAME_S)
+        level = Level.NOTHING if frame is self._zeros else level_of(frame)
+        self._observer.said(tick * _FRAME_S, is_loud=level is Level.LOUD)
         if self._spoken is not None:
             self._spoken(frame)
         if self._trace is not None:
             self._trace.spoken.write(frame)
-        if (
-            is_lost
-            or self._is_muted
-            or (not is_speech and (self._is_silent or self.router.silence == "none"))
-        ):
-            return
-        tally, transport = self._tally, self._transport
-        if transport is None:
-            return
-        if not self._writable and transport.write_buffer_bytes > self._queue_bytes:
-            tally.frames_dropped += 1
-            return
-        transport.send_audio(frame)
-        tally.bytes_sent += len(frame)
-        tally.frames_sent += 1
-        if is_speech:
-            tally.speech_frames_sent += 1
-            if tally.first_speech_at is None:
-                tally.first_speech_at = now
+        is_speech = level is not Level.NOTHING
+        if not (is_lost or self._is_muted) and (is_speech or self._sends_silence):
+            self._out.frame(frame, now, is_speech=is_speech)
 
     def _listen(self, now: float) -> None:
         playout = self.playout
         playout.advance(now)
-        self._note_silence(now)
-        self._commands.answer(now)
+        if self._observer.has_open:
+            self._observer.look(now, is_idle=playout.is_idle(now))
+        if self._commands.is_waiting:
+            self._commands.answer(now)
         if self._trace is not None:
             self._trace.depth_ms.note(now - self._opened_at, float(playout.buffered_ms))
-        for name, detail in self._faults.new(playout, now):
-            self.note("server", name, detail)
-
-    def _note_silence(self, now: float) -> None:
-        if self._observer.has_open and self.playout.is_idle(now):
-            self._observer.silent(self.playout.silent_at - self._opened_at, now - self._opened_at)
+        if playout.faults != self._faults.seen:
+            for name, detail in self._faults.new(playout, now):
+                self.note("server", name, detail)
 
     def _end_for_size(self, got_bytes: int) -> None:
-        if self._transport is not None and self._tally.router_ended is None:
+        if self._out.transport is not None and self._tally.router_ended is None:
             self._tally.router_ended = _WRONG_SIZE.format(got=got_bytes, expected=len(self._zeros))
             self.note("router", "hang up", self._tally.router_ended)
-            self._transport.abort()
+            self._out.transport.abort()
 
     def _finish_goodbye(self, now: float) -> float | None:
-        if self._transport is None or self._abort_at is None:
+        transport, network = self._out.transport, self._out.network
+        if transport is None or self._abort_at is None:
             return None
+        if network is not None and network.is_late and not network.is_half_open:
+            self._abort_at = max(self._abort_at, now + _GOODBYE_S)  # the goodbye is not even sent
         if now < self._abort_at:
             return self._abort_at
-        self._transport.abort()
+        transport.abort()
         return None
 
+    def _reset(self, transport: Transport) -> None:
+        self.note("network", "reset")
+        transport.reset()
+
+    def _give_up_redial(self) -> None:
+        """Hung up between two connections."""
+        self._tally.hung_up = True
+        self.note("router", "hang up", "between two connections")
+        self._end_between()
+
+    def _end_between(self) -> None:
+        self._is_over = True
+        self.redial_after_s = None
+        self._tally.ended_at = self._clock()
+        self._on_end()
+
     def _set_muted(self, muted: bool) -> None:
-        if muted != self._is_muted and self.is_open:
+        if muted != self._is_muted and not self._is_over:
             self._is_muted = muted
             self.note("participant", "mute" if muted else "unmute")
             self.send_event(MediaUpdate(active=not muted, raw={}))

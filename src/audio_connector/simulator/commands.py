@@ -32,7 +32,7 @@ class CommandDesk:
         playout: Is cleared, and tells what was heard.
         observer: Notes barge-ins.
         tally: Counts.
-        send: Sends an event.
+        send: Sends an event; False where it could not.
         note: Notes what happened.
     """
 
@@ -44,7 +44,7 @@ class CommandDesk:
         playout: PlayoutBuffer,
         observer: Observer,
         tally: Tally,
-        send: Callable[[Event], None],
+        send: Callable[[Event], bool],
         note: Note,
     ) -> None:
         self._router = router
@@ -59,13 +59,13 @@ class CommandDesk:
         self._notifies: deque[tuple[int, object]] = deque(maxlen=_WAITING)
         self._acks: deque[float] = deque(maxlen=_WAITING)
 
-    def take(self, text: str, now: float, *, arrived_s: float) -> None:
+    def take(self, text: str, now: float, *, arrived_at: float) -> None:
         """Read a text.
 
         Args:
             text: What the server sent.
             now: Seconds of the playout buffer's clock.
-            arrived_s: When it reached the router, in seconds since the connection was made.
+            arrived_at: When it reached the router, on the same clock.
         """
         tally = self._tally
         if not self._router.reads_text:
@@ -75,7 +75,7 @@ class CommandDesk:
         command = decode_command(text)
         if isinstance(command, ClearCommand) and command.form in self._router.clear_forms:
             tally.clears += 1
-            self._clear(command, now, arrived_s)
+            self._clear(command, now, arrived_at)
         elif isinstance(command, NotifyCommand):
             tally.notifies += 1
             self._note("server", "notify", text[:_SHOWN_CHARS])
@@ -84,6 +84,11 @@ class CommandDesk:
         else:
             tally.keep_text(text)
             self._note("server", "text", text[:_SHOWN_CHARS])
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether there is anything to answer."""
+        return bool(self._notifies or self._acks)
 
     def answer(self, now: float) -> None:
         """Send the answers that are due."""
@@ -98,13 +103,13 @@ class CommandDesk:
         self._notifies.clear()
         self._acks.clear()
 
-    def _clear(self, command: ClearCommand, now: float, arrived_s: float) -> None:
+    def _clear(self, command: ClearCommand, now: float, arrived_at: float) -> None:
         if not self._obeys_clear:
             self._note("server", "clear ignored", command.form)
             return
         was_heard = not self._playout.is_idle(now)
         dropped_ms = self._playout.clear(now)
-        self._observer.cleared(arrived_s, dropped_ms, was_heard=was_heard)
+        self._observer.cleared(arrived_at, now, dropped_ms, was_heard=was_heard)
         self._note("server", "clear", f"{command.form}, {dropped_ms} ms dropped")
         # What a notify waited for will never be played (PROTOCOL 3.6).
         self._notifies.clear()
@@ -114,5 +119,5 @@ class CommandDesk:
             self._acks.append(now + self._ack_s)
 
     def _acknowledge(self) -> None:
-        self._send(Cleared(raw={}))
-        self._note("router", "cleared", "")
+        if self._send(Cleared(raw={})):
+            self._note("router", "cleared", "")

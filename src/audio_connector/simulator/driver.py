@@ -11,6 +11,9 @@ from collections.abc import Callable
 Tick = Callable[[float], "float | None"]
 """Does what is due at a time, and says when it wants to be called again; None for never."""
 
+OnFailure = Callable[[Exception], None]
+"""Told what a tick has raised; it is not called again."""
+
 GRAIN_S = 0.002
 """Least time between two wake-ups, in seconds. 300 calls at random phases ask for 15,000 wake-ups a second;
 with this grain it is 500, and a frame is at most 2 ms late, a tenth of its length."""
@@ -33,14 +36,20 @@ class TickDriver:
         self._clock = clock
         self._grain_s = grain_s
         # The counter breaks ties, since functions cannot be compared.
-        self._heap: list[tuple[float, int, Tick]] = []
+        self._heap: list[tuple[float, int, Tick, OnFailure]] = []
         self._order = itertools.count()
         self._timer: asyncio.TimerHandle | None = None
         self._armed_for = 0.0
 
-    def add(self, tick: Tick, at: float) -> None:
-        """Call ``tick`` at the time ``at``, and from then on when it asks."""
-        heapq.heappush(self._heap, (at, next(self._order), tick))
+    def add(self, tick: Tick, at: float, on_failure: OnFailure | None = None) -> None:
+        """Call ``tick`` at the time ``at``, and from then on when it asks.
+
+        Args:
+            tick: What to call.
+            at: When.
+            on_failure: Told where it raises; without one the loop is. Either way the others go on.
+        """
+        heapq.heappush(self._heap, (at, next(self._order), tick, on_failure or self._tell_loop))
         self._arm(at)
 
     def stop(self) -> None:
@@ -63,11 +72,19 @@ class TickDriver:
         now = self._clock()
         heap = self._heap
         while heap and heap[0][0] <= now:
-            _, order, tick = heap[0]
-            again_at = tick(now)
+            _, order, tick, on_failure = heap[0]
+            try:
+                again_at = tick(now)
+            except Exception as error:  # noqa: BLE001 - whatever it was, it is one call's, and they share a clock
+                heapq.heappop(heap)
+                on_failure(error)
+                continue
             if again_at is None:
                 heapq.heappop(heap)
             else:
-                heapq.heapreplace(heap, (again_at, order, tick))
+                heapq.heapreplace(heap, (again_at, order, tick, on_failure))
         if heap:
             self._arm(max(heap[0][0], now + self._grain_s))
+
+    def _tell_loop(self, error: Exception) -> None:
+        self._loop.call_exception_handler({"message": "a simulated call failed", "exception": error})

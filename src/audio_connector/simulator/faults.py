@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
 from typing import Final
 
 from audio_connector.audio.format import FRAME_MS
@@ -17,25 +17,34 @@ class FaultWatch:
     """What was counted when it was last looked at, by kind."""
 
     def __init__(self) -> None:
+        self.seen = 0
+        """The buffer's ``faults`` when there was nothing left to tell; until that changes, nobody need look."""
         self._told: dict[str, float] = {}
         self._told_at: dict[str, float] = {}
+        self._look_at = -math.inf
 
-    def new(self, playout: PlayoutBuffer, now: float) -> Iterator[tuple[str, str]]:
+    def new(self, playout: PlayoutBuffer, now: float) -> list[tuple[str, str]]:
         """What has come since: a name and a detail each.
 
         Args:
             playout: The buffer.
             now: Seconds of a monotonic clock.
         """
-        if not (playout.underruns or playout.overflow_frames or playout.wrong_size_messages):
-            return
+        if now < self._look_at:
+            return []
+        found, waiting = [], []
         for name, count, detail in (
             ("underrun", playout.underrun_s * 1000, "{:.0f} ms of silence in the middle of speech"),
             ("overflow", playout.overflow_frames * FRAME_MS, "{:.0f} ms dropped, the buffer was full"),
             ("wrong size", playout.wrong_size_messages, "{:.0f} messages that are not one frame"),
         ):
             fresh = count - self._told.get(name, 0)
-            if fresh > 0 and now - self._told_at.get(name, -QUIET_S) >= QUIET_S:
-                self._told[name] = count
-                self._told_at[name] = now
-                yield name, detail.format(fresh)
+            again_at = self._told_at.get(name, -math.inf) + QUIET_S
+            if fresh > 0 and now < again_at:
+                waiting.append(again_at)
+            elif fresh > 0:
+                self._told[name], self._told_at[name] = count, now
+                found.append((name, detail.format(fresh)))
+        self._look_at = min(waiting, default=-math.inf)
+        self.seen = -1 if waiting else playout.faults
+        return found

@@ -5,8 +5,8 @@ It stands between the two as a `Transport` on the call's side and a `Receiver` o
 is a *lane*, which is empty and costs a call where nothing is impaired. What waits in a lane keeps its order,
 close frames included.
 
-A lane that delays what arrives stops reading the socket when a few messages wait, so that the server is made
-to wait as well: that is how a slow router feels (PROTOCOL 4.14).
+What the lane from the server has no room for stays in the socket, so that the server is made to wait as well:
+that is how a slow router feels (PROTOCOL 4.14). Nothing at all is read while the network stalls, pings included.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from __future__ import annotations
 import random
 from collections import deque
 from collections.abc import Callable
-from typing import Any, TypeAlias
+from typing import Any, Final, TypeAlias
 
 from audio_connector.wire.transport import Closed, Receiver, Transport, Upgrade
 
@@ -23,8 +23,14 @@ Add: TypeAlias = "Callable[[Callable[[float], float | None], float], None]"
 
 Item: TypeAlias = "tuple[Callable[..., None], tuple[Any, ...]]"
 
-UNREAD_MESSAGES = 4
-"""Of a delayed lane so many are read from the socket; the rest waits in the kernel and at the server."""
+UNREAD_MESSAGES: Final = 4
+"""Of a lane that is read slowly so many are read from the socket; the rest waits in the kernel and at the server."""
+
+MESSAGES_UNDER_WAY: Final = 4096
+"""The same where messages are only delayed, which is to hold up nobody: 82 s of audio."""
+
+UNSENT_BYTES: Final = 1 << 20
+"""What may wait to be sent, 33 s of audio at 16 kHz, before the call is told that the server does not read."""
 
 
 class Lane:
@@ -35,7 +41,8 @@ class Lane:
         add: Asks for a tick.
         jitter_s: Each item is late by up to so much, in seconds.
         seed: Of the randomness.
-        on_crowded: Told when many items wait (True), and when they do no more (False).
+        on_room: Told when there is room for more items (True), and when there is none (False), or while nothing
+            passes.
     """
 
     def __init__(
@@ -45,21 +52,23 @@ class Lane:
         *,
         jitter_s: float,
         seed: int,
-        on_crowded: Callable[[bool], None] = lambda crowded: None,
+        on_room: Callable[[bool], None] = lambda room: None,
     ) -> None:
         self._clock = clock
         self._add = add
         self._jitter_s = jitter_s
         self._random = random.Random(seed)
-        self._on_crowded = on_crowded
+        self._on_room = on_room
         self._items: deque[tuple[float, float, Item]] = deque()
         self._interval_s = 0.0
-        self._held_until = 0.0
-        self._last_due = 0.0
-        self._is_armed = False
-        self._is_crowded = False
-        self.arrived_at = 0.0
-        """When the item that is being passed on came to the lane."""
+        self._held_until = self._last_due = float("-inf")
+        self._armed_for: float | None = None
+        self._arming = 0
+        self._has_room = True
+        self.is_clear = not jitter_s
+        """Whether whatever comes is passed on at once."""
+        self.arrived_at: float | None = None
+        """When the item that is being passed on came to the lane, where that was not just now."""
 
     def __len__(self) -> int:
         return len(self._items)
@@ -67,30 +76,34 @@ class Lane:
     def hold_until(self, at: float) -> None:
         """Pass nothing on before a time."""
         self._held_until = max(self._held_until, at)
+        self._settle(self._clock())
 
     def pace(self, interval_s: float) -> None:
         """Pass one item on per so many seconds; 0 passes on whatever is there."""
+        now, is_faster = self._clock(), interval_s < self._interval_s
         self._interval_s = interval_s
+        due = float("-inf")
+        for _ in range(len(self._items)):
+            old_due, arrived_at, item = self._items.popleft()
+            due = max(now if is_faster else old_due, due + interval_s)
+            self._items.append((due, arrived_at, item))
+        if self._items:
+            self._last_due = due
+        self._settle(now)
 
     def push(self, item: Item) -> None:
         """Pass an item on, now or later."""
-        now = self._clock()
-        if not self._items and not self._jitter_s and not self._interval_s and now >= self._held_until:
-            self.arrived_at = now
+        if self.is_clear:
             call, arguments = item
             call(*arguments)
             return
+        now = self._clock()
         due = max(now, self._held_until, self._last_due + self._interval_s)
         if self._jitter_s:
             due = max(due, now + self._random.uniform(0.0, self._jitter_s))
         self._last_due = due
         self._items.append((due, now, item))
-        if len(self._items) >= UNREAD_MESSAGES and not self._is_crowded:
-            self._is_crowded = True
-            self._on_crowded(True)
-        if not self._is_armed:
-            self._is_armed = True
-            self._add(self._tick, due)
+        self._settle(now)
 
     def release(self) -> None:
         """Pass everything on at once: nothing more will come."""
@@ -101,19 +114,43 @@ class Lane:
         """Forget what waits."""
         self._items.clear()
 
-    def _tick(self, now: float) -> float | None:
+    def _settle(self, now: float) -> None:
+        """See to what follows from a change: who is told, and when there is something to do."""
+        items = self._items
+        is_held = now < self._held_until
+        self.is_clear = not (items or is_held or self._jitter_s or self._interval_s)
+        has_room = not is_held and len(items) < (UNREAD_MESSAGES if self._interval_s else MESSAGES_UNDER_WAY)
+        next_at = self._next_at(now)
+        if next_at is not None and (self._armed_for is None or next_at < self._armed_for):
+            self._arming += 1
+            self._armed_for = next_at
+            arming = self._arming
+            self._add(lambda now: self._tick(now, arming), next_at)
+        if has_room != self._has_room:
+            self._has_room = has_room
+            self._on_room(has_room)
+
+    def _next_at(self, now: float) -> float | None:
+        if self._items:
+            return max(self._items[0][0], self._held_until)
+        return self._held_until if now < self._held_until else None
+
+    def _tick(self, now: float, arming: int) -> float | None:
+        if arming != self._arming:
+            return None  # there is an earlier one meanwhile, which goes on
         items = self._items
         while items and items[0][0] <= now and now >= self._held_until:
             self._pass_on()
-        if self._is_crowded and len(items) < UNREAD_MESSAGES:
-            self._is_crowded = False
-            self._on_crowded(False)
-        self._is_armed = bool(items)
-        return max(items[0][0], self._held_until) if items else None
+        self._armed_for = self._next_at(now)
+        self._settle(now)
+        return self._armed_for
 
     def _pass_on(self) -> None:
         _, self.arrived_at, (call, arguments) = self._items.popleft()
-        call(*arguments)
+        try:
+            call(*arguments)
+        finally:
+            self.arrived_at = None
 
 
 class Network:
@@ -142,12 +179,16 @@ class Network:
         self._clock = clock
         self._add = add
         self._read_interval_s = read_interval_ms / 1000
+        self._slow_spell = 0
         self._out = Lane(clock, add, jitter_s=jitter_ms / 1000, seed=seed)
-        self._in = Lane(clock, add, jitter_s=jitter_ms / 1000, seed=seed + 1, on_crowded=self._crowd)
+        self._in = Lane(clock, add, jitter_s=jitter_ms / 1000, seed=seed + 1, on_room=self._note_room)
         self._in.pace(self._read_interval_s)
         self._socket: Transport = None  # type: ignore[assignment]  # set by on_open, before any use
-        self._is_closing = False
+        self._has_room = self._is_reading = True
+        self._is_closing = self._is_over = False
+        self._reads_to_the_end = False
         self._unsent_bytes = 0
+        self._is_socket_writable = self._was_writable = True
         self.is_half_open = False
 
     # What the scenario does to it.
@@ -159,31 +200,43 @@ class Network:
         self._in.hold_until(until)
 
     def read_slowly(self, interval_s: float, for_s: float | None) -> None:
-        """Read one message per so many seconds, for a while or to the end."""
+        """Read one message per so many seconds, for a while or to the end; what was asked for last counts."""
+        self._slow_spell += 1
+        spell = self._slow_spell
         self._in.pace(interval_s)
         if for_s is not None:
-            self._add(self._read_as_before, self._clock() + for_s)
+            self._add(lambda now: self._read_as_before(spell), self._clock() + for_s)
 
     def half_open(self) -> None:
         """Be gone without a word: nothing is read any more, nothing sent, nothing closed."""
         self.is_half_open = True
-        self._out.drop()
-        self._socket.pause_reading()
+        self._forget_unsent()
+        self._in.drop()
+        self._mind_reading()
 
     def look(self) -> None:
-        """Read what came to a half-open connection, to see how the server has ended it."""
-        self._socket.resume_reading()
+        """See how the server has ended a half-open connection; what it sent before is not handed on."""
+        self._reads_to_the_end = True
+        self._mind_reading()
 
     @property
     def arrived_at(self) -> float:
         """When the message that the call is being told of arrived."""
-        return self._in.arrived_at
+        return self._clock() if self._in.arrived_at is None else self._in.arrived_at
+
+    @property
+    def is_late(self) -> bool:
+        """Whether anything that was sent is still on its way to the socket."""
+        return len(self._out) > 0
 
     # The call's side: Transport.
 
     def send_audio(self, frame: bytes) -> None:
         """Send one binary message."""
-        self._send(self._socket.send_audio, frame, len(frame))
+        if self._out.is_clear and not (self.is_half_open or self._is_closing):
+            self._socket.send_audio(frame)  # the path of every frame where nothing is impaired
+        else:
+            self._send(self._socket.send_audio, frame, len(frame))
 
     def send_text(self, text: str) -> None:
         """Send one text message."""
@@ -201,18 +254,18 @@ class Network:
         """Start the closing handshake, behind what still waits."""
         if not self._is_closing:
             self._is_closing = True
-            self._out.push((self._socket.close, (code, reason)))
+            self._out.push((self._close_now, (code, reason)))
 
     def abort(self) -> None:
         """End the connection at once."""
         self._is_closing = True
-        self._out.drop()
+        self._forget_unsent()
         self._socket.abort()
 
     def reset(self) -> None:
         """End the connection with a reset."""
         self._is_closing = True
-        self._out.drop()
+        self._forget_unsent()
         self._socket.reset()
 
     def pause_reading(self) -> None:
@@ -242,24 +295,28 @@ class Network:
 
     def on_audio(self, payload: bytes) -> None:
         """One binary message."""
-        self._in.push((self._receiver.on_audio, (payload,)))
+        if self._in.is_clear and not self.is_half_open:
+            self._receiver.on_audio(payload)
+        else:
+            self._receive((self._receiver.on_audio, (payload,)))
 
     def on_text(self, text: str) -> None:
         """One text message."""
-        self._in.push((self._receiver.on_text, (text,)))
+        self._receive((self._receiver.on_text, (text,)))
 
     def on_pong(self, payload: bytes) -> None:
         """The answer to a ping."""
-        self._in.push((self._receiver.on_pong, (payload,)))
+        self._receive((self._receiver.on_pong, (payload,)))
 
     def on_writable(self, writable: bool) -> None:
         """The write buffer filled up or drained."""
-        self._receiver.on_writable(writable)
+        self._is_socket_writable = writable
+        self._mind_writing()
 
     def on_closed(self, closed: Closed) -> None:
         """The connection is over; what was read before is handed on first."""
-        self._is_closing = True
-        self._out.drop()
+        self._is_closing = self._is_over = True
+        self._forget_unsent()
         self._in.release()
         self._receiver.on_closed(closed)
 
@@ -270,19 +327,48 @@ class Network:
             return
         self._unsent_bytes += size_bytes
         self._out.push((self._send_now, (send, payload, size_bytes)))
+        self._mind_writing()
 
     def _send_now(self, send: Callable[[Any], None], payload: bytes | str, size_bytes: int) -> None:
         self._unsent_bytes -= size_bytes
         if not self._socket.is_closing:
             send(payload)
+        self._mind_writing()
 
-    def _crowd(self, crowded: bool) -> None:
-        if self._is_closing or self.is_half_open or self._socket.is_closing:
+    def _close_now(self, code: int, reason: str) -> None:
+        self._socket.close(code, reason)
+        # The answer lies behind whatever was not read yet.
+        self._reads_to_the_end = True
+        self._mind_reading()
+
+    def _forget_unsent(self) -> None:
+        self._out.drop()
+        self._unsent_bytes = 0
+
+    def _mind_writing(self) -> None:
+        is_writable = self._is_socket_writable and self._unsent_bytes <= UNSENT_BYTES
+        if is_writable != self._was_writable:
+            self._was_writable = is_writable
+            self._receiver.on_writable(is_writable)
+
+    def _receive(self, item: Item) -> None:
+        if not self.is_half_open:
+            self._in.push(item)
+
+    def _note_room(self, room: bool) -> None:
+        self._has_room = room
+        self._mind_reading()
+
+    def _mind_reading(self) -> None:
+        reads = self._reads_to_the_end or (self._has_room and not self.is_half_open)
+        if reads == self._is_reading or self._is_over:
             return
-        if crowded:
-            self._socket.pause_reading()
-        else:
+        self._is_reading = reads
+        if reads:
             self._socket.resume_reading()
+        else:
+            self._socket.pause_reading()
 
-    def _read_as_before(self, now: float) -> None:
-        self._in.pace(self._read_interval_s)
+    def _read_as_before(self, spell: int) -> None:
+        if spell == self._slow_spell:
+            self._in.pace(self._read_interval_s)

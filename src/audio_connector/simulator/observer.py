@@ -1,16 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a listener with a stopwatch would note of a call: turns, barge-ins, jitter, and the call over time.
+"""What a listener with a stopwatch would note of a call: turns, barge-ins, jitter, and audio that came too late.
 
-Pure: it is told what was said, received, played and cleared, with times in seconds since the connection was
-made.
+Pure: it is told what was said, received, played and cleared, and when. What it notes has times in seconds since
+the connection was made.
 
 A *turn* begins with the participant's last loud frame and ends with the first loud frame of the bot that the
 session hears. A *barge-in* begins when the participant starts to speak while the bot is heard, or when the
-server clears, and ends when the session hears nothing of the bot any more.
+server clears, and ends when the session hears nothing of the bot any more. Frames of zeros are silence: there
+are bots that never stop sending them.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Final
 
@@ -37,26 +39,28 @@ class Observer:
     """Notes of one call."""
 
     def __init__(self) -> None:
+        self.origin = 0.0
+        """When the connection was made, on the clock of the times that are told."""
         self.turns: list[Turn] = []
         self.barge_ins: list[BargeIn] = []
         self.jitter_s = 0.0
         self.jitter_peak_s = 0.0
         self._open: BargeIn | None = None
-        self._last_arrival_s: float | None = None
-        self._stale_until_s = 0.0
+        self._last_arrival_s = -math.inf
+        self._stale_until_s = -math.inf
         # The participant.
         self._loud_in_a_row = 0
-        self._voice_end_s: float | None = None
+        self._voice_end_s = -math.inf
         self._is_speaking = False
         self._awaits_reply = False
-        # The bot, as the session hears it.
-        self._bot_heard_until_s = 0.0
+        # The bot, as the session hears it: what was played, and what of it was no silence.
+        self._played_until_s = self._heard_until_s = -math.inf
 
-    def said(self, frame: bytes, at_s: float) -> None:
-        """The participant said a frame, silence included, that began at a time."""
-        if not is_loud(frame):
+    def said(self, at_s: float, *, is_loud: bool) -> None:
+        """The participant said a frame, silence included, that began so many seconds after the connection."""
+        if not is_loud:
             self._loud_in_a_row = 0
-            if self._is_speaking and self._voice_end_s is not None and at_s - self._voice_end_s >= PAUSE_S:
+            if self._is_speaking and at_s - self._voice_end_s >= PAUSE_S:
                 self._is_speaking = False
             return
         self._loud_in_a_row += 1
@@ -67,63 +71,96 @@ class Observer:
             self._awaits_reply = True
             self._voice_end_s = at_s + _FRAME_S
             began_s = at_s - (ONSET_FRAMES - 1) * _FRAME_S
-            if self._bot_heard_until_s > began_s and self._open is None:
+            if self._heard_until_s > began_s and self._open is None:
                 self._open = BargeIn(speech_at_s=began_s)
 
-    def received(self, at_s: float) -> None:
+    def received(self, payload: bytes, at: float) -> None:
         """A message of audio arrived."""
-        last_s, self._last_arrival_s = self._last_arrival_s, at_s
-        if self._open is not None and at_s <= self._stale_until_s:
+        at_s = at - self.origin
+        gap_s, self._last_arrival_s = at_s - self._last_arrival_s, at_s
+        if self._open is not None and at_s <= self._stale_until_s and payload.count(0) != len(payload):
             self._stale_until_s = at_s + STALE_GAP_S
             self._open = replace(self._open, stale_ms=self._open.stale_ms + FRAME_MS)
-        if last_s is None or at_s - last_s > PAUSE_S:
+        if gap_s > PAUSE_S:
             return
         # RFC 3550 6.4.1, with 20 ms as what the sender meant.
-        self.jitter_s += (abs(at_s - last_s - _FRAME_S) - self.jitter_s) / 16
+        self.jitter_s += (abs(gap_s - _FRAME_S) - self.jitter_s) / 16
         if self.jitter_s > self.jitter_peak_s:
             self.jitter_peak_s = self.jitter_s
 
-    def played(self, frame: bytes, at_s: float) -> None:
+    def played(self, frame: bytes, at: float) -> None:
         """The session hears a frame of the bot, from a time on."""
-        is_heard = at_s < self._bot_heard_until_s + PAUSE_S
-        if is_heard:
+        at_s = at - self.origin
+        self._played_until_s = at_s + _FRAME_S
+        if at_s < self._heard_until_s + PAUSE_S:
             if frame.count(0) != len(frame):
-                self._bot_heard_until_s = at_s + _FRAME_S
+                self._heard_until_s = at_s + _FRAME_S
             return
         if not is_loud(frame):
             return
-        self._bot_heard_until_s = at_s + _FRAME_S
-        if self._awaits_reply and self._voice_end_s is not None and at_s >= self._voice_end_s:
+        # A new sound. Where the participant speaks on, an old barge-in that no clear has ended goes on as well.
+        if self._open is not None and (self._open.clear_at_s is not None or not self._is_speaking):
+            self._end_barge_in()
+        self._heard_until_s = at_s + _FRAME_S
+        if self._awaits_reply and at_s >= self._voice_end_s:
             self._awaits_reply = False
             if len(self.turns) < MAX_NOTES:
                 self.turns.append(Turn(self._voice_end_s, at_s))
 
-    def cleared(self, at_s: float, dropped_ms: float, *, was_heard: bool) -> None:
-        """A clear arrived, and dropped so much; ``was_heard`` tells whether anything played or waited."""
-        if self._open is None:
-            if not was_heard:
-                return  # nothing was said: no barge-in
-            self._open = BargeIn()
-        if self._open.clear_at_s is None:
-            self._open = replace(self._open, clear_at_s=at_s)
-            self._stale_until_s = at_s + STALE_GAP_S
-        self._open = replace(self._open, dropped_ms=self._open.dropped_ms + dropped_ms)
+    def cleared(self, at: float, now: float, dropped_ms: float, *, was_heard: bool) -> None:
+        """A clear dropped so much.
+
+        Args:
+            at: When it arrived.
+            now: When it was obeyed.
+            dropped_ms: How much it dropped.
+            was_heard: Whether anything played or waited.
+        """
+        if not was_heard:
+            # The bot had nothing to say, or had ended by itself, which a clear does not make any earlier.
+            if self._open is not None and self._open.clear_at_s is None:
+                self._end_barge_in()
+            return
+        barge_in = self._open or BargeIn()
+        if barge_in.clear_at_s is None:
+            barge_in = replace(barge_in, clear_at_s=at - self.origin)
+            self._stale_until_s = now - self.origin + STALE_GAP_S
+        self._open = replace(barge_in, dropped_ms=barge_in.dropped_ms + dropped_ms)
 
     @property
     def has_open(self) -> bool:
         """Whether a barge-in waits for silence."""
         return self._open is not None
 
-    def silent(self, since_s: float, now_s: float) -> None:
-        """Nothing plays and nothing waits since a time; called as often as one likes."""
-        if self._open is None or now_s <= self._stale_until_s:
-            return  # stale audio may still come
-        if len(self.barge_ins) < MAX_NOTES:
-            self.barge_ins.append(replace(self._open, silent_at_s=since_s))
-        self._open = None
-        # What comes now is something new.
-        self._bot_heard_until_s = min(self._bot_heard_until_s, since_s - PAUSE_S)
+    def look(self, now: float, *, is_idle: bool) -> None:
+        """See whether a barge-in has ended; called as often as one likes.
+
+        Args:
+            now: The time.
+            is_idle: Whether nothing plays and nothing waits.
+        """
+        now_s = now - self.origin
+        if self._open is None:
+            return
+        if self._open.clear_at_s is None:
+            # The bot went on to its end, and that was no hole in what it says.
+            has_ended = is_idle and now_s - self._played_until_s >= PAUSE_S
+        else:
+            has_ended = now_s > self._stale_until_s and now_s - self._heard_until_s >= STALE_GAP_S
+        if has_ended:
+            self._end_barge_in()
 
     def all_barge_ins(self) -> tuple[BargeIn, ...]:
         """Those that are over, and the one that is not."""
         return (*self.barge_ins, *([self._open] if self._open is not None else []))
+
+    def _end_barge_in(self) -> None:
+        ended, self._open = self._open, None
+        if ended is None:
+            return
+        # Where it was between two words that the clear came, it was silent at once.
+        begun_s = ended.clear_at_s if ended.clear_at_s is not None else ended.speech_at_s
+        silent_at_s = max(self._heard_until_s, -math.inf if begun_s is None else begun_s)
+        if len(self.barge_ins) < MAX_NOTES:
+            self.barge_ins.append(replace(ended, silent_at_s=silent_at_s))
+        self._heard_until_s = -math.inf  # what comes now is something new

@@ -115,6 +115,8 @@ class PlayoutBuffer:
         self._taken = 0
         self._played = 0
         self._cleared = 0
+        self.faults = 0
+        """Underruns, overflows and wrong sizes in sum; whoever sees that it has changed looks closer."""
         self.overflow_frames = 0
         self.wrong_size_messages = 0
         self._lost_bytes = 0
@@ -141,6 +143,7 @@ class PlayoutBuffer:
         queue = self._queue
         if len(queue) >= self._max_frames:
             self.overflow_frames += 1
+            self.faults += 1
             return
         self._taken += 1
         queue.append(payload)
@@ -224,6 +227,7 @@ class PlayoutBuffer:
         excess = len(payload) - self._frame_bytes
         if excess:
             self.wrong_size_messages += 1
+            self.faults += 1
         if excess > 0:
             self._lost_bytes += excess
             payload = payload[: self._frame_bytes]
@@ -242,6 +246,7 @@ class PlayoutBuffer:
         hole_s = now - self._next_start_s
         if self._speech_open and _ROUNDING_S < hole_s <= self._pause_after_s:
             self.underruns += 1
+            self.faults += 1
             self.underrun_s += hole_s
         self._speech_open = True
         self._anchor_s = now

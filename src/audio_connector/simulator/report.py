@@ -35,7 +35,8 @@ class CallReport:
         bytes_sent: Payload of all messages sent: the PCM of audio, the characters of texts.
         bytes_received: Payload of all messages received, likewise.
         playout: What became of the audio that the server sent.
-        first_audio_delay_ms: From the first frame of speech sent to the first audio received.
+        first_audio_delay_ms: From the first frame of speech sent to the first audio received; None where none
+            came, or where the server spoke first.
         jitter_ms: Mean deviation of the audio's arrival from one frame per 20 ms (RFC 3550 6.4.1), at the
             end. A server that sends ahead in bursts has more of it, and does no harm by it.
         jitter_peak_ms: The greatest that it ever was.
@@ -44,6 +45,7 @@ class CallReport:
         clears: Clear commands received; a server that sends two forms for one flush counts twice.
         notifies: Notify commands received.
         texts_ignored: Texts dropped by a router that reads none (PROTOCOL 3.4).
+        bad_audio_messages: Messages that should have been audio in JSON and were none (PROTOCOL 4.32).
         reconnects: Times that the connection was made again.
         other_texts: The first texts received that are no known command, each cut to 200 characters.
         texts_received: All texts received.
@@ -52,7 +54,7 @@ class CallReport:
         close_code: The WebSocket close code; 1006 where there was no close frame, 0 where `closed` is False.
         close_reason: The text that came with it.
         closed_by: "us" (the simulated router), "peer" (the server) or "network".
-        hung_up: Whether the simulator had ended the call before the server or the network did.
+        hung_up: Whether the simulator had ended the call, by a reset too, before the server or the network did.
         router_ended: Why the router itself ended the call for what the server sent; None where it did not.
         redial_error: Why the connection could not be made again; None where it could, or was not tried.
         trace: The call over time, where ``RouterCall.trace`` asked for it.
@@ -81,6 +83,7 @@ class CallReport:
     clears: int = 0
     notifies: int = 0
     texts_ignored: int = 0
+    bad_audio_messages: int = 0
     reconnects: int = 0
     other_texts: tuple[str, ...] = ()
     texts_received: int = 0
@@ -126,6 +129,7 @@ class CallReport:
                 "underrun",
                 f"(gaps shorter than a pause), {playout.underrun_ms:.1f} ms in sum",
             ),
+            (self.bad_audio_messages, "message", "of audio in JSON that could not be read"),
             (playout.overflow_frames, "frame", "dropped because the playout buffer was full"),
             (self.frames_dropped, "frame", "not sent because the server did not read"),
         ]

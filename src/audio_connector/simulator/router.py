@@ -8,22 +8,24 @@ import os
 import ssl
 import time
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import Protocol
+from typing import Protocol, TypeVar
 
 from audio_connector.audio.wav import FilePath, WavWriter
 from audio_connector.errors import DialError
 from audio_connector.simulator.call import LiveCall
 from audio_connector.simulator.config import RouterCall, Sink
-from audio_connector.simulator.driver import TickDriver
-from audio_connector.simulator.network import Network
+from audio_connector.simulator.driver import Tick, TickDriver
+from audio_connector.simulator.network import Add, Network
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.speech import Lines, SpeechLibrary
 from audio_connector.simulator.trace import TraceEvent
 from audio_connector.wire import picows
 from audio_connector.wire.json_audio import JsonAudio
 from audio_connector.wire.transport import Receiver, Transport, WireLimits
+
+T = TypeVar("T")
 
 OnStart = Callable[[LiveCall], None]
 """Told of each call when its connection was made."""
@@ -110,39 +112,48 @@ class Router:
             DialError: The server cannot be reached, or does not speak WebSocket there.
             AudioFileError: The speech cannot be read, or a recording cannot be written.
             AudioDataError: The speech is bytes with half a sample at the end.
+            Exception: Whatever ``on_start``, ``on_event``, or ``heard`` or ``spoken`` of the call raised. It ends
+                this call, and no other one.
         """
         lines = self.prepare(call)
-        legs = _Legs(self._loop)
+        course = _Course()
+
+        def add(tick: Tick, at: float) -> None:
+            self._driver.add(tick, at, course.fail)
+
         with ExitStack() as files:
             live = LiveCall(
                 call,
                 lines,
                 clock=self._clock,
-                heard=_sink(call.heard, call.rate_hz, files, legs.fail),
-                spoken=_sink(call.spoken, call.rate_hz, files, legs.fail),
-                on_begin=lambda at: self._driver.add(live.tick, at),
-                on_end=legs.end,
-                on_event=on_event or _nothing,
+                heard=course.guarded(_sink(call.heard, call.rate_hz, files)),
+                spoken=course.guarded(_sink(call.spoken, call.rate_hz, files)),
+                on_begin=lambda at: add(live.tick, at),
+                on_end=course.go_on,
+                on_event=course.guarded(on_event) or _nothing,
             )
             try:
-                await self._connect(live)
+                await self._connect(live, add)
                 if on_start is not None:
                     on_start(live)
-                await legs.ended()
+                await course.next_end()
                 while live.redial_after_s is not None:
-                    await asyncio.sleep(live.redial_after_s)
-                    await self._connect_again(live)
-                    await legs.ended()
+                    await course.next_end(live.redial_after_s)
+                    if live.redial_after_s is not None:
+                        await self._connect_again(live, add)
+                    if live.is_open:
+                        await course.next_end()
             finally:
+                course.is_over = True
                 live.abort()
             return live.report()
 
-    async def _connect(self, live: LiveCall) -> None:
+    async def _connect(self, live: LiveCall, add: Add) -> None:
         call = live.call
         network = Network(
             live,
             clock=self._clock,
-            add=self._driver.add,
+            add=add,
             jitter_ms=call.impairments.jitter_ms,
             read_interval_ms=live.router.read_interval_ms,
             seed=call.impairments.seed,
@@ -153,7 +164,7 @@ class Router:
                 network,
                 call.audio_transport,
                 role="router",
-                on_fault=lambda fault: live.note("server", "bad audio", str(fault)),
+                on_fault=lambda fault: live.on_bad_audio(str(fault)),
             )
         await self._dial(
             call.url,
@@ -164,34 +175,56 @@ class Router:
             limits=_LIMITS,
         )
 
-    async def _connect_again(self, live: LiveCall) -> None:
+    async def _connect_again(self, live: LiveCall, add: Add) -> None:
         try:
-            await self._connect(live)
+            await self._connect(live, add)
         except DialError as error:
             live.fail_redial(f"the connection could not be made again: {error}")
 
 
-class _Legs:
-    """The ends of a call's connections, one after the other, and the first failure of a recording."""
+class _Course:
+    """How a call goes: the ends of its connections, one after the other, and the first failure of what it calls.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self._loop = loop
-        self._ended: asyncio.Future[None] = loop.create_future()
+    A callback that fails ends its own call; it must not stop the clock of all calls, or a socket's callback.
+    """
 
-    def end(self) -> None:
-        """A connection is over."""
-        if not self._ended.done():
-            self._ended.set_result(None)
+    def __init__(self) -> None:
+        self.is_over = False
+        """Set at the end: nothing is called any more."""
+        self._failure: Exception | None = None
+        self._has_gone_on = asyncio.Event()
+
+    def go_on(self) -> None:
+        """A connection is over, or none is to follow."""
+        self._has_gone_on.set()
 
     def fail(self, error: Exception) -> None:
         """The call cannot go on; the first reason counts."""
-        if not self._ended.done():
-            self._ended.set_exception(error)
+        self._failure = self._failure or error
+        self.go_on()
 
-    async def ended(self) -> None:
-        """Wait for the next end, and raise the failure where there was one."""
-        await self._ended
-        self._ended = self._loop.create_future()
+    def guarded(self, callback: Callable[[T], None] | None) -> Callable[[T], None] | None:
+        """Call back, and if that fails, never again."""
+        if callback is None:
+            return None
+
+        def guarded(value: T) -> None:
+            if self.is_over or self._failure is not None:
+                return
+            try:
+                callback(value)
+            except Exception as error:  # noqa: BLE001 - whatever it was, Router.run raises it
+                self.fail(error)
+
+        return guarded
+
+    async def next_end(self, timeout_s: float | None = None) -> None:
+        """Wait for the next end, or for a time; raise the failure where there was one."""
+        with suppress(asyncio.TimeoutError, TimeoutError):
+            await asyncio.wait_for(self._has_gone_on.wait(), timeout_s)
+        self._has_gone_on.clear()
+        if self._failure is not None:
+            raise self._failure
 
 
 async def run_calls(
@@ -247,21 +280,11 @@ async def run_calls(
             await asyncio.gather(*tasks, return_exceptions=True)
 
 
-def _sink(
-    target: FilePath | Sink | None, rate_hz: int, files: ExitStack, fail: Callable[[Exception], None]
-) -> Sink | None:
-    """Open a recording; a full disk or a failing function ends its call, not the clock of all calls."""
-    if target is None:
-        return None
-    write = target if callable(target) else files.enter_context(WavWriter(os.fspath(target), rate_hz)).write
-
-    def guarded(pcm: bytes) -> None:
-        try:
-            write(pcm)
-        except Exception as error:  # noqa: BLE001 - whatever it was, Router.run raises it
-            fail(error)
-
-    return guarded
+def _sink(target: FilePath | Sink | None, rate_hz: int, files: ExitStack) -> Sink | None:
+    """Open a recording, where it is a path."""
+    if target is None or callable(target):
+        return target
+    return files.enter_context(WavWriter(os.fspath(target), rate_hz)).write
 
 
 def _nothing(event: TraceEvent) -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import heapq
+import math
 from collections.abc import Callable, Sequence
 from pathlib import PurePath
 from typing import TYPE_CHECKING, Any, Final
@@ -31,26 +32,41 @@ class StepRunner:
         call: Does them.
         steps: In any order.
         says: The frames of each ``say``, in the order of `in_order`; empty for other steps.
+        speech_ticks: How long the call speaks before it says the first of them.
     """
 
-    def __init__(self, call: LiveCall, steps: Sequence[Step], says: Sequence[Sequence[bytes]]) -> None:
+    def __init__(
+        self,
+        call: LiveCall,
+        steps: Sequence[Step],
+        says: Sequence[Sequence[bytes]],
+        *,
+        speech_ticks: int = 0,
+    ) -> None:
         self._call = call
         self._waiting: list[tuple[int, int, Callable[[], None]]] = []
         self._order = 0
-        self._speech_end_tick = 0
+        self._speech_end_tick = speech_ticks
+        self._lasts_until: dict[str, float] = {}
+        self.next_tick: float = math.inf
+        """When there is something to do; infinity for never."""
         self.last_tick = 0
         """When everything has been done and said, in ticks."""
         for step, frames in zip(in_order(steps), says, strict=True):
             self._plan(step, tuple(frames))
+        self._look_ahead()
 
     def run(self, tick: int) -> None:
         """Do what is due by a tick."""
         while self._waiting and self._waiting[0][0] <= tick:
             heapq.heappop(self._waiting)[2]()
+        self._look_ahead()
+
+    def _look_ahead(self) -> None:
+        self.next_tick = self._waiting[0][0] if self._waiting else math.inf
 
     def _plan(self, step: Step, frames: tuple[bytes, ...]) -> None:
         verb = step.verb
-        value = getattr(step, verb)
         if verb == "say":
             # Each begins when the one before has ended.
             self._speech_end_tick = max(_tick(step.at_s), self._speech_end_tick) + len(frames)
@@ -58,14 +74,26 @@ class StepRunner:
             self._at(step.at_s, lambda: self._say(step, frames))
             return
         self.last_tick = max(self.last_tick, _tick(step.end_s))
-        action = _ACTIONS[verb]
-        self._at(step.at_s, lambda: action(self._call, value, step))
+        self._at(step.at_s, lambda: self._do(verb, step))
         if verb in _UNDO and step.for_s is not None:
-            self._at(step.end_s, lambda: _UNDO[verb](self._call))
+            self._at(step.end_s, lambda: self._undo(verb, step))
 
     def _at(self, at_s: float, action: Callable[[], None]) -> None:
         self._order += 1
         heapq.heappush(self._waiting, (_tick(at_s), self._order, action))
+
+    def _do(self, verb: str, step: Step) -> None:
+        value = getattr(step, verb)
+        if verb in _UNDO:
+            # Of two that overlap, the later end counts; without an end, only an unmute ends it.
+            until = math.inf if step.for_s is None else step.end_s
+            self._lasts_until[verb] = max(self._lasts_until.get(verb, 0.0), until) if value else 0.0
+        _ACTIONS[verb](self._call, value, step)
+
+    def _undo(self, verb: str, step: Step) -> None:
+        if step.end_s >= self._lasts_until[verb]:
+            self._lasts_until[verb] = 0.0
+            _UNDO[verb](self._call)
 
     def _say(self, step: Step, frames: tuple[bytes, ...]) -> None:
         what = "speech" if isinstance(step.say, bytes) else PurePath(str(step.say)).name

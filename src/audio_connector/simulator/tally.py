@@ -31,6 +31,7 @@ class Tally:
     clears: int = 0
     notifies: int = 0
     texts_ignored: int = 0
+    bad_audio_messages: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
     reconnects: int = 0
@@ -58,7 +59,8 @@ class Tally:
         """Return the counts as a report, up to ``now``."""
         delay_ms = None
         if playout.first_audio_at is not None and self.first_speech_at is not None:
-            delay_ms = (playout.first_audio_at - self.first_speech_at) * 1000
+            delay_s = playout.first_audio_at - self.first_speech_at
+            delay_ms = delay_s * 1000 if delay_s >= 0 else None
         closed = self.closed
         return CallReport(
             url=call.url,
@@ -83,6 +85,7 @@ class Tally:
             clears=self.clears,
             notifies=self.notifies,
             texts_ignored=self.texts_ignored,
+            bad_audio_messages=self.bad_audio_messages,
             reconnects=self.reconnects,
             other_texts=tuple(self.other_texts),
             texts_received=self.texts_received,

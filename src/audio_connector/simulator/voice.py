@@ -23,11 +23,11 @@ class Voice:
 
     @property
     def waiting_frames(self) -> int:
-        """Frames put in that are not said yet."""
-        return len(self._put_in)
+        """Frames that are not said yet."""
+        return self._ticks - self._said + len(self._put_in)
 
     def put_in(self, frames: Iterable[bytes]) -> None:
-        """Say these before the speech goes on."""
+        """Say these as well, behind everything else."""
         self._put_in.extend(frames)
 
     def stop(self) -> None:
@@ -37,10 +37,8 @@ class Voice:
 
     def next(self) -> bytes | None:
         """The next frame; None where there is nothing to say."""
-        if self._put_in:
-            return self._put_in.popleft()
-        if self._said >= self._ticks:
-            return None
-        frame = self._frames[self._said % len(self._frames)]
-        self._said += 1
-        return frame
+        if self._said < self._ticks:
+            frame = self._frames[self._said % len(self._frames)]
+            self._said += 1
+            return frame
+        return self._put_in.popleft() if self._put_in else None
