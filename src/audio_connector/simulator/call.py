@@ -82,14 +82,16 @@ class LiveCall:
         self._on_end = on_end
         self._on_event = on_event
         self._trace = TraceRecorder(call.rate_hz) if call.trace else None
-        self._observer = Observer()
+        self._observer = Observer(audio_format.frame_bytes)
+        self._is_recorded = heard is not None or call.trace
         self.playout = PlayoutBuffer(
             audio_format,
             max_buffer_ms=self.router.max_buffer_frames * FRAME_MS,
             pause_after_ms=call.pause_after_ms,
             appends_short=self.router.short_messages == "append",
-            record=self._record_heard if heard is not None or call.trace else None,
+            record=self._record_heard if self._is_recorded else None,
             on_play=self._observer.played,
+            on_underrun=self._note_hole if call.trace else None,
         )
         self._frame_bytes = audio_format.frame_bytes
         self._zeros = bytes(audio_format.frame_bytes)
@@ -191,7 +193,7 @@ class LiveCall:
         tally, now = self._tally, self._clock()
         self._out.end()
         self.playout.advance(now)
-        self._observer.look(now, is_idle=self.playout.is_idle(now))
+        self._observer.look(now)
         who = {"us": "router", "peer": "server", "network": "network"}
         reason = f" {closed.reason!r}" if closed.reason else ""
         self.note(who[closed.closed_by], "closed", f"{closed.code}{reason}")  # type: ignore[arg-type]  # a Source
@@ -213,17 +215,9 @@ class LiveCall:
         Returns:
             When to call again; None when the connection is over.
         """
-        again_at = self._do_what_is_due(now)
-        if again_at is None:
-            self._is_ticking = False
-        return again_at
-
-    def _do_what_is_due(self, now: float) -> float | None:
         transport, tally = self._out.transport, self._tally
-        if tally.hung_up and self._abort_at is not None:
-            return self._finish_goodbye(now)
-        if transport is None or tally.hung_up or transport.is_closing:
-            return None
+        if tally.hung_up or transport is None or transport.is_closing:
+            return self._end_ticking(now)
         due = self._opened_at + self._next_tick * _FRAME_S
         if due <= now and now - due > tally.latest_tick_s:
             tally.latest_tick_s = now - due
@@ -233,7 +227,7 @@ class LiveCall:
                 if self._next_tick >= self._total_ticks:
                     self.hang_up()
                 if tally.hung_up or transport.is_closing:
-                    return self._abort_at
+                    return self._end_ticking(now)
             self._say(self._next_tick, now)
             self._next_tick += 1
             due = self._opened_at + self._next_tick * _FRAME_S
@@ -438,9 +432,10 @@ class LiveCall:
 
     def _listen(self, now: float) -> None:
         playout = self.playout
-        playout.advance(now)
-        if self._observer.has_open:
-            self._observer.look(now, is_idle=playout.is_idle(now))
+        if playout.waiting or self._is_recorded:
+            playout.advance(now)
+        if self._observer.open is not None:
+            self._observer.look(now)
         if self._commands.is_waiting:
             self._commands.answer(now)
         if self._trace is not None:
@@ -455,15 +450,16 @@ class LiveCall:
             self.note("router", "hang up", self._tally.router_ended)
             self._out.transport.abort()
 
-    def _finish_goodbye(self, now: float) -> float | None:
+    def _end_ticking(self, now: float) -> float | None:
+        """There is nothing more to do; but a goodbye has to leave before the connection ends."""
         transport, network = self._out.transport, self._out.network
-        if transport is None or self._abort_at is None:
-            return None
-        if network is not None and network.is_late and not network.is_half_open:
-            self._abort_at = max(self._abort_at, now + _GOODBYE_S)  # the goodbye is not even sent
-        if now < self._abort_at:
-            return self._abort_at
-        transport.abort()
+        if transport is not None and self._abort_at is not None:
+            if network is not None and network.is_late and not network.is_half_open:
+                self._abort_at = max(self._abort_at, now + _GOODBYE_S)  # the goodbye is not even sent
+            if now < self._abort_at:
+                return self._abort_at
+            transport.abort()
+        self._is_ticking = False
         return None
 
     def _reset(self, transport: Transport) -> None:
@@ -487,6 +483,10 @@ class LiveCall:
             self._is_muted = muted
             self.note("participant", "mute" if muted else "unmute")
             self.send_event(MediaUpdate(active=not muted, raw={}))
+
+    def _note_hole(self, begin_at: float, end_at: float) -> None:
+        if self._trace is not None:
+            self._trace.note_hole(begin_at - self._opened_at, end_at - begin_at)
 
     def _record_heard(self, pcm: bytes) -> None:
         if self._heard is not None:

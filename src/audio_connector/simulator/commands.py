@@ -58,6 +58,8 @@ class CommandDesk:
         # Bounded, since a server may send as many as it likes; the oldest is forgotten.
         self._notifies: deque[tuple[int, object]] = deque(maxlen=_WAITING)
         self._acks: deque[float] = deque(maxlen=_WAITING)
+        self.is_waiting = False
+        """Whether there is anything to answer."""
 
     def take(self, text: str, now: float, *, arrived_at: float) -> None:
         """Read a text.
@@ -81,14 +83,10 @@ class CommandDesk:
             self._note("server", "notify", text[:_SHOWN_CHARS])
             if self._router.echo_notify:
                 self._notifies.append((self._playout.mark(), command.payload))
+                self.is_waiting = True
         else:
             tally.keep_text(text)
             self._note("server", "text", text[:_SHOWN_CHARS])
-
-    @property
-    def is_waiting(self) -> bool:
-        """Whether there is anything to answer."""
-        return bool(self._notifies or self._acks)
 
     def answer(self, now: float) -> None:
         """Send the answers that are due."""
@@ -97,6 +95,7 @@ class CommandDesk:
         while self._acks and self._acks[0] <= now:
             self._acks.popleft()
             self._acknowledge()
+        self.is_waiting = bool(self._notifies or self._acks)
 
     def forget(self) -> None:
         """The connection was made anew: nothing of before is answered."""
@@ -117,6 +116,7 @@ class CommandDesk:
             self._acknowledge()
         elif self._ack_s is not None:
             self._acks.append(now + self._ack_s)
+            self.is_waiting = True
 
     def _acknowledge(self) -> None:
         if self._send(Cleared(raw={})):

@@ -77,6 +77,7 @@ class PlayoutBuffer:
         record: Called with everything the session would hear, as 16-bit PCM: the frames, and silence where
             nothing played, so that position is time since the first call of any method.
         on_play: Called with each frame that begins to play, and when it does.
+        on_underrun: Called with the beginning and the end of each underrun, when it is over.
 
     Raises:
         UsageError: ``max_buffer_ms`` is shorter than one frame, or ``pause_after_ms`` is negative.
@@ -91,6 +92,7 @@ class PlayoutBuffer:
         appends_short: bool = False,
         record: Callable[[bytes], None] | None = None,
         on_play: Callable[[bytes, float], None] | None = None,
+        on_underrun: Callable[[float, float], None] | None = None,
     ) -> None:
         if not FRAME_MS <= max_buffer_ms < math.inf:
             raise UsageError(f"max_buffer_ms is {max_buffer_ms!r}; it must be {FRAME_MS} (one frame) or more")
@@ -104,7 +106,9 @@ class PlayoutBuffer:
         self._rest = b""
         self._record = record
         self._on_play = on_play
-        self._queue: deque[bytes] = deque()
+        self._on_underrun = on_underrun
+        self.waiting: deque[bytes] = deque()
+        """What waits to be played; to be looked at only."""
         # Frame k since the buffer was last idle starts at anchor + k * 20 ms: a product, never a running sum.
         self._anchor_s = -math.inf
         self._since_anchor = 0
@@ -128,11 +132,13 @@ class PlayoutBuffer:
     @property
     def buffered_ms(self) -> int:
         """Audio that waits to be played, in milliseconds."""
-        return len(self._queue) * FRAME_MS
+        return len(self.waiting) * FRAME_MS
 
     def receive(self, payload: bytes, now: float) -> None:
         """Take in one binary message, whatever its size."""
-        self.advance(now)
+        queue = self.waiting
+        if queue or self._record is not None or self._origin_s is None:
+            self.advance(now)
         if len(payload) != self._frame_bytes or self._rest:
             fitted = self._fit(payload)
             if fitted is None:
@@ -140,7 +146,6 @@ class PlayoutBuffer:
             payload = fitted
         if self._first_audio_at is None:
             self._first_audio_at = now
-        queue = self._queue
         if len(queue) >= self._max_frames:
             self.overflow_frames += 1
             self.faults += 1
@@ -158,7 +163,7 @@ class PlayoutBuffer:
         """Play every frame whose time has come."""
         if self._origin_s is None:
             self._origin_s = now
-        queue = self._queue
+        queue = self.waiting
         while queue and self._next_start_s <= now:
             self._play(queue.popleft())
         if self._record is not None and not queue and self._next_start_s <= now:
@@ -173,8 +178,8 @@ class PlayoutBuffer:
             Milliseconds of audio dropped.
         """
         self.advance(now)
-        dropped = len(self._queue)
-        self._queue.clear()
+        dropped = len(self.waiting)
+        self.waiting.clear()
         self._rest = b""
         self._cleared += dropped
         self._speech_open = False
@@ -188,12 +193,12 @@ class PlayoutBuffer:
     def is_idle(self, now: float) -> bool:
         """Whether nothing plays and nothing waits."""
         self.advance(now)
-        return not self._queue and self._next_start_s <= now
+        return not self.waiting and self._next_start_s <= now
 
     def next_deadline(self, now: float) -> float | None:
         """When ``advance`` has something to do next, which may be overdue; None while nothing waits."""
         del now  # part of the contract of every machine here; this one's deadline does not depend on it
-        return self._next_start_s if self._queue else None
+        return self._next_start_s if self.waiting else None
 
     def mark(self) -> int:
         """The position behind everything that was taken in so far, for ``is_heard``."""
@@ -219,7 +224,7 @@ class PlayoutBuffer:
             first_audio_at=self._first_audio_at,
             played_frames=self._played,
             cleared_frames=self._cleared,
-            buffered_frames=len(self._queue),
+            buffered_frames=len(self.waiting),
         )
 
     def _fit(self, payload: bytes) -> bytes | None:
@@ -248,12 +253,14 @@ class PlayoutBuffer:
             self.underruns += 1
             self.faults += 1
             self.underrun_s += hole_s
+            if self._on_underrun is not None:
+                self._on_underrun(self._next_start_s, now)
         self._speech_open = True
         self._anchor_s = now
         self._since_anchor = 0
         if self._record is not None:
             self._record_silence_until(now)
-        self._play(self._queue.popleft())
+        self._play(self.waiting.popleft())
 
     def _play(self, frame: bytes) -> None:
         self._played += 1
