@@ -16,6 +16,7 @@ from audio_connector.simulator.trace import (
     BargeIn,
     Envelope,
     EnvelopeRecorder,
+    Hole,
     Series,
     SeriesRecorder,
     Trace,
@@ -50,6 +51,7 @@ class Utterance:
 SPOKEN: Final = (Utterance(1.0, 3.5), Utterance(8.0, 10.0), Utterance(13.0, 15.0), Utterance(20.0, 21.0))
 HEARD: Final = (Utterance(4.2, 7.0), Utterance(10.9, 13.54), Utterance(16.2, 19.5))
 HOLE: Final = Utterance(17.4, 17.52)  # an underrun in the third answer
+LOST: Final = Hole(HOLE.begin_s, HOLE.end_s - HOLE.begin_s)
 LEAD_S: Final = 0.2
 CLEAR_S: Final = 13.5
 BARGE_IN: Final = BargeIn(
@@ -61,11 +63,11 @@ EVENTS: Final = (
     TraceEvent(1.0, "participant", "say", "sample:he-was-not"),
     TraceEvent(5.0, "participant", "dtmf", "5"),
     TraceEvent(8.0, "participant", "say", "sample:unless-to-be"),
-    TraceEvent(10.9, "router", "overflow", "10 frames", 0.2),
+    TraceEvent(10.9, "server", "overflow", "200 ms dropped, the buffer was full"),
     TraceEvent(13.5, "server", "clear", "2400 ms dropped"),
     TraceEvent(13.5, "router", "cleared"),
     TraceEvent(17.2, "network", "stall", "neither direction", 0.32),
-    TraceEvent(17.4, "router", "underrun", "", HOLE.end_s - HOLE.begin_s),
+    TraceEvent(17.52, "server", "underrun", "120 ms of silence in the middle of speech"),
     TraceEvent(21.5, "participant", "mute", "", 2.0),
     TraceEvent(24.0, "router", "disconnected"),
 )
@@ -105,7 +107,7 @@ def busy_report(name: str = "Ann") -> CallReport:
         close_code=1000,
         closed_by="us",
         hung_up=True,
-        trace=Trace(outline(SPOKEN), outline(HEARD, HOLE), depth(), EVENTS),
+        trace=Trace(outline(SPOKEN), outline(HEARD, HOLE), depth(), EVENTS, holes=(LOST,)),
     )
 
 
@@ -118,7 +120,9 @@ def many_reports(count: int) -> list[CallReport]:
             busy.playout, underruns=number % 3, underrun_ms=20.0 * (number % 3), overflow_frames=0
         )
         turns = tuple(replace(turn, reply_at_s=turn.reply_at_s + number * 0.001) for turn in TURNS)
-        reports.append(replace(busy, name=f"caller {number}", playout=playout, turns=turns))
+        trace = replace(busy.trace, holes=(LOST,) * (number % 3)) if busy.trace is not None else None
+        name = f"caller {number}"
+        reports.append(replace(busy, name=name, playout=playout, turns=turns, trace=trace))
     return reports
 
 

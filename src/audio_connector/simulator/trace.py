@@ -18,6 +18,9 @@ MAX_BINS = 4096
 MAX_EVENTS = 5000
 """Events kept per call; the rest is counted."""
 
+MAX_HOLES = 2000
+"""Underruns whose times are kept; the report counts all of them."""
+
 Source: TypeAlias = Literal["participant", "router", "server", "network"]
 """Whose doing an event was."""
 
@@ -29,8 +32,7 @@ class TraceEvent:
     Attributes:
         at_s: When, in seconds since the connection was made.
         source: Whose doing it was.
-        name: What, in a word or two: "mute", "clear", "websocket:dtmf", "stall". The router's "underrun" and
-            "overflow" are drawn into the picture of the call.
+        name: What, in a word or two: "mute", "clear", "websocket:dtmf", "stall".
         detail: What else there is to say; possibly empty.
         for_s: How long it lasted, in seconds; 0 for what happens in a moment.
     """
@@ -40,6 +42,19 @@ class TraceEvent:
     name: str
     detail: str = ""
     for_s: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Hole:
+    """An underrun: silence in the middle of what the session heard.
+
+    Attributes:
+        at_s: When it began, in seconds since the connection was made.
+        for_s: How long it was, in seconds.
+    """
+
+    at_s: float
+    for_s: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +145,7 @@ class Trace:
         depth_ms: How much audio waited in the router.
         events: What happened, in order.
         events_lost: Events beyond `MAX_EVENTS`.
+        holes: The underruns, up to `MAX_HOLES`.
     """
 
     spoken: Envelope
@@ -137,6 +153,7 @@ class Trace:
     depth_ms: Series
     events: tuple[TraceEvent, ...] = ()
     events_lost: int = 0
+    holes: tuple[Hole, ...] = ()
 
 
 class EnvelopeRecorder:
@@ -252,6 +269,12 @@ class TraceRecorder:
         self.heard = EnvelopeRecorder(rate_hz)
         self.depth_ms = SeriesRecorder()
         self.log = EventLog()
+        self._holes: list[Hole] = []
+
+    def note_hole(self, at_s: float, for_s: float) -> None:
+        """There was an underrun."""
+        if len(self._holes) < MAX_HOLES:
+            self._holes.append(Hole(at_s, for_s))
 
     def trace(self) -> Trace:
         """The picture so far."""
@@ -261,4 +284,5 @@ class TraceRecorder:
             depth_ms=self.depth_ms.series(),
             events=tuple(self.log.events),
             events_lost=self.log.lost,
+            holes=tuple(self._holes),
         )

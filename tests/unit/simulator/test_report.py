@@ -30,12 +30,13 @@ def test_everything_is_in_the_dictionary_and_survives_json() -> None:
     ]
     assert [turn["latency_ms"] for turn in again["turns"]] == pytest.approx([700.0, 900.0, 1200.0])
     trace = again["trace"]
-    assert set(trace) == {"spoken", "heard", "depth_ms", "events", "events_lost"}
+    assert set(trace) == {"spoken", "heard", "depth_ms", "events", "events_lost", "holes"}
     assert len(trace["heard"]["peaks"]) * trace["heard"]["bin_s"] == pytest.approx(24.0)
     assert max(trace["depth_ms"]["values"]) == 5040
     assert trace["events"][5] == {
         "at_s": 13.5, "source": "server", "name": "clear", "detail": "2400 ms dropped", "for_s": 0.0,
     }  # fmt: skip
+    assert trace["holes"] == [{"at_s": 17.4, "for_s": pytest.approx(0.12)}]
     assert again["problems"] == list(report.problems)
 
 

@@ -10,7 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio_connector.audio.format import AudioFormat
 from audio_connector.simulator import trace
+from audio_connector.simulator.playout import PlayoutBuffer
 from audio_connector.simulator.trace import (
     BargeIn,
     Envelope,
@@ -18,6 +20,7 @@ from audio_connector.simulator.trace import (
     EventLog,
     SeriesRecorder,
     TraceEvent,
+    TraceRecorder,
     Turn,
 )
 
@@ -139,6 +142,28 @@ def test_a_barge_in_knows_its_latencies_where_they_were_seen() -> None:
     assert BargeIn(clear_at_s=1.0, silent_at_s=1.5).speech_to_silence_ms is None
     assert (BargeIn(1.0, 1.25).latency_ms, BargeIn(1.0, 1.25).speech_to_silence_ms) == (None, None)
     assert Turn(2.0, 2.75).latency_ms == 750.0
+
+
+def test_every_underrun_is_a_hole_with_its_time() -> None:
+    recorder = TraceRecorder(16000)
+    buffer = PlayoutBuffer(
+        AudioFormat(rate_hz=16000), on_underrun=lambda begin, end: recorder.note_hole(begin, end - begin)
+    )
+    for at_s in (1.0, 1.02, 1.05, 1.07, 1.2, 9.0):
+        buffer.receive(bytes(640), at_s)
+    holes = recorder.trace().holes
+    assert [hole.at_s for hole in holes] == pytest.approx([1.04, 1.09])
+    assert [hole.for_s for hole in holes] == pytest.approx([0.01, 0.11])
+    assert buffer.report(9.0).underruns == 2
+    assert 1000 * sum(hole.for_s for hole in holes) == pytest.approx(buffer.report(9.0).underrun_ms)
+
+
+def test_holes_beyond_the_bound_are_left_to_the_count() -> None:
+    recorder = TraceRecorder(16000)
+    with mock.patch.object(trace, "MAX_HOLES", 2):
+        for number in range(5):
+            recorder.note_hole(float(number), 0.01)
+    assert len(recorder.trace().holes) == 2
 
 
 def test_events_beyond_the_bound_are_counted() -> None:

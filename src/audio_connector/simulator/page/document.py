@@ -13,7 +13,7 @@ from typing import Final
 
 from audio_connector.simulator.metrics import METRICS
 from audio_connector.simulator.page import tables
-from audio_connector.simulator.page.lanes import LOSSES
+from audio_connector.simulator.page.lanes import OVERFLOW
 from audio_connector.simulator.page.picture import draw_call
 from audio_connector.simulator.page.text import attribute, items, shown
 from audio_connector.simulator.report import CallReport
@@ -218,13 +218,12 @@ def _legend(report: CallReport, trace: Trace) -> str:
     if report.barge_ins:
         keys.append(("speech", "barge-in: speech to clear"))
         keys.append(("silence", "clear to silence"))
-    names = {event.name for event in trace.events}
-    if names.intersection(LOSSES):
+    if trace.holes or any(event.name == OVERFLOW for event in trace.events):
         keys.append(("fault", "underrun or overflow"))
     legend = "".join(f'<span class="key"><i class="{kind}"></i>{text}</span>' for kind, text in keys)
     notes = []
-    if report.playout.underruns and "underrun" not in names:
-        notes.append("When the underruns were is not known.")
+    if report.playout.underruns > len(trace.holes):
+        notes.append(f"{counted(report.playout.underruns - len(trace.holes), 'underrun')} not drawn.")
     if trace.events_lost:
         notes.append(f"{counted(trace.events_lost, 'event')} beyond the bound of the trace.")
     note = f'<span class="none">{" ".join(notes)}</span>' if notes else ""

@@ -10,12 +10,12 @@ from audio_connector.simulator.page.axis import Place
 from audio_connector.simulator.page.outline import HALF, HEIGHT, Drawn
 from audio_connector.simulator.page.shapes import Row, titled
 from audio_connector.simulator.page.text import at, milliseconds
-from audio_connector.simulator.trace import BargeIn, TraceEvent, Turn
+from audio_connector.simulator.trace import BargeIn, Trace, TraceEvent, Turn
 
-LOSSES: Final = ("underrun", "overflow")
-"""The events that are drawn across what was heard and what waited."""
+OVERFLOW: Final = "overflow"
+"""The name of the event that is drawn across what was heard and what waited, as underruns are."""
 
-FAULTS: Final = (*LOSSES, "wrong size", "bad audio")
+FAULTS: Final = ("underrun", OVERFLOW, "wrong size", "bad audio")
 """The events whose marks are red."""
 
 _LINES_OF_MARK: Final = 6
@@ -96,11 +96,13 @@ def _barge_in(row: Row, across: Row, barge_in: BargeIn, where: tuple[_Thing, Pla
     return titled("barge-in", begin_s if clear_s is None else clear_s, told, *shapes)
 
 
-def faults(row: Row, across: Row, events: Sequence[TraceEvent]) -> str:
+def losses(row: Row, across: Row, trace: Trace) -> str:
     """Underruns and overflows, across what was heard and what waited, with their lengths at the top of the row."""
-    groups = row.together(events, lambda event: event.at_s)
+    holes = [TraceEvent(hole.at_s, "server", "underrun", for_s=hole.for_s) for hole in trace.holes]
+    overflows = [event for event in trace.events if event.name == OVERFLOW]
+    groups = row.together([*holes, *overflows], lambda event: event.at_s)
     things = [
-        (group[0].at_s, max(event.at_s + event.for_s for event in group), _fault_name(group))
+        (group[0].at_s, max(event.at_s + event.for_s for event in group), _loss_name(group))
         for group in groups
     ]
     parts = []
@@ -113,7 +115,7 @@ def faults(row: Row, across: Row, events: Sequence[TraceEvent]) -> str:
     return "".join(parts)
 
 
-def _fault_name(group: Sequence[TraceEvent]) -> str:
+def _loss_name(group: Sequence[TraceEvent]) -> str:
     first = group[0]
     sum_ms = sum(1000 * event.for_s for event in group)
     count = f"{len(group)} times " if len(group) > 1 else ""

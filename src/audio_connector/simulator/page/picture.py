@@ -103,7 +103,7 @@ def _draw_depth(drawing: _Drawing, heard: Row, trace: Trace, columns: int) -> fl
     drawing.rows += [
         row.line(row.top, "edge"),
         lanes.depth(row, drawn, "nothing waited in the router"),
-        lanes.faults(row, across, [event for event in trace.events if event.name in lanes.LOSSES]),
+        lanes.losses(row, across, trace),
     ]
     drawing.name("buffer", row.middle, "depth")
     drawing.name(f"{top / 1000:g} s" if top >= _SECONDS_FROM_MS else f"{top:g} ms", row.top + 2, "tick")

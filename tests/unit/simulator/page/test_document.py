@@ -176,14 +176,16 @@ def test_what_does_not_fit_is_counted() -> None:
     events = tuple(TraceEvent(number / 100, "router", "notify") for number in range(1000))
     busy = busy_report()
     assert busy.trace is not None
-    report = replace(busy, trace=replace(busy.trace, events=events, events_lost=50), other_texts=("x",) * 2)
+    report = replace(
+        busy, trace=replace(busy.trace, events=events, events_lost=50, holes=()), other_texts=("x",) * 2
+    )
     page = page_of([report], conditions_failed=[f"turns<1: call {number}: 0" for number in range(500)])
     article = page.first("article")
     assert "1,050 events" in texts(article.all("summary"))
     assert len(article.first("table", "events").all("tr")) == 201
     assert "… and 850 more; the JSON report has them." in article.text
     assert "50 events beyond the bound of the trace." in article.text
-    assert "When the underruns were is not known." in article.text
+    assert "1 underrun not drawn." in article.text
     assert "2 texts that no router knows" in article.text
     assert "488 more" in page.first("header").text
     assert "… and 288 more" in page.first("header").text
