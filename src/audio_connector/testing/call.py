@@ -37,6 +37,9 @@ END_S = 10.0
 """Longest that the end of a call may take, with a server that does not answer the close."""
 
 
+# In the methods of a call `__tracebackhide__` lets pytest show the line of the test instead of theirs.
+
+
 class CallFailed(AssertionError):
     """A bot did not do in time what a test waits for; the text says what was heard of it instead."""
 
@@ -103,6 +106,7 @@ class Call:
             AudioFileError: The file cannot be read as audio.
             AudioDataError: Not audio that is taken.
         """
+        __tracebackhide__ = True
         self._check_open("speak")
         audio = Audio.of(speech, rate_hz=rate_hz or self._call.rate_hz)
         until_s = self.live.say(audio.at_rate(self._call.rate_hz).pcm)
@@ -116,11 +120,13 @@ class Call:
 
     def mute(self) -> None:
         """Mute the participant: the bot is told so, and no frames come (PROTOCOL 2.7)."""
+        __tracebackhide__ = True
         self._check_open("mute")
         self.live.mute()
 
     def unmute(self) -> None:
         """Let the participant be heard again."""
+        __tracebackhide__ = True
         self._check_open("unmute")
         self.live.unmute()
 
@@ -130,6 +136,7 @@ class Call:
         Raises:
             UsageError: There is no such key.
         """
+        __tracebackhide__ = True
         self._check_open("press keys")
         if not set(digits) <= set(KEYS):
             raise UsageError(f"digits={digits!r}: expected keys of a telephone, {KEYS}")
@@ -153,6 +160,7 @@ class Call:
         Raises:
             CallFailed: The bot did not speak, or did not fall silent.
         """
+        __tracebackhide__ = True
         await self.until_speaking(within_s=within_s)
         await asyncio.sleep(after_s)
         if self._ear.quiet_s() > PAUSE_S:
@@ -196,6 +204,7 @@ class Call:
         Raises:
             CallFailed: Nothing was heard in time, or it did not end; the text says what was heard.
         """
+        __tracebackhide__ = True
         after_s = self._replied_until_s
         began = await self._until(lambda: self._ear.utterance(after_s, pause_s=pause_s), within_s)
         if began is None:
@@ -220,6 +229,7 @@ class Call:
         Raises:
             CallFailed: It was not in time.
         """
+        __tracebackhide__ = True
         if not await self._until(lambda: self._ear.is_loud_now() or None, within_s):
             raise self._failed(f"the bot said nothing within {within_s:g} s")
 
@@ -229,6 +239,7 @@ class Call:
         Raises:
             CallFailed: It still spoke.
         """
+        __tracebackhide__ = True
         if not await self._until(lambda: self._ear.quiet_s() >= pause_s or None, within_s):
             raise self._failed(f"the bot was not silent for {pause_s:g} s within {within_s:g} s")
         self._replied_until_s = self._ear.heard_s
@@ -239,6 +250,7 @@ class Call:
         Raises:
             CallFailed: It did.
         """
+        __tracebackhide__ = True
         begun_s = self._listen()
         heard = await self._until(lambda: self._ear.utterance(begun_s, pause_s=PAUSE_S), for_s)
         if heard is not None:
@@ -371,6 +383,7 @@ class Call:
         return self._ear.heard_s
 
     def _check_open(self, what: str) -> None:
+        __tracebackhide__ = True
         if self.is_over:
             raise self._failed(f"cannot {what}: the call is over")
 

@@ -229,6 +229,7 @@ def run_in_virtual_time(main: Coroutine[Any, Any, T], *, limit_s: float = LIMIT_
         AssertionError: Tasks were left running, or an exception was taken by nobody.
         UsageError: A loop runs in this thread already, or a socket was asked for.
     """
+    __tracebackhide__ = True  # by pytest
     if asyncio._get_running_loop() is not None:
         main.close()
         raise UsageError(
@@ -241,6 +242,8 @@ def run_in_virtual_time(main: Coroutine[Any, Any, T], *, limit_s: float = LIMIT_
             result = loop.run_until_complete(main)
             loop.run_until_complete(rest())
             text, error = loop.left_behind()
+        except Stuck as stuck:
+            raise stuck.with_traceback(None) from None  # where the loop was says nothing
         finally:
             loop.wind_up()
     if text:
@@ -276,6 +279,7 @@ def in_virtual_time(
 
     @functools.wraps(test)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        __tracebackhide__ = True
         run_in_virtual_time(test(*args, **kwargs), limit_s=limit_s)
 
     return run
