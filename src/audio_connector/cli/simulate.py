@@ -163,22 +163,28 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
         typer.echo(f"audio-connector: {reports[0].error}", err=True)
         return BAD_INPUT
     failed = failures(conditions, reports) if conditions else []
+    checked = [str(condition) for condition in conditions]
     if html is not None:
-        html.write_text(
-            render_page(reports, title=plan.title, conditions_failed=failed, scenario=plan.text),
-            encoding="utf-8",
+        page = render_page(
+            reports, title=plan.title, conditions=checked, conditions_failed=failed, scenario=plan.text
         )
+        _write(html, page)
     if json:
         print(json_module.dumps(_as_json(reports, conditions, failed)))
     else:
         files = [path for pair in recordings for path in pair if path is not None]
-        show_summary(
-            console, reports, files, conditions=[str(each) for each in conditions], conditions_failed=failed
-        )
+        show_summary(console, reports, files, conditions=checked, conditions_failed=failed)
         if html is not None:
             console.print(f"  report: {html}", highlight=False, soft_wrap=True)
     is_good = not failed if conditions else all(report.is_clean for report in reports)
     return 0 if is_good else 1
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.write_text(page, encoding="utf-8")
+    except OSError as error:
+        raise UsageError(f"--html {path}: cannot be written: {error.strerror}") from error
 
 
 def _as_json(

@@ -97,6 +97,25 @@ def test_recording_to_a_file_and_to_a_folder(simulate: Simulate, tmp_path: Path,
     assert "and 2 more" in capsys.readouterr().out
 
 
+def test_a_page_tells_of_the_conditions_that_decided(
+    simulate: Simulate, tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "report.html"
+    assert simulate("/sloppy", "--html", str(path), "--fail-on", "underruns>0") == 0
+    page = path.read_text(encoding="utf-8")
+    assert "passed: the condition held" in page
+    assert "underruns&gt;0" in page
+    assert "1 message of a wrong size" in page
+    assert str(path) in capsys.readouterr().out.replace("\n", "")
+
+
+def test_a_page_that_cannot_be_written_is_status_2(
+    simulate: Simulate, tmp_path: Path, capsys: Capture
+) -> None:
+    assert simulate("/burst", "--html", str(tmp_path)) == 2
+    assert f"--html {tmp_path}: cannot be written: Is a directory" in capsys.readouterr().err
+
+
 def test_on_a_terminal_the_progress_is_shown(
     simulate: Simulate, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
