@@ -492,6 +492,6 @@ class Link:
 
 
 def _answer(reply: mail.Reply[Any], value: object) -> None:
-    """Answer a reply whose asker may have gone."""
-    if reply.set_running_or_notify_cancel():
+    """Answer a reply whose asker may have gone, or who was answered when something else failed."""
+    if not reply.done() and reply.set_running_or_notify_cancel():
         reply.set_result(value)
