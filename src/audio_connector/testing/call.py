@@ -85,7 +85,7 @@ class Call:
         self._clock = _clock_of(self._loop)
         self._ear, self._voice = Ear(call.rate_hz), Ear(call.rate_hz)
         self._events: list[TraceEvent] = []
-        self._tap = TextTap(call.audio_transport)
+        self._texts: list[str] = []
         self._waiters: list[asyncio.Future[None]] = []
         self._replied_until_s = 0.0
         self._running: asyncio.Task[CallReport]
@@ -270,7 +270,7 @@ class Call:
     @property
     def texts(self) -> tuple[str, ...]:
         """Every text message of the server so far, as it came: clear, notify, and its own; no audio."""
-        return tuple(self._tap.texts)
+        return tuple(self._texts)
 
     @property
     def events(self) -> tuple[TraceEvent, ...]:
@@ -333,7 +333,8 @@ class Call:
     async def _dial(self, url: str, receiver: Receiver, **options: Any) -> Transport:  # noqa: ANN401 - of Dial
         options["headers"] = [*options["headers"], *self._extra_headers]
         dial: Any = in_loop.dial if isinstance(self._loop, VirtualLoop) else picows.dial
-        transport: Transport = await dial(url, self._tap.before(receiver), **options)
+        tap = TextTap(receiver, self._call.audio_transport, self._texts)
+        transport: Transport = await dial(url, tap, **options)
         return transport
 
     # The router calls these every 20 ms.

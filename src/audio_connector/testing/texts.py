@@ -13,18 +13,15 @@ class TextTap:
     """A `Receiver` that passes everything on.
 
     Args:
+        receiver: To this one.
         audio_transport: Tells texts that are audio, which are not noted.
+        texts: Where the others are noted.
     """
 
-    def __init__(self, audio_transport: AudioTransport) -> None:
-        self.texts: list[str] = []
-        self._audio_field = audio_transport.to_router_field if audio_transport.is_json else None
-        self._receiver: Receiver
-
-    def before(self, receiver: Receiver) -> TextTap:
-        """Stand before a receiver from now on."""
+    def __init__(self, receiver: Receiver, audio_transport: AudioTransport, texts: list[str]) -> None:
         self._receiver = receiver
-        return self
+        self._texts = texts
+        self._audio_field = audio_transport.to_router_field if audio_transport.is_json else None
 
     def on_open(self, transport: Transport, upgrade: Upgrade) -> None:
         """The handshake is complete."""
@@ -37,7 +34,7 @@ class TextTap:
     def on_text(self, text: str) -> None:
         """A text message."""
         if self._audio_field is None or not self._is_audio(text):
-            self.texts.append(text)
+            self._texts.append(text)
         self._receiver.on_text(text)
 
     def on_pong(self, payload: bytes) -> None:

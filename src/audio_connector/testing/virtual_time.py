@@ -237,7 +237,7 @@ def run_in_virtual_time(main: Coroutine[Any, Any, T], *, limit_s: float = LIMIT_
             "that makes the test asynchronous"
         )
     loop = VirtualLoop(limit_s=limit_s)
-    with _clocks_of(loop):
+    with _CLOCKS.follow(loop):
         try:
             result = loop.run_until_complete(main)
             loop.run_until_complete(rest())
@@ -292,22 +292,41 @@ async def rest() -> None:
     await asyncio.sleep(REST_S)
 
 
-@contextmanager
-def _clocks_of(loop: VirtualLoop) -> Iterator[None]:
-    thread, offset_s = threading.get_ident(), time.time() - loop.time()
-    real = time.monotonic, time.time
+class _Clocks:
+    """The clocks of the `time` module, which follow virtual time in the threads that live in it."""
 
-    def monotonic() -> float:
-        return loop.time() if threading.get_ident() == thread else real[0]()
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._loops: dict[int, tuple[VirtualLoop, float]] = {}
+        self._real: tuple[Callable[[], float], Callable[[], float]] = (time.monotonic, time.time)
 
-    def since_1970() -> float:
-        return loop.time() + offset_s if threading.get_ident() == thread else real[1]()
+    @contextmanager
+    def follow(self, loop: VirtualLoop) -> Iterator[None]:
+        """Follow a loop in this thread."""
+        thread = threading.get_ident()
+        with self._lock:
+            if not self._loops:
+                self._real = time.monotonic, time.time
+                time.monotonic, time.time = self._monotonic, self._since_1970
+            self._loops[thread] = loop, self._real[1]() - loop.time()
+        try:
+            yield
+        finally:
+            with self._lock:
+                del self._loops[thread]
+                if not self._loops:
+                    time.monotonic, time.time = self._real
 
-    time.monotonic, time.time = monotonic, since_1970
-    try:
-        yield
-    finally:
-        time.monotonic, time.time = real
+    def _monotonic(self) -> float:
+        found = self._loops.get(threading.get_ident())
+        return self._real[0]() if found is None else found[0].time()
+
+    def _since_1970(self) -> float:
+        found = self._loops.get(threading.get_ident())
+        return self._real[1]() if found is None else found[0].time() + found[1]
+
+
+_CLOCKS = _Clocks()
 
 
 async def _ended(tasks: set[asyncio.Task[Any]]) -> None:

@@ -24,16 +24,17 @@ TEXTS = [
 @pytest.mark.parametrize(("transport", "noted"), [("binary", TEXTS), ("json", TEXTS[1:])])
 def test_texts_are_noted_but_for_those_that_are_audio(transport: str, noted: list[str]) -> None:
     router = Router(VirtualClock(), 16000)
-    tap = TextTap(AudioTransport.of(transport)).before(router)
+    texts: list[str] = []
+    tap = TextTap(router, AudioTransport.of(transport), texts)
     for text in TEXTS:
         tap.on_text(text)
-    assert tap.texts == noted
+    assert texts == noted
     assert router.texts == TEXTS
 
 
 def test_everything_else_is_passed_on() -> None:
     router = Router(VirtualClock(), 16000)
-    tap = TextTap(AudioTransport()).before(router)
+    tap = TextTap(router, AudioTransport(), [])
     tap.on_audio(b"\0" * 640)
     tap.on_pong(b"")
     tap.on_writable(False)

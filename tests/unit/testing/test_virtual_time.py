@@ -84,6 +84,27 @@ def test_afterwards_they_are_the_real_ones() -> None:
     assert (time.monotonic, time.time) == real
 
 
+def test_two_threads_may_live_in_it_each_in_its_own() -> None:
+    def live(seconds: float) -> None:
+        async def sleep() -> None:
+            for _ in range(50):
+                await asyncio.sleep(seconds)
+                barrier.wait(5)
+            ends.append((seconds, time.monotonic() - begun))
+
+        begun = virtual_time.START_S
+        run_in_virtual_time(sleep())
+
+    real, ends, barrier = (time.monotonic, time.time), list[tuple[float, float]](), threading.Barrier(2)
+    threads = [threading.Thread(target=live, args=(seconds,)) for seconds in (1.0, 2.0)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sorted(ends) == [(1.0, 50.0), (2.0, 100.0)]
+    assert (time.monotonic, time.time) == real
+
+
 async def fail_with(error: BaseException) -> None:
     raise error
 
