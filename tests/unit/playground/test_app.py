@@ -167,6 +167,7 @@ async def test_a_page_has_a_name_that_cannot_be_guessed(address: Address) -> Non
 async def test_the_page_speaks_and_hears_through_the_bot(address: Address, bot: Bot) -> None:
     async with page_of(address) as page:
         await page.connect()
+        await bot.saw("Connected")
         assert bot.clients[0].session_id == page.of("call")[-1]["session_id"]
         status, text = await page.post(wav(24000, 0.3), name="three tenths.wav")
         assert (status, text) == (204, "")
@@ -204,6 +205,7 @@ async def test_the_microphone_reaches_the_bot_and_comes_back(address: Address) -
 async def test_every_button_reaches_the_bot(address: Address, bot: Bot) -> None:
     async with page_of(address) as page:
         await page.connect()
+        await bot.saw("Connected")
         await page.say("mute", muted=True)
         await bot.saw("MediaUpdate")
         await page.say("mute", muted=False)
@@ -211,20 +213,23 @@ async def test_every_button_reaches_the_bot(address: Address, bot: Bot) -> None:
         await page.say("press", digit="7")
         await bot.saw("Dtmf")
         await page.say("join")
-        await page.event("connected", 2)
+        await bot.saw("Connected")
         assert len({client.session_id for client in bot.clients}) == 1
         assert len({client.connection_id for client in bot.clients}) == 2
         await page.say("disconnect")
         await bot.saw("Disconnected")
         await page.wait_for(lambda message: message.get("state") == "over" and message["speaker"] == 2)
         await page.connect()
-        await page.wait_for(lambda message: len(bot.clients) == 3)
+        await bot.saw("Connected")
+        assert len(bot.clients) == 3
 
 
 async def test_two_pages_are_independent(address: Address, bot: Bot) -> None:
     async with page_of(address) as one, page_of(address) as two:
         await one.connect()
         await two.connect(8000)
+        await bot.saw("Connected")
+        await bot.saw("Connected")
         assert bot.clients[0].session_id != bot.clients[1].session_id
         await one.close()
         await two.say("press", digit="1")

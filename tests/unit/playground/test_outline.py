@@ -16,7 +16,8 @@ def test_the_outline_does_not_depend_on_how_the_audio_was_cut(
 ) -> None:
     samples = np.random.default_rng(seed).integers(-32768, 32768, sum(pieces), dtype=np.int16)
     batch = OutlineBatch(rate_hz)
-    at, got = 0, []
+    at = 0
+    got: list[int] = []
     for count in pieces:
         batch.write(samples[at : at + count].tobytes())
         at += count

@@ -125,7 +125,8 @@ class Desk:
         await self.settle()
 
     async def connect(self, **values: object) -> None:
-        await self.say("connect", **{"rate_hz": 16000, "profile": "video", **values})
+        defaults: dict[str, object] = {"rate_hz": 16000, "profile": "video"}
+        await self.say("connect", **{**defaults, **values})
 
     async def settle(self) -> None:
         for _ in range(8):
@@ -223,12 +224,13 @@ async def test_only_one_call_at_a_time(desk: Desk) -> None:
 
 
 async def test_what_needs_a_call_says_so_without_one(desk: Desk) -> None:
-    for kind, values in [
+    wishes: list[tuple[str, dict[str, object]]] = [
         ("mute", {"muted": True}),
         ("press", {"digit": "1"}),
         ("barge_in", {}),
         ("join", {}),
-    ]:
+    ]
+    for kind, values in wishes:
         await desk.say(kind, **values)
     assert {fault["text"] for fault in desk.of("fault")} == {"nobody is connected: connect first"}
     await desk.say("say", speaker=2, sample="he-was-not.wav")

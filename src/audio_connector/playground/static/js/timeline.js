@@ -88,7 +88,7 @@ export class Timeline {
     const room = height - STRIP - AXIS;
     const lane = room / (rows.length + DEPTH_SHARE);
     this.drawAxis(height - AXIS);
-    for (const [, lanes] of people) this.drawSpans(lanes, room);
+    people.forEach(([, lanes], index) => this.drawSpans(lanes, STRIP + 2 * index * lane, 2 * lane));
     rows.forEach(({ outline, name, ink }, index) => {
       const top = STRIP + index * lane;
       this.drawOutline(outline, top + lane / 2, lane / 2 - 6, colour[ink]);
@@ -181,27 +181,30 @@ export class Timeline {
   }
 
   // How long an answer took, and how long the bot needed to fall silent.
-  drawSpans(lanes, room) {
+  drawSpans(lanes, top, height) {
     const { colour } = this;
     for (const { speech_at_s: speechS, clear_at_s: clearS, silent_at_s: silentS } of lanes.bargeIns) {
       const fromS = speechS ?? clearS;
       const toS = silentS ?? this.model.nowS();
       const took = `${Math.round((toS - fromS) * 1000)} ms`;
-      if (fromS !== null) this.band(fromS, toS, room, colour.barge, silentS === null ? [] : [`silent after ${took}`, took]);
+      if (fromS !== null) {
+        const texts = silentS === null ? [] : [`silent after ${took}`, took];
+        this.band({ fromS, toS, top, height, ink: colour.barge, texts });
+      }
     }
     for (const { speech_end_s: fromS, reply_at_s: toS, latency_ms: ms } of lanes.turns) {
-      this.band(fromS, toS, room, colour.turn, [`${Math.round(ms)} ms`]);
+      this.band({ fromS, toS, top, height, ink: colour.turn, texts: [`${Math.round(ms)} ms`] });
     }
   }
 
   // texts: the first one that has room is written.
-  band(fromS, toS, room, ink, texts) {
+  band({ fromS, toS, top, height, ink, texts }) {
     const { context } = this;
     const [left, right] = [this.x(fromS), this.x(toS)];
     if (right < 0 || left > this.width) return;
     context.fillStyle = ink;
     context.globalAlpha = 0.16;
-    context.fillRect(left, STRIP, Math.max(1, right - left), room);
+    context.fillRect(left, top, Math.max(1, right - left), height);
     context.globalAlpha = 1;
     context.fillRect(left, STRIP - 3, Math.max(2, right - left), 3);
     context.font = `600 11px ${this.font}`;

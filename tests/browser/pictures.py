@@ -1,0 +1,72 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Takes the pictures of docs/testing/playground.md: a conversation with the parrot, in light and dark.
+
+``make pictures``; the speech comes from the fake microphone, and everything that the pictures show has happened.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+from support.browser import Visit, chromium, visit, write_microphone
+from support.pages import opened
+
+from audio_connector.simulator import sample_speech
+
+ASSETS = Path(__file__).parents[2] / "docs" / "assets"
+COLOURS = 96
+MOST_BYTES = 120_000
+SIZE = {"width": 1280, "height": 1040}
+
+
+async def converse(made: Visit) -> None:
+    """Speak, be answered, speak over the answer, press a key, and let a second participant speak."""
+    page = made.page
+    await page.click("#connect")
+    await page.wait_for_selector("#turns li")
+    await made.seconds(6)
+    await page.click("#barge")
+    await page.wait_for_selector("#turns li.is-barge .took:not(:text('…'))")
+    await made.until("document.querySelectorAll('#turns li').length >= 3")
+    await made.seconds(9)
+    await page.click('#keypad [data-digit="5"]')
+    await page.click("#guest")
+    await page.click("label:has(input[name=speaker][value='2'])")
+    await page.click('[data-sample="he-was-not.wav"]')
+    await made.until("document.querySelectorAll('#turns li').length >= 4")
+    await page.wait_for_timeout(2500)
+    await page.mouse.move(4, 4)
+    await page.evaluate("document.activeElement.blur()")
+
+
+def save(png: bytes, path: Path) -> None:
+    """Write a picture with a palette, small enough for a repository."""
+    picture = Image.open(io.BytesIO(png)).convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+    picture.save(path, optimize=True)
+    size = path.stat().st_size
+    if size > MOST_BYTES:
+        raise RuntimeError(f"{path} has {size} bytes; expected {MOST_BYTES} at most: take fewer colours")
+    print(f"{path}: {size} bytes")
+
+
+async def main() -> None:
+    """Take both pictures of one conversation."""
+    ASSETS.mkdir(parents=True, exist_ok=True)
+    speech = bytes(32000) + sample_speech(("he-was-not.wav",)) + bytes(32000 * 40)
+    with tempfile.TemporaryDirectory() as folder:
+        microphone = write_microphone(Path(folder) / "microphone.wav", speech)
+        async with opened() as address, chromium(microphone) as browser:
+            async with visit(browser, address.url, viewport=SIZE, color_scheme="light") as made:
+                await converse(made)
+                for theme in ("light", "dark"):
+                    await made.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # one of its words
+                    await made.page.wait_for_timeout(200)
+                    save(await made.page.screenshot(full_page=True), ASSETS / f"playground-{theme}.png")
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
