@@ -11,6 +11,7 @@ from audio_connector.simulator.call import LiveCall
 from audio_connector.simulator.config import RouterCall
 from audio_connector.simulator.gate import Condition, failures, parse_condition
 from audio_connector.simulator.metrics import METRICS, Metric, figures, figures_in_sum
+from audio_connector.simulator.page import render_page
 from audio_connector.simulator.playout import PlayoutBuffer, PlayoutReport
 from audio_connector.simulator.profile import PROFILES, Profile
 from audio_connector.simulator.report import CallReport
@@ -50,6 +51,7 @@ __all__ = [
     "load_scenario",
     "parse_condition",
     "parse_scenario",
+    "render_page",
     "run_calls",
     "sample_speech",
 ]
