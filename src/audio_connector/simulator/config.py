@@ -104,8 +104,8 @@ class RouterCall:
 
     def __post_init__(self) -> None:
         AudioFormat(rate_hz=self.rate_hz)
-        _check_url(self.url)
-        _check_headers(self.headers)
+        check_url(self.url)
+        check_headers(self.headers)
         if self.tail_s is not None:
             _check_duration("tail_s", self.tail_s)
         _check_duration("dial_timeout_s", self.dial_timeout_s, least=0.001)
@@ -151,11 +151,20 @@ class RouterCall:
         return [*(identity if router.sends_identity else []), *router.upgrade_headers, *self.headers.items()]
 
 
-def _check_url(url: str) -> None:
+def check_url(url: str) -> None:
+    """Refuse what is no URL of a WebSocket.
+
+    Raises:
+        UsageError: It is none.
+    """
     try:
         parts = urlsplit(url)
         good = (
-            parts.scheme in {"ws", "wss"} and bool(parts.hostname) and (parts.port is None or parts.port > 0)
+            parts.scheme in {"ws", "wss"}
+            and bool(parts.hostname)
+            and (parts.port is None or parts.port > 0)
+            # The request's first line ends at a blank; and a fragment is for browsers.
+            and not any(char.isspace() or not char.isprintable() or char == "#" for char in url)
         )
     except ValueError:  # a port that is no number, or a bracket that is not closed
         good = False
@@ -163,7 +172,12 @@ def _check_url(url: str) -> None:
         raise UsageError(f"{url!r} is not a WebSocket URL: expected ws://host:port/path or wss://…")
 
 
-def _check_headers(headers: Mapping[str, str]) -> None:
+def check_headers(headers: Mapping[str, str]) -> None:
+    """Refuse custom headers that the router would not send.
+
+    Raises:
+        UsageError: A name or a value that cannot be sent, or too many of them.
+    """
     size_bytes = 0
     for name, value in headers.items():
         if not _TOKEN.fullmatch(name):

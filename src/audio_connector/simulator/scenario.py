@@ -8,15 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, ClassVar, Final
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
-from audio_connector.audio.format import AudioFormat
-from audio_connector.errors import AudioFormatError, UsageError
-from audio_connector.simulator.config import RouterCall, new_id
+from audio_connector.audio.format import SUPPORTED_RATES_HZ
+from audio_connector.errors import Fault, UsageError
+from audio_connector.simulator.config import RouterCall, check_headers, check_url, new_id
 from audio_connector.simulator.gate import Condition, parse_condition
-from audio_connector.simulator.profile import profile_named
-from audio_connector.simulator.script import MAX_S, Duration, Impairments, Step
-from audio_connector.simulator.speech import SAMPLE_PREFIX
+from audio_connector.simulator.profile import PROFILES
+from audio_connector.simulator.samples import is_sample
+from audio_connector.simulator.script import At, Duration, Impairments, Number, Say, Step, Whole
 from audio_connector.validation import FrozenValues
 from audio_connector.wire.audio_transport import AudioTransport
 
@@ -26,7 +26,13 @@ MAX_STREAMS: Final = 50
 MAX_CALLS: Final = 2000
 """Connections of one scenario: what one process can make without being late itself is less."""
 
-Say = str | bytes | Path | None
+
+def _as_headers(headers: dict[str, str]) -> dict[str, str]:
+    check_headers(headers)
+    return headers
+
+
+CustomHeaders = Annotated[dict[str, str], AfterValidator(_as_headers)]
 
 
 class Participant(FrozenValues):
@@ -50,13 +56,22 @@ class Participant(FrozenValues):
     error_class: ClassVar[type[UsageError]] = UsageError
 
     name: Annotated[str, Field(max_length=100)] = ""
-    say: Annotated[Say, Field(union_mode="left_to_right")] = None
+    say: Say | None = None
     say_for_s: Duration | None = None
-    joins_at_s: Annotated[float, Field(ge=0, le=MAX_S, allow_inf_nan=False)] = 0.0
+    joins_at_s: At = 0.0
     path: Annotated[str, Field(max_length=2048)] = ""
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: CustomHeaders = Field(default_factory=dict)
     steps: Annotated[tuple[Step, ...], Field(max_length=10_000)] = ()
     impairments: Impairments | None = None
+
+    @field_validator("path")
+    @classmethod
+    def _can_be_requested(cls, path: str) -> str:
+        try:
+            check_url(f"ws://host/{path.lstrip('/')}")
+        except UsageError as error:
+            raise ValueError("expected a path as in a URL; write %20 for a blank") from error
+        return path
 
 
 class Scenario(FrozenValues):
@@ -86,30 +101,36 @@ class Scenario(FrozenValues):
     name: Annotated[str, Field(min_length=1, max_length=200)] = "scenario"
     url: str | None = None
     profile: str = "video"
-    rate_hz: int = 16000
+    rate_hz: Whole = 16000
     audio_transport: AudioTransport = AudioTransport()
-    headers: dict[str, str] = Field(default_factory=dict)
+    headers: CustomHeaders = Field(default_factory=dict)
     participants: Annotated[tuple[Participant, ...], Field(max_length=MAX_STREAMS)]
-    sessions: Annotated[int, Field(ge=1, le=MAX_CALLS)] = 1
-    ramp_s: Annotated[float, Field(ge=0, le=3600)] = 0.0
+    sessions: Annotated[Whole, Field(ge=1, le=MAX_CALLS)] = 1
+    ramp_s: Annotated[Number, Field(ge=0, le=3600)] = 0.0
     duration_s: Duration | None = None
-    tail_s: Annotated[float, Field(ge=0, le=MAX_S)] = 2.0
+    tail_s: At = 2.0
     impairments: Impairments = Impairments()
     fail_on: tuple[str, ...] = ()
 
     @field_validator("profile")
     @classmethod
     def _is_known(cls, name: str) -> str:
-        profile_named(name)
+        if name not in PROFILES:
+            raise ValueError(f"expected one of {', '.join(map(repr, PROFILES))}")
         return name
+
+    @field_validator("url")
+    @classmethod
+    def _is_a_url(cls, url: str | None) -> str | None:
+        if url is not None:
+            check_url(url)
+        return url
 
     @field_validator("rate_hz")
     @classmethod
     def _is_a_rate(cls, rate_hz: int) -> int:
-        try:
-            AudioFormat(rate_hz)
-        except AudioFormatError as error:
-            raise ValueError(str(error)) from error
+        if rate_hz not in SUPPORTED_RATES_HZ:
+            raise ValueError(f"expected one of {', '.join(map(str, SUPPORTED_RATES_HZ))}")
         return rate_hz
 
     @field_validator("audio_transport", mode="before")
@@ -140,6 +161,17 @@ class Scenario(FrozenValues):
                 f"{self.sessions} sessions of {len(self.participants)} participants are {calls} connections; "
                 f"expected at most {MAX_CALLS}"
             )
+        return self
+
+    @model_validator(mode="after")
+    def _has_headers_that_fit(self) -> Scenario:
+        for number, participant in enumerate(self.participants):
+            try:
+                check_headers({**self.headers, **participant.headers})
+            except UsageError as error:
+                together = UsageError(f"together with the scenario's, {error}")
+                together.faults = (Fault(("participants", number, "headers"), f"headers: {together}"),)
+                raise together from error
         return self
 
     @property
@@ -225,7 +257,7 @@ def _with_path(url: str, path: str) -> str:
     return f"{base.rstrip('/')}/{more.lstrip('/')}{'?' if mark or more_mark else ''}{both}"
 
 
-def _in_folder(say: Say, folder: Path) -> Say:
-    if say is None or isinstance(say, bytes) or str(say).startswith(SAMPLE_PREFIX):
+def _in_folder(say: str | bytes | Path | None, folder: Path) -> str | bytes | Path | None:
+    if say is None or isinstance(say, bytes) or is_sample(str(say)):
         return say
     return folder / say

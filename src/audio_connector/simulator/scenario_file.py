@@ -4,19 +4,28 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
-from audio_connector.audio.wav import FilePath
-from audio_connector.errors import UsageError
+from audio_connector.audio.wav import FilePath, read_wav
+from audio_connector.errors import AudioFileError, Fault, UsageError
+from audio_connector.simulator.samples import is_sample
 from audio_connector.simulator.scenario import Scenario
-
-if TYPE_CHECKING:
-    import yaml
+from audio_connector.simulator.yaml_nodes import YamlFault, compose, construct, line_of
 
 MAX_FILE_BYTES: Final = 4 << 20
 """A scenario with ten thousand steps has half of it."""
+
+_IN_WORDS_OF_YAML: Final = (
+    (r"input should be a valid tuple", "expected a list"),
+    (r"input should be a valid dictionary or instance of \w+", "expected a mapping, such as {name: value}"),
+    (r"input should be a valid dictionary", "expected a mapping, such as {name: value}"),
+    (r"tuple should have at most (\d+) items after validation, not .*", r"expected at most \1 of them"),
+    (r"input should be True", "expected true"),
+)
+"""What is said of Python's values, and what of a file's."""
 
 
 def load_scenario(path: FilePath) -> Scenario:
@@ -26,12 +35,12 @@ def load_scenario(path: FilePath) -> Scenario:
         path: A YAML file (JSON is YAML as well); ``docs`` describe its words.
 
     Raises:
-        UsageError: The file cannot be read, is not YAML, or has a value that a scenario cannot have; the text names
-            the file, the line, the place in it, and what is expected.
+        UsageError: The file cannot be read, is not YAML, or has a value that a scenario cannot have, such as a WAV
+            that is none; the text names the file, the line, the place in it, and what is expected.
     """
     name = os.fspath(path)
     file = Path(os.fsdecode(name))
-    return parse_scenario(_read(file), name=str(file)).in_folder(file.parent)
+    return _Reading(_read(file), str(file)).scenario(file.parent)
 
 
 def parse_scenario(text: str, *, name: str = "scenario") -> Scenario:
@@ -42,104 +51,100 @@ def parse_scenario(text: str, *, name: str = "scenario") -> Scenario:
         name: What to call it in errors.
 
     Raises:
-        UsageError: As `load_scenario`.
+        UsageError: As `load_scenario`; but whether a WAV can be read is not looked at.
     """
-    root = _compose(text, name)
-    values = _construct(root, name)
-    if not isinstance(values, dict) or not all(isinstance(key, str) for key in values):
-        raise UsageError(f"{name}: expected a mapping of a scenario's fields, such as 'participants:'")
-    try:
-        return Scenario(**values)
-    except UsageError as error:
-        if not error.faults:
-            raise
-        lines = [_where(root, fault.loc, name) + fault.text for fault in error.faults]
-        raise UsageError("; ".join(lines)) from error
+    return _Reading(text, name).scenario()
 
 
 def _read(file: Path) -> str:
     try:
-        if file.stat().st_size > MAX_FILE_BYTES:
-            raise UsageError(
-                f"{file}: {file.stat().st_size} bytes are no scenario; expected {MAX_FILE_BYTES} at most"
-            )
-        return file.read_text(encoding="utf-8")
+        with file.open("rb") as opened:
+            data = opened.read(MAX_FILE_BYTES + 1)
     except OSError as error:
         raise UsageError(f"{file}: {error.strerror or error}") from error
+    except ValueError as error:  # a zero in the name
+        raise UsageError(f"{str(file)!r} is no path: {error}") from error
+    if len(data) > MAX_FILE_BYTES:
+        raise UsageError(f"{file}: more than {MAX_FILE_BYTES} bytes are no scenario; is it the right file?")
+    try:
+        return data.decode("utf-8")
     except UnicodeDecodeError as error:
-        raise UsageError(f"{file}: not a text in UTF-8, from byte {error.start} on") from error
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(f"{file}, line {line}: not a text in UTF-8; is it the right file?") from error
 
 
-def _compose(text: str, name: str) -> yaml.Node | None:
-    try:
-        import yaml  # noqa: PLC0415 - of the extra cli
-    except ImportError as error:
-        raise UsageError(
-            f"{name}: reading a scenario needs PyYAML: pip install 'audio-connector[cli]'"
-        ) from error
-    try:
-        root: yaml.Node | None = yaml.compose(text, Loader=yaml.SafeLoader)
-    except yaml.MarkedYAMLError as error:
-        mark = error.problem_mark or error.context_mark
-        at = f", line {mark.line + 1}, column {mark.column + 1}" if mark else ""
-        raise UsageError(f"{name}{at}: not YAML: {error.problem or error.context}") from error
-    except (yaml.YAMLError, RecursionError, ValueError) as error:
-        raise UsageError(f"{name}: not YAML: {' '.join(str(error).split())}") from error
-    _refuse_doubles(root, name)
-    return root
+class _Reading:
+    """One scenario that is being read.
+
+    Args:
+        text: YAML.
+        name: What it is called in errors.
+    """
+
+    def __init__(self, text: str, name: str) -> None:
+        self._name = name
+        try:
+            self._root = compose(text)
+            self._values: Any = None if self._root is None else construct(self._root)
+        except YamlFault as fault:
+            line = "" if fault.line is None else f", line {fault.line}"
+            raise UsageError(f"{name}{line}: {fault}") from fault
+        if self._root is None:
+            raise UsageError(f"{name}: the file is empty; expected a scenario, with 'participants:' in it")
+
+    def scenario(self, folder: Path | None = None) -> Scenario:
+        """Return it; with a folder, its paths are looked for there, and its WAV files are read once."""
+        if not isinstance(self._values, dict):
+            raise UsageError(f"{self._name}: expected a scenario's words, such as 'participants:'")
+        try:
+            scenario = Scenario(**self._values)
+        except UsageError as error:
+            if not error.faults:
+                raise
+            raise UsageError("; ".join(map(self._told, _telling(error.faults)))) from error
+        if folder is None:
+            return scenario
+        scenario = scenario.in_folder(folder)
+        for loc, path in _paths_of(scenario):
+            try:
+                read_wav(path)
+            except AudioFileError as error:
+                raise AudioFileError(self._told(Fault(loc, f"{loc[-1]}: {error}"))) from error
+        return scenario
+
+    def _told(self, fault: Fault) -> str:
+        """File, line, place, and what is wrong."""
+        *parents, last = fault.loc if fault.loc else ("",)
+        text = fault.text
+        if isinstance(last, int) and text.startswith(f"{last}="):
+            text = text.removeprefix(f"{last}=")
+        elif last != "" and re.match(rf"{re.escape(str(last))}\b", text) and not isinstance(last, int):
+            last = ""  # the text names it
+        place = ".".join(str(part) for part in (*parents, last) if part != "")
+        for theirs, ours in _IN_WORDS_OF_YAML:
+            text = re.sub(theirs, ours, text)
+        return f"{self._name}, line {line_of(self._root, fault.loc)}: {f'{place}: ' if place else ''}{text}"
 
 
-def _construct(root: yaml.Node | None, name: str) -> Any:  # noqa: ANN401 - whatever the file holds
-    import yaml  # noqa: PLC0415 - of the extra cli
-
-    if root is None:
-        raise UsageError(f"{name}: the file is empty; expected a scenario")
-    loader = yaml.SafeLoader("")
-    try:
-        return loader.construct_document(root)
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise UsageError(f"{name}: {' '.join(str(error).split())}") from error
-    finally:
-        loader.dispose()
+def _telling(faults: Sequence[Fault]) -> list[Fault]:
+    """Without what is missing only because its name has a typo."""
+    meant = {
+        match[1]
+        for fault in faults
+        if (match := re.search(r"; did you mean '(\w+)'\?$", fault.text)) is not None
+    }
+    return [fault for fault in faults if fault.text.removesuffix(" is missing") not in meant]
 
 
-def _refuse_doubles(node: yaml.Node | None, name: str) -> None:
-    """YAML's own answer to a key that comes twice is to forget the first."""
-    import yaml  # noqa: PLC0415 - of the extra cli
-
-    waiting, seen = [node], set()
-    while waiting:
-        each = waiting.pop()
-        if each is None or id(each) in seen:
-            continue
-        seen.add(id(each))
-        if isinstance(each, yaml.SequenceNode):
-            waiting += each.value
-        elif isinstance(each, yaml.MappingNode):
-            keys = set()
-            for key, value in each.value:
-                if key.value in keys:
-                    raise UsageError(f"{name}, line {key.start_mark.line + 1}: {key.value!r} comes twice")
-                if isinstance(key, yaml.ScalarNode):
-                    keys.add(key.value)
-                waiting.append(value)
-
-
-def _where(root: yaml.Node | None, loc: Sequence[str | int], name: str) -> str:
-    """The file, the line and the place, with a colon and a blank."""
-    import yaml  # noqa: PLC0415 - of the extra cli
-
-    node, line = root, 0
-    for part in loc:
-        if isinstance(node, yaml.MappingNode):
-            found = next(((key, value) for key, value in node.value if key.value == str(part)), None)
-            if found is None:
-                break
-            line, node = found[0].start_mark.line, found[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line
-        else:
-            break
-    parents = ".".join(str(part) for part in loc[:-1])
-    return f"{name}, line {line + 1}: {f'{parents}: ' if parents else ''}"
+def _paths_of(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    """Every WAV file that is said, once, and where it stands."""
+    seen = set()
+    for number, participant in enumerate(scenario.participants):
+        here: tuple[str | int, ...] = ("participants", number)
+        says = [((*here, "say"), participant.say)]
+        says += [((*here, "steps", at, "say"), step.say) for at, step in enumerate(participant.steps)]
+        for loc, say in says:
+            path = None if say is None or isinstance(say, bytes) else str(say)
+            if path is not None and path not in seen and not is_sample(path):
+                seen.add(path)
+                yield loc, path

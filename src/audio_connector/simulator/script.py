@@ -7,17 +7,60 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, TypeAlias
 
-from pydantic import ConfigDict, Field, field_validator, model_validator
+from pydantic import (
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    PlainValidator,
+    field_validator,
+    model_validator,
+)
 
+from audio_connector.audio.format import SAMPLE_BYTES
 from audio_connector.errors import MessageError, UsageError
+from audio_connector.simulator.samples import is_sample, sample_named
 from audio_connector.validation import FrozenValues
 from audio_connector.wire.codec import encode_json
 
 MAX_S: Final = 6 * 3600.0
 """A socket lives at most six hours (PROTOCOL 1.11)."""
 
-At = Annotated[float, Field(ge=0, le=MAX_S, allow_inf_nan=False)]
-Duration = Annotated[float, Field(gt=0, le=MAX_S, allow_inf_nan=False)]
+MAX_MS: Final = 60_000
+"""Longest delay; the server has given up long before."""
+
+
+def _is_no_bool(value: object) -> object:
+    if isinstance(value, bool):
+        raise ValueError("expected a number")
+    return value
+
+
+def _as_speech(value: object) -> str | bytes | Path:
+    # Not left to pydantic, which has an error for each of the three.
+    if not isinstance(value, str | bytes | Path):
+        raise ValueError("expected the path of a WAV file, or sample:NAME")
+    if isinstance(value, bytes) and len(value) % SAMPLE_BYTES:
+        raise ValueError(f"{len(value)} bytes; expected 16-bit samples, an even number")
+    if isinstance(value, str) and is_sample(value):
+        sample_named(value)
+    return value
+
+
+def _as_acknowledgement(value: object) -> object:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value in ("prompt", "missing") or (is_number and 0 <= value <= MAX_MS):  # type: ignore[operator]
+        return value
+    raise ValueError(f"expected 'prompt', 'missing', or how many milliseconds, up to {MAX_MS}")
+
+
+Number = Annotated[float, BeforeValidator(_is_no_bool), Field(allow_inf_nan=False)]
+"""In a file ``yes`` is no number, though Python takes it for 1."""
+
+Whole = Annotated[int, BeforeValidator(_is_no_bool)]
+At = Annotated[Number, Field(ge=0, le=MAX_S)]
+Duration = Annotated[Number, Field(gt=0, le=MAX_S)]
+Ms = Annotated[Number, Field(ge=0, le=MAX_MS)]
+Say: TypeAlias = Annotated[str | bytes | Path, PlainValidator(_as_speech)]
 
 Garbage: TypeAlias = Literal["not-json", "empty", "odd-audio", "oversized", "bad-utf8", "bad-frame"]
 """What no router should send; see `Step`."""
@@ -27,6 +70,9 @@ VERBS: Final = (
     "stall", "slow_reader_ms", "half_open", "reset", "reconnect_s", "hang_up",
 )  # fmt: skip
 """The words that say what a step does; each step has one of them."""
+
+KEYS: Final = "0123456789ABCD*#"
+"""What a telephone can have."""
 
 _LASTING: Final = frozenset({"mute", "silence", "stall", "slow_reader_ms"})
 _NEEDS_FOR_S: Final = frozenset({"silence", "stall"})
@@ -73,22 +119,22 @@ class Step(FrozenValues):
 
     at_s: At
     for_s: Duration | None = None
-    say: str | bytes | Path | None = Field(default=None, union_mode="left_to_right")
+    say: Say | None = None
     stop_speaking: Literal[True] | None = None
     mute: Annotated[bool, Field(strict=True)] | None = None
     silence: Literal[True] | None = None
-    dtmf: Annotated[str, Field(pattern=r"^[0-9A-D*#]$")] | None = None
-    duration_ms: Annotated[int, Field(ge=0, le=60_000)] | None = None
+    dtmf: str | None = None
+    duration_ms: Annotated[Whole, Field(ge=0, le=MAX_MS)] | None = None
     notify: Any = None
     event: dict[str, Any] | None = None
     stream: Literal["created", "destroyed"] | None = None
     text: str | None = None
     garbage: Garbage | None = None
     stall: Literal[True] | None = None
-    slow_reader_ms: Annotated[float, Field(gt=0, le=60_000)] | None = None
+    slow_reader_ms: Annotated[Number, Field(gt=0, le=MAX_MS)] | None = None
     half_open: Literal[True] | None = None
     reset: Literal[True] | None = None
-    reconnect_s: Annotated[float, Field(ge=0, le=MAX_S)] | None = None
+    reconnect_s: At | None = None
     hang_up: Literal[True, "announce", "goodbye", "abrupt"] | None = None
 
     @field_validator("dtmf", mode="before")
@@ -96,16 +142,33 @@ class Step(FrozenValues):
     def _may_be_a_number(cls, digit: object) -> object:
         return str(digit) if type(digit) is int else digit  # which YAML makes of a digit without quotes
 
+    @field_validator("dtmf")
+    @classmethod
+    def _is_a_key(cls, digit: str | None) -> str | None:
+        if digit is not None and (len(digit) != 1 or digit not in KEYS):
+            raise ValueError("expected one telephone key: 0 to 9, A to D, * or #")
+        return digit
+
+    @field_validator("text")
+    @classmethod
+    def _is_unicode(cls, text: str | None) -> str | None:
+        if text is not None:
+            try:
+                text.encode()
+            except UnicodeEncodeError as error:
+                raise ValueError(f"the lone surrogate at {error.start} cannot be sent as UTF-8") from error
+        return text
+
     @model_validator(mode="after")
     def _is_one_thing(self) -> Step:
         verbs = [verb for verb in VERBS if verb in self.model_fields_set and self._has(verb)]
         if len(verbs) != 1:
-            what = f"says {' and '.join(verbs)}" if verbs else "says nothing"
-            raise ValueError(
-                f"the step at {self.at_s:g} s {what}; expected exactly one of {', '.join(VERBS)}"
-            )
+            has = f"has {' and '.join(verbs)}" if verbs else "has nothing to do"
+            raise ValueError(f"the step at {self.at_s:g} s {has}; expected exactly one of {', '.join(VERBS)}")
         verb = verbs[0]
-        if self.for_s is not None and (verb not in _LASTING or self.mute is False):
+        if self.for_s is not None and self.mute is False:
+            raise ValueError("an unmute has no for_s, it does not last")
+        if self.for_s is not None and verb not in _LASTING:
             raise ValueError(f"{verb} has no for_s; {', '.join(sorted(_LASTING))} have one")
         if self.for_s is None and verb in _NEEDS_FOR_S:
             raise ValueError(f"{verb} needs for_s, how long it lasts in seconds")
@@ -146,11 +209,11 @@ class Impairments(FrozenValues):
 
     error_class: ClassVar[type[UsageError]] = UsageError
 
-    jitter_ms: Annotated[float, Field(ge=0, le=10_000)] = 0.0
-    slow_reader_ms: Annotated[float, Field(ge=0, le=60_000)] = 0.0
-    clear_ack: Literal["prompt", "missing"] | Annotated[float, Field(ge=0, le=60_000)] = "prompt"
+    jitter_ms: Annotated[Number, Field(ge=0, le=10_000)] = 0.0
+    slow_reader_ms: Ms = 0.0
+    clear_ack: Annotated[Literal["prompt", "missing"] | float, PlainValidator(_as_acknowledgement)] = "prompt"
     obeys_clear: Annotated[bool, Field(strict=True)] = True
-    seed: int = 0
+    seed: Whole = 0
 
     @property
     def clear_ack_s(self) -> float | None:

@@ -12,18 +12,26 @@ from audio_connector.audio.format import SAMPLE_BYTES, AudioFormat
 from audio_connector.audio.framing import Framer
 from audio_connector.audio.resample import resample
 from audio_connector.audio.wav import FilePath, read_wav
-from audio_connector.errors import AudioDataError, UsageError
+from audio_connector.errors import AudioDataError
 from audio_connector.simulator.config import RouterCall
+from audio_connector.simulator.samples import (
+    SAMPLE_PREFIX,
+    SAMPLE_RATE_HZ,
+    SAMPLES,
+    is_sample,
+    sample_named,
+)
 from audio_connector.simulator.script import in_order
 
-SAMPLES = ("he-was-not.wav", "unless-to-be.wav")
-"""The sentences of real speech that come with the package (LibriVox, public domain), in reading order."""
-
-SAMPLE_PREFIX = "sample:"
-"""Begins the name of a packaged sentence, where else a path may stand."""
-
-SAMPLE_RATE_HZ = 16000
-"""Rate of the packaged sentences."""
+__all__ = [
+    "SAMPLES",
+    "SAMPLE_PREFIX",
+    "Frames",
+    "Lines",
+    "SpeechLibrary",
+    "cut_to_frames",
+    "sample_speech",
+]
 
 Frames = tuple[bytes, ...]
 
@@ -112,11 +120,6 @@ def _read(speech: FilePath | bytes, rate_hz: int) -> tuple[bytes, int]:
             raise AudioDataError(f"speech has {len(speech)} bytes: expected 16-bit samples, an even number")
         return speech, rate_hz
     path = os.fspath(speech)
-    if not (isinstance(path, str) and path.startswith(SAMPLE_PREFIX)):
-        return read_wav(path)
-    name = path.removeprefix(SAMPLE_PREFIX)
-    for sample in SAMPLES:
-        if name in (sample, sample.removesuffix(".wav")):
-            return sample_speech([sample], rate_hz=SAMPLE_RATE_HZ), SAMPLE_RATE_HZ
-    known = ", ".join(SAMPLE_PREFIX + sample.removesuffix(".wav") for sample in SAMPLES)
-    raise UsageError(f"there is no packaged sentence {path!r}; expected one of {known}")
+    if isinstance(path, str) and is_sample(path):
+        return sample_speech([sample_named(path)], rate_hz=SAMPLE_RATE_HZ), SAMPLE_RATE_HZ
+    return read_wav(path)
