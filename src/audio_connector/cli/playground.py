@@ -40,7 +40,7 @@ def playground(  # noqa: PLR0913 - each one is an option of the command line
     bot: Annotated[
         str | None,
         typer.Argument(
-            metavar="[URL | MODULE:APP]",
+            metavar="URL|MODULE:APP",
             help="A server, or an application from the current folder; a packaged parrot if not given.",
             show_default=False,
         ),
@@ -72,8 +72,9 @@ def playground(  # noqa: PLR0913 - each one is an option of the command line
 ) -> int:
     """Speak to a bot in the browser, and see and hear what a session would.
 
-    The page speaks with your microphone, or says a WAV that you drop on it. Everything stays on this machine, except
-    what the bot itself sends elsewhere.
+    The page speaks with your microphone, or says a WAV that you drop on it.
+
+    Everything stays on this machine, except what the bot itself sends elsewhere.
     """
     if find_spec("aiohttp") is None:
         raise UsageError(
@@ -118,11 +119,17 @@ def playground(  # noqa: PLR0913 - each one is an option of the command line
     def on_ready(address: Address) -> None:
         console.print(Text(f"{found.label} answers at {address.url}   (Ctrl-C ends it)"), soft_wrap=True)
         if open_browser and _has_display():
-            # On a thread of its own, because some browsers keep whoever starts them waiting.
-            threading.Thread(target=webbrowser.open, args=(address.url,), daemon=True).start()
+            _open(address)
 
     run_async(serve(found, settings, host=host, port=port, is_checked=check, on_ready=on_ready))
     return 0
+
+
+def _open(address: Address) -> threading.Thread:
+    """Open the page, on a thread of its own, because some browsers keep whoever starts them waiting."""
+    thread = threading.Thread(target=webbrowser.open, args=(address.url,), daemon=True)
+    thread.start()
+    return thread
 
 
 def _has_display() -> bool:
