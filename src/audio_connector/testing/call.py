@@ -169,7 +169,7 @@ class Call:
         await self.say(speech, rate_hz=rate_hz)
         deadline_s = self.live.now_s + within_s
         while True:
-            over = [each for each in self.report().barge_ins if each.silent_at_s is not None]
+            over = [each for each in self._barge_ins() if each.silent_at_s is not None]
             if over and (over[-1].silent_at_s or 0.0) >= begun_s:
                 self._replied_until_s = over[-1].silent_at_s or 0.0
                 return over[-1]
@@ -382,6 +382,9 @@ class Call:
         if not self.is_over:
             self.live.playout.advance(self._clock())
         return self._ear.heard_s
+
+    def _barge_ins(self) -> tuple[BargeIn, ...]:
+        return self.live.report(with_trace=False).barge_ins
 
     def _check_open(self, what: str) -> None:
         __tracebackhide__ = True
