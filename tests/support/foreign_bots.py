@@ -143,7 +143,7 @@ async def serving_bot(bot: Bot, **options: Any) -> AsyncIterator[str]:
         with suppress(ConnectionClosed):
             await bot(connection).run()
 
-    options = {"compression": None, **options}
+    options = {"compression": None, "close_timeout": 1.0, **options}
     async with serve(run, "127.0.0.1", 0, **options) as server:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 

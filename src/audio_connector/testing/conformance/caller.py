@@ -118,10 +118,10 @@ class Caller:
                 self._said_at = self.clock()
             elif self.sends_silence:
                 self.transport.send_audio(zeros)
+            now = self.clock()
+            self.latest_s = max(self.latest_s, now - began_at - tick * _FRAME_S)
             tick += 1
-            due_in_s = began_at + tick * _FRAME_S - self.clock()
-            self.latest_s = max(self.latest_s, -due_in_s)
-            await asyncio.sleep(max(0.0, due_in_s))
+            await asyncio.sleep(max(0.0, began_at + tick * _FRAME_S - now))
 
     def say(self, frames: Frames) -> None:
         """Say this, behind what is being said."""

@@ -4,10 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import secrets
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 
-from audio_connector.simulator.config import RouterCall
 from audio_connector.testing.conformance.caller import Caller
 from audio_connector.testing.conformance.model import Check, Failed, Skipped, check
 from audio_connector.testing.conformance.rawline import RawLine, close_payload
@@ -178,13 +178,12 @@ async def _ends(session: Session, what: str, end: Callable[[Caller, RawLine], No
 )
 async def together(session: Session) -> str:
     """PROTOCOL 1.12."""
-    session_id = session.description().session_id
+    session_id = secrets.token_hex(16)
     async with AsyncExitStack() as stack:
         callers: list[Caller] = []
         for _ in range(CALLS_TOGETHER):
-            target = session.target
-            one = RouterCall(url=target.url, headers=target.headers, session_id=session_id)
-            caller, _line = await stack.enter_async_context(session.raw_call(headers=one.upgrade_headers()))
+            headers = session.upgrade_headers(session_id)
+            caller, _line = await stack.enter_async_context(session.raw_call(headers=headers))
             callers.append(caller)
         for caller in callers:
             await session.pings(caller, f"with {CALLS_TOGETHER} calls of one session at once")

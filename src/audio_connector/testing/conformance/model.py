@@ -12,8 +12,8 @@ from audio_connector.audio.format import AudioFormat
 from audio_connector.audio.resample import resample
 from audio_connector.audio.wav import FilePath, read_wav
 from audio_connector.errors import AudioFileError
-from audio_connector.simulator.config import RouterCall
-from audio_connector.simulator.speech import SAMPLES, Frames, cut_to_frames, sample_speech
+from audio_connector.simulator import SAMPLES, RouterCall, sample_speech
+from audio_connector.simulator.speech import Frames, cut_to_frames
 
 if TYPE_CHECKING:
     from audio_connector.testing.conformance.session import Session

@@ -6,7 +6,7 @@ from __future__ import annotations
 from audio_connector.audio.format import FRAME_MS
 from audio_connector.testing.conformance.model import Check, Failed, Skipped, check
 from audio_connector.testing.conformance.notes import fastest_s, holes
-from audio_connector.testing.conformance.session import Baseline, Session
+from audio_connector.testing.conformance.session import ENOUGH_VOICE_S, Baseline, Session
 
 BUFFER_S = 60.0
 """What today's router holds (PROTOCOL 4.12)."""
@@ -80,14 +80,16 @@ async def stalled_router(session: Session) -> str:
     stall_s = session.timing.stall_s
     after = f"after the router did not read for {stall_s:g} s"
     async with session.raw_call() as (caller, line), session.call() as bystander:
-        if (await session.baseline()).responds:
+        responds = (await session.baseline()).responds
+        if responds:
             caller.say(session.prompt(caller))
         line.pause_reading()
         await caller.stays(stall_s)
         await session.pings(bystander, "while another call's router did not read")
         line.resume_reading()
-        # What it was saying is heard to its end, so that what follows is no barge-in.
-        await caller.until(lambda: caller.is_quiet_for(session.timing.quiet_s), session.timing.listen_s)
+        if responds:  # what it says is heard to its end, so that what follows is no barge-in
+            await caller.until(lambda: caller.audio.voiced_s >= ENOUGH_VOICE_S, session.timing.reply_s)
+            await caller.until(lambda: caller.is_quiet_for(session.timing.quiet_s), session.timing.listen_s)
         seen = await session.works(caller, after)
     return f"{after}, {seen}"
 

@@ -120,8 +120,8 @@ class RawLine(asyncio.Protocol):
 
     def reset(self) -> None:
         """End it with a TCP reset."""
-        sock = self._transport.get_extra_info("socket")
-        if sock is not None:
+        if not self._transport.is_closing():  # then the socket may be gone
+            sock = self._transport.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self._transport.abort()
 
@@ -135,11 +135,13 @@ class RawLine(asyncio.Protocol):
 
     def pause_reading(self) -> None:
         """Read nothing more."""
-        self._transport.pause_reading()
+        if not self._transport.is_closing():
+            self._transport.pause_reading()
 
     def resume_reading(self) -> None:
         """Read again."""
-        self._transport.resume_reading()
+        if not self._transport.is_closing():
+            self._transport.resume_reading()
 
     def write_raw(self, data: bytes) -> None:
         """Write bytes, while no close frame was sent."""

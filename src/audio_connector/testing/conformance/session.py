@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import math
+import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -14,7 +15,6 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.errors import DialError
-from audio_connector.simulator.config import RouterCall
 from audio_connector.simulator.speech import Frames
 from audio_connector.testing.conformance.caller import ADVICE, Caller
 from audio_connector.testing.conformance.model import Failed, Skipped, Target, Timing
@@ -111,10 +111,14 @@ class Session:
 
     # Calls
 
-    def description(self) -> RouterCall:
-        """Return a call as the router makes it, with identifiers of its own."""
-        target = self.target
-        return RouterCall(url=target.url, headers=target.headers, rate_hz=target.rate_hz)
+    def upgrade_headers(self, session_id: str | None = None) -> list[tuple[str, str]]:
+        """Return the headers of an upgrade as the router sends them, with identifiers of its own (PROTOCOL 1.2)."""
+        ids = {
+            "x-opentok-ws-sessionid": session_id or secrets.token_hex(16),
+            "x-opentok-ws-connectionid": secrets.token_hex(16),
+            "x-opentok-ws-conferenceid": secrets.token_hex(16),
+        }
+        return [*ids.items(), *self.target.headers.items()]
 
     def first_message(self, rate_hz: int | None = None) -> str:
         """Return what the router says first."""
@@ -147,7 +151,7 @@ class Session:
         transport = await dial(
             url or self.target.url,
             caller,
-            headers=self.description().upgrade_headers() if headers is None else headers,
+            headers=self.upgrade_headers() if headers is None else headers,
             ssl_context=self.target.ssl_context,
             timeout_s=self.timing.dial_s,
         )

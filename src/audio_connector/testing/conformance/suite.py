@@ -89,13 +89,19 @@ async def run_checks(
     """
     async with Session(target, timing or Timing()) as session:
         await session.baseline()
-        runner = _Runner(session, on_start, on_result)
+        runner = Runner(session, on_start, on_result)
         results = await runner.run_all(checks, at_once)
     return [results[check.full_name] for check in checks]
 
 
-class _Runner:
-    """Runs checks, first side by side, then those that failed alone."""
+class Runner:
+    """Runs checks, first side by side, then those that failed alone.
+
+    Args:
+        session: What they share.
+        on_start: As in `run_checks`.
+        on_result: As in `run_checks`.
+    """
 
     def __init__(self, session: Session, on_start: Watch, on_result: Take) -> None:
         self._session = session
@@ -105,6 +111,7 @@ class _Runner:
         self._is_gone = False
 
     async def run_all(self, checks: Sequence[Check], at_once: int) -> dict[str, Result]:
+        """Run them, and return the results by the names of the checks."""
         waiting = list(reversed(checks))
         failed: list[Result] = []
 
