@@ -4,7 +4,7 @@
 (() => {
   const SVG = "http://www.w3.org/2000/svg";
   const NEAR_PX = 12;
-  const ZOOMS = [1, 2, 4];
+  const ZOOMS = [1, 2, 4, 8];
 
   function atText(seconds) {
     if (seconds < 60) return `${seconds.toFixed(2)} s`;
