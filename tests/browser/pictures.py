@@ -11,6 +11,7 @@ import io
 import tempfile
 from pathlib import Path
 
+from browser.report_picture import take_report_picture
 from PIL import Image
 from support.browser import Visit, chromium, visit, write_microphone
 from support.pages import opened
@@ -78,3 +79,4 @@ async def main() -> None:
 
 if __name__ == "__main__":
     asyncio.run(main())
+    take_report_picture(ASSETS / "report.png")
