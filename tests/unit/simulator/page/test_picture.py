@@ -106,6 +106,10 @@ def test_marks_that_would_cover_each_other_are_one() -> None:
     assert mark.first("title").text.splitlines()[-1] == "… and 4 more"
     many = [TraceEvent(number / 500, "server", "notify") for number in range(5000)]
     assert len(picture_of(traced(*many)).all("g", "server")) <= 241
+    barge_ins = tuple(BargeIn(number / 500, number / 500 + 0.1, number / 500 + 0.2) for number in range(5000))
+    drawn = picture_of(replace(traced(), barge_ins=barge_ins)).all("g", "barge-in")
+    assert len(drawn) <= 241
+    assert drawn[0].first("title").text.splitlines()[1] == "the longest of 21 barge-ins here"
     turns = tuple(Turn(number / 500, number / 500 + 0.5) for number in range(5000))
     answers = picture_of(replace(traced(), turns=turns)).all("g", "answer")
     assert len(answers) <= 241
