@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import inspect
 import logging
+import re
 import traceback
 from collections.abc import Callable
 from pathlib import Path
@@ -14,6 +15,8 @@ LOGGER: Final = "audio_connector.server"
 """Where the server tells of an application's failures."""
 
 _OURS: Final = (str(Path(__file__).parents[1]), str(Path(inspect.__file__).parent), "<frozen")
+# A connection's id is as long as a line; the page shows the beginning of its own.
+_ID: Final = re.compile(r"\bconnection ([0-9a-f]{8})[0-9a-f]{24}\b")
 _INSTALLED: Final = frozenset({"site-packages", "dist-packages"})
 
 
@@ -44,7 +47,7 @@ class FaultHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Hand on one record."""
-        text = " ".join(record.getMessage().split())
+        text = _ID.sub(r"connection \1…", " ".join(record.getMessage().split()))
         if record.exc_info and record.exc_info[1] is not None:
             text = f"{text}: {describe(record.exc_info[1])}"
         self._tell(text)

@@ -33,9 +33,9 @@ def test_warnings_and_errors_become_a_line_each() -> None:
     logger = logging.Logger(LOGGER)  # noqa: LOG001 - one that nobody else hears
     logger.addHandler(handler)
     logger.info("no")
-    logger.warning("a\n  b %s", "c")
+    logger.warning("connection %s:\n  late %s", "0123456789abcdef" * 2, "c")
     logger.error("on_connect failed", exc_info=raised("["))
-    assert lines[0] == "a b c"
+    assert lines[0] == "connection 01234567…: late c"
     assert lines[1].startswith("on_connect failed: JSONDecodeError: ")
     assert HERE in lines[1]
     assert len(lines) == 2
