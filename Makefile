@@ -16,7 +16,7 @@ define TRY_WHEEL
 import importlib.metadata, importlib.resources
 import audio_connector, audio_connector_sdk.vonage_video.models as models
 assert models.AudioConnectorServerConfig is audio_connector.AudioConnectorServerConfig
-for package in ("audio_connector", "audio_connector_sdk"):
+for package in ("audio_connector", "audio_connector_sdk", "pytest_audio_connector"):
     assert importlib.resources.files(package).joinpath("py.typed").is_file(), package
 assert importlib.metadata.version("audio-connector") == audio_connector.__version__
 endef

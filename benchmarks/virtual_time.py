@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import argparse
 import time
+from collections.abc import Callable, Coroutine
+from typing import Any
 
 from audio_connector import AudioConnectorConnection, Dtmf, Event
 from audio_connector.testing import Audio, run_in_virtual_time, serve
@@ -74,6 +76,26 @@ async def converse(minutes: float) -> str:
     return f"{turns} turns, {interruptions} interruptions, {turns} mutes, {frames} frames heard"
 
 
+async def be_silent(minutes: float) -> str:
+    """Say nothing, over a router that sends no frames then, and look at the end whether the bot still answers."""
+    async with serve(on_connect) as server, server.call(silence="none") as call:
+        await call.expect_silence(minutes * 60)
+        await call.say(QUESTION + Audio.silence(0.2))
+        call.press("1")
+        await call.reply()
+        sent = call.report().frames_sent
+    return f"silence without frames, then one answer; {sent} frames sent"
+
+
+def measure(minutes: float, what: Callable[[float], Coroutine[Any, Any, str]]) -> None:
+    """Run a call, and print what it was and how long it took."""
+    begun_s = time.perf_counter()
+    done = run_in_virtual_time(what(minutes), limit_s=minutes * 60 + 600)
+    took_s = time.perf_counter() - begun_s
+    print(f"{minutes:g} minutes of a call: {done}")
+    print(f"took {took_s:.2f} s, 1/{minutes * 60 / took_s:.0f} of real time")
+
+
 def main() -> int:
     """Measure and print."""
     parser = argparse.ArgumentParser(
@@ -81,11 +103,8 @@ def main() -> int:
     )
     parser.add_argument("--minutes", type=float, default=10.0, help="length of the call (10)")
     minutes = parser.parse_args().minutes
-    begun_s = time.perf_counter()
-    what = run_in_virtual_time(converse(minutes), limit_s=minutes * 60 + 600)
-    took_s = time.perf_counter() - begun_s
-    print(f"{minutes:g} minutes of a call: {what}")
-    print(f"took {took_s:.2f} s, 1/{minutes * 60 / took_s:.0f} of real time")
+    measure(minutes, converse)
+    measure(minutes, be_silent)
     return 0
 
 
