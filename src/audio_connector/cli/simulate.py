@@ -25,6 +25,7 @@ from audio_connector.simulator import (
     LiveCall,
     RouterCall,
     failures,
+    figures,
     figures_in_sum,
     parse_condition,
     render_page,
@@ -196,7 +197,7 @@ def _as_json(
         "conditions": [str(condition) for condition in conditions],
         "conditions_failed": list(failed),
         "in_sum": figures_in_sum(reports),
-        "calls": [report.to_dict() for report in reports],
+        "calls": [{**report.to_dict(), "figures": figures(report)} for report in reports],
     }
 
 

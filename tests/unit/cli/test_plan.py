@@ -62,6 +62,7 @@ def test_a_scenario_makes_its_calls(peer: Peer, scenario: Write, capsys: Capture
     ]
     assert shown["calls"][0]["trace"]["events"][0]["name"] == "connected"
     assert shown["in_sum"]["audio_received_ms"] == 200.0
+    assert [call["figures"]["audio_received_ms"] for call in shown["calls"]] == [100.0, 100.0]
 
 
 def test_a_scenario_may_name_the_server_itself(peer: Peer, scenario: Write) -> None:
