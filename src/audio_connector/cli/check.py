@@ -107,7 +107,7 @@ def check(  # noqa: PLR0913 - each one is an option of the command line
         url=url,
         headers=parse_headers(header or ()),
         rate_hz=rate,
-        speech=Speech.packaged() if wav is None else Speech.from_wav(wav),
+        speech=Speech.packaged() if wav is None else Speech.from_wav(str(wav)),
         ssl_context=accept_any_certificate() if insecure else None,
     )
     began_at = time.monotonic()

@@ -73,15 +73,18 @@ def show_results(console: Console, results: Sequence[Result]) -> None:
         table.add_column(width=3, justify="right")
         table.add_column(width=_NAME_COLUMNS)
         table.add_column()
+        before = ""
         for result in members:
             mark, style = _MARKS[result.status]
-            table.add_row(Text(mark, style=style), result.check.name, _reason(result))
+            table.add_row(Text(mark, style=style), result.check.name, _reason(result, before))
+            before = result.reason
         console.print(table)
 
 
-def _reason(result: Result) -> RenderableType:
+def _reason(result: Result, before: str) -> RenderableType:
     if result.status != "fail":
-        return Text(result.reason, style="dim")
+        is_repeated = result.status == "skip" and result.reason == before
+        return Text("the same" if is_repeated else result.reason, style="dim")
     return Group(Text(result.reason, style="red"), Text(_why(result.check), style="dim"))
 
 
@@ -90,11 +93,14 @@ def _why(check: Check) -> str:
 
 
 def show_verdict(console: Console, results: Sequence[Result], duration_s: float) -> None:
-    """Print how many passed, failed and were skipped."""
+    """Print how many passed, failed and were skipped, and the names of those that failed."""
     counts: dict[Status, int] = {
         status: sum(result.status == status for result in results) for status in _MARKS
     }
     console.print(Text.assemble(*_counted(counts), f" in {duration_s:.0f} s"))
+    failed = [result.check.full_name for result in results if result.status == "fail"]
+    if failed:
+        console.print(Text(f"failed: {', '.join(failed)}", style="red"), soft_wrap=not console.is_terminal)
 
 
 def _counted(counts: dict[Status, int]) -> Iterable[str | tuple[str, str]]:

@@ -87,7 +87,7 @@ async def codes(session: Session) -> str:
                 f"a close frame with {code or 'no code'} was answered with {fault}; expected the same code, or 1000; "
                 "repeat the code that came only where it may be sent"
             )
-        seen.append(f"{code or 'none'}")
+        seen.append(str(code or "no code"))
     return f"the answers to {', '.join(seen)} are right"
 
 

@@ -12,7 +12,7 @@ import os
 import socket
 import struct
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, cast
 
 from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade
 
@@ -163,8 +163,7 @@ class RawLine(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the transport."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)  # by name: uvloop's inherit from nothing
 
     def data_received(self, data: bytes) -> None:
         """Read the answer to the upgrade, then frames."""

@@ -278,7 +278,7 @@ class Session:
         )
         caller.stop_speaking()
         if not talks:
-            await self.pings(caller, after)
+            await self.pings(caller, after, advice=advice)
             raise Failed(
                 f"{after}, the bot said nothing more, though it answers otherwise; expected that the call goes on; "
                 "look for a reader that has ended, or a lock that is still held"

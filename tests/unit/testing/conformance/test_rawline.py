@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 from support.foreign_bots import EchoBot, changed, plain_frame, serving_bot
-from support.serving import certificates, tls_client, until
+from support.serving import BOTH_LOOPS, certificates, tls_client, until
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.errors import DialError
@@ -55,6 +55,7 @@ async def answering(answer: bytes) -> AsyncIterator[str]:
         yield f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
 
 
+@BOTH_LOOPS
 @pytest.mark.parametrize("size", [0, 125, 126, 65535, 65536, 1 << 20])
 async def test_messages_of_every_size_come_back(size: int) -> None:
     class Exact(EchoBot):
@@ -68,6 +69,7 @@ async def test_messages_of_every_size_come_back(size: int) -> None:
         assert line.fragmented == 0
 
 
+@BOTH_LOOPS
 async def test_fragments_are_sent_and_seen() -> None:
     def in_two(opcode: int, payload: bytes) -> bytes:
         return (
@@ -81,6 +83,7 @@ async def test_fragments_are_sent_and_seen() -> None:
         assert caller.audio.first_head == FRAME[:48]
 
 
+@BOTH_LOOPS
 @pytest.mark.parametrize(
     ("wrong", "fault"),
     [
@@ -101,6 +104,7 @@ async def test_what_no_server_may_send_is_noted(wrong: Callable[[bytes], bytes],
         assert line.faults == [fault]
 
 
+@BOTH_LOOPS
 async def test_it_closes_with_any_payload_and_reads_the_answer() -> None:
     async with serving_bot(EchoBot) as url, dialled(url) as (caller, line):
         line.send_close(close_payload(4321, "ä"))
@@ -111,6 +115,7 @@ async def test_it_closes_with_any_payload_and_reads_the_answer() -> None:
         assert caller.audio.messages == 0
 
 
+@BOTH_LOOPS
 async def test_a_close_of_the_server_is_answered_and_told() -> None:
     class Leaves(EchoBot):
         async def on_connect(self) -> None:
@@ -122,6 +127,7 @@ async def test_a_close_of_the_server_is_answered_and_told() -> None:
         assert line.close_payload == close_payload(4000, "bye")
 
 
+@BOTH_LOOPS
 async def test_an_end_without_a_close_frame_is_1006() -> None:
     class Breaks(EchoBot):
         async def on_connect(self) -> None:
@@ -134,6 +140,7 @@ async def test_an_end_without_a_close_frame_is_1006() -> None:
         assert line.is_ended
 
 
+@BOTH_LOOPS
 async def test_a_paused_line_reads_nothing_and_loses_nothing() -> None:
     async with serving_bot(EchoBot) as url, dialled(url) as (caller, line):
         line.pause_reading()
@@ -145,6 +152,7 @@ async def test_a_paused_line_reads_nothing_and_loses_nothing() -> None:
         await until(lambda: caller.audio.messages, "the echo")
 
 
+@BOTH_LOOPS
 @tls_client
 async def test_tls_works_and_knows_no_half_of_a_connection() -> None:
     context = certificates()
@@ -158,6 +166,7 @@ async def test_tls_works_and_knows_no_half_of_a_connection() -> None:
         await until(lambda: caller.closed, "the end")
 
 
+@BOTH_LOOPS
 @pytest.mark.parametrize(
     ("answer", "fault"),
     [
@@ -173,6 +182,7 @@ async def test_an_upgrade_that_is_not_taken_is_a_dial_error(answer: bytes, fault
             await dial_raw(url, new_caller())
 
 
+@BOTH_LOOPS
 async def test_nobody_there_and_nobody_answering_are_dial_errors() -> None:
     async with answering(b"") as url:
         pass
@@ -189,6 +199,7 @@ async def test_nobody_there_and_nobody_answering_are_dial_errors() -> None:
             await dial_raw(url, new_caller(), timeout_s=0.05)
 
 
+@BOTH_LOOPS
 async def test_a_plain_request_gets_the_plain_answer() -> None:
     async with answering(b"HTTP/1.1 200 OK\r\nX-A: 1\r\nX-A: 2\r\n\r\nhello") as url:
         response = await ask_plain(url, new_caller(), ssl_context=None, timeout_s=1.0)
