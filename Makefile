@@ -16,7 +16,7 @@ define TRY_WHEEL
 import importlib.metadata, importlib.resources
 import audio_connector, audio_connector_sdk.vonage_video.models as models
 assert models.AudioConnectorServerConfig is audio_connector.AudioConnectorServerConfig
-for package in ("audio_connector", "audio_connector_sdk", "pytest_audio_connector"):
+for package in ("audio_connector", "audio_connector_sdk"):
     assert importlib.resources.files(package).joinpath("py.typed").is_file(), package
 assert importlib.metadata.version("audio-connector") == audio_connector.__version__
 endef
@@ -67,6 +67,8 @@ wheel: $(READY) ## Build wheel and sdist, install the wheel in a clean environme
 	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[cli]"
 	cd build && wheel/bin/audio-connector --version
 	cd build && wheel/bin/audio-connector demo --quick
+	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[cli,playground,testing]"
+	cd build && wheel/bin/python ../tests/support/try_installed.py wheel/bin/audio-connector
 
 bench: $(READY) ## The measurements that README and docs quote
 	$(BIN)/python -m benchmarks
