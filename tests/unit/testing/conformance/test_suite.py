@@ -16,7 +16,7 @@ from audio_connector.testing.conformance.model import Failed, Skipped, check
 from audio_connector.testing.conformance.session import Session
 from audio_connector.testing.conformance.suite import Runner
 
-PROTOCOL = Path(__file__).parents[4] / "docs" / "protocol.md"
+DOCS = Path(__file__).parents[4] / "docs"
 
 
 def test_names_are_unique_and_groups_are_together() -> None:
@@ -29,7 +29,7 @@ def test_names_are_unique_and_groups_are_together() -> None:
 
 @pytest.mark.parametrize("each", CHECKS, ids=lambda each: each.full_name)
 def test_each_says_what_it_does_and_why_by_rows_that_exist(each: Check) -> None:
-    text = PROTOCOL.read_text(encoding="utf-8")
+    text = (DOCS / "protocol.md").read_text(encoding="utf-8")
     for sentence in (each.does, each.why):
         assert sentence.endswith(".")
         assert not sentence[0].islower()
@@ -37,6 +37,13 @@ def test_each_says_what_it_does_and_why_by_rows_that_exist(each: Check) -> None:
         section, _, event = row.partition(" ")
         pattern = rf"^\| .*{re.escape(event)}" if event else rf"^\| {re.escape(section)} \|"
         assert re.search(pattern, text, flags=re.MULTILINE), row
+
+
+def test_the_page_has_every_check_as_it_is() -> None:
+    page = (DOCS / "testing" / "check.md").read_text(encoding="utf-8")
+    rows = [f"| `{each.full_name}` | {each.does} | {', '.join(each.rows)} |" for each in CHECKS]
+    assert [row for row in rows if row not in page] == []
+    assert page.count("\n| `") - page.count("\n| `--") == len(CHECKS)
 
 
 def test_checks_are_chosen_by_name_or_group() -> None:
