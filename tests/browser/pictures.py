@@ -10,8 +10,9 @@ import asyncio
 import io
 import tempfile
 from pathlib import Path
+from typing import Literal
 
-from browser.report_picture import take_report_picture
+import numpy as np
 from PIL import Image
 from support.browser import Visit, chromium, visit, write_microphone
 from support.pages import opened
@@ -23,6 +24,7 @@ COLOURS = 240
 COMMON = 100
 MOST_BYTES = 120_000
 SIZE = {"width": 1280, "height": 1040}
+THEMES: tuple[Literal["light", "dark"], ...] = ("light", "dark")
 
 
 async def converse(made: Visit) -> None:
@@ -50,8 +52,9 @@ def save(png: bytes, path: Path) -> None:
     picture = Image.open(io.BytesIO(png)).convert("RGB")
     # The commonest colours as they are, so that grounds keep their difference; the rest by the method that keeps rare
     # ones, because thin lines in a colour of their own are what the picture is about.
-    counted = sorted(picture.getcolors(1 << 24) or [], reverse=True)
-    common = [part for _, colour in counted[:COMMON] for part in colour]  # type: ignore[union-attr]  # three numbers
+    pixels = np.asarray(picture).reshape(-1, 3)
+    colours, counts = np.unique(pixels, axis=0, return_counts=True)
+    common = colours[np.argsort(-counts)[:COMMON]].reshape(-1).tolist()
     rare = picture.quantize(COLOURS - COMMON, method=Image.Quantize.MAXCOVERAGE).getpalette() or []
     palette = Image.new("P", (1, 1))
     palette.putpalette(common + rare[: 3 * (COLOURS - COMMON)])
@@ -59,24 +62,34 @@ def save(png: bytes, path: Path) -> None:
     size = path.stat().st_size
     if size > MOST_BYTES:
         raise RuntimeError(f"{path} has {size} bytes; expected {MOST_BYTES} at most: take fewer colours")
-    print(f"{path}: {size} bytes")
+    print(f"{path}: {size} bytes")  # noqa: T201 - it is a program
 
 
-async def main() -> None:
-    """Take both pictures of one conversation."""
-    ASSETS.mkdir(parents=True, exist_ok=True)
+async def take() -> dict[str, bytes]:
+    """One conversation, in both themes."""
     speech = bytes(32000) + sample_speech(("he-was-not.wav",)) + bytes(32000 * 40)
+    taken: dict[str, bytes] = {}
     with tempfile.TemporaryDirectory() as folder:
         microphone = write_microphone(Path(folder) / "microphone.wav", speech)
-        async with opened() as address, chromium(microphone) as browser:
-            async with visit(browser, address.url, viewport=SIZE, color_scheme="light") as made:
-                await converse(made)
-                for theme in ("light", "dark"):
-                    await made.page.emulate_media(color_scheme=theme)  # type: ignore[arg-type]  # one of its words
-                    await made.page.wait_for_timeout(200)
-                    save(await made.page.screenshot(full_page=True), ASSETS / f"playground-{theme}.png")
+        async with (
+            opened() as address,
+            chromium(microphone) as browser,
+            visit(browser, address.url, viewport=SIZE, color_scheme="light") as made,
+        ):
+            await converse(made)
+            for theme in THEMES:
+                await made.page.emulate_media(color_scheme=theme)
+                await made.page.wait_for_timeout(200)
+                taken[theme] = await made.page.screenshot(full_page=True)
+    return taken
+
+
+def main() -> None:
+    """Take the pictures, and write them once the conversation is over: both would want the same processor."""
+    ASSETS.mkdir(parents=True, exist_ok=True)
+    for theme, png in asyncio.run(take()).items():
+        save(png, ASSETS / f"playground-{theme}.png")
 
 
 if __name__ == "__main__":
-    asyncio.run(main())
-    take_report_picture(ASSETS / "report.png")
+    main()

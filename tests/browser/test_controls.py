@@ -90,7 +90,7 @@ async def test_every_button_has_its_effect_at_the_bot(meet: Meet, noting: Noting
         await noting.until(
             lambda: [how for who, how in noting.events if who == first.id and isinstance(how, Disconnected)]
         )
-        assert await page.inner_text("#connect-text") == "Connect again"
+        await page.wait_for_selector("#connect-text:text-is('Connect again')")
         await connect(page)
         await noting.until(lambda: len(noting.clients) == 3)
         assert noting.clients[2].session_id != first.session_id
@@ -186,6 +186,20 @@ async def test_a_server_that_is_not_there_is_told_in_place(meet: Meet, noting: N
             await noting.until(lambda: noting.clients)
             assert await page.is_hidden("#call-fault")
         await page.wait_for_selector("#call-fault:has-text('1001 by the server')")
+
+
+async def test_what_the_program_refuses_leaves_the_page_as_it_was(meet: Meet, noting: NotingBot) -> None:
+    async with meet(noting.on_connect) as made:
+        page = made.page
+        await page.evaluate(
+            "document.getElementById('rate').add(new Option('44.1 kHz', '44100', true, true))"
+        )
+        await page.click("#connect")
+        await page.wait_for_selector("#call-fault:has-text('44100')")
+        assert await page.get_attribute("#state", "data-state") == "idle"
+        await page.select_option("#rate", "16000")
+        await connect(page)
+        assert await page.is_hidden("#call-fault")
 
 
 async def test_without_a_microphone_the_call_goes_on(meet: Meet, noting: NotingBot) -> None:

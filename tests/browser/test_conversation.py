@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from browser.conftest import SENTENCE, Meet
 from playwright.async_api import Page
-from support.listening import at_16_khz, likeness, loud_frames, loud_s
+from support.listening import at_16_khz, likeness_in_parts, loud_frames, loud_s
 
 from audio_connector import AudioConnectorConnection
 
@@ -48,7 +48,7 @@ async def test_what_is_spoken_comes_back_and_is_measured(meet: Meet, microphone:
         heard = at_16_khz(samples, rate_hz)
         # What really left the page's worklet is the sentence, by length, by likeness, and once.
         assert loud_s(heard, level=100) == pytest.approx(loud_s(SAID), rel=0.1)
-        assert likeness(heard, SAID) > 0.9
+        assert likeness_in_parts(heard, SAID) > 0.9
         latency_ms = await number_at(page, "#answer")
         assert (await page.inner_text("#turns li .took")).split()[0] == f"{latency_ms:.0f}"
         sides, name = await download(page)
@@ -58,11 +58,13 @@ async def test_what_is_spoken_comes_back_and_is_measured(meet: Meet, microphone:
         first = spoken[spoken < answered[0]]
         assert latency_ms == pytest.approx((answered[0] - first[-1] - 1) * 20, abs=60)
         assert 400 < latency_ms < 1500  # the parrot waits 600 ms, from what it takes for the end
-        assert likeness(sides[:, 0], SAID) > 0.9
+        assert likeness_in_parts(sides[:, 0], SAID) > 0.9
         # Whatever the microphone made of it: the bot gave it back bit for bit.
-        assert likeness(sides[:, 1], SAID) == pytest.approx(likeness(sides[:, 0], SAID), abs=0.03)
+        left, right = sides.astype("<i2").T
+        said_back = right[right.nonzero()[0][0] : right.nonzero()[0][-1] + 1]
+        assert said_back.tobytes() in left.tobytes()
         assert await number_at(page, "#underruns") == 0
-        assert await number_at(page, "#page-underruns") < 4
+        assert await number_at(page, "#page-underruns") < 10
         assert "Listening to" in await page.inner_text("#microphone-note")
 
 
@@ -78,7 +80,7 @@ async def test_other_rates_are_converted_in_the_page(meet: Meet, microphone: Pat
         samples, rate_hz = await made.heard()
         heard = at_16_khz(samples, rate_hz)
         assert loud_s(heard, level=100) == pytest.approx(loud_s(SAID), rel=0.12)
-        assert likeness(heard, SAID) > 0.85
+        assert likeness_in_parts(heard, SAID) > 0.85
 
 
 async def test_barging_in_cuts_the_reply_short(meet: Meet) -> None:

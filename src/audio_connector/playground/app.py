@@ -88,11 +88,6 @@ class Playground:
             ]
         )
 
-    @property
-    def pages(self) -> int:
-        """How many pages are open."""
-        return len(self._pages)
-
     async def _file(self, request: web.Request) -> web.Response:
         found = self._files.get(request.match_info["path"] or "index.html")
         if found is None:

@@ -90,6 +90,7 @@ class PageSession:
         self._call: RouterCall | None = None
         self._people: dict[Speaker, Participant] = {}
         self._leaving: set[asyncio.Task[None]] = set()
+        self._dropped = (0, 0)
         self._actions: dict[type, Callable[[Any], None]] = {
             messages.Connect: self._connect,
             messages.Disconnect: lambda _: self._disconnect(),
@@ -123,11 +124,7 @@ class PageSession:
         Raises:
             UsageError: It is not there, or muted.
         """
-        person = self._people.get(speaker)
-        if person is None or not person.is_open:
-            raise UsageError(
-                "nobody is connected: connect first" if speaker == 1 else "the second participant is gone"
-            )
+        person = self._person(speaker)
         if person.is_muted:
             raise UsageError("muted: nobody would hear it; unmute first")
         person.say(speech)
@@ -138,8 +135,8 @@ class PageSession:
         Raises:
             UsageError: It is not there.
         """
-        if self._call is None or speaker not in self._people:
-            raise UsageError(_NOBODY)
+        self._person(speaker)
+        assert self._call is not None
         return self._call.rate_hz
 
     def refuse(self, where: str, error: Exception) -> None:
@@ -158,15 +155,9 @@ class PageSession:
                 person.push()
                 if count % FIGURES_EVERY == 0:
                     person.push_figures()
-            recording = self.recording
-            if recording is not None and count % RECORDING_EVERY == 0:
-                self._outbox.post(
-                    {
-                        "type": "recording",
-                        "seconds": round(recording.seconds, 1),
-                        "is_full": recording.is_full,
-                    }
-                )
+            if count % RECORDING_EVERY == 0:
+                self._tell_of_recording()
+                self._tell_of_drops()
 
     async def close(self) -> None:
         """End every call, and wait for the end."""
@@ -175,11 +166,22 @@ class PageSession:
 
     # Inside.
 
+    def _tell_of_recording(self) -> None:
+        if self.recording is not None:
+            seconds = round(self.recording.seconds, 1)
+            self._outbox.post({"type": "recording", "seconds": seconds, "is_full": self.recording.is_full})
+
+    def _tell_of_drops(self) -> None:
+        dropped = (self._outbox.audio_dropped, self._outbox.texts_dropped)
+        if dropped != self._dropped:
+            self._dropped = dropped
+            self._outbox.post({"type": "dropped", "sounds": dropped[0], "texts": dropped[1]})
+
     def _mute(self, message: messages.Mute) -> None:
-        self._first().mute(message.muted)
+        self._person(FIRST).mute(message.muted)
 
     def _press(self, message: messages.Press) -> None:
-        self._first().press(message.digit)
+        self._person(FIRST).press(message.digit)
 
     def _barge_in(self, _: messages.BargeIn) -> None:
         self.say(FIRST, interruption(self.rate_of(FIRST)))
@@ -194,10 +196,10 @@ class PageSession:
         except UsageError as error:
             self.refuse("say", error)
 
-    def _first(self) -> Participant:
-        person = self._people.get(FIRST)
+    def _person(self, speaker: Speaker) -> Participant:
+        person = self._people.get(speaker)
         if person is None or not person.is_open:
-            raise UsageError(_NOBODY)
+            raise UsageError(_NOBODY if speaker == FIRST else "the second participant is not there")
         return person
 
     def _connect(self, message: messages.Connect) -> None:
@@ -217,7 +219,7 @@ class PageSession:
             self._part(speaker)
 
     def _join(self) -> None:
-        first = self._first()
+        first = self._person(FIRST)
         assert self._call is not None
         second = self._people.get(SECOND)
         if second is not None and not second.is_over:

@@ -82,7 +82,7 @@ def test_a_browser_is_opened_only_where_somebody_sees_it(monkeypatch: pytest.Mon
 
 def test_the_page_is_opened_unless_it_is_not_wanted(monkeypatch: pytest.MonkeyPatch) -> None:
     opened: list[str] = []
-    monkeypatch.setattr(playground.webbrowser, "open", opened.append)
+    monkeypatch.setattr("webbrowser.open", opened.append)
     monkeypatch.setattr(playground, "_has_display", lambda: True)
     playground._open(Address("127.0.0.1", 8484)).join()
     assert opened == ["http://127.0.0.1:8484/"]

@@ -456,6 +456,8 @@ async def test_batches_go_out_by_themselves(desk: Desk, monkeypatch: pytest.Monk
     monkeypatch.setattr("audio_connector.playground.session.PUSH_S", 0.0)
     await desk.connect()
     desk.router.pass_time(0.1)
+    for _ in range(400):
+        desk.box.post_audio(1, b"")
     running = asyncio.ensure_future(desk.session.run())
     for _ in range(60):
         await asyncio.sleep(0)
@@ -464,4 +466,6 @@ async def test_batches_go_out_by_themselves(desk: Desk, monkeypatch: pytest.Monk
     await desk.settle()
     assert desk.of("live")
     assert desk.of("figures")
+    assert desk.of("dropped") == [{"type": "dropped", "sounds": desk.box.audio_dropped, "texts": 0}]
+    assert desk.box.audio_dropped >= 250
     assert desk.of("recording")[0] == {"type": "recording", "seconds": 0.1, "is_full": False}

@@ -154,13 +154,21 @@ const receive = {
 
   notice: ({ text }) => events.add({ source: "fault", name: "the bot’s program", detail: text }),
 
+  dropped: ({ sounds, texts }) =>
+    events.add({ source: "fault", name: "this page is too slow", detail: `${sounds} pieces of sound and ${texts} messages were dropped` }),
+
   saying: (message) => say.show(message),
 
   recording: (message) => controls.recording(message),
 
   fault({ where, text }) {
-    if (where === "say") say.fault(text);
-    else controls.fault(text);
+    if (where === "say") {
+      say.fault(text);
+      return;
+    }
+    // What was asked for did not happen: show what is, and not what was expected.
+    controls.show(model.people.get(1)?.state ?? "idle");
+    controls.fault(text);
   },
 };
 

@@ -17,8 +17,9 @@ export class Settings {
   // hello: the program's first message. What was chosen stays, where the program came back.
   start({ rates_hz: rates, rate_hz: rateHz, profiles, profile }) {
     this.profiles = new Map(profiles.map(({ name, text }) => [name, text]));
-    fill(byId("rate"), rates.map((rate) => [rate, `${rate / 1000} kHz`]), rateHz);
-    fill(byId("profile"), profiles.map(({ name }) => [name, name]), profile);
+    const chosen = { rate: byId("rate").value, profile: byId("profile").value };
+    fill(byId("rate"), rates.map((rate) => [String(rate), `${rate / 1000} kHz`]), chosen.rate || String(rateHz));
+    fill(byId("profile"), profiles.map(({ name }) => [name, name]), chosen.profile || profile);
     this.showProfile();
     this.lock(false);
   }
