@@ -100,6 +100,11 @@ async def test_nothing_else_is_there(address: Address, path: str) -> None:
         assert "default-src 'self'" in answer.headers["Content-Security-Policy"]
 
 
+async def test_a_page_is_a_websocket_and_nothing_else(address: Address) -> None:
+    async with aiohttp.ClientSession() as session, session.get(f"{address.url}page") as answer:
+        assert answer.status == 400
+
+
 async def test_every_answer_tells_the_browser_to_keep_to_this_page(address: Address) -> None:
     async with aiohttp.ClientSession() as session, session.get(address.url) as answer:
         policy = answer.headers["Content-Security-Policy"]
