@@ -4,9 +4,10 @@
 from __future__ import annotations
 
 import ssl
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, ClassVar, Final
+from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -33,6 +34,15 @@ def _as_headers(headers: dict[str, str]) -> dict[str, str]:
 
 
 CustomHeaders = Annotated[dict[str, str], AfterValidator(_as_headers)]
+
+if TYPE_CHECKING:  # a list is as good as a tuple, which pydantic makes of it
+    Steps: TypeAlias = Sequence[Step]
+    Texts: TypeAlias = Sequence[str]
+    Participants: TypeAlias = Sequence["Participant"]
+else:
+    Steps = tuple[Step, ...]
+    Texts = tuple[str, ...]
+    Participants = tuple["Participant", ...]
 
 
 class Participant(FrozenValues):
@@ -61,7 +71,7 @@ class Participant(FrozenValues):
     joins_at_s: At = 0.0
     path: Annotated[str, Field(max_length=2048)] = ""
     headers: CustomHeaders = Field(default_factory=dict)
-    steps: Annotated[tuple[Step, ...], Field(max_length=10_000)] = ()
+    steps: Annotated[Steps, Field(max_length=10_000)] = ()
     impairments: Impairments | None = None
 
     @field_validator("path")
@@ -104,13 +114,13 @@ class Scenario(FrozenValues):
     rate_hz: Whole = 16000
     audio_transport: AudioTransport = AudioTransport()
     headers: CustomHeaders = Field(default_factory=dict)
-    participants: Annotated[tuple[Participant, ...], Field(max_length=MAX_STREAMS)]
+    participants: Annotated[Participants, Field(max_length=MAX_STREAMS)]
     sessions: Annotated[Whole, Field(ge=1, le=MAX_CALLS)] = 1
     ramp_s: Annotated[Number, Field(ge=0, le=3600)] = 0.0
     duration_s: Duration | None = None
     tail_s: At = 2.0
     impairments: Impairments = Impairments()
-    fail_on: tuple[str, ...] = ()
+    fail_on: Texts = ()
 
     @field_validator("profile")
     @classmethod
@@ -140,7 +150,7 @@ class Scenario(FrozenValues):
 
     @field_validator("participants")
     @classmethod
-    def _has_somebody(cls, participants: tuple[Participant, ...]) -> tuple[Participant, ...]:
+    def _has_somebody(cls, participants: Sequence[Participant]) -> Sequence[Participant]:
         # Not min_length, which counts what is valid, and so complains of every other mistake a second time.
         if not participants:
             raise ValueError("expected at least one participant")
@@ -148,7 +158,7 @@ class Scenario(FrozenValues):
 
     @field_validator("fail_on")
     @classmethod
-    def _are_conditions(cls, texts: tuple[str, ...]) -> tuple[str, ...]:
+    def _are_conditions(cls, texts: Sequence[str]) -> Sequence[str]:
         for text in texts:
             parse_condition(text)
         return texts
