@@ -93,6 +93,16 @@ class Page:
 
         return await asyncio.wait_for(look(), PATIENCE_S)
 
+    async def until(self, condition: Callable[[], bool]) -> None:
+        """Wait until what has come is enough."""
+
+        async def look() -> None:
+            while not condition():
+                self._changed.clear()
+                await self._changed.wait()
+
+        await asyncio.wait_for(look(), PATIENCE_S)
+
     async def event(self, name: str, speaker: int = 1, *, after: int = 0) -> dict[str, Any]:
         return await self.wait_for(
             lambda message: (

@@ -15,6 +15,7 @@ import typer
 from rich.console import Console
 from rich.text import Text
 
+from audio_connector import AudioTransport
 from audio_connector.cli.common import accept_any_certificate, check_rate, parse_headers, run_async
 from audio_connector.errors import UsageError
 from audio_connector.simulator import PROFILES
@@ -58,6 +59,12 @@ def playground(  # noqa: PLR0913 - each one is an option of the command line
         list[str] | None,
         typer.Option("--header", "-H", metavar="K=V", help="A custom header; may be repeated."),
     ] = None,
+    json_audio: Annotated[
+        bool,
+        typer.Option(
+            "--json-audio", help="For a URL: audio as base64 in JSON. An application's own setting is known."
+        ),
+    ] = False,
     open_browser: Annotated[
         bool, typer.Option("--open/--no-open", help="Open the page in a browser, where there is one.")
     ] = True,
@@ -110,6 +117,7 @@ def playground(  # noqa: PLR0913 - each one is an option of the command line
         rate_hz=rate,
         profile=profile,
         headers=parse_headers(header or ()),
+        audio_transport=AudioTransport(transport="json" if json_audio else "binary"),
         ssl_context=accept_any_certificate() if insecure else None,
     )
     # What the application's handlers do wrong is shown here as well; does nothing where it has set up logging itself.

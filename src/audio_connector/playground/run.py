@@ -81,8 +81,9 @@ async def playground(
 ) -> AsyncIterator[Address]:
     """Serve the page while the block lasts; arguments and errors as of `serve`."""
     notices = Notices()
-    async with Router() as router, ServedBot(bot, notices) as url:
-        settings = replace(settings, url=url, label=bot.label)
+    async with Router() as router, ServedBot(bot, notices) as reached:
+        audio_transport = reached.audio_transport or settings.audio_transport
+        settings = replace(settings, url=reached.url, label=bot.label, audio_transport=audio_transport)
         settings.call()  # so that wrong headers, or a wrong address, are told before the page is there
         if is_checked and bot.url is not None:
             await _check(settings, router)

@@ -12,10 +12,11 @@ import concurrent.futures
 import contextlib
 import logging
 import threading
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Final
 
-from audio_connector import AudioConnectorServer
+from audio_connector import AudioConnectorServer, AudioTransport
 from audio_connector.playground.bots import Bot
 from audio_connector.playground.faults import LOGGER, FaultHandler
 from audio_connector.playground.notices import Notices
@@ -24,10 +25,23 @@ STOP_S: Final = 6.0
 """How long an application may take to stop, in seconds; its thread does not keep the program after that."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reached:
+    """Where a bot can be called.
+
+    Attributes:
+        url: Its address.
+        audio_transport: How audio crosses its wire, where its configuration is known; else None.
+    """
+
+    url: str
+    audio_transport: AudioTransport | None = None
+
+
 class ServedBot:
     """Makes sure that a bot can be called, while the block lasts.
 
-    ``async with ServedBot(bot, notices) as url:``
+    ``async with ServedBot(bot, notices) as reached:``
 
     Args:
         bot: Whom to serve; one with an address is not touched.
@@ -37,24 +51,24 @@ class ServedBot:
     def __init__(self, bot: Bot, notices: Notices) -> None:
         self._bot = bot
         self._faults = FaultHandler(notices.tell_from_any_thread)
-        self._address: concurrent.futures.Future[str] = concurrent.futures.Future()
+        self._address: concurrent.futures.Future[Reached] = concurrent.futures.Future()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         # A daemon: an application that blocks its loop for good must not keep the program from ending.
         self._thread = threading.Thread(target=self._run, name="playground-bot", daemon=True)
 
-    async def __aenter__(self) -> str:
+    async def __aenter__(self) -> Reached:
         """Start the server.
 
         Returns:
-            The address to call.
+            The address to call, and how.
 
         Raises:
             UsageError: The application's configuration is wrong.
             AudioConnectorStartServerError: Its on_start failed.
         """
         if self._bot.url is not None:
-            return self._bot.url
+            return Reached(self._bot.url)
         logging.getLogger(LOGGER).addHandler(self._faults)
         self._thread.start()
         try:
@@ -90,5 +104,5 @@ class ServedBot:
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         config = await self._bot.configure()
         async with AudioConnectorServer(config) as server:
-            self._address.set_result(server.get_address())
+            self._address.set_result(Reached(server.get_address(), AudioTransport.of(config.audio_transport)))
             await self._stop.wait()

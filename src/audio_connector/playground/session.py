@@ -10,6 +10,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Final
 
+from audio_connector import AudioTransport
 from audio_connector.errors import UsageError, VideoError
 from audio_connector.playground import messages
 from audio_connector.playground.messages import Speaker
@@ -45,6 +46,7 @@ class Settings:
         rate_hz: Rate that a page begins with.
         profile: Router that a page begins with.
         headers: Custom headers of every call.
+        audio_transport: How audio crosses the wire.
         ssl_context: For ``wss``; None checks certificates against the system's.
     """
 
@@ -53,6 +55,7 @@ class Settings:
     rate_hz: int = 16000
     profile: str = "video"
     headers: Mapping[str, str] = field(default_factory=dict)
+    audio_transport: AudioTransport = field(default_factory=AudioTransport)
     ssl_context: ssl.SSLContext | None = None
 
     def call(self) -> RouterCall:
@@ -66,6 +69,7 @@ class Settings:
             rate_hz=self.rate_hz,
             profile=self.profile,
             headers=self.headers,
+            audio_transport=self.audio_transport,
             ssl_context=self.ssl_context,
             tail_s=None,
             trace=False,

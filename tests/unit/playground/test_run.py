@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import signal
 import socket
@@ -9,11 +10,11 @@ import sys
 
 import pytest
 from aiohttp import web
-from support.pages import opened
+from support.pages import opened, page_of
 
-from audio_connector import AudioConnectorConnection, AudioConnectorServer
+from audio_connector import AudioConnectorConnection, AudioConnectorServer, AudioTransport
 from audio_connector.errors import AudioConnectorStartServerError, DialError, UsageError
-from audio_connector.playground.bots import find_bot
+from audio_connector.playground.bots import Bot, configure_with, find_bot
 from audio_connector.playground.run import Address, playground, serve
 from audio_connector.playground.session import Settings
 
@@ -61,6 +62,28 @@ async def test_a_server_is_called_once_to_see_that_it_is_there() -> None:
             async with playground(bot, settings, host="127.0.0.1", port=0, is_checked=is_checked):
                 pass
     assert seen == ["Ann"]
+
+
+@pytest.mark.parametrize("as_url", [False, True])
+async def test_audio_in_json_is_spoken_and_heard(as_url: bool) -> None:
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        async for frame in client.audio():
+            await client.send_audio_buffer(frame)
+
+    config = {"host": "127.0.0.1", "port": 0, "on_connect": on_connect, "audio_transport": "json"}
+    async with contextlib.AsyncExitStack() as stack:
+        bot, settings = Bot("test", configure=configure_with("test", config)), {}
+        if as_url:  # where nobody can know it, an option says so
+            server = await stack.enter_async_context(AudioConnectorServer(config))
+            bot, settings = (
+                find_bot(server.get_address()),
+                {"audio_transport": AudioTransport(transport="json")},
+            )
+        address = await stack.enter_async_context(opened(bot=bot, **settings))
+        page = await stack.enter_async_context(page_of(address))
+        await page.connect()
+        await page.say("say", speaker=1, sample="he-was-not.wav")
+        await page.until(lambda: any(page.sound[1]))
 
 
 async def test_a_server_that_answers_500_is_told_before_there_is_a_page() -> None:
