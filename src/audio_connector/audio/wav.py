@@ -196,4 +196,7 @@ def _check(reader: wave.Wave_read, path: FilePath) -> None:
 
 
 def _reason(error: Exception) -> str:
-    return str(error) or type(error).__name__
+    if isinstance(error, EOFError):
+        return "it ends too early"
+    # Not str(error) of an OSError, which says the path once more.
+    return getattr(error, "strerror", None) or str(error) or type(error).__name__

@@ -22,6 +22,7 @@ class FaultWatch:
         self._told: dict[str, float] = {}
         self._told_at: dict[str, float] = {}
         self._look_at = -math.inf
+        self._counted = 0
 
     def new(self, playout: PlayoutBuffer, now: float) -> list[tuple[str, str]]:
         """What has come since: a name and a detail each.
@@ -30,13 +31,14 @@ class FaultWatch:
             playout: The buffer.
             now: Seconds of a monotonic clock.
         """
-        if now < self._look_at:
+        if now < self._look_at and playout.faults == self._counted:
             return []
+        self._counted = playout.faults
         found, waiting = [], []
         for name, count, detail in (
             ("underrun", playout.underrun_s * 1000, "{:.0f} ms of silence in the middle of speech"),
             ("overflow", playout.overflow_frames * FRAME_MS, "{:.0f} ms dropped, the buffer was full"),
-            ("wrong size", playout.wrong_size_messages, "{:.0f} messages that are not one frame"),
+            ("wrong size", playout.wrong_size_messages, "not one frame long: {:.0f}"),
         ):
             fresh = count - self._told.get(name, 0)
             again_at = self._told_at.get(name, -math.inf) + QUIET_S

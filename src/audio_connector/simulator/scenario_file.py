@@ -89,7 +89,7 @@ class _Reading:
         except YamlFault as fault:
             line = "" if fault.line is None else f", line {fault.line}"
             raise UsageError(f"{name}{line}: {fault}") from fault
-        if self._root is None:
+        if self._values is None:
             raise UsageError(f"{name}: the file is empty; expected a scenario, with 'participants:' in it")
 
     def scenario(self, folder: Path | None = None) -> Scenario:

@@ -41,6 +41,11 @@ def test_ids_are_made_up_and_differ_between_calls() -> None:
         "ws://x:99999/",
         "ws://[::1/",
         "ws://x:0",
+        "ws://x/a b",
+        "ws://x/a\r\nX-Evil: 1",
+        "ws://x/\t",
+        "ws://x/#part",
+        "ws://x/\0",
     ],
 )
 def test_what_is_no_websocket_url_is_refused(url: str) -> None:
@@ -48,7 +53,9 @@ def test_what_is_no_websocket_url_is_refused(url: str) -> None:
         RouterCall(url=url)
 
 
-@pytest.mark.parametrize("url", ["ws://localhost", "wss://example.org/a/b?c=d", "ws://[::1]:8765/"])
+@pytest.mark.parametrize(
+    "url", ["ws://localhost", "wss://example.org/a/b?c=d", "ws://[::1]:8765/", "ws://x/%20/\N{SNOWMAN}"]
+)
 def test_websocket_urls_are_taken(url: str) -> None:
     assert RouterCall(url=url).url == url
 

@@ -26,9 +26,13 @@ class FakeLoop:
     def __init__(self) -> None:
         self.now = 0.0
         self.timers: list[FakeTimer] = []
+        self.complaints: list[dict[str, object]] = []
 
     def time(self) -> float:
         return self.now
+
+    def call_exception_handler(self, context: dict[str, object]) -> None:
+        self.complaints.append(context)
 
     def call_later(self, delay: float, callback: Callable[[], None]) -> FakeTimer:
         assert delay >= 0
@@ -112,3 +116,37 @@ def test_nothing_is_called_after_stop(loop: FakeLoop, driver: TickDriver) -> Non
     driver.stop()
     driver.stop()
     assert loop.run_until(10.0) == 0
+
+
+def test_a_tick_that_raises_is_forgotten_and_the_others_go_on(loop: FakeLoop, driver: TickDriver) -> None:
+    failures: list[Exception] = []
+    calls: list[float] = []
+
+    def fail(now: float) -> float:
+        raise LookupError(now)
+
+    driver.add(fail, 0.5, failures.append)
+    driver.add(every_20_ms(calls, 0.0), 0.0)
+    driver.add(fail, 0.7)
+    loop.run_until(1.0)
+    assert [error.args for error in failures] == [(0.5,)]
+    assert [context["message"] for context in loop.complaints] == ["a simulated call failed"]
+    assert isinstance(loop.complaints[0]["exception"], LookupError)
+    assert len(calls) == 51
+
+
+def test_a_tick_may_ask_for_others_while_it_is_called(loop: FakeLoop, driver: TickDriver) -> None:
+    calls: list[str] = []
+
+    def first(now: float) -> float | None:
+        calls.append("first")
+        driver.add(lambda _: calls.append("second"), now)
+        driver.add(lambda _: calls.append("third"), now)
+        return now + 1.0 if len(calls) == 1 else None
+
+    driver.add(first, 1.0)
+    loop.run_until(1.0)
+    assert calls == ["first", "second", "third"]
+    loop.run_until(3.0)
+    assert calls == ["first", "second", "third"] * 2
+    assert loop.armed == []

@@ -252,3 +252,77 @@ def test_a_hole_in_speech_that_came_right_after_a_clear_is_counted() -> None:
     report = buffer.report(1.0)
     assert report.underruns == 1
     assert report.underrun_ms == pytest.approx(80.0)
+
+
+# A router that appends short messages (PROTOCOL 4.7).
+
+
+@given(
+    sizes=st.lists(st.integers(0, 3 * FRAME), max_size=60),
+    bursts=st.lists(st.integers(1, 5), max_size=60),
+)
+def test_what_is_appended_is_heard_as_one_stream_of_bytes(sizes: list[int], bursts: list[int]) -> None:
+    """Of each message at most a frame counts, and no byte of that is lost, doubled or moved past another."""
+    heard: list[bytes] = []
+    buffer = PlayoutBuffer(FORMAT, appends_short=True, on_play=lambda frame, at: heard.append(frame))
+    stream, lost, now, at = b"", 0, 100.0, 0
+    for number, size in enumerate(sizes):
+        payload = bytes((at + k) % 251 for k in range(size))
+        at += size
+        stream += payload[:FRAME]
+        lost += max(0, size - FRAME)
+        buffer.receive(payload, now)
+        if number % (bursts[number % len(bursts)] if bursts else 1) == 0:
+            now += 0.02
+    report = buffer.report(now + 1000.0)
+    whole = len(stream) // FRAME * FRAME
+    assert b"".join(heard) == stream[:whole]
+    assert {len(frame) for frame in heard} <= {FRAME}
+    assert report.frames_received == whole // FRAME
+    assert report.wrong_size_lost_bytes == lost
+    assert report.wrong_size_messages == sum(size != FRAME for size in sizes)
+
+
+def test_an_odd_byte_shifts_every_later_sample() -> None:
+    heard: list[bytes] = []
+    buffer = PlayoutBuffer(FORMAT, appends_short=True, on_play=lambda played, at: heard.append(played))
+    buffer.receive(b"\x7f", 0.0)
+    for number in (0x0101, 0x0102, 0x0103):
+        buffer.receive(frame(number), 0.0)
+    buffer.report(1.0)
+    assert heard[0] == b"\x7f" + frame(0x0101)[:-1]
+    # The low byte of each sample has become the high byte of the one before.
+    assert heard[1] == b"\x01" + b"\x02\x01" * 319 + b"\x02"
+    assert heard[2] == b"\x01" + b"\x03\x01" * 319 + b"\x03"
+
+
+def test_a_clear_forgets_the_rest_as_well() -> None:
+    heard: list[bytes] = []
+    buffer = PlayoutBuffer(FORMAT, appends_short=True, on_play=lambda played, at: heard.append(played))
+    buffer.receive(b"\x7f", 0.0)
+    buffer.clear(0.0)
+    buffer.receive(frame(1), 0.0)
+    assert heard == [frame(1)]
+
+
+@pytest.mark.parametrize("appends_short", [True, False])
+def test_faults_are_counted_in_sum(appends_short: bool) -> None:
+    buffer = PlayoutBuffer(FORMAT, max_buffer_ms=20, appends_short=appends_short)
+    assert buffer.faults == 0
+    buffer.receive(frame(1) + b"!", 0.0)
+    buffer.receive(frame(1), 0.05)
+    buffer.receive(frame(1), 0.05)
+    buffer.receive(frame(1), 0.05)
+    report = buffer.report(0.05)
+    assert buffer.faults == report.wrong_size_messages + report.underruns + report.overflow_frames == 3
+
+
+def test_what_begins_to_play_is_told_with_its_time() -> None:
+    played: list[tuple[bytes, float]] = []
+    buffer = PlayoutBuffer(FORMAT, on_play=lambda frame, at: played.append((frame, at)))
+    buffer.receive(frame(1), 5.0)
+    buffer.receive(frame(2), 5.0)
+    buffer.receive(frame(3), 5.015)
+    buffer.advance(9.0)
+    assert played == [(frame(1), 5.0), (frame(2), pytest.approx(5.02)), (frame(3), pytest.approx(5.04))]
+    assert list(buffer.waiting) == []

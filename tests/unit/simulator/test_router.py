@@ -2,15 +2,31 @@
 from __future__ import annotations
 
 import asyncio
+import base64
+import json
 import ssl
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
+from support.stage import about
 
 from audio_connector.audio.wav import read_wav
 from audio_connector.errors import AudioFileError, DialError
-from audio_connector.simulator import LiveCall, Router, RouterCall, run_calls
+from audio_connector.simulator import (
+    PROFILES,
+    Impairments,
+    LiveCall,
+    Router,
+    RouterCall,
+    Step,
+    TraceEvent,
+    run_calls,
+)
+from audio_connector.testing.virtual_time import in_virtual_time, run_in_virtual_time
+from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.transport import Closed, Headers, Receiver, Transport, Upgrade, WireLimits
 
 FRAME = b"\x01\x02" * 320
@@ -25,13 +41,16 @@ class EchoTransport:
         self.write_buffer_bytes = 0
         self.is_closing = False
         self.received: list[bytes] = []
+        self.texts: list[str] = []
 
     def send_audio(self, frame: bytes) -> None:
         self.received.append(frame)
         self._receiver.on_audio(frame)
 
     def send_text(self, text: str) -> None:
-        pass
+        self.texts.append(text)
+        if "chunk" in text:
+            self._receiver.on_text(text)
 
     def send_ping(self, payload: bytes = b"") -> None:
         pass
@@ -162,3 +181,248 @@ async def test_many_calls_keep_their_order() -> None:
 
 async def test_no_calls_are_no_reports() -> None:
     assert await run_calls([], dial=EchoDial()) == []
+
+
+# In virtual time.
+
+
+@asynccontextmanager
+async def routing(dial: EchoDial) -> AsyncIterator[Router]:
+    """A router that lives by the clock of its loop."""
+    async with Router(dial=dial, clock=asyncio.get_running_loop().time) as router:
+        yield router
+
+
+class RefusingDial(EchoDial):
+    """Takes so many connections and refuses every other."""
+
+    def __init__(self, takes: int) -> None:
+        super().__init__()
+        self._takes = takes
+
+    async def __call__(self, url: str, receiver: Receiver, **options: Any) -> Transport:
+        if len(self.transports) == self._takes:
+            raise DialError(f"{url} cannot be reached: Connection refused")
+        return await super().__call__(url, receiver, **options)
+
+
+class ClosingDial(EchoDial):
+    """The server hangs up before the dialling is over."""
+
+    async def __call__(self, url: str, receiver: Receiver, **options: Any) -> Transport:
+        transport = await super().__call__(url, receiver, **options)
+        receiver.on_closed(Closed(code=1001, reason="busy", closed_by="peer"))
+        return transport
+
+
+@in_virtual_time
+async def test_ten_minutes_take_no_time_and_are_exact() -> None:
+    dial = EchoDial()
+    async with routing(dial) as router:
+        report = await router.run(
+            RouterCall(url=URL, speech=FRAME, duration_s=600.0, tail_s=0.0, trace=False)
+        )
+    assert (report.frames_sent, report.frames_received, report.duration_s) == (
+        30_000,
+        30_000,
+        about(600),
+    )
+    assert (report.latest_tick_ms, report.playout.underruns) == (about(0, 2), 0)
+
+
+@in_virtual_time
+async def test_the_connection_is_made_again_with_the_same_ids() -> None:
+    dial = EchoDial()
+    call = RouterCall(url=URL, tail_s=1.0, steps=[Step(at_s=1, reconnect_s=2.0), Step(at_s=5, reconnect_s=0)])
+    async with routing(dial) as router:
+        report = await router.run(call)
+    assert dial.headers == [call.upgrade_headers()] * 3
+    assert (report.reconnects, report.duration_s, report.is_clean) == (2, about(6.0), True)
+    assert [len(transport.received) for transport in dial.transports] == [50, 100, 50]
+
+
+@in_virtual_time
+async def test_a_redial_that_is_refused_ends_the_call_and_says_why() -> None:
+    async with routing(RefusingDial(1)) as router:
+        report = await router.run(RouterCall(url=URL, tail_s=None, steps=[Step(at_s=1, reconnect_s=2.0)]))
+    why = f"the connection could not be made again: {URL} cannot be reached: Connection refused"
+    assert report.problems == (why,)
+    assert (report.duration_s, report.error) == (about(3.0), None)
+
+
+@in_virtual_time
+async def test_a_server_that_closes_while_it_is_dialled_ends_the_call() -> None:
+    started: list[LiveCall] = []
+    async with routing(ClosingDial()) as router:
+        report = await router.run(RouterCall(url=URL, tail_s=None), on_start=started.append)
+    assert (report.close_code, report.close_reason, report.closed_by) == (1001, "busy", "peer")
+    assert [live.is_open for live in started] == [False]
+
+
+@in_virtual_time
+async def test_who_hangs_up_between_two_connections_waits_for_no_other() -> None:
+    dial, lives = EchoDial(), []
+    loop = asyncio.get_running_loop()
+
+    def start(live: LiveCall) -> None:
+        lives.append(live)
+        loop.call_later(5.0, live.hang_up)
+
+    async with routing(dial) as router:
+        call = RouterCall(url=URL, tail_s=None, steps=[Step(at_s=1, reconnect_s=3600.0)])
+        report = await router.run(call, on_start=start)
+    assert (report.duration_s, report.hung_up, len(dial.transports)) == (about(5.0), True, 1)
+
+
+@in_virtual_time
+async def test_who_hangs_up_while_it_is_dialled_again_gets_no_connection() -> None:
+    class SlowDial(EchoDial):
+        async def __call__(self, url: str, receiver: Receiver, **options: Any) -> Transport:
+            if self.transports:
+                await asyncio.sleep(4.0)
+            return await super().__call__(url, receiver, **options)
+
+    dial = SlowDial()
+    loop = asyncio.get_running_loop()
+    async with routing(dial) as router:
+        call = RouterCall(url=URL, tail_s=None, steps=[Step(at_s=1, reconnect_s=1.0)])
+        report = await router.run(call, on_start=lambda live: void(loop.call_later(3.0, live.hang_up)))
+    assert (report.duration_s, report.hung_up, report.reconnects) == (about(3.0), True, 0)
+    assert [transport.is_closing for transport in dial.transports] == [True, True]
+    assert dial.transports[1].received == []
+
+
+@pytest.mark.parametrize("what", ["heard", "spoken", "on_event", "on_start"])
+def test_a_callback_that_fails_ends_its_own_call_and_no_other(what: str) -> None:
+    calls: list[object] = []
+
+    def fail(value: object) -> None:
+        calls.append(value)
+        if len(calls) == 3 or what == "on_start":
+            raise LookupError(what)
+
+    async def main() -> None:
+        dial = EchoDial()
+        async with routing(dial) as router:
+            other = asyncio.ensure_future(
+                router.run(RouterCall(url=URL, speech=FRAME, duration_s=10.0, tail_s=0))
+            )
+            options: dict[str, Any] = {what: fail}
+            values = {name: options.pop(name) for name in ("heard", "spoken") if name in options}
+            steps = [Step(at_s=1, dtmf="1"), Step(at_s=2, dtmf="2")]
+            with pytest.raises(LookupError, match=what):
+                await router.run(RouterCall(url=URL, tail_s=None, steps=steps, **values), **options)
+            report = await other
+        assert report.frames_sent == 500
+        assert all(transport.is_closing for transport in dial.transports)
+
+    run_in_virtual_time(main())
+    assert len(calls) == (1 if what == "on_start" else 3)  # and never again
+
+
+@in_virtual_time
+async def test_a_failure_of_the_simulator_itself_is_raised_and_stops_nobody_else() -> None:
+    def start(live: LiveCall) -> None:
+        live._say = None  # type: ignore[assignment,method-assign]  # whatever it may be
+
+    async with routing(EchoDial()) as router:
+        other = asyncio.ensure_future(router.run(RouterCall(url=URL, duration_s=3.0, tail_s=0)))
+        with pytest.raises(TypeError):
+            await router.run(RouterCall(url=URL, tail_s=None), on_start=start)
+        assert (await other).frames_sent == 150
+
+
+@in_virtual_time
+async def test_everything_is_told_as_it_happens() -> None:
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    told: list[tuple[float, TraceEvent]] = []
+    async with routing(EchoDial()) as router:
+        report = await router.run(
+            RouterCall(url=URL, tail_s=1.0, steps=[Step(at_s=2, dtmf="1")]),
+            on_event=lambda event: told.append((loop.time() - begun, event)),
+        )
+    assert [(event.source, event.name) for _, event in told] == [
+        ("router", "connected"), ("participant", "key"), ("router", "hang up"), ("router", "closed"),
+    ]  # fmt: skip
+    assert [at for at, _ in told] == about([event.at_s for _, event in told])
+    assert report.trace is not None
+    assert list(report.trace.events) == [event for _, event in told]
+
+
+@in_virtual_time
+async def test_calls_begin_when_they_are_to() -> None:
+    loop = asyncio.get_running_loop()
+    begun = loop.time()
+    at: list[float] = []
+    calls = [RouterCall(url=URL, speech=FRAME, tail_s=0, dial_after_s=number) for number in (3.0, 0.0)]
+    reports = await run_calls(
+        calls,
+        ramp_s=1.0,
+        dial=EchoDial(),
+        clock=loop.time,
+        on_start=lambda live: at.append(loop.time() - begun),
+    )
+    assert at == about([0.5, 3.0])
+    assert [report.connection_id for report in reports] == [call.connection_id for call in calls]
+
+
+@in_virtual_time
+async def test_hundreds_of_calls_with_everything_leave_nothing_behind() -> None:
+    loop = asyncio.get_running_loop()
+    impairments = Impairments(jitter_ms=50, clear_ack=100, slow_reader_ms=5)
+    steps = [
+        Step(at_s=0.2, mute=True, for_s=0.1),
+        Step(at_s=0.5, stall=True, for_s=0.2),
+        Step(at_s=1.0, reconnect_s=0.3),
+        Step(at_s=1.1, half_open=True),
+        Step(at_s=1.6, reset=True),
+    ]
+    calls = [RouterCall(url=URL, speech=FRAME * 50, steps=steps, impairments=impairments) for _ in range(300)]
+    reports = await run_calls(calls, dial=EchoDial(), clock=loop.time, ramp_s=1.0)
+    assert {report.reconnects for report in reports} == {1}
+    assert {report.hung_up for report in reports} == {True}
+    assert len({report.frames_sent for report in reports}) == 1
+
+
+@pytest.mark.parametrize("profile", PROFILES)
+def test_in_json_every_profile_echoes(profile: str) -> None:
+    async def main() -> None:
+        dial = EchoDial()
+        async with routing(dial) as router:
+            call = RouterCall(url=URL, profile=profile, speech=FRAME * 10, audio_transport=JSON, tail_s=0.2)
+            report = await router.run(call)
+        texts = [json.loads(text) for text in dial.transports[0].texts]
+        audio = [base64.b64decode(values["chunk"]) for values in texts if "chunk" in values]
+        assert b"".join(audio).replace(bytes(640), b"") == FRAME * 10
+        assert dial.transports[0].received == []
+        assert report.playout.wrong_size_messages == 0
+        # The echo of a text that has the audio's field is audio.
+        assert report.frames_received == len(audio) == report.frames_sent
+
+    run_in_virtual_time(main())
+
+
+@in_virtual_time
+async def test_what_should_be_audio_in_json_and_is_none_is_a_problem() -> None:
+    def start(live: LiveCall) -> None:
+        socket = dial.transports[0]._receiver
+        socket.on_audio(FRAME)
+        socket.on_text('{"chunk":"???"}')
+        socket.on_text('{"chunk":5}')
+
+    dial = EchoDial()
+    async with routing(dial) as router:
+        report = await router.run(
+            RouterCall(url=URL, audio_transport=JSON, tail_s=0, silence="none"), on_start=start
+        )
+    assert report.bad_audio_messages == 2
+    assert report.problems == ("2 messages of audio in JSON that could not be read",)
+    assert report.other_texts == ('{"chunk":"???"}', '{"chunk":5}')
+
+
+JSON = AudioTransport(transport="json", audio_field="chunk")
+
+
+def void(_: object) -> None:
+    """What a timer returns is of no use here."""

@@ -7,8 +7,9 @@ import pytest
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.audio.wav import WavWriter
-from audio_connector.errors import AudioDataError, AudioFileError
+from audio_connector.errors import AudioDataError, AudioFileError, UsageError
 from audio_connector.simulator.config import RouterCall
+from audio_connector.simulator.script import Step
 from audio_connector.simulator.speech import SAMPLES, Lines, SpeechLibrary, cut_to_frames, sample_speech
 
 URL = "ws://127.0.0.1:1/"
@@ -60,3 +61,33 @@ def test_half_a_sample_and_a_missing_file_are_refused(tmp_path: Path) -> None:
         library.lines_of(RouterCall(url=URL, speech=b"abc"))
     with pytest.raises(AudioFileError, match="nowhere"):
         library.lines_of(RouterCall(url=URL, speech=tmp_path / "nowhere.wav"))
+
+
+def test_what_steps_say_comes_in_the_order_of_the_steps(tmp_path: Path) -> None:
+    path = tmp_path / "hello.wav"
+    with WavWriter(path, 8000) as file:
+        file.write(b"\x01\x02" * 160)
+    pcm = b"\x03\x04" * 480
+    steps = [
+        Step(at_s=3, say=pcm),
+        Step(at_s=2, dtmf="1"),
+        Step(at_s=1, say=path),
+        Step(at_s=3, say="sample:he-was-not"),
+    ]
+    lines = SpeechLibrary().lines_of(RouterCall(url=URL, steps=steps))
+    assert lines.speech == ()
+    assert [len(frames) for frames in lines.says] == [1, 0, 2, 150]
+    assert b"".join(lines.says[2]) == pcm + bytes(320)
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 16000, 24000])
+def test_a_packaged_sentence_has_a_name_wherever_a_path_may_stand(rate_hz: int) -> None:
+    library = SpeechLibrary()
+    frames = library.lines_of(RouterCall(url=URL, speech="sample:unless-to-be", rate_hz=rate_hz)).speech
+    assert len(frames) == pytest.approx(5.3 * 50, abs=1)
+    assert (
+        library.lines_of(RouterCall(url=URL, speech=Path("sample:unless-to-be.wav"), rate_hz=rate_hz)).speech
+        == frames
+    )
+    with pytest.raises(UsageError, match="there is no packaged sentence 'sample:x'"):
+        library.lines_of(RouterCall(url=URL, speech="sample:x"))
