@@ -72,14 +72,11 @@ async def test_audio_in_json_is_spoken_and_heard(as_url: bool) -> None:
 
     config = {"host": "127.0.0.1", "port": 0, "on_connect": on_connect, "audio_transport": "json"}
     async with contextlib.AsyncExitStack() as stack:
-        bot, settings = Bot("test", configure=configure_with("test", config)), {}
+        bot, transport = Bot("test", configure=configure_with("test", config)), AudioTransport()
         if as_url:  # where nobody can know it, an option says so
             server = await stack.enter_async_context(AudioConnectorServer(config))
-            bot, settings = (
-                find_bot(server.get_address()),
-                {"audio_transport": AudioTransport(transport="json")},
-            )
-        address = await stack.enter_async_context(opened(bot=bot, **settings))
+            bot, transport = find_bot(server.get_address()), AudioTransport(transport="json")
+        address = await stack.enter_async_context(opened(bot=bot, audio_transport=transport))
         page = await stack.enter_async_context(page_of(address))
         await page.connect()
         await page.say("say", speaker=1, sample="he-was-not.wav")
