@@ -14,15 +14,15 @@ from audio_connector.playground.parrot import parrot
 from audio_connector.testing.conformance import CHECKS, Result, Speech, Target, Timing, run_checks
 
 TONE = (b"\x00\x20" * 16 + b"\x00\xe0" * 16) * 5  # 10 ms at 16 kHz
-SPEECH = Speech(prompt=TONE * 50, long_prompt=TONE * 60, rate_hz=16000)
+SPEECH = Speech(prompt=TONE * 30, long_prompt=TONE * 54, rate_hz=16000)
 TIMING = Timing(
     greeting_s=0.05,
     reply_s=2.0,
     quiet_s=0.3,
     into_reply_s=0.1,
-    over_s=0.5,
-    mute_s=0.4,
-    stall_s=0.3,
+    over_s=0.4,
+    mute_s=0.3,
+    stall_s=0.2,
     settle_s=0.1,
     close_s=1.0,
 )

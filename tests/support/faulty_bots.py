@@ -101,7 +101,6 @@ AUDIO_FAULTS = {
 class NoClear(AnswerBot):
     """The whole reply at once, and no clear command."""
 
-    REPLY_S = 1.5
     LEAD_S = 60.0
 
     async def interrupted(self) -> None:
@@ -139,6 +138,8 @@ class WaitsForTheAnswer(AnswerBot):
 
 class ObeysLateAnswers(AnswerBot):
     """Ends whatever it says when a clear is answered."""
+
+    REPLY_S = 1.0
 
     async def on_event(self, event: dict[str, Any]) -> None:
         await super().on_event(event)
@@ -257,7 +258,7 @@ class WantsFrames(EchoBot):
     async def run(self) -> None:
         await self.on_connect()
         while True:
-            message = await asyncio.wait_for(self.connection.recv(), 0.35)
+            message = await asyncio.wait_for(self.connection.recv(), 0.2)
             await (self.on_audio(message) if isinstance(message, bytes) else self.on_text(message))
 
 

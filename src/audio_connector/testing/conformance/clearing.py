@@ -17,9 +17,6 @@ from audio_connector.testing.conformance.session import ENOUGH_VOICE_S, Session
 from audio_connector.wire.codec import CLEAR_FORMS
 from audio_connector.wire.messages import Cleared
 
-TOLERATED_AHEAD_S = 1.0
-"""A bot that is less far ahead falls silent within this time, without a clear command."""
-
 _CUT_WITHIN_S = 0.3
 _CUT_SHARE = 0.5
 _TEXTS_SHOWN = 2
@@ -38,9 +35,10 @@ async def barge_in(session: Session) -> str:
     if seen.silent_after_s is not None and seen.clear is not None:
         took = f"{seen.silent_after_s * 1000:.0f} ms after the interruption"
         return f"{CLEAR_FORMS[seen.clear.form]} came {took}, while {ahead}"
-    if seen.silent_after_s is not None and seen.silent_after_s <= TOLERATED_AHEAD_S:
+    tolerated_s = session.timing.ahead_s
+    if seen.silent_after_s is not None and seen.silent_after_s <= tolerated_s:
         return f"silent {seen.silent_after_s * 1000:.0f} ms after the interruption, without a clear command"
-    if seen.silent_after_s is None and seen.ahead_s <= TOLERATED_AHEAD_S:
+    if seen.silent_after_s is None and seen.ahead_s <= tolerated_s:
         raise Skipped(
             f"the bot goes on when it is spoken over, and {ahead}: it knows no barge-in that could be judged"
         )

@@ -13,6 +13,7 @@ from audio_connector.testing.conformance.session import ENOUGH_VOICE_S, Session
 
 _SIZES_SHOWN = 4
 _MOSTLY = 0.5
+_NEARLY_ALL = 0.9
 _PADDING = "keep the remainder for the next chunk, and pad the last one with zeros to a whole frame"
 
 
@@ -78,15 +79,15 @@ async def _complain_of_silence(session: Session, rate_hz: int, caller: Caller) -
 
 def _describe(caller: Caller, odd: Sequence[OddSize], rate_hz: int) -> str:
     frame_bytes = caller.audio_format.frame_bytes
-    sizes = [f"{size:,}" for size, _ in caller.audio.sizes.most_common() if size != frame_bytes]
-    shown = ", ".join(sizes[:_SIZES_SHOWN]) + (" and others" if len(sizes) > _SIZES_SHOWN else "")
-    wrong = sum(count for size, count in caller.audio.sizes.items() if size != frame_bytes)
+    counts = [(size, count) for size, count in caller.audio.sizes.most_common() if size != frame_bytes]
+    shown = ", ".join(f"{size:,}" for size, _ in counts[:_SIZES_SHOWN])
+    shown += " and others" if len(counts) > _SIZES_SHOWN else ""
+    wrong = sum(count for _, count in counts)
     said = f"got {wrong:,} of {caller.audio.messages:,} messages with {shown} bytes; expected {frame_bytes} in each"
-    other = [hz for hz in SUPPORTED_RATES_HZ if hz != rate_hz and odd[0].size == AudioFormat(hz).frame_bytes]
-    if other and len(sizes) == 1:
-        return (
-            f"{said}; that is a frame at {other[0]} Hz: take the rate from the first message's content-type"
-        )
+    usual, usual_count = counts[0]
+    other = [hz for hz in SUPPORTED_RATES_HZ if hz != rate_hz and usual == AudioFormat(hz).frame_bytes]
+    if other and usual_count >= wrong * _NEARLY_ALL:
+        return f"{said}; {usual} is a frame at {other[0]} Hz: take the rate from the first message's content-type"
     if any(each.size % 2 for each in odd):
         return f"{said}; an odd number of bytes turns all later speech into noise; {_PADDING}"
     return f"{said}; {_PADDING}"

@@ -118,6 +118,7 @@ class Timing:
         quiet_s: Silence after which an answer is over.
         into_reply_s: How far into an answer the participant speaks over it.
         over_s: How long the participant speaks over it.
+        ahead_s: A bot that is no further ahead falls silent soon enough without a clear command.
         mute_s: How long no frames come while muted or silent.
         stall_s: How long the router does not read.
         settle_s: A connection that something ends has ended by then.
@@ -134,6 +135,7 @@ class Timing:
     quiet_s: float = 0.8
     into_reply_s: float = 0.3
     over_s: float = 2.5
+    ahead_s: float = 1.0
     mute_s: float = 3.0
     stall_s: float = 2.0
     settle_s: float = 0.4

@@ -34,6 +34,8 @@ ENOUGH_VOICE_S = 0.06
 BYE_S = 0.5
 """For the answer to the close frame at the end of a check; what takes longer is another check's fault to find."""
 
+IF_SILENT = "look for a reader that has ended, or a lock that is still held"
+
 Manner: TypeAlias = Literal["silent", "unasked", "echo", "answers"]
 """How a bot talks: not at all; only unasked; while it is talked to; or when somebody has finished."""
 
@@ -250,13 +252,16 @@ class Session:
         """
         await caller.pings(after, within_s=self.timing.pong_s, advice=advice)
 
-    async def works(self, caller: Caller, after: str, *, advice: str = ADVICE) -> str:
+    async def works(
+        self, caller: Caller, after: str, *, advice: str = ADVICE, if_silent: str = IF_SILENT
+    ) -> str:
         """Check that the call lives, and that its bot talks where it has talked before.
 
         Args:
             caller: The call.
             after: What happened to it, for the text of the failure: "after ...".
             advice: What to do where the connection was closed.
+            if_silent: What to do where the bot says nothing more.
 
         Returns:
             What was seen, for the text of the pass.
@@ -281,7 +286,7 @@ class Session:
             await self.pings(caller, after, advice=advice)
             raise Failed(
                 f"{after}, the bot said nothing more, though it answers otherwise; expected that the call goes on; "
-                "look for a reader that has ended, or a lock that is still held"
+                f"{if_silent}"
             )
         return "it answers a ping and talks"
 
