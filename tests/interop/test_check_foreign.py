@@ -81,15 +81,52 @@ class ListeningBot(EchoBot):
         """Only listens."""
 
 
-async def run_against(bot: Bot) -> list[Result]:
-    async with serving_bot(bot) as url:
-        return await checked(url)
+class Persistent(AnswerBot):
+    async def interrupted(self) -> None:
+        """Goes on."""
 
 
-async def test_good_bots_pass_whatever_they_can_be_judged_by() -> None:
-    echo, conversation, listener = await asyncio.gather(*map(run_against, (EchoBot, AnswerBot, ListeningBot)))
+class FallsSilent(AnswerBot):
+    async def interrupted(self) -> None:
+        """Has so little in the router that no clear command is needed."""
+        assert self.reply is not None
+        self.reply.cancel()
+
+
+class Announcer(ListeningBot):
+    async def on_connect(self) -> None:
+        for frame in self.tone(0.1):
+            await self.connection.send(frame)
+
+
+class Silence(EchoBot):
+    async def on_audio(self, frame: bytes) -> None:
+        await self.connection.send(bytes(len(frame)))
+
+
+async def run_against(bot: Bot, names: Sequence[str] = (), **options: Any) -> list[Result]:
+    async with serving_bot(bot, **options) as url:
+        return await checked(url, names)
+
+
+async def test_no_fault_is_found_where_there_is_none() -> None:
+    some = ["framing/16-khz", "clear", "odd-inputs/big-text"]
+    good, others = await asyncio.gather(
+        asyncio.gather(*(run_against(bot) for bot in (EchoBot, AnswerBot, ListeningBot))),
+        asyncio.gather(
+            *(
+                run_against(bot, some, max_size=1 << 19)
+                for bot in (Persistent, FallsSilent, Announcer, Silence)
+            )
+        ),
+    )
+    assert [of_status(results, "fail") for results in (*good, *others)] == [{}] * 7
+    judge_good_bots(*good)
+    judge_other_manners(*others)
+
+
+def judge_good_bots(echo: list[Result], conversation: list[Result], listener: list[Result]) -> None:
     assert [result.check for result in echo] == list(CHECKS)
-    assert [of_status(results, "fail") for results in (echo, conversation, listener)] == [{}, {}, {}]
     # The echo has nothing to be interrupted in.
     skipped = of_status(echo, "skip")
     assert {name for name in skipped if not name.startswith("clear/")} == {"events/replies"}
@@ -102,6 +139,21 @@ async def test_good_bots_pass_whatever_they_can_be_judged_by() -> None:
     assert {name.partition("/")[0] for name in skipped} == {"framing", "pacing", "clear", "events"}
     assert skipped["framing/16-khz"] == "the bot said nothing in 0.6 s; make it talk with --wav"
     assert "events/mute" in of_status(listener, "pass")
+
+
+def judge_other_manners(
+    persistent: list[Result], falls_silent: list[Result], announcer: list[Result], silence: list[Result]
+) -> None:
+    skipped = of_status(persistent, "skip")
+    assert "it knows no barge-in that could be judged" in skipped["clear/barge-in"]
+    assert skipped["clear/stale"] == "the bot sends no clear command: see clear/barge-in"
+    assert "without a clear command" in of_status(falls_silent, "pass")["clear/barge-in"]
+    assert "does not answer what is said to it" in of_status(announcer, "skip")["clear/barge-in"]
+    assert "nothing but silence" in of_status(silence, "skip")["clear/barge-in"]
+    assert "messages of 640 bytes" in of_status(silence, "pass")["framing/16-khz"]
+    refused = "refused with 1009; other calls are not harmed"
+    for results in (persistent, falls_silent, announcer, silence):
+        assert of_status(results, "pass")["odd-inputs/big-text"] == refused
 
 
 async def test_faults_of_the_audio_are_found() -> None:
@@ -126,11 +178,10 @@ async def test_faults_of_barge_in_are_found() -> None:
 
 
 async def test_faults_of_frames_and_of_the_upgrade_are_found() -> None:
-    some = ["upgrade", "closing"]
     found = await asyncio.gather(
         *(failures(EchoBot, change=change) for change in FRAME_FAULTS),
-        *(failures(EchoBot, some, process_request=hook) for hook in UPGRADE_FAULTS),
-        failures(EchoBot, some, process_response=compresses_unasked),
+        *(failures(EchoBot, ["upgrade"], process_request=hook) for hook in UPGRADE_FAULTS),
+        failures(EchoBot, ["upgrade"], process_response=compresses_unasked),
     )
     faults = [*FRAME_FAULTS.items(), *UPGRADE_FAULTS.items(), (compresses_unasked, {"upgrade/compression"})]
     assert {fault.__name__: names for (fault, _), names in zip(faults, found, strict=True)} == {
@@ -138,20 +189,14 @@ async def test_faults_of_frames_and_of_the_upgrade_are_found() -> None:
     }
 
 
-async def test_a_compression_that_is_taken_is_told() -> None:
-    async with serving_bot(EchoBot, compression="deflate") as url:
-        [result] = await checked(url, ["upgrade/compression"])
-    assert "the server takes permessage-deflate: better turn that off" in result.reason
-    assert result.status == "pass"
-
-
-async def test_what_is_harmed_by_others_is_told_from_what_harms() -> None:
+async def harm() -> set[str]:
     """Checks run side by side, so this server fails most of them; alone, only those that break off."""
-    harmful = {"closing/goodbye", "closing/reset", "closing/half-open", "closing/together"}
-    assert await failures(AllForOne, ["upgrade/query", "events/dtmf", "closing"]) == harmful
+    return await failures(AllForOne, ["upgrade/query", "events/dtmf", "closing"])
 
 
-async def test_a_server_that_falls_over_is_told_and_ends_the_run() -> None:
+async def fall_over() -> list[Result]:
+    """A server that ends with the first empty message, checked by one check after the other."""
+
     async def run(connection: ServerConnection) -> None:
         async for message in connection:
             if message == b"":
@@ -162,10 +207,21 @@ async def test_a_server_that_falls_over_is_told_and_ends_the_run() -> None:
     async with serve(run, "127.0.0.1", 0, compression=None) as server:
         url = f"ws://127.0.0.1:{server.sockets[0].getsockname()[1]}"
         target = Target(url=url, speech=SPEECH)
-        results = await run_checks(target, select(names), timing=TIMING, at_once=1)
-    assert set(of_status(results, "pass")) == {"events/dtmf"}
-    failed = of_status(results, "fail")
+        return await run_checks(target, select(names), timing=TIMING, at_once=1)
+
+
+async def test_what_concerns_a_server_as_a_whole_is_told() -> None:
+    compression = run_against(EchoBot, ["upgrade/compression"], compression="deflate")
+    harmful, fallen, [compressed] = await asyncio.gather(harm(), fall_over(), compression)
+    # What is harmed by others is told from what harms.
+    assert harmful == {"closing/goodbye", "closing/reset", "closing/half-open", "closing/together"}
+    # On a server that is gone, nothing more is tried.
+    assert set(of_status(fallen, "pass")) == {"events/dtmf"}
+    failed = of_status(fallen, "fail")
     assert list(failed) == ["odd-inputs/empty-audio", "odd-inputs/ping"]
     assert "closed without a close frame (1006)" in failed["odd-inputs/empty-audio"]
     assert "cannot be reached" in failed["odd-inputs/ping"]
-    assert set(of_status(results, "skip").values()) == {"not tried: the server cannot be reached any more"}
+    assert set(of_status(fallen, "skip").values()) == {"not tried: the server cannot be reached any more"}
+    # Compression is no fault, but told.
+    assert "the server takes permessage-deflate: better turn that off" in compressed.reason
+    assert compressed.status == "pass"

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal, TypeAlias
 
+from audio_connector.audio.format import FRAME_MS
 from audio_connector.testing.conformance.caller import Caller, Clear
 from audio_connector.testing.conformance.model import Skipped
 from audio_connector.testing.conformance.session import ENOUGH_VOICE_S, Session
@@ -19,6 +20,9 @@ STALE_WITHIN_S = 0.5
 
 GOES_ON_S = 1.0
 """A bot whose voice still comes so long after it was spoken over, and that clears nothing, goes on."""
+
+LATEST_CLEAR_S = 0.5
+"""A clear command that comes so long after what was said over the bot belongs to something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,25 +82,23 @@ async def _interrupt(session: Session, answer: Answer) -> Interruption:
         await _get_into_a_reply(session, caller)
         began_at = caller.clock()
         ahead_s = caller.audio.ahead_s(began_at)
-        caller.say(session.prompt(caller))
-        await caller.stays(timing.over_s)
-        clear = next((each for each in caller.clears if each.at >= began_at), None)
-        silent_after_s = _silence_after(session, caller, began_at, clear)
+        caller.say(session.prompt(caller)[: round(timing.over_s * 1000 / FRAME_MS)])
         said_at = await caller.said()
+        silent_after_s = _silence_after(caller, began_at, said_at)
         answered_at = await _listen_to_the_next(session, caller, said_at, answer)
+    clear = next((each for each in caller.clears if began_at <= each.at < said_at + LATEST_CLEAR_S), None)
     stale_s = 0.0
     if clear is not None:
+        silent_after_s = clear.at - began_at
         stale_s = caller.audio.voiced_between(clear.at, min(clear.at + STALE_WITHIN_S, said_at))
     next_reply_s = caller.audio.voiced_between(said_at, caller.clock())
     return Interruption(caller, ahead_s, clear, silent_after_s, stale_s, next_reply_s, answered_at)
 
 
-def _silence_after(session: Session, caller: Caller, began_at: float, clear: Clear | None) -> float | None:
-    """How long the bot was heard from ``began_at`` on; None where it goes on."""
-    if clear is not None:
-        return clear.at - began_at
-    goes_on_at = began_at + min(GOES_ON_S, session.timing.over_s / 2)
-    if caller.audio.voiced_between(goes_on_at, caller.clock()) >= ENOUGH_VOICE_S:
+def _silence_after(caller: Caller, began_at: float, said_at: float) -> float | None:
+    """How long the bot is heard from ``began_at`` on, where it clears nothing; None where it goes on."""
+    goes_on_at = began_at + min(GOES_ON_S, (said_at - began_at) / 2)
+    if caller.audio.voiced_between(goes_on_at, said_at) >= ENOUGH_VOICE_S:
         return None
     return max(0.0, caller.audio.voice_end - began_at)
 
