@@ -20,6 +20,7 @@ from audio_connector import AudioConnectorConnection, AudioConnectorServer, Audi
 VOICE_RATE_HZ = 24000
 GREETING_HZ = (440.0, 554.4, 659.3, 880.0, 659.3, 554.4)
 ANSWER_HZ = (659.3, 440.0)
+QUIET_S = 0.6
 
 
 async def synthesize(notes_hz: tuple[float, ...]) -> AsyncIterator[bytes]:
@@ -39,7 +40,7 @@ class Ear:
 
     threshold: float = 500.0
     loud_frames_needed: int = 3
-    quiet_frames_needed: int = 30
+    quiet_frames_needed: int = round(QUIET_S / 0.02)
     speaking: bool = field(default=False, init=False)
     _run: int = field(default=0, init=False)
 
@@ -54,6 +55,24 @@ class Ear:
         self._run = 0
         self.speaking = loud
         return loud
+
+    def hear_nothing(self) -> bool | None:
+        """No frame came for ``QUIET_S``, as a router may do in silence: False when the caller had been speaking."""
+        had_spoken, self.speaking, self._run = self.speaking, False, 0
+        return False if had_spoken else None
+
+
+async def with_gaps(frames: AsyncIterator[bytes]) -> AsyncIterator[bytes | None]:
+    """The frames, and None where none came for ``QUIET_S``: frames are no clock."""
+    while True:
+        try:
+            frame = await asyncio.wait_for(anext(frames, None), QUIET_S)
+        except asyncio.TimeoutError:
+            yield None
+            continue
+        if frame is None:  # the connection is over
+            return
+        yield frame
 
 
 @dataclass
@@ -81,8 +100,8 @@ class Greeter:
         ear = Ear()
         voice = asyncio.create_task(self.greet(client))
         try:
-            async for frame in client.audio():
-                turn = ear.hear(frame)
+            async for frame in with_gaps(client.audio()):
+                turn = ear.hear_nothing() if frame is None else ear.hear(frame)
                 if turn is True:
                     print(f"{client.id}: barge-in, {await client.flush_buffer()}", flush=True)
                 elif turn is False:
