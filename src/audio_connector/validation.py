@@ -19,6 +19,11 @@ from audio_connector.errors import AudioConnectorConfigError, Fault, UsageError
 SHOWN_CHARS = 80
 """How much of a wrong value an error shows."""
 
+TOLD = 20
+"""Mistakes that one error tells of. Looking for what was meant takes a millisecond each, and nobody reads a thousand."""
+
+MORE = "there are more mistakes, from here on"
+
 
 class Values(BaseModel):
     """A model whose errors name field, value and what is allowed.
@@ -55,8 +60,12 @@ def config_error(model: type[Values], error: ValidationError) -> UsageError:
         The model's ``error_class``, to be raised.
     """
     entries = error.errors(include_url=False)
-    raised = model.error_class(f"{model.__name__}: " + "; ".join(_line(model, entry) for entry in entries))
-    raised.faults = tuple(fault for entry in entries for fault in _faults(model, entry))
+    told, rest = entries[:TOLD], entries[TOLD:]
+    lines = [_line(model, entry) for entry in told] + [MORE] * bool(rest)
+    raised = model.error_class(f"{model.__name__}: " + "; ".join(lines))
+    faults = [fault for entry in told for fault in _faults(model, entry)]
+    untold = [fault.loc for fault in faults[TOLD:]] + [entry["loc"] for entry in rest]
+    raised.faults = (*faults[:TOLD], *(Fault(loc, MORE) for loc in untold[:1]))
     return raised
 
 
@@ -98,5 +107,8 @@ def _cause_of(entry: ErrorDetails) -> ValidationError | None:
 
 
 def _shorten(value: object) -> str:
-    text = repr(value)
+    try:
+        text = repr(value)
+    except ValueError:  # Python refuses to write a number of thousands of digits
+        return f"<{type(value).__name__}>"
     return text if len(text) <= SHOWN_CHARS else text[: SHOWN_CHARS - 3] + "..."

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from pydantic import Field, ValidationError, field_validator, model_validator
 
 from audio_connector.errors import AudioConnectorConfigError, MessageError, UsageError
-from audio_connector.validation import SHOWN_CHARS, FrozenValues, Values
+from audio_connector.validation import MORE, SHOWN_CHARS, TOLD, FrozenValues, Values
 
 
 class Step(FrozenValues):
@@ -110,3 +110,24 @@ def test_a_long_value_is_cut(at: str) -> None:
     except ValueError:
         text = refused(Step, MessageError, at_s=at)
         assert len(text) <= len("Step: at_s=") + SHOWN_CHARS + 100
+
+
+def test_of_very_many_mistakes_the_first_are_told_and_where_the_rest_begins() -> None:
+    with pytest.raises(UsageError) as caught:
+        Call(url="ws://a", **dict.fromkeys((f"name{number}" for number in range(1000)), 1))
+    assert str(caught.value).count("is not a field") == TOLD
+    assert str(caught.value).endswith(f"; {MORE}")
+    assert [fault.loc for fault in caught.value.faults] == [(f"name{number}",) for number in range(TOLD + 1)]
+    assert caught.value.faults[-1].text == MORE
+
+
+def test_many_mistakes_deep_inside_are_bounded_as_well() -> None:
+    calls = [{"url": "ws://a", "steps": [{"at_s": -1}] * 3} for _ in range(TOLD)]
+    with pytest.raises(AudioConnectorConfigError) as caught:
+        Scenario(calls=calls)
+    assert len(caught.value.faults) == TOLD + 1
+    assert caught.value.faults[-1] == (("calls", TOLD // 3, "steps", TOLD % 3, "at_s"), MORE)
+
+
+def test_a_number_that_python_does_not_write_is_named_by_its_type() -> None:
+    assert refused(Step, MessageError, say=1 << 20_000) == "Step: say=<int>: input should be a valid string"

@@ -27,6 +27,9 @@ MAX_STREAMS: Final = 50
 MAX_CALLS: Final = 2000
 """Connections of one scenario: what one process can make without being late itself is less."""
 
+MAX_PLANNED_STEPS: Final = 200_000
+"""Steps of all its connections together: each waits for its time in memory."""
+
 
 def _as_headers(headers: dict[str, str]) -> dict[str, str]:
     check_headers(headers)
@@ -170,6 +173,11 @@ class Scenario(FrozenValues):
             raise ValueError(
                 f"{self.sessions} sessions of {len(self.participants)} participants are {calls} connections; "
                 f"expected at most {MAX_CALLS}"
+            )
+        steps = self.sessions * sum(len(participant.steps) for participant in self.participants)
+        if steps > MAX_PLANNED_STEPS:
+            raise ValueError(
+                f"{self.sessions} sessions have {steps} steps in sum; expected at most {MAX_PLANNED_STEPS}"
             )
         return self
 

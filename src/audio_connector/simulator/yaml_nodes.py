@@ -18,6 +18,9 @@ MAX_VALUES: Final = 1_000_000
 MAX_DEPTH: Final = 100
 """Levels of a file; Python's own recursion is not for any depth."""
 
+MAX_BITS: Final = 1024
+"""Of a whole number: all that has a place among floats. Python does not even write one of some thousand digits."""
+
 _TAG: Final = "tag:yaml.org,2002:"
 
 
@@ -118,11 +121,15 @@ def _loader() -> type[yaml.SafeLoader]:
                     None, None, f"the tag {kind!r} is not known here; leave it out", node.start_mark
                 )
             try:
-                return super().construct_object(node, deep=deep)
-            except (ValueError, TypeError, OverflowError) as error:
+                value = super().construct_object(node, deep=deep)
+                if isinstance(value, int) and value.bit_length() > MAX_BITS:
+                    raise OverflowError(f"more than {MAX_BITS} bits")
+            except (ValueError, TypeError, OverflowError, LookupError, AttributeError) as error:
+                # Whatever PyYAML stumbles over in a value that has another form than its tag says.
                 shown = f"{node.value[:40]!r}" if isinstance(node, yaml.ScalarNode) else "this"
                 says = f"{shown} cannot be read as {kind}"
                 raise yaml.constructor.ConstructorError(None, None, says, node.start_mark) from error
+            return value
 
     Loader.yaml_implicit_resolvers = {
         first: [(tag, pattern) for tag, pattern in resolvers if tag != f"{_TAG}timestamp"]
@@ -147,7 +154,7 @@ def _check(node: yaml.Node, sizes: dict[int, int], depth: int) -> int:
         keys = set()
         for key, value in node.value:
             key_line = key.start_mark.line + 1
-            if key.tag not in (f"{_TAG}str", f"{_TAG}merge"):
+            if not isinstance(key, yaml.ScalarNode) or key.tag not in (f"{_TAG}str", f"{_TAG}merge"):
                 shown = repr(key.value) if isinstance(key, yaml.ScalarNode) else "a list or a mapping"
                 raise YamlFault(
                     f"{shown} is no key; expected a word, in quotes where it looks like something else",

@@ -8,7 +8,7 @@ import pytest
 
 from audio_connector.errors import UsageError
 from audio_connector.simulator.profile import PROFILES
-from audio_connector.simulator.scenario import MAX_CALLS, Participant, Scenario
+from audio_connector.simulator.scenario import MAX_CALLS, MAX_PLANNED_STEPS, Participant, Scenario
 from audio_connector.simulator.script import Impairments, Step
 from audio_connector.wire.audio_transport import AudioTransport
 
@@ -119,6 +119,10 @@ def test_paths_are_looked_for_in_a_folder_and_samples_are_not(tmp_path: Path) ->
         (
             {"participants": [ANN] * 3, "sessions": 1000},
             f"1000 sessions of 3 participants are 3000 connections; expected at most {MAX_CALLS}",
+        ),
+        (
+            {"participants": [{"steps": [{"at_s": 0, "mute": True}] * 201}], "sessions": 1000},
+            f"1000 sessions have 201000 steps in sum; expected at most {MAX_PLANNED_STEPS}",
         ),
         (
             {"participants": [ANN], "headers": {"event": "x"}},
