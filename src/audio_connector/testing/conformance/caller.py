@@ -20,7 +20,10 @@ from audio_connector.wire.transport import Closed, Transport, Upgrade
 
 _FRAME_S = FRAME_MS / 1000
 _POLL_S = 0.02  # conditions are about time as often as about messages; each message has its own time noted
+# A server that floods must not fill this side's memory; the checks look at much less.
 _MOST_TEXTS = 1000
+_MOST_TEXT_CHARACTERS = 4 << 20
+_MOST_CLEARS = 10_000
 
 ADVICE = "ignore what you do not know, and catch what fails"
 
@@ -49,7 +52,7 @@ class Caller:
     Attributes:
         audio: What came of audio.
         texts: What came of text, up to a bound.
-        clears: The clear commands among it.
+        clears: The clear commands among it, up to a bound.
         closed: How the connection ended; None until then.
         acknowledges: Answer a clear, as the Voice API does (PROTOCOL 2 websocket:cleared).
         sends_silence: Send frames of zeros while nothing is said; False sends nothing then (PROTOCOL 2.8).
@@ -67,6 +70,8 @@ class Caller:
         self.latest_s = 0.0
         self.clock = clock
         self.transport: Transport = None  # type: ignore[assignment]  # set by on_open, before any use
+        self._text_characters = 0
+        self._pinged: set[bytes] = set()
         self._pongs: set[bytes] = set()
         self._to_say: deque[bytes] = deque()
         self._said_at = -math.inf
@@ -85,18 +90,21 @@ class Caller:
     def on_text(self, text: str) -> None:
         """Note a text; obey a clear."""
         now = self.clock()
-        if len(self.texts) < _MOST_TEXTS:
+        self._text_characters += len(text)
+        if len(self.texts) < _MOST_TEXTS and self._text_characters <= _MOST_TEXT_CHARACTERS:
             self.texts.append(Text(now, text))
         command = decode_command(text)
         if isinstance(command, ClearCommand):
-            self.clears.append(Clear(now, command.form))
+            if len(self.clears) < _MOST_CLEARS:
+                self.clears.append(Clear(now, command.form))
             self.audio.clear(now)
             if self.acknowledges:
                 self.send(Cleared())
 
     def on_pong(self, payload: bytes) -> None:
-        """Note the answer to a ping."""
-        self._pongs.add(payload)
+        """Note the answer to a ping, and none that nobody asked for."""
+        if payload in self._pinged:
+            self._pongs.add(payload)
 
     def on_writable(self, writable: bool) -> None:
         """Nothing: what a check sends is little."""
@@ -167,6 +175,7 @@ class Caller:
         """Ping, and wait for the answer."""
         if self.closed is not None or self.transport.is_closing:
             return False
+        self._pinged.add(payload)
         self.transport.send_ping(payload)
         return await self.until(lambda: payload in self._pongs, within_s)
 

@@ -18,7 +18,12 @@ from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
+MOST_MESSAGE_BYTES: Final = 1 << 20
+"""As much as the other checks' client takes; the connection to a server that sends more is dropped."""
+
 _MOST_HEAD_BYTES: Final = 65536
+_MOST_FAULTS: Final = 20
+_STATUS_DIGITS: Final = 3
 _MOST_CONTROL_BYTES: Final = 125
 _SIZE_16, _SIZE_64 = 126, 127
 SWITCHING: Final = 101
@@ -66,7 +71,7 @@ class RawLine(asyncio.Protocol):
     Attributes:
         response: The answer to the upgrade.
         fragmented: Messages of the server that came in more than one frame.
-        faults: What of the server's frames RFC 6455 does not allow.
+        faults: What of the server's frames RFC 6455 does not allow, up to a bound.
         close_payload: Of the server's close frame; None until there is one.
         close_came_at: When that came, in seconds of the loop's clock.
         is_ended: The server ended its side of the stream.
@@ -83,8 +88,8 @@ class RawLine(asyncio.Protocol):
         self._receiver = receiver
         self._transport: asyncio.Transport = None  # type: ignore[assignment]  # set by connection_made
         self._buffer = bytearray()
-        self._message: list[bytes] = []
-        self._message_kind = 0
+        self._message = bytearray()
+        self._message_frames = self._message_kind = 0
         self._own_close: Closed | None = None
         self._is_open = False
         self._has_ended_stream = False
@@ -170,7 +175,7 @@ class RawLine(asyncio.Protocol):
         self._buffer += data
         if self.response is None and not self._read_response():
             return
-        while self._read_frame():
+        while not self._transport.is_closing() and self._read_frame():
             pass
 
     def eof_received(self) -> bool:
@@ -218,10 +223,15 @@ class RawLine(asyncio.Protocol):
             size_bytes = 2 if size == _SIZE_16 else 8
             size, at = int.from_bytes(buffer[2 : 2 + size_bytes], "big"), 2 + size_bytes
         if second & 0x80:
-            self.faults.append("a masked frame")
             at += 4
+        if len(buffer) >= at and len(self._message) + size > MOST_MESSAGE_BYTES:
+            self._note_fault(f"a message of more than {MOST_MESSAGE_BYTES:,} bytes")
+            self._transport.abort()
+            return False
         if len(buffer) < at + size:
             return False
+        if second & 0x80:
+            self._note_fault("a masked frame")
         payload = bytes(buffer[at : at + size])
         del buffer[: at + size]
         self._take(first & 15, payload, fin=bool(first & 0x80), rsv=first >> 4 & 7)
@@ -229,25 +239,27 @@ class RawLine(asyncio.Protocol):
 
     def _take(self, opcode: int, payload: bytes, *, fin: bool, rsv: int) -> None:
         if rsv:
-            self.faults.append(f"a frame with the reserved bits {rsv:03b}")
+            self._note_fault(f"a frame with the reserved bits {rsv:03b}")
         if opcode >= CLOSE:
             if not fin or len(payload) > _MOST_CONTROL_BYTES:
-                self.faults.append("a control frame that is fragmented or too long")
+                self._note_fault("a control frame that is fragmented or too long")
             self._take_control(opcode, payload)
             return
         if opcode == CONTINUATION:
             if not self._message_kind:
-                self.faults.append("a continuation of nothing")
+                self._note_fault("a continuation of nothing")
         elif opcode > BINARY:
-            self.faults.append(f"a frame of the unknown kind {opcode}")
+            self._note_fault(f"a frame of the unknown kind {opcode}")
         else:
             self._message_kind = opcode
-        self._message.append(payload)
+        self._message += payload
+        self._message_frames += 1
         if not fin:
             return
-        message, kind = b"".join(self._message), self._message_kind
-        self.fragmented += len(self._message) > 1
-        self._message, self._message_kind = [], 0
+        message, kind = bytes(self._message), self._message_kind
+        self.fragmented += self._message_frames > 1
+        self._message.clear()
+        self._message_frames = self._message_kind = 0
         if kind == TEXT:
             self._receiver.on_text(message.decode("utf-8", "replace"))
         elif kind == BINARY:
@@ -264,6 +276,10 @@ class RawLine(asyncio.Protocol):
             self.close_payload = payload
             self.close_came_at = asyncio.get_running_loop().time()
 
+    def _note_fault(self, fault: str) -> None:
+        if len(self.faults) < _MOST_FAULTS:
+            self.faults.append(fault)
+
     def _how_closed(self) -> Closed:
         if self._own_close is not None:
             return self._own_close
@@ -277,5 +293,6 @@ class RawLine(asyncio.Protocol):
 def _parse_response(head: bytes) -> Response:
     first, *lines = head.decode("latin-1").split("\r\n")
     status = first.split(" ")[1:2]
+    is_number = bool(status) and len(status[0]) <= _STATUS_DIGITS and status[0].isdecimal()
     pairs = [(name.strip(), value.strip()) for name, _, value in (line.partition(":") for line in lines)]
-    return Response(int(status[0]) if status and status[0].isdigit() else 0, Headers(pairs))
+    return Response(int(status[0]) if is_number else 0, Headers(pairs))

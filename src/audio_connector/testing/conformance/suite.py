@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from audio_connector.errors import DialError, UsageError
+from audio_connector.simulator.summary import printable
 from audio_connector.testing.conformance import (
     clearing,
     closing,
@@ -34,6 +35,8 @@ CHECKS: tuple[Check, ...] = (
 
 AT_ONCE = 8
 """Calls that a bot on a small machine, or behind a speech service with a limit, is expected to bear."""
+
+_MOST_REASON_CHARACTERS = 2000
 
 Watch = Callable[[Check], None]
 Take = Callable[[Result], None]
@@ -168,7 +171,8 @@ class Runner:
             reason = (
                 f"not done after {session.timing.check_s:g} s; expected that it is; is the server overloaded?"
             )
-        return Result(check, status, reason, time.monotonic() - began_at)
+        # What the server said may be in it: close reasons, headers, texts.
+        return Result(check, status, printable(reason, _MOST_REASON_CHARACTERS), time.monotonic() - began_at)
 
     async def _look_whether_it_is_gone(self) -> None:
         try:

@@ -111,6 +111,20 @@ async def test_other_texts_are_kept() -> None:
 
 
 @in_virtual_time
+async def test_of_a_server_that_floods_no_more_is_kept_than_is_looked_at() -> None:
+    caller, line = new_call()
+    for _ in range(12_000):
+        caller.on_text('{"action":"clear"}')
+        caller.on_pong(b"nobody asked")
+    assert (len(caller.texts), len(caller.clears), caller._pongs) == (1000, 10_000, set())
+    assert len(line.sent) == 12_000
+    other, _ = new_call()
+    for _ in range(9):
+        other.on_text("x" * (1 << 20))
+    assert len(other.texts) == 4
+
+
+@in_virtual_time
 async def test_a_wait_ends_with_the_call() -> None:
     caller, _ = new_call()
     began_at = caller.clock()

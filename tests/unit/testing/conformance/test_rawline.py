@@ -18,6 +18,7 @@ from audio_connector.testing.conformance.rawdial import ask_plain, dial_raw
 from audio_connector.testing.conformance.rawline import (
     BINARY,
     CONTINUATION,
+    MOST_MESSAGE_BYTES,
     TEXT,
     RawLine,
     close_payload,
@@ -105,6 +106,38 @@ async def test_what_no_server_may_send_is_noted(wrong: Callable[[bytes], bytes],
 
 
 @BOTH_LOOPS
+@pytest.mark.parametrize(
+    "endless",
+    [
+        b"\x82\x7f" + (1 << 62).to_bytes(8, "big"),  # one frame that never ends
+        plain_frame(BINARY, bytes(MOST_MESSAGE_BYTES), fin=False)
+        + plain_frame(CONTINUATION, b"a", fin=False),
+    ],
+)
+async def test_a_server_whose_message_never_ends_is_left(endless: bytes) -> None:
+    def change(opcode: int, payload: bytes) -> bytes:
+        return endless if opcode == 2 else plain_frame(opcode, payload)
+
+    async with serving_bot(EchoBot) as url, changed(url, change) as proxy, dialled(proxy) as (caller, line):
+        line.send_audio(FRAME)
+        await until(lambda: caller.closed, "the end")
+        assert line.faults == ["a message of more than 1,048,576 bytes"]
+        assert caller.audio.messages == 0
+
+
+@BOTH_LOOPS
+async def test_of_many_faults_the_first_are_kept() -> None:
+    def change(opcode: int, payload: bytes) -> bytes:
+        return plain_frame(5, b"") * 1000 if opcode == 2 else plain_frame(opcode, payload)
+
+    async with serving_bot(EchoBot) as url, changed(url, change) as proxy, dialled(proxy) as (caller, line):
+        line.send_audio(FRAME)
+        await until(lambda: line.faults, "the faults")
+        await caller.pings("after many faults", within_s=5.0)
+        assert len(line.faults) == 20
+
+
+@BOTH_LOOPS
 async def test_it_closes_with_any_payload_and_reads_the_answer() -> None:
     async with serving_bot(EchoBot) as url, dialled(url) as (caller, line):
         line.send_close(close_payload(4321, "ä"))
@@ -172,6 +205,8 @@ async def test_tls_works_and_knows_no_half_of_a_connection() -> None:
     [
         (b"HTTP/1.1 404 Not Found\r\n\r\n", "answered with HTTP 404 instead of 101"),
         (b"SSH-2.0-OpenSSH_9.2\r\n\r\n", "answered with HTTP 0 instead of 101"),
+        ("HTTP/1.1 ²²² Odd\r\n\r\n".encode("latin-1"), "answered with HTTP 0 instead of 101"),
+        (b"HTTP/1.1 " + b"1" * 5000 + b" Odd\r\n\r\n", "answered with HTTP 0 instead of 101"),
         (b"", "hung up instead of 101"),
         (b"HTTP/1.1 101 Switching\r\nSec-WebSocket-Accept: AAAA\r\n\r\n", "wrong Sec-WebSocket-Accept"),
     ],

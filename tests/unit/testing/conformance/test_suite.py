@@ -133,6 +133,16 @@ async def test_what_comes_of_a_check_is_a_result() -> None:
     }
 
 
+async def test_what_a_server_said_cannot_act_on_a_terminal() -> None:
+    def quotes() -> str:
+        raise Failed("it sent \x1b[2J\u202e\x9b" + "x" * 10_000)
+
+    status, reason = (await run(make("quotes", quotes)))["quotes"]
+    assert status == "fail"
+    assert reason.startswith("it sent \\x1b[2J\\u202e\\x9bxxx")
+    assert len(reason) < 2100
+
+
 async def test_what_fails_beside_others_is_tried_again_alone() -> None:
     found = await run(make("flaky", fails, passes), make("other", passes))
     assert found["flaky"] == ("pass", "seen (but beside other calls it failed: got nothing)")
