@@ -70,7 +70,7 @@ class LiveCall:
         spoken: Sink | None = None,
         on_begin: Callable[[float], None] = lambda at: None,
         on_end: Callable[[], None] = lambda: None,
-        on_event: Callable[[TraceEvent], None] = lambda event: None,
+        on_event: Callable[[TraceEvent], None] | None = None,
     ) -> None:
         self.call = call
         self.router = call.router
@@ -83,13 +83,13 @@ class LiveCall:
         self._on_event = on_event
         self._trace = TraceRecorder(call.rate_hz) if call.trace else None
         self._observer = Observer(audio_format.frame_bytes)
-        self._is_recorded = heard is not None or call.trace
+        self._is_watched = call.trace or heard is not None or on_event is not None
         self.playout = PlayoutBuffer(
             audio_format,
             max_buffer_ms=self.router.max_buffer_frames * FRAME_MS,
             pause_after_ms=call.pause_after_ms,
             appends_short=self.router.short_messages == "append",
-            record=self._record_heard if self._is_recorded else None,
+            record=self._record_heard if heard is not None or call.trace else None,
             on_play=self._observer.played,
             on_underrun=self._note_hole if call.trace else None,
         )
@@ -105,12 +105,13 @@ class LiveCall:
         )
         self._opened_at = 0.0
         self._next_tick = 0
+        self._stop_tick: float = min(self._steps.next_tick, self._total_ticks)
         self._abort_at: float | None = None
         self._is_ticking = self._is_over = False
         self._is_muted = False
         self._sends_silence = self.router.silence == "frames"
         self._tally = Tally()
-        self._out = Outgoing(audio_format, self._tally)
+        self.out = Outgoing(audio_format, self._tally)
         self._faults = FaultWatch()
         self._commands = CommandDesk(
             self.router,
@@ -118,7 +119,7 @@ class LiveCall:
             playout=self.playout,
             observer=self._observer,
             tally=self._tally,
-            send=self._out.event,
+            send=self.out.event,
             note=self.note,
         )
         self.redial_after_s: float | None = None
@@ -133,7 +134,7 @@ class LiveCall:
             return
         now, tally = self._clock(), self._tally
         is_first = tally.opened_at is None
-        self._out.begin(transport)
+        self.out.begin(transport)
         if is_first:
             self._opened_at = self._observer.origin = tally.opened_at = now
             self.playout.advance(now)
@@ -171,7 +172,7 @@ class LiveCall:
         now = self._clock()
         self._tally.texts_received += 1
         self._tally.bytes_received += len(text)
-        network = self._out.network
+        network = self.out.network
         self._commands.take(text, now, arrived_at=now if network is None else network.arrived_at)
 
     def on_bad_audio(self, why: str) -> None:
@@ -184,14 +185,14 @@ class LiveCall:
 
     def on_writable(self, writable: bool) -> None:
         """Note whether the server reads."""
-        self._out.is_writable = writable
+        self.out.is_writable = writable
 
     def on_closed(self, closed: Closed) -> None:
         """The connection is over."""
-        if self._out.transport is None:
+        if self.out.transport is None:
             return  # it came too late to be one
         tally, now = self._tally, self._clock()
-        self._out.end()
+        self.out.end()
         self.playout.advance(now)
         self._observer.look(now)
         who = {"us": "router", "peer": "server", "network": "network"}
@@ -215,23 +216,28 @@ class LiveCall:
         Returns:
             When to call again; None when the connection is over.
         """
-        transport, tally = self._out.transport, self._tally
+        transport, tally = self.out.transport, self._tally
         if tally.hung_up or transport is None or transport.is_closing:
             return self._end_ticking(now)
         due = self._opened_at + self._next_tick * _FRAME_S
         if due <= now and now - due > tally.latest_tick_s:
             tally.latest_tick_s = now - due
         while due <= now:
-            if self._next_tick >= self._steps.next_tick or self._next_tick >= self._total_ticks:
-                self._steps.run(self._next_tick)
-                if self._next_tick >= self._total_ticks:
-                    self.hang_up()
+            if self._next_tick >= self._stop_tick:
+                self._do_steps(self._next_tick)
                 if tally.hung_up or transport.is_closing:
                     return self._end_ticking(now)
             self._say(self._next_tick, now)
             self._next_tick += 1
             due = self._opened_at + self._next_tick * _FRAME_S
-        self._listen(now)
+        # Asked here, since a call of its own for every frame is felt where hundreds of calls are made.
+        if (
+            self._is_watched
+            or self.playout.waiting
+            or self._observer.open is not None
+            or self._commands.is_waiting
+        ):
+            self._listen(now)
         return due
 
     # What a test or a live view may do
@@ -239,7 +245,7 @@ class LiveCall:
     @property
     def is_open(self) -> bool:
         """Whether there is a connection."""
-        return self._out.transport is not None
+        return self.out.transport is not None
 
     @property
     def is_muted(self) -> bool:
@@ -304,7 +310,7 @@ class LiveCall:
 
     def hang_up(self, how: Close | None = None) -> None:
         """End the call now, as the router's profile does or as ``how`` says; more than once is fine."""
-        transport, tally = self._out.transport, self._tally
+        transport, tally = self.out.transport, self._tally
         if transport is None and self.redial_after_s is not None:
             self._give_up_redial()
             return
@@ -314,7 +320,7 @@ class LiveCall:
         tally.hung_up = True
         how = how or self.router.close
         self.note("router", "hang up", how)
-        if self._out.is_half_open:
+        if self.out.is_half_open:
             # See first how the server ended what it could not know to be alive.
             self.network.look()
             self._abort_at = self._clock() + _GOODBYE_S
@@ -332,14 +338,14 @@ class LiveCall:
 
     def reset(self) -> None:
         """Reset the connection, as a router does that crashes; that ends the call."""
-        if self._out.transport is not None:
+        if self.out.transport is not None:
             self._tally.hung_up = True
             self.redial_after_s = None
-            self._reset(self._out.transport)
+            self._reset(self.out.transport)
 
     def reconnect(self, after_s: float) -> None:
         """Reset the connection, and let it be made again after so many seconds."""
-        transport = self._out.transport
+        transport = self.out.transport
         if transport is not None and not (self._tally.hung_up or transport.is_closing):
             self.redial_after_s = after_s
             self._reset(transport)
@@ -348,24 +354,16 @@ class LiveCall:
         """Drop the connection, where there is one, without a word; no other one is made."""
         self._is_over = True
         self.redial_after_s = None
-        if self._out.transport is not None:
-            self._out.transport.abort()
+        if self.out.transport is not None:
+            self.out.transport.abort()
 
     def send_event(self, event: Event) -> bool:
         """Send an event as the router does, leading blank included (PROTOCOL 2.1); as `send_text`."""
-        return self._out.event(event)
+        return self.out.event(event)
 
     def send_text(self, text: str) -> bool:
         """Send a text as it is; False where it would reach nobody: after the end, or half-open."""
-        return self._out.text(text)
-
-    def send_audio(self, payload: bytes) -> None:
-        """Send a binary message of any size, beside the speech."""
-        self._out.audio(payload)
-
-    def send_raw(self, data: bytes) -> None:
-        """Send bytes outside any frame."""
-        self._out.raw(data)
+        return self.out.text(text)
 
     @property
     def network(self) -> Network:
@@ -374,18 +372,19 @@ class LiveCall:
         Raises:
             RuntimeError: The call has none, because it is not open, or its socket is driven by hand.
         """
-        if self._out.network is None:
+        if self.out.network is None:
             raise RuntimeError(
                 "this call has no simulated network: it is not open, or was not made by a Router"
             )
-        return self._out.network
+        return self.out.network
 
     def note(self, source: Source, name: str, detail: str = "", *, for_s: float = 0.0) -> None:
         """Note that something happened now, or begins now and lasts so many seconds."""
         event = TraceEvent(self.now_s, source, name, detail, for_s)
         if self._trace is not None:
             self._trace.log.add(event)
-        self._on_event(event)
+        if self._on_event is not None:
+            self._on_event(event)
 
     def fail_redial(self, why: str) -> None:
         """The connection could not be made again."""
@@ -411,11 +410,18 @@ class LiveCall:
         if self._is_muted:
             self.send_event(MediaUpdate(active=False, raw={}))
         while self._opened_at + (self._next_tick + 1) * _FRAME_S <= now:
-            self._steps.run(self._next_tick)
-            if self._out.ready() is None:
+            self._do_steps(self._next_tick)
+            if self.out.ready() is None:
                 return
             self._say(self._next_tick, now, is_lost=True)
             self._next_tick += 1
+
+    def _do_steps(self, tick: int) -> None:
+        """Do what is due by a tick, the end of the call included."""
+        self._steps.run(tick)
+        self._stop_tick = min(self._steps.next_tick, self._total_ticks)
+        if tick >= self._total_ticks:
+            self.hang_up()
 
     def _say(self, tick: int, now: float, *, is_lost: bool = False) -> None:
         said = self._voice.next()
@@ -428,16 +434,13 @@ class LiveCall:
             self._trace.spoken.write(frame)
         is_speech = level is not Level.NOTHING
         if not (is_lost or self._is_muted) and (is_speech or self._sends_silence):
-            self._out.frame(frame, now, is_speech=is_speech)
+            self.out.frame(frame, now, is_speech=is_speech)
 
     def _listen(self, now: float) -> None:
         playout = self.playout
-        if playout.waiting or self._is_recorded:
-            playout.advance(now)
-        if self._observer.open is not None:
-            self._observer.look(now)
-        if self._commands.is_waiting:
-            self._commands.answer(now)
+        playout.advance(now)
+        self._observer.look(now)
+        self._commands.answer(now)
         if self._trace is not None:
             self._trace.depth_ms.note(now - self._opened_at, float(playout.buffered_ms))
         if playout.faults != self._faults.seen:
@@ -445,14 +448,14 @@ class LiveCall:
                 self.note("server", name, detail)
 
     def _end_for_size(self, got_bytes: int) -> None:
-        if self._out.transport is not None and self._tally.router_ended is None:
+        if self.out.transport is not None and self._tally.router_ended is None:
             self._tally.router_ended = _WRONG_SIZE.format(got=got_bytes, expected=len(self._zeros))
             self.note("router", "hang up", self._tally.router_ended)
-            self._out.transport.abort()
+            self.out.transport.abort()
 
     def _end_ticking(self, now: float) -> float | None:
         """There is nothing more to do; but a goodbye has to leave before the connection ends."""
-        transport, network = self._out.transport, self._out.network
+        transport, network = self.out.transport, self.out.network
         if transport is not None and self._abort_at is not None:
             if network is not None and network.is_late and not network.is_half_open:
                 self._abort_at = max(self._abort_at, now + _GOODBYE_S)  # the goodbye is not even sent

@@ -12,6 +12,9 @@ from audio_connector.simulator.playout import PlayoutBuffer
 QUIET_S: Final = 1.0
 """Faults of one kind that follow each other faster are told of once in this time, and summed."""
 
+LOOK_S: Final = 0.1
+"""While something is held back, another kind is looked for so often: an echo has an underrun in every other frame."""
+
 
 class FaultWatch:
     """What was counted when it was last looked at, by kind."""
@@ -22,7 +25,6 @@ class FaultWatch:
         self._told: dict[str, float] = {}
         self._told_at: dict[str, float] = {}
         self._look_at = -math.inf
-        self._counted = 0
 
     def new(self, playout: PlayoutBuffer, now: float) -> list[tuple[str, str]]:
         """What has come since: a name and a detail each.
@@ -31,9 +33,8 @@ class FaultWatch:
             playout: The buffer.
             now: Seconds of a monotonic clock.
         """
-        if now < self._look_at and playout.faults == self._counted:
+        if now < self._look_at:
             return []
-        self._counted = playout.faults
         found, waiting = [], []
         for name, count, detail in (
             ("underrun", playout.underrun_s * 1000, "{:.0f} ms of silence in the middle of speech"),
@@ -47,6 +48,6 @@ class FaultWatch:
             elif fresh > 0:
                 self._told[name], self._told_at[name] = count, now
                 found.append((name, detail.format(fresh)))
-        self._look_at = min(waiting, default=-math.inf)
+        self._look_at = min(*waiting, now + LOOK_S) if waiting else -math.inf
         self.seen = -1 if waiting else playout.faults
         return found

@@ -130,7 +130,7 @@ class Router:
                 spoken=course.guarded(_sink(call.spoken, call.rate_hz, files)),
                 on_begin=lambda at: add(live.tick, at),
                 on_end=course.go_on,
-                on_event=course.guarded(on_event) or _nothing,
+                on_event=course.guarded(on_event),
             )
             try:
                 await self._connect(live, add)
@@ -285,7 +285,3 @@ def _sink(target: FilePath | Sink | None, rate_hz: int, files: ExitStack) -> Sin
     if target is None or callable(target):
         return target
     return files.enter_context(WavWriter(os.fspath(target), rate_hz)).write
-
-
-def _nothing(event: TraceEvent) -> None:
-    """Nobody wants to know."""

@@ -146,15 +146,15 @@ def _garbage(call: LiveCall, kind: Garbage, _: Step) -> None:
     if kind == "not-json":
         call.send_text(' {"event": websocket:garbage')
     elif kind == "empty":
-        call.send_audio(b"")
+        call.out.audio(b"")
     elif kind == "odd-audio":
-        call.send_audio(b"\x01" * (call.call.audio_format.frame_bytes + 1))
+        call.out.audio(b"\x01" * (call.call.audio_format.frame_bytes + 1))
     elif kind == "oversized":
-        call.send_audio(bytes(OVERSIZED_BYTES))
+        call.out.audio(bytes(OVERSIZED_BYTES))
     elif kind == "bad-utf8":
-        call.send_raw(_masked(_TEXT, b"\xff\xfe\xfd"))
+        call.out.raw(_masked(_TEXT, b"\xff\xfe\xfd"))
     else:
-        call.send_raw(_masked(_RESERVED, b"?"))
+        call.out.raw(_masked(_RESERVED, b"?"))
 
 
 def _masked(first: int, payload: bytes) -> bytes:

@@ -47,7 +47,7 @@ from audio_connector.wire.closing import (
 )
 from audio_connector.wire.fragments import BINARY, Fault, Fragments
 from audio_connector.wire.listening import Listening, listen_at
-from audio_connector.wire.quiet import QuietLogger
+from audio_connector.wire.quiet import QuietLogger, quiet_handshakes
 from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade, WireLimits
 from audio_connector.wire.upgrade import header_text, judge_upgrade
 
@@ -370,20 +370,21 @@ async def dial(
         return await connect_first(await addresses_of(parsed.host, parsed.port), receive_buffer_bytes)
 
     try:
-        await asyncio.wait_for(
-            ws_connect(
-                lambda: link,
-                url,
-                ssl_context=ssl_context,
-                extra_headers=list(headers),
-                websocket_handshake_timeout=timeout_s,
-                max_frame_size=link._limits.max_message_bytes,
-                enable_auto_pong=False,
-                logger_name=QuietLogger(logger, {}),
-                socket_factory=connect_socket,
-            ),
-            timeout_s,
-        )
+        with quiet_handshakes():
+            await asyncio.wait_for(
+                ws_connect(
+                    lambda: link,
+                    url,
+                    ssl_context=ssl_context,
+                    extra_headers=list(headers),
+                    websocket_handshake_timeout=timeout_s,
+                    max_frame_size=link._limits.max_message_bytes,
+                    enable_auto_pong=False,
+                    logger_name=QuietLogger(logger, {}),
+                    socket_factory=connect_socket,
+                ),
+                timeout_s,
+            )
     except WSHandshakeError as error:
         status = int(error.response.status) if error.response is not None else None
         answer = f"HTTP {status}" if status is not None else "something that is not HTTP"
@@ -397,14 +398,20 @@ async def dial(
     except ssl.SSLError as error:
         raise DialError(f"{url}: TLS failed: {error.reason or error}") from error
     except OSError as error:
+        if isinstance(error, ConnectionError) and not error.errno:
+            raise DialError(_hung_up(url)) from error  # in the middle of the TLS handshake
         raise DialError(f"{url} cannot be reached: {reason_of(error)}") from error
     except (ValueError, WSError) as error:
         raise DialError(f"{url!r} is not a WebSocket URL: expected ws://host:port/path or wss://…") from error
     if not link.is_connected:
         # picows returns without an error where the peer hangs up before it has answered.
-        other = "wss" if url.startswith("ws:") else "ws"
-        raise DialError(f"{url} closed the connection before it answered; should it be {other}://?")
+        raise DialError(_hung_up(url))
     return link
+
+
+def _hung_up(url: str) -> str:
+    other = "wss" if url.startswith("ws:") else "ws"
+    return f"{url} closed the connection before it answered; should it be {other}://?"
 
 
 def _answer(

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A logger for a library that says more than it should."""
+"""For a library that says more than it should."""
 
 from __future__ import annotations
 
+import asyncio
 import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 logger = logging.getLogger("audio_connector.wire")
@@ -25,3 +28,39 @@ class QuietLogger(_LoggerAdapter):
         """Log at DEBUG, whatever the level."""
         if logger.isEnabledFor(logging.DEBUG):
             super().log(logging.DEBUG, msg, *args, **kwargs)
+
+
+@contextmanager
+def quiet_handshakes() -> Iterator[None]:
+    """Keep what picows tells the running loop of a TLS handshake that failed from being logged; it is raised as well.
+
+    It tells a class where an exception belongs, on which the loop's own handler fails, with two tracebacks.
+    """
+    loop = asyncio.get_running_loop()
+    handler = loop.get_exception_handler()
+    if not isinstance(handler, _HandshakeFilter):
+        handler = _HandshakeFilter(handler)
+        loop.set_exception_handler(handler)
+    handler.users += 1
+    try:
+        yield
+    finally:
+        handler.users -= 1
+        if not handler.users and loop.get_exception_handler() is handler:
+            loop.set_exception_handler(handler.inner)
+
+
+class _HandshakeFilter:
+    """An exception handler in front of another one."""
+
+    def __init__(self, inner: Any) -> None:  # noqa: ANN401 - whatever the loop had
+        self.inner = inner
+        self.users = 0
+
+    def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if isinstance(context.get("exception"), type):
+            return
+        if self.inner is not None:
+            self.inner(loop, context)
+        else:
+            loop.default_exception_handler(context)
