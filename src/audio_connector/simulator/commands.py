@@ -20,6 +20,7 @@ Note = Callable[[Source, str, str], None]
 """Told that something happened: whose doing it was, what, and what else there is to say."""
 
 _WAITING: Final = 1024
+_WAITING_CHARACTERS: Final = 1 << 20
 _SHOWN_CHARS: Final = 200
 
 
@@ -55,8 +56,9 @@ class CommandDesk:
         self._tally = tally
         self._send = send
         self._note = note
-        # Bounded, since a server may send as many as it likes; the oldest is forgotten.
-        self._notifies: deque[tuple[int, object]] = deque(maxlen=_WAITING)
+        # Bounded, since a server may send as many as it likes, of any size; the oldest are forgotten.
+        self._notifies: deque[tuple[int, object, int]] = deque()
+        self._notify_characters = 0
         self._acks: deque[float] = deque(maxlen=_WAITING)
         self.is_waiting = False
         """Whether there is anything to answer."""
@@ -82,8 +84,7 @@ class CommandDesk:
             tally.notifies += 1
             self._note("server", "notify", text[:_SHOWN_CHARS])
             if self._router.echo_notify:
-                self._notifies.append((self._playout.mark(), command.payload))
-                self.is_waiting = True
+                self._await(command.payload, len(text))
         else:
             tally.keep_text(text)
             self._note("server", "text", text[:_SHOWN_CHARS])
@@ -91,7 +92,7 @@ class CommandDesk:
     def answer(self, now: float) -> None:
         """Send the answers that are due."""
         while self._notifies and self._playout.is_heard(self._notifies[0][0], now):
-            self._send(Notified(payload=self._notifies.popleft()[1], raw={}))
+            self._send(Notified(payload=self._next_notify(), raw={}))
         while self._acks and self._acks[0] <= now:
             self._acks.popleft()
             self._acknowledge()
@@ -99,8 +100,25 @@ class CommandDesk:
 
     def forget(self) -> None:
         """The connection was made anew: nothing of before is answered."""
-        self._notifies.clear()
+        self._forget_notifies()
         self._acks.clear()
+
+    def _await(self, payload: object, characters: int) -> None:
+        """Answer a notify when what came before it was heard."""
+        self._notifies.append((self._playout.mark(), payload, characters))
+        self._notify_characters += characters
+        while len(self._notifies) > _WAITING or self._notify_characters > _WAITING_CHARACTERS:
+            self._next_notify()
+        self.is_waiting = True
+
+    def _next_notify(self) -> object:
+        _, payload, characters = self._notifies.popleft()
+        self._notify_characters -= characters
+        return payload
+
+    def _forget_notifies(self) -> None:
+        self._notifies.clear()
+        self._notify_characters = 0
 
     def _clear(self, command: ClearCommand, now: float, arrived_at: float) -> None:
         if not self._obeys_clear:
@@ -111,7 +129,7 @@ class CommandDesk:
         self._observer.cleared(arrived_at, now, dropped_ms, was_heard=was_heard)
         self._note("server", "clear", f"{command.form}, {dropped_ms} ms dropped")
         # What a notify waited for will never be played (PROTOCOL 3.6).
-        self._notifies.clear()
+        self._forget_notifies()
         if self._ack_s == 0:
             self._acknowledge()
         elif self._ack_s is not None:

@@ -22,12 +22,16 @@ Add: TypeAlias = "Callable[[Callable[[float], float | None], float], None]"
 """Asks for a tick at a time, as `driver.TickDriver.add`."""
 
 Item: TypeAlias = "tuple[Callable[..., None], tuple[Any, ...]]"
+"""What is called, and with what; of what comes in, the payload is the first."""
 
 UNREAD_MESSAGES: Final = 4
 """Of a lane that is read slowly so many are read from the socket; the rest waits in the kernel and at the server."""
 
 MESSAGES_UNDER_WAY: Final = 4096
 """The same where messages are only delayed, which is to hold up nobody: 82 s of audio."""
+
+BYTES_UNDER_WAY: Final = 8 << 20
+"""The same for their sizes, twice those 82 s at 24 kHz: a server may send a mebibyte in each."""
 
 UNSENT_BYTES: Final = 1 << 20
 """What may wait to be sent, 33 s of audio at 16 kHz, before the call is told that the server does not read."""
@@ -60,6 +64,7 @@ class Lane:
         self._random = random.Random(seed)
         self._on_room = on_room
         self._items: deque[tuple[float, float, Item]] = deque()
+        self._bytes = 0
         self._interval_s = 0.0
         self._held_until = self._last_due = float("-inf")
         self._armed_for: float | None = None
@@ -103,6 +108,7 @@ class Lane:
             due = max(due, now + self._random.uniform(0.0, self._jitter_s))
         self._last_due = due
         self._items.append((due, now, item))
+        self._bytes += _size_of(item)
         self._settle(now)
 
     def release(self) -> None:
@@ -113,13 +119,15 @@ class Lane:
     def drop(self) -> None:
         """Forget what waits."""
         self._items.clear()
+        self._bytes = 0
 
     def _settle(self, now: float) -> None:
         """See to what follows from a change: who is told, and when there is something to do."""
         items = self._items
         is_held = now < self._held_until
         self.is_clear = not (items or is_held or self._jitter_s or self._interval_s)
-        has_room = not is_held and len(items) < (UNREAD_MESSAGES if self._interval_s else MESSAGES_UNDER_WAY)
+        most = UNREAD_MESSAGES if self._interval_s else MESSAGES_UNDER_WAY
+        has_room = not is_held and len(items) < most and self._bytes < BYTES_UNDER_WAY
         next_at = self._next_at(now)
         if next_at is not None and (self._armed_for is None or next_at < self._armed_for):
             self._arming += 1
@@ -146,11 +154,18 @@ class Lane:
         return self._armed_for
 
     def _pass_on(self) -> None:
-        _, self.arrived_at, (call, arguments) = self._items.popleft()
+        _, self.arrived_at, item = self._items.popleft()
+        self._bytes -= _size_of(item)
+        call, arguments = item
         try:
             call(*arguments)
         finally:
             self.arrived_at = None
+
+
+def _size_of(item: Item) -> int:
+    _, arguments = item
+    return len(arguments[0]) if arguments and isinstance(arguments[0], bytes | str) else 0
 
 
 class Network:

@@ -71,6 +71,28 @@ def test_which_clear_a_router_obeys(profile: str, obeyed: int, others: int, igno
         assert desk.notes == [("server", "text ignored", text) for text in CLEAR_FORMS.values()]
 
 
+def test_of_large_notifies_fewer_wait() -> None:
+    desk = Desk("voice")
+    desk.hear(2)
+    for number in range(10):
+        desk.take(f'{{"action":"notify","payload":[{number},"{"x" * 300_000}"]}}')
+    desk.desk.answer(0.05)
+    payloads = [str(event.payload)[:2] for event in desk.sent if isinstance(event, Notified)]
+    assert payloads == ["[7", "[8", "[9"]
+    assert not desk.desk.is_waiting
+    assert desk.tally.notifies == 10
+
+
+def test_what_a_clear_forgets_counts_no_more() -> None:
+    desk = Desk("voice")
+    big = f'{{"action":"notify","payload":"{"x" * 300_000}"}}'
+    for text in [big, big, big, CLEAR, big, big, big]:
+        desk.hear(2)
+        desk.take(text)
+    desk.desk.answer(1.0)
+    assert sum(isinstance(event, Notified) for event in desk.sent) == 3
+
+
 def test_a_clear_says_how_much_it_dropped() -> None:
     desk = Desk()
     desk.hear(10)

@@ -11,6 +11,7 @@ from support.clock import VirtualClock
 from support.stage import UPGRADE, FakeTransport, Ticks
 
 from audio_connector.simulator.network import (
+    BYTES_UNDER_WAY,
     MESSAGES_UNDER_WAY,
     UNREAD_MESSAGES,
     UNSENT_BYTES,
@@ -137,6 +138,23 @@ def test_jitter_does_not_make_anybody_wait_for_room() -> None:
     assert passed.room == []
     passed.push(1)
     assert passed.room == [(0.0, False)]
+
+
+@pytest.mark.parametrize(
+    "big", [bytes(BYTES_UNDER_WAY // 4), "x" * (BYTES_UNDER_WAY // 4)], ids=["audio", "text"]
+)
+def test_of_large_messages_fewer_are_under_way(big: bytes | str) -> None:
+    passed = Passed(jitter_s=10.0)
+    passed.push(*[big] * 3)
+    assert passed.room == []
+    passed.push(big)
+    assert passed.room == [(0.0, False)]
+    passed.run_until(10.0)
+    assert passed.room[-1][1]
+    passed.push(*[big] * 3)
+    passed.lane.drop()
+    passed.push(*[big] * 3)
+    assert [room for _, room in passed.room] == [False, True]
 
 
 @given(
