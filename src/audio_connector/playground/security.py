@@ -13,6 +13,7 @@ A page of any other site in the same browser can send requests to this machine. 
 from __future__ import annotations
 
 import ipaddress
+import re
 import socket
 from collections.abc import Awaitable, Callable
 from urllib.parse import urlsplit
@@ -20,6 +21,7 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
+_HOST = re.compile(r"[\w.:\[\]-]+", re.ASCII)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
@@ -64,12 +66,15 @@ class Hosts:
 
         On a machine that others may reach, every literal address is: it cannot be rebound, only a name can.
         """
+        # Whatever else a URL may have here, such as a query or a scope, would get into the policy of the answer.
+        if value is None or _HOST.fullmatch(value) is None:
+            return False
         try:
-            parts = urlsplit(f"//{value or ''}")
+            parts = urlsplit(f"//{value}")
             name, port = parts.hostname or "", parts.port or 80
         except ValueError:
             return False
-        if port != self.port or parts.username is not None or parts.path:
+        if port != self.port:
             return False
         return name in self._names or (not self._is_local and _address_of(name) is not None)
 

@@ -36,6 +36,10 @@ def test_this_machine_is_one_of_ours(value: str) -> None:
         "[::1:8484",
         "10.0.0.7:8484",
         "localhost.:8484",
+        "localhost:8484?",
+        "localhost:8484#; script-src *",
+        "local\thost:8484",
+        "localhost:8484\n",
     ],
 )
 def test_any_other_name_is_not(value: str | None) -> None:
@@ -56,6 +60,7 @@ def test_open_to_others_every_address_is_but_no_foreign_name() -> None:
     assert wide.has("[fe80::1]:8484")
     assert wide.has(f"{socket.gethostname()}:8484")
     assert not wide.has("rebound.example:8484")
+    assert not wide.has("[fe80::1%25; script-src *]:8484")
     assert hosts("bot.example").has("bot.example:8484")
 
 
