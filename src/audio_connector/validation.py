@@ -20,7 +20,7 @@ SHOWN_CHARS = 80
 """How much of a wrong value an error shows."""
 
 TOLD = 20
-"""Mistakes that one error tells of. Looking for what was meant takes a millisecond each, and nobody reads a thousand."""
+"""Mistakes that one error tells of. Looking for what was meant takes a millisecond each; nobody reads a thousand."""
 
 MORE = "there are more mistakes, from here on"
 
