@@ -216,8 +216,9 @@ class LiveCall:
         Returns:
             When to call again; None when the connection is over.
         """
-        transport, tally = self.out.transport, self._tally
-        if tally.hung_up or transport is None or transport.is_closing:
+        # Not the network's is_closing, which says no more than this, since whatever closes it is done here.
+        socket, tally = self.out.socket, self._tally
+        if tally.hung_up or socket is None or socket.is_closing:
             return self._end_ticking(now)
         due = self._opened_at + self._next_tick * _FRAME_S
         if due <= now and now - due > tally.latest_tick_s:
@@ -225,18 +226,13 @@ class LiveCall:
         while due <= now:
             if self._next_tick >= self._stop_tick:
                 self._do_steps(self._next_tick)
-                if tally.hung_up or transport.is_closing:
+                if tally.hung_up or socket.is_closing:
                     return self._end_ticking(now)
             self._say(self._next_tick, now)
             self._next_tick += 1
             due = self._opened_at + self._next_tick * _FRAME_S
         # Asked here, since a call of its own for every frame is felt where hundreds of calls are made.
-        if (
-            self._is_watched
-            or self.playout.waiting
-            or self._observer.open is not None
-            or self._commands.is_waiting
-        ):
+        if self._is_watched or self._observer.open is not None or self._commands.is_waiting:
             self._listen(now)
         return due
 
@@ -427,6 +423,8 @@ class LiveCall:
         said = self._voice.next()
         frame = self._zeros if said is None or self._is_muted else said
         level = Level.NOTHING if frame is self._zeros else level_of(frame)
+        if level is Level.LOUD and self.playout.waiting:
+            self.playout.advance(now)  # whether the bot is heard just then makes a difference
         self._observer.said(tick * _FRAME_S, is_loud=level is Level.LOUD)
         if self._spoken is not None:
             self._spoken(frame)
@@ -440,7 +438,8 @@ class LiveCall:
         playout = self.playout
         playout.advance(now)
         self._observer.look(now)
-        self._commands.answer(now)
+        if self._commands.is_waiting:
+            self._commands.answer(now)
         if self._trace is not None:
             self._trace.depth_ms.note(now - self._opened_at, float(playout.buffered_ms))
         if playout.faults != self._faults.seen:

@@ -240,6 +240,11 @@ class Network:
         return self._clock() if self._in.arrived_at is None else self._in.arrived_at
 
     @property
+    def socket(self) -> Transport:
+        """What is behind it."""
+        return self._socket
+
+    @property
     def is_late(self) -> bool:
         """Whether anything that was sent is still on its way to the socket."""
         return len(self._out) > 0

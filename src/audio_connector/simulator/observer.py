@@ -13,11 +13,12 @@ are bots that never stop sending them.
 from __future__ import annotations
 
 import math
+from collections import deque
 from dataclasses import replace
 from typing import Final
 
 from audio_connector.audio.format import FRAME_MS
-from audio_connector.simulator.activity import is_loud
+from audio_connector.simulator.activity import is_loud as is_loud_frame
 from audio_connector.simulator.trace import BargeIn, Turn
 
 _FRAME_S: Final = FRAME_MS / 1000
@@ -57,11 +58,14 @@ class Observer:
         self._stale_until_s = -math.inf
         # The participant.
         self._loud_in_a_row = 0
+        self._began_over_bot = False
         self._voice_end_s = -math.inf
         self._is_speaking = False
         self._awaits_reply = False
-        # The bot, as the session hears it: what was played, and what of it was no silence.
+        # The bot, as the session hears it: what was played, and what of it was no silence; and what it played last,
+        # for whoever breathes is not spoken over.
         self._played_until_s = self._heard_until_s = -math.inf
+        self._played: deque[bytes] = deque(maxlen=round(PAUSE_S / _FRAME_S))
 
     def said(self, at_s: float, *, is_loud: bool) -> None:
         """The participant said a frame, silence included, that began so many seconds after the connection."""
@@ -71,15 +75,17 @@ class Observer:
                 self._is_speaking = False
             return
         self._loud_in_a_row += 1
+        if self._loud_in_a_row == 1 and not self._is_speaking:
+            # Asked now, because an echo is heard before these few frames are a voice.
+            self._began_over_bot = self._heard_until_s > at_s and any(map(is_loud_frame, self._played))
         if self._is_speaking:
             self._voice_end_s = at_s + _FRAME_S
         elif self._loud_in_a_row >= ONSET_FRAMES:
             self._is_speaking = True
             self._awaits_reply = True
             self._voice_end_s = at_s + _FRAME_S
-            began_s = at_s - (ONSET_FRAMES - 1) * _FRAME_S
-            if self._heard_until_s > began_s and self.open is None:
-                self.open = BargeIn(speech_at_s=began_s)
+            if self._began_over_bot and self.open is None:
+                self.open = BargeIn(speech_at_s=at_s - (ONSET_FRAMES - 1) * _FRAME_S)
 
     def received(self, payload: bytes, at: float) -> None:
         """A message of audio arrived."""
@@ -99,17 +105,19 @@ class Observer:
         """The session hears a frame of the bot, from a time on."""
         at_s = at - self.origin
         self._played_until_s = at_s + _FRAME_S
+        self._played.append(frame)
         if at_s < self._heard_until_s + PAUSE_S:
             if frame != self._zeros:
                 self._heard_until_s = at_s + _FRAME_S
             return
-        if not is_loud(frame):
+        if not is_loud_frame(frame):
             return
         # A new sound. Where the participant speaks on, an old barge-in that no clear has ended goes on as well.
         if self.open is not None and (self.open.clear_at_s is not None or not self._is_speaking):
             self._end_barge_in()
         self._heard_until_s = at_s + _FRAME_S
-        if self._awaits_reply and at_s >= self._voice_end_s:
+        # Who speaks again already may be hearing an echo of that.
+        if self._awaits_reply and at_s >= self._voice_end_s and not self._loud_in_a_row:
             self._awaits_reply = False
             if len(self.turns) < MAX_NOTES:
                 self.turns.append(Turn(self._voice_end_s, at_s))

@@ -34,17 +34,20 @@ class Outgoing:
         """The connection, where there is one."""
         self.network: Network | None = None
         """That of the last connection, where it has one."""
+        self.socket: Transport | None = None
+        """What is behind that."""
         self.is_writable = True
 
     def begin(self, transport: Transport) -> None:
         """There is a connection."""
         self.transport = transport
         self.network = transport if isinstance(transport, Network) else None
+        self.socket = transport if self.network is None else self.network.socket
         self.is_writable = True
 
     def end(self) -> None:
         """There is none any more."""
-        self.transport = None
+        self.transport = self.socket = None
 
     @property
     def is_half_open(self) -> bool:

@@ -27,6 +27,7 @@ class Listening:
         """The participant is loud."""
         for at in range(round(begin_s * 50), round(end_s * 50)):
             self.observer.said(at * 0.02, is_loud=True)
+        self.observer.said(end_s, is_loud=False)
 
     def pause(self, begin_s: float, end_s: float) -> None:
         for at in range(round(begin_s * 50), round(end_s * 50)):
@@ -194,6 +195,30 @@ def test_a_bot_that_sends_zeros_without_pause_falls_silent_as_well() -> None:
     assert (barge_in.silent_at_s, barge_in.stale_ms) == (about(1.0), 0)
     call.play(2.0, 2.1)
     assert call.turns == [Turn(about(0.8), about(2.0))]
+
+
+def test_an_echo_is_nobody_who_is_spoken_over() -> None:
+    call = Listening()
+    for begin in (1.0, 2.0, 3.0):
+        for at in range(round(begin * 50), round(begin * 50) + 25):
+            call.observer.said(at * 0.02, is_loud=True)
+            call.observer.played(LOUD, ORIGIN + at * 0.02 + 0.001)
+        call.pause(begin + 0.5, begin + 1.0)
+    assert not call.barge_ins
+    assert not call.turns
+
+
+def test_a_bot_that_only_breathes_is_not_spoken_over() -> None:
+    call = Listening()
+    call.play(0.0, 1.0)
+    call.play(1.0, 2.0, frame=b"\x01\x00" * 320)
+    call.say(1.5, 2.0)
+    assert not call.barge_ins
+    call = Listening()
+    call.play(0.0, 1.0)
+    call.play(1.0, 1.3, frame=b"\x01\x00" * 320)
+    call.say(1.2, 2.0)  # before its pause is one
+    assert len(call.barge_ins) == 1
 
 
 def test_what_goes_on_after_a_clear_is_stale() -> None:
