@@ -13,6 +13,9 @@ from importlib.util import find_spec
 BAD_INPUT = 2
 """Exit status of a command that could not do its work: bad input, or a server that cannot be reached."""
 
+INTERRUPTED = 130
+"""Exit status after Ctrl-C."""
+
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line.
@@ -31,6 +34,9 @@ def main(argv: Sequence[str] | None = None) -> int:
             file=sys.stderr,
         )
         return BAD_INPUT
-    from audio_connector.cli.app import run  # noqa: PLC0415 - see the docstring above
-
+    try:
+        from audio_connector.cli.app import run  # noqa: PLC0415 - see the docstring above
+    except KeyboardInterrupt:  # these imports take most of a second
+        print("audio-connector: interrupted", file=sys.stderr)
+        return INTERRUPTED
     return run(sys.argv[1:] if argv is None else list(argv))

@@ -9,9 +9,7 @@ from typing import Annotated
 import typer
 
 from audio_connector import VideoError, __version__
-from audio_connector.cli import BAD_INPUT, check, demo, playground, simulate
-
-INTERRUPTED = 130
+from audio_connector.cli import BAD_INPUT, INTERRUPTED, check, demo, playground, simulate
 
 app = typer.Typer(
     name="audio-connector",

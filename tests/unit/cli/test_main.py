@@ -99,6 +99,19 @@ def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Captu
     assert capsys.readouterr().err == "audio-connector: interrupted\n"
 
 
+def test_an_interrupt_of_the_imports_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    class Interrupting:
+        def find_spec(self, name: str, *_: object) -> None:
+            if name == "audio_connector.cli.app":
+                raise KeyboardInterrupt
+
+    monkeypatch.delitem(sys.modules, "audio_connector.cli.app", raising=False)
+    monkeypatch.delattr("audio_connector.cli.app", raising=False)
+    monkeypatch.setattr(sys, "meta_path", [Interrupting(), *sys.meta_path])
+    assert main(["demo"]) == 130
+    assert capsys.readouterr().err == "audio-connector: interrupted\n"
+
+
 def test_an_error_of_the_program_itself_is_not_hidden(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("audio_connector.cli.simulate.parse_headers", lambda _: 1 // 0)
     with pytest.raises(ZeroDivisionError):
