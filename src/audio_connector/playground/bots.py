@@ -78,8 +78,13 @@ def _load(argument: str, module: str, name: str) -> object:
         imported = pkgutil.resolve_name(f"{module}:")
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
+            hint = (
+                f"; did you mean {module[:-3]}:{name}?"
+                if module == error.name and module.endswith(".py")
+                else ""
+            )
             raise UsageError(
-                f"there is no module {error.name!r} in {folder}, nor is one installed"
+                f"there is no module {error.name!r} in {folder}, nor is one installed{hint}"
             ) from error
         raise UsageError(f"{module} cannot be imported: {describe(error)}") from error
     except (Exception, SystemExit) as error:  # whatever the module does at import is the user's to mend

@@ -106,6 +106,13 @@ def test_what_cannot_be_served_is_named(folder: Path, name: str, says: str) -> N
     assert str(raised.value).startswith(says)
 
 
+def test_a_file_in_place_of_a_module_is_told_its_name(folder: Path) -> None:
+    (folder / "apps.py").write_text(APPS)
+    with pytest.raises(UsageError) as raised:
+        find_bot("apps.py:config")
+    assert str(raised.value).endswith("; did you mean apps:config?")
+
+
 @pytest.mark.parametrize(
     ("source", "says"),
     [
