@@ -69,10 +69,28 @@ async def serve(
         DialError: The server cannot be reached, or is no WebSocket server.
         AudioConnectorStartServerError: The address cannot be listened on.
     """
-    with _stop_signal() as stop:
+    is_ready = False
+
+    async def run() -> None:
+        nonlocal is_ready
         async with playground(bot, settings, host=host, port=port, is_checked=is_checked) as address:
+            is_ready = True
             on_ready(address)
             await stop.wait()
+
+    with _stop_signal() as stop:
+        running, stopping = asyncio.ensure_future(run()), asyncio.ensure_future(stop.wait())
+        try:
+            await asyncio.wait((running, stopping), return_when=asyncio.FIRST_COMPLETED)
+            if is_ready:
+                await asyncio.wait((running,))  # it ends by `stop`, in order
+        finally:
+            # Interrupted while an application is still being made, which may take for ever.
+            for task in (running, stopping):
+                task.cancel()
+            await asyncio.gather(running, stopping, return_exceptions=True)
+        if not running.cancelled():
+            running.result()
 
 
 @contextlib.asynccontextmanager

@@ -54,6 +54,7 @@ class ServedBot:
         self._address: concurrent.futures.Future[Reached] = concurrent.futures.Future()
         self._stop: asyncio.Event | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._configuring: asyncio.Task[None] | None = None
         # A daemon: an application that blocks its loop for good must not keep the program from ending.
         self._thread = threading.Thread(target=self._run, name="playground-bot", daemon=True)
 
@@ -87,8 +88,9 @@ class ServedBot:
     async def _end(self) -> None:
         loop, stop = self._loop, self._stop
         if loop is not None and stop is not None and self._thread.is_alive():
+            configuring = self._configuring
             with contextlib.suppress(RuntimeError):  # it has ended meanwhile
-                loop.call_soon_threadsafe(stop.set)
+                loop.call_soon_threadsafe(stop.set if configuring is None else configuring.cancel)
         await asyncio.to_thread(self._thread.join, STOP_S)
         logging.getLogger(LOGGER).removeHandler(self._faults)
 
@@ -101,8 +103,10 @@ class ServedBot:
 
     async def _serve(self) -> None:
         assert self._bot.configure is not None
+        self._configuring = asyncio.current_task()
         self._loop, self._stop = asyncio.get_running_loop(), asyncio.Event()
         config = await self._bot.configure()
+        self._configuring = None
         async with AudioConnectorServer(config) as server:
             self._address.set_result(Reached(server.get_address(), AudioTransport.of(config.audio_transport)))
             await self._stop.wait()

@@ -7,6 +7,7 @@ import os
 import signal
 import socket
 import sys
+import threading
 
 import pytest
 from aiohttp import web
@@ -110,6 +111,31 @@ async def test_nobody_there_and_no_websocket_address_are_told() -> None:
             async with playground(find_bot(url), SETTINGS, host="127.0.0.1", port=0, is_checked=True):
                 pass
     assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
+async def test_a_signal_ends_it_while_the_application_is_still_being_made() -> None:
+    loop, begun = asyncio.get_running_loop(), asyncio.Event()
+
+    async def make() -> None:
+        loop.call_soon_threadsafe(begun.set)
+        await asyncio.sleep(60)
+
+    serving = asyncio.ensure_future(
+        serve(
+            Bot("test", configure=configure_with("test", make)),
+            SETTINGS,
+            host="127.0.0.1",
+            port=0,
+            is_checked=True,
+            on_ready=lambda address: pytest.fail("there is no application yet"),
+        )
+    )
+    await asyncio.wait_for(begun.wait(), 10)
+    os.kill(os.getpid(), signal.SIGINT)
+    await asyncio.wait_for(serving, 5)
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+    assert "playground-bot" not in [thread.name for thread in threading.enumerate()]
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals to send")
