@@ -148,6 +148,8 @@ class Playground:
                     path = Path(folder) / "speech.wav"
                     await asyncio.wait_for(_store(request, path, name), UPLOAD_S)
                     speech = await asyncio.to_thread(read_speech, str(path), name, rate_hz)
+            if session.rate_of(speaker) != rate_hz:
+                raise UsageError(f"another call began while {name} was sent; drop it again")
             session.say(speaker, speech)
         except UsageError as error:
             return web.Response(status=422, text=" ".join(str(error).split()))

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import io
+import threading
 import time
 import wave
 from collections.abc import AsyncIterator
@@ -17,6 +18,7 @@ from support.pages import Page, opened, page_of
 from audio_connector import AudioConnectorConnection
 from audio_connector.playground import app as app_module
 from audio_connector.playground.run import Address
+from audio_connector.playground.speeches import Speech, read_speech
 from audio_connector.simulator import sample_speech
 
 
@@ -269,6 +271,29 @@ async def test_a_file_that_is_none_is_refused_by_name(address: Address) -> None:
         assert (await page.post(wav(), speaker=3))[0] == 400
         assert (await page.post(wav(), speaker=2))[0] == 422
         assert (await page.post(wav()))[0] == 204  # the page goes on working
+
+
+async def test_a_file_for_a_call_that_is_another_one_by_now_is_refused(
+    address: Address, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with page_of(address) as page:
+        reading, go_on = threading.Event(), threading.Event()
+
+        def read(path: str, name: str, rate_hz: int) -> Speech:
+            reading.set()
+            assert go_on.wait(10)
+            return read_speech(path, name, rate_hz)
+
+        monkeypatch.setattr(app_module, "read_speech", read)
+        await page.connect(16000)
+        posting = asyncio.ensure_future(page.post(wav()))
+        assert await asyncio.to_thread(reading.wait, 10)
+        await page.say("disconnect")
+        seen = len(page.messages)
+        await page.say("connect", rate_hz=8000, profile="video")
+        await page.wait_for(lambda message: message.get("state") == "open", after=seen)
+        go_on.set()
+        assert await posting == (422, "another call began while a.wav was sent; drop it again")
 
 
 async def test_a_file_that_is_too_long_is_refused(address: Address, monkeypatch: pytest.MonkeyPatch) -> None:
