@@ -83,7 +83,7 @@ def _line(model: type[Values], entry: ErrorDetails) -> str:
     name = ".".join(str(part) for part in entry["loc"])
     if entry["type"] == "extra_forbidden":
         close = get_close_matches(name, model.model_fields, n=1)
-        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(model.model_fields)}"
+        hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(model.model_fields) or 'none'}"
         return f"{name} is not a field; {hint}"
     if entry["type"] == "missing":
         return f"{name} is missing"

@@ -32,9 +32,6 @@ from audio_connector.simulator import (
     run_calls,
 )
 
-RAMP_S_PER_CALL = 0.005
-"""Time between the beginnings of two calls: a server is not asked for 300 handshakes in one instant."""
-
 TRACED_CALLS = 20
 """Up to so many calls are kept over time without being asked for; it costs a few microseconds per frame."""
 

@@ -15,7 +15,6 @@ from audio_connector.audio.wav import FilePath, read_wav
 from audio_connector.errors import AudioDataError
 from audio_connector.simulator.config import RouterCall
 from audio_connector.simulator.samples import (
-    SAMPLE_PREFIX,
     SAMPLE_RATE_HZ,
     SAMPLES,
     is_sample,
@@ -25,7 +24,6 @@ from audio_connector.simulator.script import in_order
 
 __all__ = [
     "SAMPLES",
-    "SAMPLE_PREFIX",
     "Frames",
     "Lines",
     "SpeechLibrary",

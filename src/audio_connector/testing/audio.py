@@ -17,7 +17,8 @@ from audio_connector.audio.pcm import AudioInput, to_pcm16
 from audio_connector.audio.resample import resample
 from audio_connector.audio.wav import FilePath, WavWriter
 from audio_connector.errors import AudioDataError, UsageError
-from audio_connector.simulator.speech import SAMPLE_PREFIX, SAMPLES, sample_speech
+from audio_connector.simulator.samples import is_sample, sample_named
+from audio_connector.simulator.speech import sample_speech
 from audio_connector.testing.likeness import (
     BLOCK_MS,
     QUIET,
@@ -113,8 +114,8 @@ class Audio:
         if not isinstance(source, str | os.PathLike):
             return cls(to_pcm16(source), rate_hz or 16000)
         path = os.fspath(source)
-        if path.startswith(SAMPLE_PREFIX):
-            return cls(sample_speech([_sample(path)]))
+        if is_sample(path):
+            return cls(sample_speech([sample_named(path)]))
         blocks = list(iter_audio_file(path))
         return cls(b"".join(pcm for pcm, _ in blocks), blocks[0][1] if blocks else 16000)
 
@@ -267,12 +268,3 @@ def _rms(samples: Samples) -> float:
 
 def _db(value: float) -> float:
     return 20 * math.log10(value) if value > 0 else -math.inf
-
-
-def _sample(name: str) -> str:
-    wanted = name.removeprefix(SAMPLE_PREFIX)
-    for sample in SAMPLES:
-        if wanted in (sample, sample.removesuffix(".wav")):
-            return sample
-    known = ", ".join(repr(SAMPLE_PREFIX + sample.removesuffix(".wav")) for sample in SAMPLES)
-    raise UsageError(f"there is no packaged sentence {name!r}; expected one of {known}")

@@ -38,7 +38,7 @@ def test_what_is_none_is_refused_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(AudioFileError, match=r"cannot open .*gone\.wav"):
         Audio.of(tmp_path / "gone.wav")
     with pytest.raises(
-        UsageError, match="no packaged sentence 'sample:hello'; expected one of 'sample:he-was-not'"
+        UsageError, match="no packaged sentence 'sample:hello'; expected one of sample:he-was-not,"
     ):
         Audio.of("sample:hello")
     with pytest.raises(AudioDataError, match="3 bytes"):
