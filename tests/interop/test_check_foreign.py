@@ -125,6 +125,32 @@ async def test_no_fault_is_found_where_there_is_none() -> None:
     judge_other_manners(*others)
 
 
+class DiesOnConnected(EchoBot):
+    async def run(self) -> None:
+        await self.connection.recv()
+        await self.connection.close(1011, "oops")
+
+
+class HangsUp(EchoBot):
+    async def on_audio(self, frame: bytes) -> None:
+        await self.connection.close(1000)
+
+
+async def test_a_server_that_ends_ordinary_calls_is_told_so_once() -> None:
+    for bot, ended in (
+        (DiesOnConnected, "by the server with 1011 'oops'"),
+        (HangsUp, "by the server with 1000"),
+    ):
+        results = await run_against(bot)
+        [reason] = of_status(results, "fail").values()
+        assert reason.startswith(
+            f"a call with nothing odd in it was closed {ended}; expected that it goes on"
+        )
+        skipped = of_status(results, "skip")
+        assert len(skipped) == len(CHECKS) - 1
+        assert set(skipped.values()) == {f"not tried: even an ordinary call was closed {ended}"}
+
+
 def judge_good_bots(echo: list[Result], conversation: list[Result], listener: list[Result]) -> None:
     assert [result.check for result in echo] == list(CHECKS)
     # The echo has nothing to be interrupted in.

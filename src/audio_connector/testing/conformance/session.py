@@ -16,7 +16,7 @@ from typing import Any, Literal, Protocol, TypeAlias, TypeVar
 from audio_connector.audio.format import AudioFormat
 from audio_connector.errors import DialError
 from audio_connector.simulator.speech import Frames
-from audio_connector.testing.conformance.caller import ADVICE, Caller
+from audio_connector.testing.conformance.caller import ADVICE, Caller, how
 from audio_connector.testing.conformance.model import Failed, Skipped, Target, Timing
 from audio_connector.testing.conformance.notes import AudioNotes
 from audio_connector.testing.conformance.rawdial import dial_raw
@@ -76,6 +76,12 @@ class Baseline:
     def responds(self) -> bool:
         """Whether the bot can be made to talk."""
         return self.manner in ("echo", "answers")
+
+    @property
+    def ended_by_server(self) -> str | None:
+        """How the server, or the network, ended the call before it was hung up; None where it did not."""
+        closed = self.caller.closed
+        return how(closed) if closed is not None and closed.closed_by != "us" else None
 
 
 class Session:

@@ -91,8 +91,8 @@ async def run_checks(
         DialError: The server cannot be reached, or does not speak WebSocket there.
     """
     async with Session(target, timing or Timing()) as session:
-        await session.baseline()
-        runner = Runner(session, on_start, on_result)
+        ended = (await session.baseline()).ended_by_server
+        runner = Runner(session, on_start, on_result, ended=ended)
         results = await runner.run_all(checks, at_once)
     return [results[check.full_name] for check in checks]
 
@@ -104,14 +104,18 @@ class Runner:
         session: What they share.
         on_start: As in `run_checks`.
         on_result: As in `run_checks`.
+        ended: How the server ended a call with nothing odd in it; None where it did not.
     """
 
-    def __init__(self, session: Session, on_start: Watch, on_result: Take) -> None:
+    def __init__(
+        self, session: Session, on_start: Watch, on_result: Take, *, ended: str | None = None
+    ) -> None:
         self._session = session
         self._on_start = on_start
         self._on_result = on_result
         self._results: dict[str, Result] = {}
         self._is_gone = False
+        self._ended = ended
 
     async def run_all(self, checks: Sequence[Check], at_once: int) -> dict[str, Result]:
         """Run them, and return the results by the names of the checks."""
@@ -142,7 +146,7 @@ class Runner:
         self._on_result(result)
 
     async def _again(self, first: Result) -> Result:
-        if self._is_gone:
+        if self._is_gone or first.check is upgrade.ordinary_call:  # which is made once in a run
             return first
         second = await self._run(first.check)
         if second.status == "fail":
@@ -154,6 +158,8 @@ class Runner:
         session = self._session
         if self._is_gone:
             return Result(check, "skip", "not tried: the server cannot be reached any more")
+        if self._ended is not None and check is not upgrade.ordinary_call:
+            return Result(check, "skip", f"not tried: even an ordinary call was closed {self._ended}")
         self._on_start(check)
         began_at = time.monotonic()
         status: Status = "fail"

@@ -45,6 +45,29 @@ async def _taken(
 
 
 @check(
+    "upgrade/ordinary-call",
+    does="Makes a call with nothing odd in it, speaks, and listens.",
+    why="A server that ends it can be asked nothing else; the other checks are not tried then.",
+    rows=("1.20",),
+)
+async def ordinary_call(session: Session) -> str:
+    """PROTOCOL 1.20."""
+    baseline = await session.baseline()
+    if (ended := baseline.ended_by_server) is not None:
+        raise Failed(
+            f"a call with nothing odd in it was closed {ended}; expected that it goes on until the router hangs up; "
+            "look into the server's log, or let the bot stay while it is checked"
+        )
+    manners = {
+        "silent": "says nothing",
+        "unasked": "talks, and does not answer",
+        "echo": "talks while it is talked to",
+        "answers": "answers",
+    }
+    return f"it goes on; the bot {manners[baseline.manner]}"
+
+
+@check(
     "upgrade/in-time",
     does="Dials, and measures how long the answer to the upgrade takes.",
     why="The router gives up after 6 s, and the REST call that started it fails.",
@@ -227,6 +250,7 @@ def _answer_of(caller: Caller, name: str) -> str | None:
 
 
 CHECKS: tuple[Check, ...] = (
+    ordinary_call,
     in_time,
     keep_alive,
     repeated_header,
