@@ -3,9 +3,8 @@
 
 from __future__ import annotations
 
-import json
-
-from audio_connector.wire.audio_transport import EVENT_PREFIX, AudioTransport
+from audio_connector.wire.audio_transport import AudioTransport
+from audio_connector.wire.json_audio import find_audio
 from audio_connector.wire.transport import Closed, Receiver, Transport, Upgrade
 
 
@@ -21,7 +20,7 @@ class TextTap:
     def __init__(self, receiver: Receiver, audio_transport: AudioTransport, texts: list[str]) -> None:
         self._receiver = receiver
         self._texts = texts
-        self._audio_field = audio_transport.to_router_field if audio_transport.is_json else None
+        self._fields = (audio_transport.to_router_field,) if audio_transport.is_json else ()
 
     def on_open(self, transport: Transport, upgrade: Upgrade) -> None:
         """The handshake is complete."""
@@ -33,7 +32,7 @@ class TextTap:
 
     def on_text(self, text: str) -> None:
         """A text message."""
-        if self._audio_field is None or not self._is_audio(text):
+        if not self._fields or find_audio(text, self._fields) is None:
             self._texts.append(text)
         self._receiver.on_text(text)
 
@@ -48,14 +47,3 @@ class TextTap:
     def on_closed(self, closed: Closed) -> None:
         """The connection is over."""
         self._receiver.on_closed(closed)
-
-    def _is_audio(self, text: str) -> bool:
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError):
-            return False
-        return (
-            isinstance(values, dict)
-            and isinstance(values.get(self._audio_field), str)
-            and not str(values.get("event")).startswith(EVENT_PREFIX)
-        )

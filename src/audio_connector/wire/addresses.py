@@ -7,6 +7,7 @@ import asyncio
 import errno
 import os
 import socket
+import struct
 import sys
 from typing import cast
 
@@ -16,6 +17,9 @@ PORT_ATTEMPTS = 8
 RECEIVE_BUFFER_BYTES = 64 * 1024
 """Of the kernel, for each connection: 2 s of audio. picows' read buffer grows to whatever the kernel holds, and one
 callback handles all of it, while every other connection waits."""
+
+NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
+"""Of SO_LINGER: for no time, so that the kernel ends a connection with a reset instead of the end of the stream."""
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 Address = tuple[int, SocketAddress]

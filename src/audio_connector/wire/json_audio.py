@@ -14,7 +14,7 @@ from __future__ import annotations
 
 import binascii
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeAlias
 
 from audio_connector.audio.format import SAMPLE_BYTES
@@ -100,20 +100,8 @@ class JsonAudio:
         self._receiver.on_closed(closed)
 
     def _audio_of(self, text: str) -> bytes | None:
-        try:
-            values = json.loads(text)
-        except (ValueError, RecursionError):  # as in the codec, which then says what the text is
-            return None
-        if not isinstance(values, dict):
-            return None
-        event = values.get("event")
-        if isinstance(event, str) and event.startswith(EVENT_PREFIX):
-            return None
-        for field in self._fields:
-            encoded = values.get(field)
-            if isinstance(encoded, str):
-                return self._read(encoded, field)
-        return None
+        found = find_audio(text, self._fields)
+        return None if found is None else self._read(*found)
 
     def _read(self, encoded: str, field: str) -> bytes | None:
         pcm = decode_base64(encoded)
@@ -181,6 +169,32 @@ class JsonAudio:
     def is_closing(self) -> bool:
         """True from the first close frame, or the end, on."""
         return self._transport.is_closing
+
+
+def find_audio(text: str, fields: Sequence[str]) -> tuple[str, str] | None:
+    """Find the audio in a text (PROTOCOL 4.35).
+
+    Args:
+        text: A text message.
+        fields: The names that audio may have; the first one that is a string counts.
+
+    Returns:
+        The audio as it was sent, read or not, and its name; None where the text is something else.
+    """
+    try:
+        values = json.loads(text)
+    except (ValueError, RecursionError):  # as in the codec, which then says what the text is
+        return None
+    if not isinstance(values, dict):
+        return None
+    event = values.get("event")
+    if isinstance(event, str) and event.startswith(EVENT_PREFIX):
+        return None
+    for field in fields:
+        encoded = values.get(field)
+        if isinstance(encoded, str):
+            return encoded, field
+    return None
 
 
 def decode_base64(text: str) -> bytes | None:

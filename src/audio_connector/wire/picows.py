@@ -13,8 +13,6 @@ import asyncio
 import logging
 import socket
 import ssl
-import struct
-import sys
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
@@ -36,7 +34,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its
 from picows.url import WSParsedURL
 
 from audio_connector.errors import DialError
-from audio_connector.wire.addresses import addresses_of, connect_first, reason_of
+from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_first, reason_of
 from audio_connector.wire.closing import (
     ABNORMAL,
     BAD_TEXT,
@@ -55,9 +53,6 @@ logger = logging.getLogger("audio_connector.wire")
 
 READ_BUFFER_BYTES = 4096
 """Of each connection at its start; it grows where a message needs more. picows' own 16 KiB hold 25 frames."""
-
-# Lingering for no time: the kernel sends a reset instead of the end of the stream.
-_NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 
 _BINARY = WSMsgType.BINARY
 _TEXT = WSMsgType.TEXT
@@ -113,7 +108,7 @@ class _Socket(WSListener):
     def reset(self) -> None:
         if not self._ws.is_disconnected:
             sock = self._underlying.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _NO_LINGER)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
         self.abort()
 
     def pause_reading(self) -> None:

@@ -14,6 +14,7 @@ import struct
 from dataclasses import dataclass
 from typing import Final, cast
 
+from audio_connector.wire.addresses import NO_LINGER
 from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
@@ -127,7 +128,7 @@ class RawLine(asyncio.Protocol):
         """End it with a TCP reset."""
         if not self._transport.is_closing():  # then the socket may be gone
             sock = self._transport.get_extra_info("socket")
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
         self._transport.abort()
 
     def end_stream(self) -> bool:
