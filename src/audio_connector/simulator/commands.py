@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import deque
 from collections.abc import Callable
 from typing import Final
@@ -15,6 +16,9 @@ from audio_connector.simulator.tally import Tally
 from audio_connector.simulator.trace import Source
 from audio_connector.wire.codec import decode_command
 from audio_connector.wire.messages import ClearCommand, Cleared, Event, Notified, NotifyCommand
+
+_AUDIO_IN_JSON: Final = re.compile(r'"\s*:\s*"[A-Za-z0-9+/]{400,}={0,2}"')
+"""A frame of 20 ms at 8 kHz has 428 characters in base64 (PROTOCOL 4.31)."""
 
 Note = Callable[[Source, str, str], None]
 """Told that something happened: whose doing it was, what, and what else there is to say."""
@@ -87,6 +91,7 @@ class CommandDesk:
                 self._await(command.payload, len(text))
         else:
             tally.keep_text(text)
+            tally.json_audio_texts += _AUDIO_IN_JSON.search(text) is not None
             self._note("server", "text", text[:_SHOWN_CHARS])
 
     def answer(self, now: float) -> None:

@@ -180,6 +180,15 @@ _ALL: Final[Sequence[Metric]] = (
         fault="audio dropped because the playout buffer was full",
     ),
     Metric(
+        "unreadable_audio",
+        "unreadable audio",
+        "",
+        "messages of audio that are binary in a call whose audio is JSON, or the other way round",
+        lambda r: r.bad_audio_messages + r.json_audio_texts,
+        is_fault=True,
+        fault="messages of audio in a form that is not this call's",
+    ),
+    Metric(
         "wrong_sizes",
         "wrong sizes",
         "",

@@ -14,6 +14,10 @@ NORMAL_CLOSE = (1000, 1001, 1005)
 """Close codes of a server that ended the call on purpose; 1005 is a close frame without a code."""
 
 
+_BAD_AUDIO = "of audio that is not in JSON, as this call's is; is the server's audio_transport binary?"
+_AUDIO_AS_TEXT = "of audio in JSON, which this call does not read; is the server's audio_transport json?"
+
+
 @dataclass(frozen=True, kw_only=True)
 class CallReport:
     """What one simulated call saw.
@@ -45,6 +49,7 @@ class CallReport:
         clears: Clear commands received; a server that sends two forms for one flush counts twice.
         notifies: Notify commands received.
         texts_ignored: Texts dropped by a router that reads none (PROTOCOL 3.4).
+        json_audio_texts: Texts that look like audio in JSON, in a call whose audio is binary.
         bad_audio_messages: Messages that should have been audio in JSON and were none (PROTOCOL 4.32).
         reconnects: Times that the connection was made again.
         other_texts: The first texts received that are no known command, each cut to 200 characters.
@@ -83,6 +88,7 @@ class CallReport:
     clears: int = 0
     notifies: int = 0
     texts_ignored: int = 0
+    json_audio_texts: int = 0
     bad_audio_messages: int = 0
     reconnects: int = 0
     other_texts: tuple[str, ...] = ()
@@ -129,13 +135,26 @@ class CallReport:
                 "underrun",
                 f"(gaps shorter than a pause), {playout.underrun_ms:.1f} ms in sum",
             ),
-            (self.bad_audio_messages, "message", "of audio in JSON that could not be read"),
+            (self.bad_audio_messages, "message", _BAD_AUDIO),
+            (self.json_audio_texts, "text", _AUDIO_AS_TEXT),
             (playout.overflow_frames, "frame", "dropped because the playout buffer was full"),
             (self.frames_dropped, "frame", "not sent because the server did not read"),
         ]
         lines = [f"{count} {noun}{'s' if count > 1 else ''} {what}" for count, noun, what in found if count]
         if self.how_it_broke is not None:
             lines.append(self.how_it_broke)
+        return tuple(lines)
+
+    @property
+    def remarks(self) -> tuple[str, ...]:
+        """What may be meant, and may be a fault, one line each: a bot that only listens is silent on purpose."""
+        if self.error is not None:
+            return ()
+        lines = []
+        if self.speech_frames_sent and not self.frames_received and not self.json_audio_texts:
+            lines.append("the bot said nothing, though it was spoken to")
+        if self.stale_ms:
+            lines.append("what was cleared went on after the clear: see stale audio")
         return tuple(lines)
 
     @property
@@ -169,5 +188,6 @@ class CallReport:
             ],
             "turns": [{**asdict(turn), "latency_ms": turn.latency_ms} for turn in self.turns],
             "problems": list(self.problems),
+            "remarks": list(self.remarks),
             "is_clean": self.is_clean,
         }

@@ -40,15 +40,15 @@ def judge(
         conditions: The texts of what was checked.
         conditions_failed: What `gate.failures` said.
     """
-    problems = tuple(problems_of(reports))
+    problems, remarks = tuple(problems_of(reports)), tuple(remarks_of(reports))
     if conditions_failed:
-        return Verdict(False, "failed", tuple(conditions_failed), problems)
+        return Verdict(False, "failed", tuple(conditions_failed), (*problems, *remarks))
     if conditions:
         held = "the condition held" if len(conditions) == 1 else f"{len(conditions)} conditions held"
-        return Verdict(True, f"passed: {held}", remarks=problems)
+        return Verdict(True, f"passed: {held}", remarks=(*problems, *remarks))
     if problems:
-        return Verdict(False, "failed: not clean", problems)
-    return Verdict(True, "clean: nothing was lost")
+        return Verdict(False, "failed: not clean", problems, remarks)
+    return Verdict(True, "clean: nothing was lost", remarks=remarks)
 
 
 def problems_of(reports: Sequence[CallReport]) -> list[str]:
@@ -63,6 +63,14 @@ def problems_of(reports: Sequence[CallReport]) -> list[str]:
             lines.append(f"{metric.fault}: {total}, in {len(affected)} of {len(reports)} calls")
     ends = Counter(end for report in reports if (end := report.how_it_broke) is not None)
     return lines + [f"{counted(count, 'call')}: {printable(end)}" for end, count in ends.most_common()]
+
+
+def remarks_of(reports: Sequence[CallReport]) -> list[str]:
+    """The remarks of all calls; those that are the same in one line."""
+    if len(reports) == 1:
+        return list(reports[0].remarks)
+    told = Counter(remark for report in reports for remark in report.remarks)
+    return [f"{counted(count, 'call')}: {remark}" for remark, count in told.most_common()]
 
 
 def how_closed(report: CallReport) -> str:

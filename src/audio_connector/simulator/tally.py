@@ -31,6 +31,7 @@ class Tally:
     clears: int = 0
     notifies: int = 0
     texts_ignored: int = 0
+    json_audio_texts: int = 0
     bad_audio_messages: int = 0
     bytes_sent: int = 0
     bytes_received: int = 0
@@ -85,6 +86,7 @@ class Tally:
             clears=self.clears,
             notifies=self.notifies,
             texts_ignored=self.texts_ignored,
+            json_audio_texts=self.json_audio_texts,
             bad_audio_messages=self.bad_audio_messages,
             reconnects=self.reconnects,
             other_texts=tuple(self.other_texts),

@@ -62,6 +62,7 @@ def test_one_call_shows_its_figures_and_what_happened() -> None:
         "stale",
         "✗ 1 underrun (gaps shorter than a pause), 120.0 ms in sum",
         "✗ 10 frames dropped because the playout buffer was full",
+        "! what was cleared went on after the clear: see stale audio",
     ]
 
 
@@ -107,8 +108,11 @@ def test_many_calls_show_the_sum_the_greatest_and_whose_it_is() -> None:
     assert "closed 30 calls with 1000 by the router" in shown
     assert "worst call 31: ws://127.0.0.1:9: connection refused" in shown
     assert "call 30 (caller 29): 2 underruns (gaps shorter than a pause), 40.0" in " ".join(shown)
-    assert shown[-2] == "✗ underruns (gaps shorter than a pause): 30, in 20 of 31 calls"
-    assert shown[-1] == "✗ 1 call: ws://127.0.0.1:9: connection refused"
+    assert shown[-3:] == [
+        "✗ underruns (gaps shorter than a pause): 30, in 20 of 31 calls",
+        "✗ 1 call: ws://127.0.0.1:9: connection refused",
+        "! 30 calls: what was cleared went on after the clear: see stale audio",
+    ]
 
 
 def test_many_clean_calls_have_no_worst() -> None:
@@ -119,9 +123,10 @@ def test_many_clean_calls_have_no_worst() -> None:
 
 def test_conditions_decide_and_problems_remain_to_be_seen() -> None:
     passed = lines_of([busy_report()], conditions=["underrun_ms>500"])
-    assert passed[-3:] == [
+    assert passed[-4:] == [
         "! 1 underrun (gaps shorter than a pause), 120.0 ms in sum",
         "! 10 frames dropped because the playout buffer was full",
+        "! what was cleared went on after the clear: see stale audio",
         "✓ passed: the condition held",
     ]
     failed = lines_of(

@@ -29,6 +29,7 @@ def test_every_figure_of_a_call_in_which_everything_happens() -> None:
             "underruns": 1,
             "underrun_ms": 120.0,
             "overflow_ms": 200.0,
+            "unreadable_audio": 0,
             "wrong_sizes": 0,
             "wrong_size_bytes": 0,
             "deepest_ms": 5040.0,

@@ -9,12 +9,13 @@ from support.reports import CLEAN, UNREACHED, busy_report
 
 from audio_connector.simulator.playout import PlayoutReport
 from audio_connector.simulator.report import CallReport
+from audio_connector.simulator.trace import BargeIn
 
 
 def test_everything_is_in_the_dictionary_and_survives_json() -> None:
     report = busy_report()
     values = report.to_dict()
-    assert {field.name for field in fields(CallReport)} | {"problems", "is_clean"} == set(values)
+    assert {field.name for field in fields(CallReport)} | {"problems", "remarks", "is_clean"} == set(values)
     again = json.loads(json.dumps(values, allow_nan=False))
     assert again["playout"]["underrun_ms"] == 120.0
     assert again["barge_ins"] == [
@@ -86,3 +87,21 @@ def test_how_a_call_broke(changes: dict[str, object], why: str | None) -> None:
 def test_stale_audio_is_the_sum_over_the_barge_ins() -> None:
     barge_in = busy_report().barge_ins[0]
     assert replace(CLEAN, barge_ins=(barge_in, barge_in)).stale_ms == 80.0
+
+
+def test_what_may_be_meant_is_remarked_on() -> None:
+    silent = CallReport(url="ws://a", speech_frames_sent=10)
+    assert silent.remarks == ("the bot said nothing, though it was spoken to",)
+    assert silent.is_clean
+    assert CallReport(url="ws://a").remarks == ()
+    assert CallReport(url="ws://a", error="refused").remarks == ()
+    stale = CallReport(url="ws://a", barge_ins=(BargeIn(clear_at_s=1.0, stale_ms=40.0),))
+    assert stale.remarks == ("what was cleared went on after the clear: see stale audio",)
+
+
+def test_audio_in_a_form_that_is_not_this_calls_is_a_problem() -> None:
+    text = CallReport(url="ws://a", speech_frames_sent=10, json_audio_texts=1)
+    assert text.remarks == ()
+    assert text.problems == (
+        "1 text of audio in JSON, which this call does not read; is the server's audio_transport json?",
+    )

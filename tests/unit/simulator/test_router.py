@@ -417,7 +417,9 @@ async def test_what_should_be_audio_in_json_and_is_none_is_a_problem() -> None:
             RouterCall(url=URL, audio_transport=JSON, tail_s=0, silence="none"), on_start=start
         )
     assert report.bad_audio_messages == 2
-    assert report.problems == ("2 messages of audio in JSON that could not be read",)
+    assert report.problems == (
+        "2 messages of audio that is not in JSON, as this call's is; is the server's audio_transport binary?",
+    )
     assert report.other_texts == ('{"chunk":"???"}', '{"chunk":5}')
 
 

@@ -68,7 +68,7 @@ def test_one_call_has_its_verdict_its_figures_its_picture_and_its_tables() -> No
     page = page_of([busy_report()], scenario="name: x\ncalls: []\n")
     assert page.first("h1").text == page.first("title").text == "A run"
     assert page.first("p", "verdict").text == "✗ failed: not clean"
-    assert texts(page.first("header").all("li")) == list(busy_report().problems)
+    assert texts(page.first("header").all("li")) == [*busy_report().problems, *busy_report().remarks]
     assert "1 call · to ws://127.0.0.1:8765/room/7 · router video · at 16 kHz" in page.first("header").text
     assert page.first("pre").text == "name: x\ncalls: []"
     tiles = {tile.first("dt").text: tile.first("dd").text for tile in page.all("div", "tile")}
