@@ -6,6 +6,7 @@ This file imports nothing of the extra ``cli``, so that it can say what is missi
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -26,6 +27,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 clean, 1 something was lost, 2 bad input or unreachable server, 130 interrupted.
     """
+    _open_closed_descriptors()
     missing = [name for name in ("typer", "rich") if find_spec(name) is None]
     if missing:
         print(
@@ -40,3 +42,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("audio-connector: interrupted", file=sys.stderr)
         return INTERRUPTED
     return run(sys.argv[1:] if argv is None else list(argv))
+
+
+def _open_closed_descriptors() -> None:
+    """Give a program that was started with ``>&-`` somewhere to write: else its first socket would be its output."""
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free descriptor, which is this one.
+            opened = os.open(os.devnull, os.O_RDWR)
+            if getattr(sys, name) is None:
+                setattr(sys, name, os.fdopen(opened, "r" if name == "stdin" else "w"))

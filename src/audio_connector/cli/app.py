@@ -57,7 +57,9 @@ def run(argv: list[str]) -> int:
         text = getattr(error, "format_message", None)
         if text is None:
             raise
-        return _fail(f"{text().rstrip('.')}; see audio-connector --help", BAD_INPUT) if text() else BAD_INPUT
+        # Of the subcommand whose option it was.
+        path = getattr(getattr(error, "ctx", None), "command_path", "audio-connector")
+        return _fail(f"{text().rstrip('.')}; see {path} --help", BAD_INPUT) if text() else BAD_INPUT
     if status == INTERRUPTED:  # typer's own answer to an interrupt, which it does not tell
         return _fail("interrupted", INTERRUPTED)
     return status if isinstance(status, int) else 0

@@ -11,7 +11,7 @@ from typing import Final
 
 from audio_connector.cli.common import check_rate
 from audio_connector.errors import UsageError
-from audio_connector.simulator import Condition, RouterCall, load_scenario, sample_speech
+from audio_connector.simulator import PROFILES, Condition, RouterCall, load_scenario, sample_speech
 from audio_connector.wire.audio_transport import AudioTransport
 
 RAMP_S_PER_CALL: Final = 0.005
@@ -100,6 +100,8 @@ def plan_calls(  # noqa: PLR0913 - each one is an option of the command line
     if url is None:
         raise UsageError("which server? expected ws://host:port/path, or --scenario FILE with a url in it")
     check_rate(rate_hz)
+    if profile not in PROFILES:
+        raise UsageError(f"--profile is {profile!r}; expected one of {', '.join(PROFILES)}")
     speech = sample_speech(rate_hz=rate_hz) if wav is None else wav
     calls = [
         RouterCall(

@@ -219,6 +219,8 @@ def _recordings(record: Path | None, calls: int) -> list[tuple[Path | None, Path
         if calls > 1:
             raise UsageError(f"--record {record}: {calls} calls do not fit into one file; give a folder")
         return [(record, None)]
+    if record.suffix and not record.is_dir():
+        raise UsageError(f"--record {record}: expected a file that ends in .wav, or a folder")
     record.mkdir(parents=True, exist_ok=True)
     if calls == 1:
         return [(record / "heard.wav", record / "spoken.wav")]

@@ -116,3 +116,19 @@ def test_an_error_of_the_program_itself_is_not_hidden(monkeypatch: pytest.Monkey
     monkeypatch.setattr("audio_connector.cli.simulate.parse_headers", lambda _: 1 // 0)
     with pytest.raises(ZeroDivisionError):
         main(["simulate", "ws://127.0.0.1:1"])
+
+
+def test_the_help_that_is_pointed_to_is_that_of_the_subcommand(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["simulate", "--nonsense"]) == 2
+    assert capsys.readouterr().err.endswith("; see audio-connector simulate --help\n")
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell closes the descriptors")
+def test_closed_descriptors_are_no_sockets() -> None:
+    program = f"{sys.executable} -c 'import sys; from audio_connector.cli import main; sys.exit(main())'"
+    command = f"{program} simulate ws://127.0.0.1:9 >&- <&-"
+    ended = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    assert (ended.returncode, ended.stderr) == (
+        2,
+        "audio-connector: ws://127.0.0.1:9 cannot be reached: Connection refused\n",
+    )

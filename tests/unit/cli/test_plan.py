@@ -110,11 +110,15 @@ def test_the_page_is_written_and_tells_of_the_conditions(
         ),
         (
             ("ws://127.0.0.1:1", "--profile", "voce"),
-            "profile is 'voce'; expected one of 'video', 'wsbridge', 'voice'",
+            "--profile is 'voce'; expected one of video, wsbridge, voice",
         ),
         (
             ("ws://127.0.0.1:1", "--html", "/nowhere/report.html"),
             "--html /nowhere/report.html: there is no folder /nowhere",
+        ),
+        (
+            ("ws://127.0.0.1:1", "--record", "x.mp3"),
+            "--record x.mp3: expected a file that ends in .wav, or a folder",
         ),
         (("ws://127.0.0.1:1", "--scenario", "nowhere.yaml"), "nowhere.yaml: No such file or directory"),
         (

@@ -98,14 +98,16 @@ def test_an_interrupt_ends_it_in_order(host: list[str]) -> None:
         text=True,
         env={**os.environ, "PYTHONWARNINGS": "error", "COLUMNS": "200"},
     )
-    assert program.stderr is not None
-    lines = [program.stderr.readline()]
-    if host:
-        assert "warning: everybody who can reach 0.0.0.0" in lines[0]
-        lines.append(program.stderr.readline())
-    assert re.search(r"the packaged parrot answers at http://[\w.]+:\d+/", lines[-1])
-    program.send_signal(signal.SIGINT)
-    rest = program.stderr.read()
-    program.stderr.close()
-    assert program.wait(15) == 0
-    assert rest == ""
+    with program:
+        try:
+            assert program.stderr is not None
+            lines = [program.stderr.readline()]
+            if host:
+                assert "warning: everybody who can reach 0.0.0.0" in lines[0]
+                lines.append(program.stderr.readline())
+            assert re.search(r"the packaged parrot answers at http://[\w.]+:\d+/", lines[-1])
+            program.send_signal(signal.SIGINT)
+            rest = program.stderr.read()
+            assert (program.wait(15), rest) == (0, "")
+        finally:
+            program.kill()
