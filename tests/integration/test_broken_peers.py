@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -257,3 +258,29 @@ async def test_what_cannot_be_reached_is_said_as_without_a_small_buffer() -> Non
     assert texts[0] == texts[1] == f"{url} cannot be reached: Connection refused"
     with pytest.raises(DialError, match="the host is not known"):
         await dial("ws://nobody.invalid/", End(), limits=SMALL)
+
+
+@pytest.mark.parametrize(
+    ("bytes_sent", "code"),
+    [
+        (b"\x88\x02\x03\xed", 1002),  # a close frame with 1005
+        (b"\x82\x7f" + (1 << 40).to_bytes(8, "big"), 1009),
+        (b"\x85\x00", 1002),
+    ],
+)
+async def test_a_fault_of_the_server_is_told_and_not_logged_as_lost(bytes_sent: bytes, code: int) -> None:
+    complaints: list[dict[str, object]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def end_by_fault() -> Closed:
+        async with joined() as (server, router):
+            server.transport.write_raw(bytes_sent)
+            await until(lambda: router.closed, "the end")
+            return router.closed[0]
+
+    closed = await end_by_fault()
+    assert (closed.code, closed.closed_by) == (code, "us")
+    for _ in range(3):
+        await asyncio.sleep(0.01)
+        gc.collect()  # what nobody took is told of when it is forgotten
+    assert complaints == []

@@ -144,6 +144,8 @@ class _Socket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._ws = transport
         self._underlying = transport.underlying_transport
+        if not self._is_server:
+            _take_end_of(transport)
         sock = self._underlying.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer_bytes)
         high = self._limits.write_high_bytes
@@ -402,6 +404,18 @@ async def dial(
         # picows returns without an error where the peer hangs up before it has answered.
         raise DialError(_hung_up(url))
     return link
+
+
+def _take_end_of(transport: WSTransport) -> None:
+    """Take the error with which picows ends a client's connection after a fault of the server.
+
+    `Closed` tells it as well; but where nobody awaits ``wait_disconnected``, it is logged as never retrieved, with a
+    traceback. That takes no task: the future behind it is what the coroutine waits for first.
+    """
+    waiting = transport.wait_disconnected()
+    ended: asyncio.Future[None] = waiting.send(None)
+    ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    waiting.close()
 
 
 def _hung_up(url: str) -> str:
