@@ -42,6 +42,11 @@ class Example:
         return (await asyncio.wait_for(self.process.stdout.readline(), DEADLINE_S)).decode().rstrip("\n")
 
 
+def heed_interrupts() -> None:
+    """In the child: a shell that runs the tests in the background has told them, and so it, to ignore interrupts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @contextlib.asynccontextmanager
 async def started(program: str | Path, *arguments: str, is_quiet: bool = True) -> AsyncIterator[Example]:
     """The example on a free port; at the end it is interrupted, and, unless told otherwise, has to leave quietly."""
@@ -51,6 +56,7 @@ async def started(program: str | Path, *arguments: str, is_quiet: bool = True) -
         *arguments,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.PIPE,
+        preexec_fn=heed_interrupts,
     )
     try:
         assert process.stdout is not None

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, ClassVar
+from typing import Annotated, Any, ClassVar
 
 import pytest
 from hypothesis import given
@@ -113,8 +113,9 @@ def test_a_long_value_is_cut(at: str) -> None:
 
 
 def test_of_very_many_mistakes_the_first_are_told_and_where_the_rest_begins() -> None:
+    unknown: dict[str, Any] = dict.fromkeys((f"name{number}" for number in range(1000)), 1)
     with pytest.raises(UsageError) as caught:
-        Call(url="ws://a", **dict.fromkeys((f"name{number}" for number in range(1000)), 1))
+        Call(url="ws://a", **unknown)
     assert str(caught.value).count("is not a field") == TOLD
     assert str(caught.value).endswith(f"; {MORE}")
     assert [fault.loc for fault in caught.value.faults] == [(f"name{number}",) for number in range(TOLD + 1)]
@@ -122,7 +123,7 @@ def test_of_very_many_mistakes_the_first_are_told_and_where_the_rest_begins() ->
 
 
 def test_many_mistakes_deep_inside_are_bounded_as_well() -> None:
-    calls = [{"url": "ws://a", "steps": [{"at_s": -1}] * 3} for _ in range(TOLD)]
+    calls: Any = [{"url": "ws://a", "steps": [{"at_s": -1}] * 3} for _ in range(TOLD)]
     with pytest.raises(AudioConnectorConfigError) as caught:
         Scenario(calls=calls)
     assert len(caught.value.faults) == TOLD + 1

@@ -30,7 +30,7 @@ from audio_connector.simulator.playout import PlayoutBuffer
 from audio_connector.simulator.profile import Close
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.speech import Lines, cut_to_frames
-from audio_connector.simulator.steps import StepRunner
+from audio_connector.simulator.steps import StepRunner, note_speech
 from audio_connector.simulator.tally import Tally
 from audio_connector.simulator.trace import Source, TraceEvent, TraceRecorder
 from audio_connector.simulator.voice import Voice
@@ -143,6 +143,8 @@ class LiveCall:
             tally.reconnects += 1
         self.note("router", "connected" if is_first else "connected again", self.call.url)
         audio_format = self.call.audio_format
+        if is_first and self.call.speech is not None:
+            note_speech(self, self.call.speech, self._voice.waiting_frames)
         self.send_event(
             Connected(
                 format=audio_format,

@@ -129,7 +129,7 @@ _ALL: Final[Sequence[Metric]] = (
         "from a clear's arrival to silence in the session, the slowest",
         lambda r: _greatest(barge_in.latency_ms for barge_in in r.barge_ins),
         "worst",
-        absent="no clear",
+        absent="not seen",
     ),
     Metric(
         "speech_to_silence_ms",

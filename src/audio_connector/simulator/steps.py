@@ -96,11 +96,15 @@ class StepRunner:
             _UNDO[verb](self._call)
 
     def _say(self, step: Step, frames: tuple[bytes, ...]) -> None:
-        what = "speech" if isinstance(step.say, bytes) else PurePath(str(step.say)).name
-        self._call.note(
-            "participant", "say", f"{what}, {len(frames) * _FRAME_S:.2f} s", for_s=len(frames) * _FRAME_S
-        )
+        note_speech(self._call, step.say, len(frames))
         self._call.say_frames(frames)
+
+
+def note_speech(call: LiveCall, speech: object, frames: int) -> None:
+    """Note that the participant begins to say so many frames now: a file by its name."""
+    what = "speech" if isinstance(speech, bytes) else PurePath(str(speech)).name
+    length_s = frames * _FRAME_S
+    call.note("participant", "say", f"{what}, {length_s:.2f} s", for_s=length_s)
 
 
 def _tick(at_s: float) -> int:

@@ -86,7 +86,8 @@ class Tally:
             clears=self.clears,
             notifies=self.notifies,
             texts_ignored=self.texts_ignored,
-            json_audio_texts=self.json_audio_texts,
+            # What is no audio after all is counted as such already, where audio is JSON.
+            json_audio_texts=0 if call.audio_transport.is_json else self.json_audio_texts,
             bad_audio_messages=self.bad_audio_messages,
             reconnects=self.reconnects,
             other_texts=tuple(self.other_texts),

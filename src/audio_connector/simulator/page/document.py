@@ -198,7 +198,7 @@ def _facts(report: CallReport) -> list[str]:
     counts = Counter(report.events_sent).most_common(_LINES)
     sent = [f"{f'{count} ' if count > 1 else ''}{attribute(name, 60)}" for name, count in counts]
     if sent:
-        facts.append(f"messages sent: {', '.join(sent)}")
+        facts.append(f"events sent: {', '.join(sent)}")
     return facts
 
 

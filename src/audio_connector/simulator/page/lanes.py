@@ -162,7 +162,7 @@ def latencies(barge_in: BargeIn) -> str:
     if barge_in.speech_at_s is not None:
         to_clear = f"{1000 * (barge_in.clear_at_s - barge_in.speech_at_s):,.0f} + "
     latency_ms = barge_in.latency_ms
-    return f"{to_clear}? ms" if latency_ms is None else f"{to_clear}{milliseconds(latency_ms)}"
+    return f"{to_clear}never silent" if latency_ms is None else f"{to_clear}{milliseconds(latency_ms)}"
 
 
 def told_barge_in(barge_in: BargeIn) -> str:

@@ -77,7 +77,7 @@ def test_one_call_has_its_verdict_its_figures_its_picture_and_its_tables() -> No
     rows = page.first("table", "figures").all("tr")[1:]
     assert texts([row.first("th") for row in rows]) == [metric.label for metric in METRICS.values()]
     assert len(page.all("figure")) == 1
-    assert "closed with 1000 by the router · messages sent: Connected, Dtmf" in page.first("article").text
+    assert "closed with 1000 by the router · events sent: Connected, Dtmf" in page.first("article").text
     summaries = texts(page.first("article").all("summary"))
     assert summaries == ["3 answers", "1 barge-in", "11 events"]
     barge_in = page.first("article").all("table")[1].all("tr")[1]

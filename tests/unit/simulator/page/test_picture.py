@@ -48,8 +48,8 @@ def test_a_barge_in_stands_from_speech_over_clear_to_silence() -> None:
     [
         (BargeIn(1.0, 1.5, 1.54), "500 + 40 ms"),
         (BargeIn(None, 1.5, 1.54), "40 ms"),
-        (BargeIn(1.0, 1.5, None), "500 + ? ms"),
-        (BargeIn(None, 1.5, None), "? ms"),
+        (BargeIn(1.0, 1.5, None), "500 + never silent"),
+        (BargeIn(None, 1.5, None), "never silent"),
         (BargeIn(1.0, None, 2.5), "1,500 ms, no clear"),
         (BargeIn(1.0, None, None), "no clear"),
     ],
