@@ -356,7 +356,7 @@ async def test_the_latency_of_a_turn_is_the_servers() -> None:
 
 
 async def test_a_barge_in_is_measured_by_what_the_server_did() -> None:
-    """It says three seconds at once, and clears 0.1 s after the first word; then it sends as many frames as the path says."""
+    """It says three seconds at once, clears 0.1 s after the first word, and sends as many frames as the path says."""
     cleared_at: dict[str, float] = {}
 
     async def talk(connection: ServerConnection, seen: Seen) -> None:
