@@ -167,6 +167,7 @@ async def test_a_bot_that_fails_is_told_in_place(meet: Meet) -> None:
         page = made.page
         await page.click("#connect")
         await page.wait_for_selector("#call-fault:has-text('1011 by the server')")
+        await page.wait_for_selector("#call-fault:has-text('RuntimeError: the model is gone')")
         await page.wait_for_selector("#events :text('RuntimeError: the model is gone')")
         await connect(page)  # the page goes on working
         assert await page.is_hidden("#call-fault")

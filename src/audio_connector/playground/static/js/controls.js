@@ -10,6 +10,8 @@ const WORDS = {
   lost: "No program",
 };
 const DIGITS = "123456789*0#";
+// What a program says, and the end of a call that it causes, arrive within this.
+const SOON_MS = 1500;
 
 const byId = (id) => document.getElementById(id);
 
@@ -100,8 +102,21 @@ export class Controls {
     if (state === "open") byId("ids").textContent = `Session ${call.session_id.slice(0, 8)}… · connection ${call.connection_id.slice(0, 8)}…`;
     if (state === "failed") this.fault(text);
     if (state === "open") this.fault("");
-    if (state === "over" && !text.includes("by the router")) this.fault(`The call was ended: ${text}.`);
+    this.ended = state === "over" && !text.includes("by the router") ? { text, atMs: performance.now() } : null;
+    this.tellEnd();
     if (state === "over") byId("guest").setAttribute("aria-pressed", "false");
+  }
+
+  // What the bot's program has just said may be why a call ends, and may come a moment later than its end.
+  noticed(text) {
+    this.notice = { text, atMs: performance.now() };
+    this.tellEnd();
+  }
+
+  tellEnd() {
+    if (!this.ended) return;
+    const isWhy = this.notice && Math.abs(this.ended.atMs - this.notice.atMs) < SOON_MS;
+    this.fault(`The call was ended: ${this.ended.text}.${isWhy ? ` The bot’s program said: ${this.notice.text}` : ""}`);
   }
 
   show(state, text = "") {

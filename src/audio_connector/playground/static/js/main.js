@@ -152,7 +152,10 @@ const receive = {
     }
   },
 
-  notice: ({ text }) => events.add({ source: "fault", name: "the bot’s program", detail: text }),
+  notice({ text }) {
+    events.add({ source: "fault", name: "the bot’s program", detail: text });
+    controls.noticed(text);
+  },
 
   dropped: ({ sounds, texts }) =>
     events.add({ source: "fault", name: "this page is too slow", detail: `${sounds} pieces of sound and ${texts} messages were dropped` }),
