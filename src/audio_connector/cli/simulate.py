@@ -185,10 +185,8 @@ def _write(path: Path, page: str) -> None:
         raise UsageError(f"--html {path}: cannot be written: {error.strerror}") from error
 
 
-def _as_json(
-    reports: Sequence[CallReport], conditions: Sequence[Condition], failed: Sequence[str]
-) -> dict[str, object]:
-    return {
+def _as_json(reports: Sequence[CallReport], conditions: Sequence[Condition], failed: Sequence[str]) -> object:
+    values = {
         "is_clean": all(report.is_clean for report in reports),
         "passed": not failed if conditions else all(report.is_clean for report in reports),
         "conditions": [str(condition) for condition in conditions],
@@ -196,6 +194,16 @@ def _as_json(
         "in_sum": figures_in_sum(reports),
         "calls": [{**report.to_dict(), "figures": figures(report)} for report in reports],
     }
+    return _rounded(values)
+
+
+def _rounded(value: object) -> object:
+    """Numbers without the noise of floats: a microsecond is more than is measured here."""
+    if isinstance(value, float):
+        return round(value, 6)
+    if isinstance(value, dict):
+        return {key: _rounded(each) for key, each in value.items()}
+    return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 async def _run(calls: Sequence[RouterCall], ramp_s: float, console: Console | None) -> list[CallReport]:
