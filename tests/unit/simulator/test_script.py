@@ -41,8 +41,7 @@ def step(**values: Any) -> Step:
             {"xyz": 1},
             (
                 "xyz is not a field; it has at_s, for_s, say, stop_speaking, mute, silence, dtmf, duration_ms, "
-                + "notify, "
-                + ONE_OF.partition("notify, ")[2]
+                "notify, " + ONE_OF.partition("notify, ")[2]
             ),
         ),
         ({"at_s": -1, "dtmf": "1"}, "at_s=-1: input should be greater than or equal to 0"),
