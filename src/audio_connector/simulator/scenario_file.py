@@ -15,7 +15,7 @@ from audio_connector.simulator.samples import is_sample
 from audio_connector.simulator.scenario import Scenario
 from audio_connector.simulator.yaml_nodes import YamlFault, compose, construct, line_of
 
-MAX_FILE_BYTES: Final = 4 << 20
+MAX_FILE_BYTES: Final = 1 << 20
 """A scenario with ten thousand steps has half of it."""
 
 _IN_WORDS_OF_YAML: Final = (
