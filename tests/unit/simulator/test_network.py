@@ -472,3 +472,16 @@ def test_an_answer_inside_a_callback_keeps_its_place() -> None:
     line.run_until(2.0)
     assert [text for _, _, text in line.ear.told] == ["0", "1", "2", "3"]
     assert [text for _, _, text in line.socket.sent] == ["re 0", "re 1", "re 2", "re 3"]
+
+
+def test_a_tick_that_is_no_longer_needed_is_not_asked_again() -> None:
+    passed = Passed()
+    passed.lane.pace(60.0)
+    passed.push(1, 2)
+    passed.run_until(1.0)
+    passed.lane.pace(0.02)  # the tick at 60 s is late now
+    passed.push(*range(4000))
+    passed.run_until(61.0)
+    before = passed.clock.fired
+    passed.run_until(71.0)
+    assert passed.clock.fired - before <= 501
