@@ -64,5 +64,5 @@ def test_the_examples_pass(folder: Path) -> None:
 def test_the_failures_are_those_that_the_page_quotes(folder: Path) -> None:
     output = run(folder, *FAIL)
     assert "3 failed in " in output, output
-    assert len(QUOTED) == 6
+    assert len(QUOTED) == 7
     assert [line for line in QUOTED if line.strip() not in output] == [], output
