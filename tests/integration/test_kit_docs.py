@@ -65,4 +65,10 @@ def test_the_failures_are_those_that_the_page_quotes(folder: Path) -> None:
     output = run(folder, *FAIL)
     assert "3 failed in " in output, output
     assert len(QUOTED) == 7
-    assert [line for line in QUOTED if line.strip() not in output] == [], output
+    output = without_numbers(output)
+    assert [line for line in QUOTED if without_numbers(line.strip()) not in output] == [], output
+
+
+def without_numbers(text: str) -> str:
+    """The text as it is whichever tests ran before: tasks are counted through."""
+    return re.sub(r"Task-\d+", "Task", text)
