@@ -205,6 +205,8 @@ def test_the_outlines_stand_at_their_seconds(opened: Opener, width: int, scheme:
 def test_what_is_painted_is_the_sound(opened: Opener, scheme: Scheme) -> None:
     """The pixels themselves: colour where somebody is heard, and none where nobody is."""
     page = opened([busy_report()], 1440, scheme).page
+    # Taking its picture would scroll to it, and everything would stand elsewhere than it was measured.
+    page.locator(".rows").scroll_into_view_if_needed()
     ruler = Ruler(page)
     _, top, _, _ = box_of(page.locator(".rows"))
     image = Image.open(io.BytesIO(page.locator(".rows").screenshot())).convert("RGB")
