@@ -179,7 +179,8 @@ def judge_other_manners(
     assert "messages of 640 bytes" in of_status(silence, "pass")["framing/16-khz"]
     refused = "refused with 1009; other calls are not harmed"
     for results in (persistent, falls_silent, announcer, silence):
-        assert of_status(results, "pass")["odd-inputs/big-text"] == refused
+        # On a busy machine it may have passed only when it was tried again alone, which is told behind that.
+        assert of_status(results, "pass")["odd-inputs/big-text"].startswith(refused)
 
 
 async def test_faults_of_the_audio_are_found() -> None:
