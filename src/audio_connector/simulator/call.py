@@ -38,6 +38,7 @@ from audio_connector.wire.messages import Connected, Disconnected, Dtmf, Event, 
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
 _FRAME_S = FRAME_MS / 1000
+_NOTHING, _LOUD = Level.NOTHING, Level.LOUD  # looked up four times per frame
 # Between a goodbye and the end of the TCP connection, so that the goodbye is not lost with it.
 _GOODBYE_S = 0.1
 _WRONG_SIZE = (
@@ -424,15 +425,15 @@ class LiveCall:
     def _say(self, tick: int, now: float, *, is_lost: bool = False) -> None:
         said = self._voice.next()
         frame = self._zeros if said is None or self._is_muted else said
-        level = Level.NOTHING if frame is self._zeros else level_of(frame)
-        if level is Level.LOUD and self.playout.waiting:
+        level = _NOTHING if frame is self._zeros else level_of(frame)
+        if level is _LOUD and self.playout.waiting:
             self.playout.advance(now)  # whether the bot is heard just then makes a difference
-        self._observer.said(tick * _FRAME_S, is_loud=level is Level.LOUD)
+        self._observer.said(tick * _FRAME_S, is_loud=level is _LOUD)
         if self._spoken is not None:
             self._spoken(frame)
         if self._trace is not None:
             self._trace.spoken.write(frame)
-        is_speech = level is not Level.NOTHING
+        is_speech = level is not _NOTHING
         if not (is_lost or self._is_muted) and (is_speech or self._sends_silence):
             self.out.frame(frame, now, is_speech=is_speech)
 

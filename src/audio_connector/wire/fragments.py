@@ -49,17 +49,16 @@ class Fragments:
         self._opcode: int | None = None
         self._parts: list[bytes] = []
         self._bytes = 0
-
-    @property
-    def is_open(self) -> bool:
+        # No property, because every audio frame asks for it.
+        self.is_open = False
         """True between the first frame of a fragmented message and its last."""
-        return self._opcode is not None
 
     def clear(self) -> None:
         """Forget what has come."""
         self._opcode = None
         self._parts = []
         self._bytes = 0
+        self.is_open = False
 
     def add(self, opcode: int, payload: bytes, *, fin: bool) -> Message | Fault | None:
         """Take the next data frame.
@@ -81,6 +80,7 @@ class Fragments:
             return Message(opcode, payload)
         else:
             self._opcode = opcode
+            self.is_open = True
         self._bytes += len(payload)
         if self._bytes > self._max_message_bytes:
             return Fault(TOO_BIG, "message too big")
