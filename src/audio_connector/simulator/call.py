@@ -19,7 +19,7 @@ from collections.abc import Callable
 
 from audio_connector.audio.format import FRAME_MS
 from audio_connector.audio.resample import resample
-from audio_connector.simulator.activity import Level, level_of
+from audio_connector.simulator.activity import Level
 from audio_connector.simulator.commands import CommandDesk
 from audio_connector.simulator.config import RouterCall, Sink
 from audio_connector.simulator.faults import FaultWatch
@@ -423,9 +423,10 @@ class LiveCall:
             self.hang_up()
 
     def _say(self, tick: int, now: float, *, is_lost: bool = False) -> None:
-        said = self._voice.next()
-        frame = self._zeros if said is None or self._is_muted else said
-        level = _NOTHING if frame is self._zeros else level_of(frame)
+        voice = self._voice
+        frame, level = voice.next(), voice.level
+        if frame is None or self._is_muted:
+            frame, level = self._zeros, _NOTHING
         if level is _LOUD and self.playout.waiting:
             self.playout.advance(now)  # whether the bot is heard just then makes a difference
         self._observer.said(tick * _FRAME_S, is_loud=level is _LOUD)
@@ -433,9 +434,8 @@ class LiveCall:
             self._spoken(frame)
         if self._trace is not None:
             self._trace.spoken.write(frame)
-        is_speech = level is not _NOTHING
-        if not (is_lost or self._is_muted) and (is_speech or self._sends_silence):
-            self.out.frame(frame, now, is_speech=is_speech)
+        if not (is_lost or self._is_muted) and (level is not _NOTHING or self._sends_silence):
+            self.out.frame(frame, now, is_speech=level is not _NOTHING)
 
     def _listen(self, now: float) -> None:
         playout = self.playout

@@ -6,6 +6,8 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
+from audio_connector.simulator.activity import Level, level_of
+
 
 class Voice:
     """The frames of one participant, one per 20 ms.
@@ -17,9 +19,12 @@ class Voice:
 
     def __init__(self, frames: Sequence[bytes] = (), *, ticks: int | None = None) -> None:
         self._frames = tuple(frames)
+        self._levels = tuple(map(level_of, self._frames))
         self._ticks = 0 if not frames else len(frames) if ticks is None else ticks
         self._said = 0
         self._put_in: deque[bytes] = deque()
+        self.level = Level.NOTHING
+        """What there is to hear in the frame that `next` has returned; worked out once, however often it repeats."""
 
     @property
     def waiting_frames(self) -> int:
@@ -38,7 +43,13 @@ class Voice:
     def next(self) -> bytes | None:
         """The next frame; None where there is nothing to say."""
         if self._said < self._ticks:
-            frame = self._frames[self._said % len(self._frames)]
+            at = self._said % len(self._frames)
             self._said += 1
-            return frame
-        return self._put_in.popleft() if self._put_in else None
+            self.level = self._levels[at]
+            return self._frames[at]
+        if not self._put_in:
+            self.level = Level.NOTHING
+            return None
+        frame = self._put_in.popleft()
+        self.level = level_of(frame)
+        return frame

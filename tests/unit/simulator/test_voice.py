@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import pytest
 
+from audio_connector.simulator.activity import Level
 from audio_connector.simulator.voice import Voice
 
 A, B, C = b"a" * 640, b"b" * 640, b"c" * 640
@@ -46,3 +47,14 @@ def test_who_is_stopped_says_nothing_more_until_something_is_put_in() -> None:
     assert (voice.next(), voice.waiting_frames) == (None, 0)
     voice.put_in([B])
     assert all_of(voice) == b"b"
+
+
+def test_the_level_is_that_of_the_frame_that_was_said() -> None:
+    loud, silent = b"\x00\x10" * 320, bytes(640)
+    voice = Voice((loud, silent), ticks=3)
+    voice.put_in([b"\x01\x00" * 320])
+    said = []
+    while voice.next() is not None:
+        said.append(voice.level)
+    assert said == [Level.LOUD, Level.NOTHING, Level.LOUD, Level.QUIET]
+    assert voice.level is Level.NOTHING
