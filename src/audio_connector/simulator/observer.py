@@ -32,10 +32,6 @@ PAUSE_S: Final = 0.4
 STALE_GAP_S: Final = 3 * _FRAME_S
 """Audio that follows a clear, or stale audio, within this belongs to what was cleared."""
 
-ONE_IN: Final = 4
-"""Of what the bot has played lately so many frames are kept, one in 80 ms. A word is longer; and memory that is given
-back at once is used again while it is warm, which is felt where hundreds of calls are made."""
-
 MAX_NOTES: Final = 10_000
 """Turns and barge-ins kept; a call of six hours has fewer, unless somebody plays tricks."""
 
@@ -69,8 +65,7 @@ class Observer:
         # The bot, as the session hears it: what was played, and what of it was no silence; and what it played last,
         # for whoever breathes is not spoken over.
         self._played_until_s = self._heard_until_s = -math.inf
-        self._played_frames = 0
-        self._lately: deque[bytes] = deque(maxlen=round(PAUSE_S / _FRAME_S / ONE_IN))
+        self._played: deque[bytes] = deque(maxlen=round(PAUSE_S / _FRAME_S))
 
     def said(self, at_s: float, *, is_loud: bool) -> None:
         """The participant said a frame, silence included, that began so many seconds after the connection."""
@@ -82,7 +77,7 @@ class Observer:
         self._loud_in_a_row += 1
         if self._loud_in_a_row == 1 and not self._is_speaking:
             # Asked now, because an echo is heard before these few frames are a voice.
-            self._began_over_bot = self._heard_until_s > at_s and any(map(is_loud_frame, self._lately))
+            self._began_over_bot = self._heard_until_s > at_s and any(map(is_loud_frame, self._played))
         if self._is_speaking:
             self._voice_end_s = at_s + _FRAME_S
         elif self._loud_in_a_row >= ONSET_FRAMES:
@@ -110,9 +105,7 @@ class Observer:
         """The session hears a frame of the bot, from a time on."""
         at_s = at - self.origin
         self._played_until_s = at_s + _FRAME_S
-        self._played_frames += 1
-        if not self._played_frames % ONE_IN:
-            self._lately.append(frame)
+        self._played.append(frame)
         if at_s < self._heard_until_s + PAUSE_S:
             if frame != self._zeros:
                 self._heard_until_s = at_s + _FRAME_S
