@@ -107,7 +107,8 @@ async def test_calls_that_come_and_go_leave_nothing(calls: int, caplog: pytest.L
         await until(lambda: open_files() <= files, "the end of all sockets")
         assert threading.active_count() == threads
         assert sys.getallocatedblocks() - blocks < 500 + calls // 5, "memory blocks of Python stay behind"
-        assert resident_bytes() - resident < 6_000_000  # of all 2000 calls together; picows has 4 kB for each
+        # picows keeps up to 4 kB of each call; what 200 calls take is less than the noise of the figure.
+        assert resident_bytes() - resident < max(6_000_000, 4096 * calls)
     assert io_threads() == 0
     assert warnings_of(caplog) == []  # none of this is worth a line in the log
 
