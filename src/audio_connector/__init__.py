@@ -3,6 +3,7 @@
 
 from audio_connector._version import __version__
 from audio_connector.audio.format import AudioFormat
+from audio_connector.call.settings import Intake, Limits, Playback, Timeouts
 from audio_connector.errors import (
     AudioConnectorConfigError,
     AudioConnectorStartServerError,
@@ -16,6 +17,7 @@ from audio_connector.errors import (
     IntakeOverflow,
     LimitError,
     MessageError,
+    PlaybackOverflow,
     ProtocolError,
     RouterStalled,
     SpeechInterrupted,
@@ -23,16 +25,10 @@ from audio_connector.errors import (
     VideoError,
 )
 from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.server.config import (
-    AudioConnectorConnectionData,
-    AudioConnectorServerConfig,
-    Intake,
-    Limits,
-    Playback,
-    Timeouts,
-)
+from audio_connector.server.config import AudioConnectorConnectionData, AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.registry import Connections
+from audio_connector.server.run import run
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
 from audio_connector.server.speech import Speech
 from audio_connector.server.statistics import ConnectionStatistics, PlaybackState
@@ -85,6 +81,7 @@ __all__ = [
     "MessageError",
     "Notified",
     "Playback",
+    "PlaybackOverflow",
     "PlaybackState",
     "Played",
     "ProtocolError",
@@ -97,4 +94,5 @@ __all__ = [
     "Video",
     "VideoError",
     "__version__",
+    "run",
 ]

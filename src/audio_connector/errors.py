@@ -17,7 +17,8 @@
     ├── SpeechInterrupted                 this utterance is over: it was flushed, or the call ended
     ├── ProtocolError                     the router sent what the protocol does not allow
     ├── LimitError                        a bound was reached and something was given up
-    │   └── IntakeOverflow                the application was slower than the audio; oldest audio dropped
+    │   ├── IntakeOverflow                the application was slower than the audio; oldest audio dropped
+    │   └── PlaybackOverflow              audio would have been heard too late; oldest audio dropped
     └── DeadlineError (TimeoutError)      a wait ran out
         └── RouterStalled                 the router stopped reading
 
@@ -139,6 +140,13 @@ class IntakeOverflow(LimitError):
     """The application took audio more slowly than it came, so the oldest was dropped.
 
     Reported once per episode, when the first frame is dropped.
+    """
+
+
+class PlaybackOverflow(LimitError):
+    """What was written would have been heard later than ``Playback.max_delay_ms``, so the oldest was left out.
+
+    Reported once per call.
     """
 
 

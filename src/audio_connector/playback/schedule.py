@@ -9,292 +9,215 @@ The rules:
    last wake-up, a 20 ms schedule was 854 ms late after 30 s; from the anchor, 0.1 ms.
 2. A run starts when ``prime`` worth of audio waits, when an utterance is complete, or when its first audio has
    waited for ``prime``. It ends when all that was sent has been heard. Only then is there a new anchor.
-3. A run that ends in the middle of an utterance is an underrun, counted when the utterance goes on. In an
-   implicit utterance a gap longer than ``pause`` is a pause of the speaker instead, and ends it.
-4. Utterances play in the order in which they began; a later one waits until the earlier one is ended.
-5. A remainder shorter than a frame is padded when its utterance ends; in an implicit one also just before the
-   router would run dry.
+3. A run that ends in the middle of an utterance is an underrun, counted when the utterance goes on. In plain writes
+   a gap longer than ``pause`` is a pause of the speaker instead.
+4. Utterances play in the order in which they began; a later one waits until the earlier one is complete.
+5. Just before the router would run dry, what an utterance holds back is played: the resampler's part, and a
+   remainder shorter than a frame, padded with silence.
 6. `advance` may be called at any time, early or late, any number of times. `next_deadline` says when it has
    something to do; between calls nothing changes but the clock.
 """
 
 from __future__ import annotations
 
-import bisect
 from collections import deque
-from collections.abc import Callable, Iterator
 
 from audio_connector.audio.format import FRAME_MS, AudioFormat
-from audio_connector.audio.framing import Framer
+from audio_connector.audio.mixing import crossfade
 from audio_connector.playback.clock import RunClock
-from audio_connector.playback.speech import (
-    FRAME_S,
-    Flushed,
-    Interrupted,
-    MarkReached,
-    Played,
-    Progress,
-    ScheduleEvent,
-    TailWanted,
-    Utterance,
-    UtteranceEnded,
-)
+from audio_connector.playback.speech import FRAME_S, Progress
+from audio_connector.playback.utterance import PLAIN, Utterance
 
 MIN_LEAD_S = 0.04
 """Two frames: below that, the jitter of any scheduler is heard. A smaller lead is raised to it."""
 
-TAIL_BEFORE_DRY_S = 0.04
-"""The writer is asked for what it holds back this long before the router runs dry."""
+DRAIN_BEFORE_DRY_S = 0.025
+"""What is held back is played this long before the router runs dry: a frame, and the grid of the pacer."""
 
-PAD_BEFORE_DRY_S = 0.02
-"""The remainder is padded and sent this long before the router runs dry."""
+NO_LIMIT = 1 << 30
 
 
 class Schedule:
-    """The playback of one connection.
+    """The timing of one connection's utterances.
 
     Args:
-        audio_format: The connection's format.
         lead_s: How far ahead of the router's clock frames are sent.
         prime_s: How much audio is gathered before a run starts.
-        pause_s: The longest gap in an implicit utterance that still is a gap and not a pause.
+        pause_s: The longest gap in plain writes that still is a gap and not a pause.
     """
 
-    def __init__(self, audio_format: AudioFormat, *, lead_s: float, prime_s: float, pause_s: float) -> None:
-        self.format = audio_format
-        self._frame_bytes = audio_format.frame_bytes
-        self._bytes_per_ms = audio_format.bytes_per_second / 1000
+    def __init__(self, *, lead_s: float, prime_s: float, pause_s: float) -> None:
+        self.format = AudioFormat()
+        self.frame_bytes = self.format.frame_bytes
         self.prime_s = prime_s
         self.pause_s = pause_s
         self.set_lead(lead_s)
-        self.events: list[ScheduleEvent] = []
-        self.underruns = 0
-        self.underrun_ms = 0.0
-        self.frames_sent = 0
-        self.accepted_bytes = 0
-        self.discarded_bytes = 0
-        self.padded_bytes = 0
+        self.is_held = True
+        """Nothing is sent: the format is not known yet, the router does not read, or the call ends."""
+        self.waiting: deque[Utterance] = deque()
+        """Not wholly sent, the oldest first."""
+        self.finishing: deque[Utterance] = deque()
+        """Complete and wholly sent, not heard to the end."""
+        self.ended: list[Utterance] = []
+        """Heard to the end; whoever drives this takes them."""
+        self.has_marks = False
+        """Somebody waits for a frame in the middle of an utterance to be heard."""
         self.queued_bytes = 0
         self.queued_peak_bytes = 0
-        self._waiting: deque[Utterance] = deque()  # not fully sent, oldest first
-        self._landing: deque[Utterance] = deque()  # ended and fully sent, not heard to the end
+        self.frames_sent = 0
+        self.underruns = 0
+        self.underrun_ms = 0.0
+        self.skipped_frames = 0
         self._clock = RunClock()
         self._first_waiting_at: float | None = None
-        self._dead_up_to = -1
-        self._marks: list[tuple[int, int, object]] = []
-        self._mark_count = 0
-        self._is_held = False
 
-    # Written by the application.
+    # What is written.
 
-    def begin(self, utterance_id: int, *, is_implicit: bool = False) -> Utterance | None:
-        """Begin an utterance; None where a flush has overtaken it."""
-        if utterance_id <= self._dead_up_to:
-            return None
-        utterance = Utterance(utterance_id, self.format.frame_bytes, is_implicit=is_implicit)
-        self._waiting.append(utterance)
-        return utterance
+    def write(self, utterance: Utterance, pcm: bytes, rate_hz: int | None, now: float) -> None:
+        """Take audio of an open utterance that waits; the path of every outgoing frame.
 
-    def write(self, utterance_id: int, pcm: bytes, now: float, *, has_tail: bool = False) -> None:
-        """Take PCM of an utterance: whole samples, any number of bytes.
-
-        An id that is not known begins an implicit utterance. What belongs to a flushed one is discarded.
-        """
-        size_bytes = len(pcm)
-        self.accepted_bytes += size_bytes
-        waiting = self._waiting
-        utterance: Utterance | None = waiting[-1] if waiting else None
-        if utterance is None or utterance.id != utterance_id:
-            utterance = self._find(utterance_id) or self.begin(utterance_id, is_implicit=True)
-        if utterance is None or not utterance.is_open:
-            self.discarded_bytes += size_bytes
-            return
-        if not utterance.frames:
-            self._end_run_if_dry(now)
-            if utterance.starved_at is not None and pcm:
-                self._resume_or_rest(utterance, now)
-        utterance.last_write_at = now
-        utterance.has_tail = has_tail
-        utterance.asked_for_tail = False
-        utterance.frames.extend(utterance.framer.push(pcm))
-        self.queued_bytes += size_bytes
-        self.queued_peak_bytes = max(self.queued_peak_bytes, self.queued_bytes)
-        if self._clock.anchor_s is None and self._first_waiting_at is None and pcm:
-            self._first_waiting_at = now
-
-    def pass_through(self, utterance_id: int, pcm: bytes, now: float) -> bool:
-        """Take one frame that may be sent at once: the steady state of an echo or a relay.
-
-        Does what `write` and `advance` would do, in a quarter of the time, where all of this holds: a run is
-        on, nothing is queued or awaited, the chunk is exactly one frame, and it is due.
-
-        Returns:
-            True where the frame was taken and is to be sent now; False where nothing was done.
+        Raises:
+            AudioDataError: As `Utterance.write`.
         """
         clock = self._clock
-        anchor_s = clock.anchor_s
-        waiting = self._waiting
-        is_busy = self.queued_bytes or self._is_held or self._landing or self._marks
-        if anchor_s is None or is_busy or not waiting:
-            return False
-        head = waiting[0]
-        frame_bytes = self._frame_bytes
-        sent = clock.sent
-        if (
-            head.id != utterance_id
-            or len(pcm) != frame_bytes
-            or not head.is_open
-            or now >= anchor_s + sent * FRAME_S
-            or now < anchor_s + sent * FRAME_S - self.lead_s
-        ):
-            return False
-        if not head.run_sent:
-            head.run_start = sent
-        head.run_sent += 1
-        head.last_write_at = now
-        head.has_tail = head.asked_for_tail = False
-        clock.sent = sent + 1
-        self.frames_sent += 1
-        self.accepted_bytes += frame_bytes
-        return True
+        if not utterance.frames:
+            if clock.anchor_s is not None and now >= clock.dry_at_s:
+                self.end_run_if_dry(now)
+            if utterance.starved_at is not None:
+                self._resume(utterance, now)
+        self.queued_bytes += utterance.write(pcm, rate_hz)
+        utterance.last_write_at = now
+        if self.queued_bytes > self.queued_peak_bytes:
+            self.queued_peak_bytes = self.queued_bytes
+        if clock.anchor_s is None and self._first_waiting_at is None:
+            self._first_waiting_at = now
 
-    def end(self, utterance_id: int, now: float) -> None:
-        """End an utterance: its remainder is padded with silence, and nothing more may be written to it."""
-        utterance = self._find(utterance_id)
-        if utterance is None:
-            return
-        self._end_run_if_dry(now)
-        self._pad(utterance)
-        utterance.is_open = False
+    def completed(self, utterance: Utterance, now: float) -> None:
+        """An utterance was completed, so that it may start, or may be over."""
+        self.end_run_if_dry(now)
         if utterance.starved_at is not None and utterance.frames:
-            self._resume_or_rest(utterance, now)
+            self._resume(utterance, now)
+        self.recount()
         if self._clock.anchor_s is None and self._first_waiting_at is None and utterance.frames:
             self._first_waiting_at = now
-        self._land_done()
+        self._finish_sent()
 
-    def mark(self, token: object, now: float) -> None:
-        """Ask for `MarkReached` once all that was written until now has been heard."""
-        self._end_run_if_dry(now)
-        target = self._clock.heard_before + self._clock.sent
-        target += sum(len(u.frames) + bool(u.framer.pending_bytes) for u in self._waiting)
-        self._mark_count += 1
-        bisect.insort(self._marks, (target, self._mark_count, token))
-        self._settle(now)
+    def recount(self) -> None:
+        """Sum up anew what is queued, where an utterance has changed as a whole."""
+        self.queued_bytes = sum(utterance.queued_bytes for utterance in self.waiting)
+        self.queued_peak_bytes = max(self.queued_peak_bytes, self.queued_bytes)
 
-    def flush(self, now: float, *, up_to_id: int) -> Flushed:
-        """Cut everything: what is queued, and what the router was sent and has not played.
+    def skip(self, utterance: Utterance, now: float, *, max_delay_s: float, target_s: float) -> int:
+        """Where an utterance at the head is heard too late, drop its oldest frames, blending at the cut.
 
-        Args:
-            now: Seconds of the monotonic clock.
-            up_to_id: Later writes to utterances up to this id are discarded.
+        Returns:
+            How many frames were dropped.
         """
-        self._end_run_if_dry(now)
-        self._settle(now)
-        if self._clock.anchor_s is None and self._waiting:
-            self._rest_if_paused(now)
+        if not self.waiting or self.waiting[0] is not utterance:
+            return 0
+        delay_s = (self.in_flight_ms(now) + self.queued_ms) / 1000
+        if delay_s <= max_delay_s:
+            return 0
+        frames = utterance.frames
+        count = min(int((delay_s - target_s) / FRAME_S), len(frames) - 1)
+        if count <= 0:
+            return 0
+        first = frames[0]
+        for _ in range(count):
+            frames.popleft()
+        frames[0] = crossfade(first, frames[0])
+        sent = utterance.sent
+        utterance.marks = deque((max(sent, target - count), mark) for target, mark in utterance.marks)
+        self.skipped_frames += count
+        self.queued_bytes -= count * self.frame_bytes
+        return count
+
+    def cut(self, now: float) -> int:
+        """End everything; return how many frames of the run were heard. The utterances are the caller's to end."""
         run_heard = self._clock.heard(now)
-        played_ms = discarded_ms = 0.0
-        for utterance in (*self._landing, *self._waiting):
-            heard_ms = float(utterance.heard(run_heard) * FRAME_MS)
-            unheard_ms = utterance.unheard_ms(run_heard)
-            if unheard_ms or utterance.is_open:
-                played_ms += heard_ms
-                discarded_ms += unheard_ms
-            self.events.append(UtteranceEnded(utterance.id, Interrupted(heard_ms, unheard_ms)))
-        for _, _, token in self._marks:
-            self.events.append(MarkReached(token, Interrupted(played_ms, discarded_ms)))
-        self._marks.clear()
-        self._landing.clear()
-        self._waiting.clear()
-        self.discarded_bytes += self.queued_bytes
+        self.finishing.clear()
+        self.waiting.clear()
         self.queued_bytes = 0
+        self.has_marks = False
         self._clock.end(run_heard)
         self._first_waiting_at = None
-        self._dead_up_to = max(self._dead_up_to, up_to_id)
-        return Flushed(played_ms, discarded_ms)
+        return run_heard
 
-    # Told by the I/O side.
+    def settle(self, audio_format: AudioFormat, now: float) -> None:
+        """The format is known, and what waits is in it: it has waited since it came."""
+        self.format = audio_format
+        self.frame_bytes = audio_format.frame_bytes
+        self.recount()
+        if self._clock.anchor_s is None and any(utterance.frames for utterance in self.waiting):
+            self._first_waiting_at = min(now, self._first_waiting_at or now)
+        self._finish_sent()
 
     def set_lead(self, lead_s: float) -> None:
         """Change how far ahead of the router's clock frames are sent, from now on."""
         self.lead_s = max(lead_s, MIN_LEAD_S)
 
-    def hold(self) -> None:
-        """Send nothing until `release`: the router does not read, or its format is not known yet."""
-        self._is_held = True
-
-    def release(self) -> None:
-        """Send again."""
-        self._is_held = False
-
-    def change_format(self, audio_format: AudioFormat, convert: Callable[[bytes], bytes]) -> None:
-        """Take the router's real format, and convert what was queued under the assumed one."""
-        self.format = audio_format
-        self._frame_bytes = audio_format.frame_bytes
-        self._bytes_per_ms = audio_format.bytes_per_second / 1000
-        for utterance in self._waiting:
-            pcm = b"".join(utterance.frames)
-            pending_bytes = utterance.framer.pending_bytes
-            pcm += (utterance.framer.finish() or b"")[:pending_bytes]
-            utterance.framer = Framer(audio_format.frame_bytes)
-            utterance.frames = deque(utterance.framer.push(convert(pcm)) if pcm else ())
-            if not utterance.is_open:
-                self._pad(utterance)
-        self.queued_bytes = sum(
-            len(u.frames) * audio_format.frame_bytes + u.framer.pending_bytes for u in self._waiting
-        )
-
     def heard_at(self, frame_index: int, now: float) -> None:
         """Correct the clock: the router says that, now, it has played the first ``frame_index`` frames."""
         self._clock.correct(now, frame_index - self._clock.heard_before)
 
-    def advance(self, now: float) -> list[bytes]:
-        """Return the frames that are due, each exactly one frame long, and note what came to pass.
+    # What is sent.
+
+    def advance(self, now: float, limit: int = NO_LIMIT) -> list[bytes]:
+        """Return the frames that are due, each exactly one frame long, and note what was heard.
 
         Args:
             now: Seconds of the monotonic clock.
+            limit: At most so many frames.
         """
-        if self._clock.anchor_s is not None:
-            self._end_run_if_dry(now)
-        if self._landing or self._marks:
-            self._settle(now)
-        waiting = self._waiting
+        waiting, clock = self.waiting, self._clock
+        if clock.anchor_s is not None and (self.finishing or now >= clock.dry_at_s):
+            self.note_heard(now)
         if not waiting:
             return []
-        if self._clock.anchor_s is None:
-            self._rest_if_paused(now)
-        if self._is_held:
-            return []
-        if self._clock.anchor_s is None:
-            self._mind_the_tail(now)
+        if clock.anchor_s is None:
+            self.rest_if_paused(now)
+            if self.is_held:
+                return []
+            self._drain(now)
             if not self._may_start(now):
                 return []
             self._start_run(now)
-        frames = self._take_due(now)
-        if waiting and waiting[0].is_implicit and not waiting[0].frames and self._mind_the_tail(now):
-            frames += self._take_due(now)
+        elif self.is_held:
+            return []
+        frames = self._take_due(now, limit)
+        if waiting and waiting[0].has_remainder and len(frames) < limit and self._drain(now):
+            frames += self._take_due(now, limit - len(frames))
         return frames
+
+    def note_heard(self, now: float) -> None:
+        """Note which utterances were heard to their end, and whether the run is over."""
+        if self._clock.anchor_s is not None:
+            if self.finishing:
+                self._note_ended(now)
+            self.end_run_if_dry(now)
 
     def next_deadline(self) -> float | None:
         """When `advance` has something to do next; None where only a write can change that."""
-        head = self._waiting[0] if self._waiting else None
-        times: list[float] = []
+        head = self.waiting[0] if self.waiting else None
         clock = self._clock
         if clock.anchor_s is None:
-            if head is not None:
-                self._deadlines_while_idle(head, times)
-            return min(times) if times else None
-        dry_at = clock.dry_at_s
-        if head is not None and not self._is_held:
+            return None if head is None else self._deadline_while_idle(head)
+        times: list[float] = []
+        if head is not None and not self.is_held:
+            dry_at = clock.dry_at_s
             if head.frames:
                 times.append(dry_at - self.lead_s)
-            elif head.is_implicit:
-                self._tail_deadlines(head, times)
-        if self._landing:
-            landing = self._landing[0]
-            times.append(clock.anchor_s + (landing.run_start + landing.run_sent) * FRAME_S)
-        if self._marks:
-            times.append(clock.anchor_s + max(0, self._marks[0][0] - clock.heard_before) * FRAME_S)
+            elif head.has_remainder and head.remainder_bytes:
+                times.append(dry_at - DRAIN_BEFORE_DRY_S)
+        if self.finishing:
+            first = self.finishing[0]
+            times.append(clock.anchor_s + (first.run_start + first.run_sent) * FRAME_S)
+        if self.has_marks:
+            times += [
+                clock.anchor_s + (u.run_start + u.marks[0][0] - u.heard_before) * FRAME_S
+                for u in self.utterances()
+                if u.marks and u.run_sent
+            ]
         # Running dry by itself is nothing to wake up for: the next write finds that it has happened.
         return min(times) if times else None
 
@@ -303,7 +226,7 @@ class Schedule:
     @property
     def queued_ms(self) -> float:
         """Audio that waits to be sent."""
-        return self.queued_bytes / self._bytes_per_ms
+        return self.format.duration_ms(self.queued_bytes)
 
     @property
     def frames_sent_total(self) -> int:
@@ -314,56 +237,45 @@ class Schedule:
         """Audio that was sent and has not been heard."""
         return float((self._clock.sent - self._clock.heard(now)) * FRAME_MS)
 
-    def utterances(self) -> Iterator[Utterance]:
-        """Utterances that were not heard to the end yet."""
-        yield from self._landing
-        yield from self._waiting
+    def heard_of(self, utterance: Utterance, now: float) -> int:
+        """How many frames of an utterance were heard."""
+        return utterance.heard(self._clock.heard(now))
+
+    def utterances(self) -> tuple[Utterance, ...]:
+        """Utterances that were not heard to the end yet, in order."""
+        return (*self.finishing, *self.waiting)
 
     def progress(self) -> Progress:
         """The whole connection's progress, valid until the next call that changes something."""
-        queued_bytes = self.queued_bytes
-        values = (
-            self._clock.heard_before,
-            self._clock.anchor_s,
-            0,
-            self._clock.sent,
-            queued_bytes / self._bytes_per_ms,
-            self.accepted_bytes - queued_bytes,
-            self.underruns,
-        )
-        # Once per frame: half the cost of calling Progress.
-        return tuple.__new__(Progress, values)
+        clock = self._clock
+        lead_s = None if self.is_held else self.lead_s
+        return Progress(clock.heard_before, clock.anchor_s, 0, clock.sent, clock.floor, self.queued_ms, lead_s)
 
     def progress_of(self, utterance: Utterance) -> Progress:
         """One utterance's progress, valid until the next call that changes something."""
-        frame_bytes = self.format.frame_bytes
-        queued_bytes = len(utterance.frames) * frame_bytes + utterance.framer.pending_bytes
-        queued_ms = self.format.duration_ms(queued_bytes)
+        is_sending = not self.is_held and bool(self.waiting) and self.waiting[0] is utterance
         return Progress(
-            utterance.heard_before, self._clock.anchor_s, utterance.run_start, utterance.run_sent, queued_ms
+            utterance.heard_before,
+            self._clock.anchor_s,
+            utterance.run_start,
+            utterance.run_sent,
+            self._clock.floor,
+            self.format.duration_ms(utterance.queued_bytes),
+            self.lead_s if is_sending else None,
         )
 
     # The machine.
 
-    def _start_run(self, now: float) -> None:
-        self._clock.start(now)
-        self._first_waiting_at = None
-        head = self._waiting[0]
-        if head.starved_at is not None:
-            self.underruns += 1
-            self.underrun_ms += (now - head.starved_at) * 1000
-            head.starved_at = None
-        head.start_run()
-
-    def _end_run_if_dry(self, now: float) -> None:
+    def end_run_if_dry(self, now: float) -> None:
+        """End the run where all that was sent has been heard."""
         clock = self._clock
         if clock.anchor_s is None or not clock.is_dry(now):
             return
-        self._settle(now)
+        self._note_ended(now)
         dry_at = clock.dry_at_s
         clock.end(clock.sent)
-        if self._waiting:
-            head = self._waiting[0]
+        if self.waiting:
+            head = self.waiting[0]
             if head.run_sent:
                 # Even where frames wait: we, or the router's reading, were too late for them.
                 head.starved_at = dry_at
@@ -371,20 +283,37 @@ class Schedule:
             if head.frames:
                 self._first_waiting_at = dry_at
 
-    def _settle(self, now: float) -> None:
+    def rest_if_paused(self, now: float) -> None:
+        """A pause in plain writes is no gap: what was said is over."""
+        if self._clock.anchor_s is not None or not self.waiting:
+            return
+        head = self.waiting[0]
+        if head.starved_at is None or head.lane != PLAIN or head.frames:
+            return
+        if now >= head.starved_at + self.pause_s:
+            head.rest()
+
+    def _start_run(self, now: float) -> None:
+        self._clock.start(now)
+        self._first_waiting_at = None
+        head = self.waiting[0]
+        if head.starved_at is not None:
+            self.underruns += 1
+            self.underrun_ms += (now - head.starved_at) * 1000
+            head.starved_at = None
+        head.start_run()
+
+    def _note_ended(self, now: float) -> None:
         run_heard = self._clock.heard(now)
-        landing = self._landing
-        while landing and run_heard >= landing[0].run_start + landing[0].run_sent:
-            done = landing.popleft()
-            self.events.append(UtteranceEnded(done.id, Played(float(done.sent * FRAME_MS))))
-        while self._marks and self._marks[0][0] <= self._clock.heard_before + run_heard:
-            self.events.append(MarkReached(self._marks.pop(0)[2], Played(0.0)))
+        finishing = self.finishing
+        while finishing and run_heard >= finishing[0].run_start + finishing[0].run_sent:
+            self.ended.append(finishing.popleft())
 
     def _may_start(self, now: float) -> bool:
         playable = 0
-        for utterance in self._waiting:
+        for utterance in self.waiting:
             playable += len(utterance.frames)
-            if utterance.is_open:
+            if not utterance.is_complete:
                 break
             if playable:
                 return True
@@ -393,105 +322,77 @@ class Schedule:
         since = self._first_waiting_at
         return playable * FRAME_S >= self.prime_s or since is None or now >= since + self.prime_s
 
-    def _take_due(self, now: float) -> list[bytes]:
-        count = self._clock.due(now, self.lead_s)
+    def _take_due(self, now: float, limit: int) -> list[bytes]:
+        clock, waiting = self._clock, self.waiting
         frames: list[bytes] = []
-        waiting = self._waiting
+        count = clock.due(now, self.lead_s)
+        if count > limit:
+            count = limit
         while count > 0 and waiting:
             head = waiting[0]
-            take = min(count, len(head.frames))
-            if take:
+            queued = head.frames
+            if queued:
                 if not head.run_sent:
-                    head.run_start = self._clock.sent
-                frames += [head.frames.popleft() for _ in range(take)]
+                    head.run_start = clock.sent
+                take = len(queued) if len(queued) < count else count
+                for _ in range(take):
+                    frames.append(queued.popleft())
                 head.run_sent += take
-                self._clock.sent += take
+                clock.sent += take
                 count -= take
-            if head.frames or head.is_open:
+            if queued or not head.is_complete:
                 break
-            self._land_done()
+            self._finish_sent()
         if frames:
             self.frames_sent += len(frames)
-            self.queued_bytes -= len(frames) * self._frame_bytes
+            self.queued_bytes -= len(frames) * self.frame_bytes
         return frames
 
-    def _land_done(self) -> None:
-        """Move utterances on that are ended and wholly sent."""
-        waiting = self._waiting
-        while waiting and not waiting[0].is_open and not waiting[0].frames:
+    def _finish_sent(self) -> None:
+        """Move utterances on that are complete and wholly sent."""
+        waiting = self.waiting
+        while waiting and waiting[0].is_complete and not waiting[0].frames and not waiting[0].early:
             utterance = waiting.popleft()
-            if utterance.run_sent:
-                self._landing.append(utterance)
-            else:
-                # Heard already, or empty from the start.
-                self.events.append(UtteranceEnded(utterance.id, Played(float(utterance.sent * FRAME_MS))))
+            # Where nothing of it is in the run it was heard already, or was empty from the start.
+            (self.finishing if utterance.run_sent else self.ended).append(utterance)
 
-    def _find(self, utterance_id: int) -> Utterance | None:
-        return next((u for u in self._waiting if u.id == utterance_id), None)
-
-    def _pad(self, utterance: Utterance) -> None:
-        pending_bytes = utterance.framer.pending_bytes
-        last = utterance.framer.finish()
-        if last is not None:
-            utterance.frames.append(last)
-            self.padded_bytes += len(last) - pending_bytes
-            self.queued_bytes += len(last) - pending_bytes
-
-    def _resume_or_rest(self, utterance: Utterance, now: float) -> None:
+    def _resume(self, utterance: Utterance, now: float) -> None:
         """Audio comes again after the router ran dry."""
         assert utterance.starved_at is not None
-        if utterance.is_implicit and now > utterance.starved_at + self.pause_s:
+        if utterance.lane == PLAIN and now > utterance.starved_at + self.pause_s:
             utterance.rest()
         if self._first_waiting_at is None:
             self._first_waiting_at = now
 
-    def _rest_if_paused(self, now: float) -> None:
-        head = self._waiting[0]
-        if head.starved_at is None or not head.is_implicit or head.frames:
-            return
-        if now >= head.starved_at + self.pause_s:
-            head.rest()
-
-    def _mind_the_tail(self, now: float) -> bool:
-        """Ask for what the writer holds back, and pad the remainder, before the router runs dry.
+    def _drain(self, now: float) -> bool:
+        """Just before the router runs dry, play what the head holds back.
 
         Returns:
             True where there is a frame now.
         """
-        head = self._waiting[0]
-        if not head.is_implicit or not head.is_open or head.frames:
+        head = self.waiting[0]
+        if head.frames or not head.remainder_bytes or now < self._drain_at(head):
             return False
-        ask_at, pad_at = self._tail_times(head)
-        if head.has_tail and not head.asked_for_tail and now >= ask_at:
-            head.asked_for_tail = True
-            self.events.append(TailWanted(head.id))
-        if head.framer.pending_bytes and now >= pad_at:
-            self._pad(head)
-            self._first_waiting_at = pad_at - self.prime_s if self._clock.anchor_s is None else None
-            return True
-        return False
-
-    def _tail_times(self, head: Utterance) -> tuple[float, float]:
+        self.queued_bytes += head.drain()
         if self._clock.anchor_s is None:
-            ask_at = head.last_write_at + self.prime_s
-            return ask_at, ask_at + PAD_BEFORE_DRY_S
-        dry_at = self._clock.dry_at_s
-        return dry_at - TAIL_BEFORE_DRY_S, dry_at - PAD_BEFORE_DRY_S
+            self._first_waiting_at = now - self.prime_s
+        return bool(head.frames)
 
-    def _tail_deadlines(self, head: Utterance, times: list[float]) -> None:
-        ask_at, pad_at = self._tail_times(head)
-        if head.has_tail and not head.asked_for_tail:
-            times.append(ask_at)
-        if head.framer.pending_bytes:
-            times.append(pad_at)
+    def _drain_at(self, head: Utterance) -> float:
+        if self._clock.anchor_s is None:
+            return head.last_write_at + self.prime_s
+        return self._clock.dry_at_s - DRAIN_BEFORE_DRY_S
 
-    def _deadlines_while_idle(self, head: Utterance, times: list[float]) -> None:
-        if head.frames and not self._is_held:
+    def _deadline_while_idle(self, head: Utterance) -> float | None:
+        if self.is_held:
+            return None
+        if head.frames:
             since = self._first_waiting_at
             since = head.last_write_at if since is None else since
-            times.append(since if self._may_start(since) else since + self.prime_s)
-        elif head.is_implicit and head.is_open and not head.frames:
-            if not self._is_held:
-                self._tail_deadlines(head, times)
-            if head.starved_at is not None:
-                times.append(head.starved_at + self.pause_s)
+            return since if self._may_start(since) else since + self.prime_s
+        times: list[float] = []
+        if head.remainder_bytes:
+            times.append(self._drain_at(head))
+        if head.starved_at is not None and head.lane == PLAIN:
+            times.append(head.starved_at + self.pause_s)
+        return min(times) if times else None

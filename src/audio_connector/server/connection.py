@@ -11,23 +11,31 @@ import asyncio
 import contextlib
 import uuid
 from collections.abc import Mapping
+from dataclasses import replace
 from os import PathLike
 from typing import Any
 
 from audio_connector.audio.files import iter_audio_file
 from audio_connector.audio.format import FRAME_MS, AudioFormat, check_rate_hz
 from audio_connector.audio.pcm import AudioInput
+from audio_connector.call import asks
+from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.errors import UsageError
 from audio_connector.intake.dispatch import Dispatcher
 from audio_connector.intake.handlers import Handler, check_disconnect_handler, check_handler
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.server import mail
+from audio_connector.playback.utterance import PLAIN
 from audio_connector.server.config import AudioConnectorConnectionData, AudioConnectorServerConfig
+from audio_connector.server.lane import Lane
 from audio_connector.server.line import Line
 from audio_connector.server.speech import Speech
-from audio_connector.server.statistics import ConnectionStatistics, PlaybackState, statistics_of
-from audio_connector.server.writer import Writer
+from audio_connector.server.statistics import (
+    ConnectionStatistics,
+    PlaybackState,
+    playback_of,
+    statistics_of,
+)
 from audio_connector.wire.closing import REASON_BYTES
 from audio_connector.wire.codec import encode_json
 from audio_connector.wire.transport import Headers, Upgrade
@@ -61,19 +69,20 @@ class AudioConnectorConnection:
 
     def __init__(self, line: Line, upgrade: Upgrade, config: AudioConnectorServerConfig) -> None:
         self._upgrade = upgrade
-        self._published = line.published
         self._line = line
         self._intake = config.intake
         self._close_s = config.timeouts.close_s
-        self._writer = Writer(line, max_buffer_s=config.playback.max_buffer_s)
+        self._max_buffer_s = config.playback.max_buffer_s
+        self._plain = Lane(line, PLAIN, max_buffer_s=self._max_buffer_s)
         self._id = upgrade.headers.get("connectionid") or self._identity("connection_id") or uuid.uuid4().hex
         self._best_played_ms = 0.0
+        self._texts_in_line = 0
         self._dispatcher = Dispatcher(
             self._id, credit_batch=max(1, self._intake.window_messages // 2), want=self._want
         )
 
     def __repr__(self) -> str:
-        state = "closed" if self._published.closed is not None else "open"
+        state = "closed" if self._line.closed is not None else "open"
         return f"<AudioConnectorConnection {self._id} {self.path} {self.format.rate_hz} Hz {state}>"
 
     # Who it is.
@@ -143,28 +152,23 @@ class AudioConnectorConnection:
     @property
     def format(self) -> AudioFormat:
         """The format of the audio both ways: from the first message, 16 kHz until then (PROTOCOL 2.5)."""
-        return self._published.format
+        return self._line.format
 
     @property
     def is_active(self) -> bool:
         """False while the stream is muted: no audio comes then (PROTOCOL 2.7). False once closed."""
-        return self._published.is_active
+        return self._line.figures.is_active and self._line.closed is None
 
     @property
     def playback(self) -> PlaybackState:
         """How far the playback is, now."""
-        progress, now = self._published.progress, self._published.clock()
-        self._best_played_ms = max(self._best_played_ms, progress.played_ms(now))
-        return PlaybackState(
-            queued_ms=progress.queued_ms,
-            in_flight_ms=progress.in_flight_ms(now),
-            played_ms=self._best_played_ms,
-            underruns=progress.underruns,
-        )
+        state = playback_of(self._line, self._line.clock())
+        self._best_played_ms = max(self._best_played_ms, state.played_ms)
+        return replace(state, played_ms=self._best_played_ms)
 
     def statistics(self) -> ConnectionStatistics:
         """Return the counts of the whole connection so far; also after its end."""
-        return statistics_of(self._published)
+        return statistics_of(self._line, self._line.clock())
 
     # What arrives.
 
@@ -276,16 +280,21 @@ class AudioConnectorConnection:
         """
         if bytes_per_sample != USUAL_FRAME_BYTES or frames_ms != FRAME_MS:
             _check_frame_arguments(bytes_per_sample, frames_ms)
+        if self._line.owes_work():
+            await asyncio.sleep(0)
         if flush_buffer:
-            audio_data = self._writer.check(audio_data, sample_rate, is_end=pad_last_frame)
-            await self._writer.flush()
+            audio_data = self._new_lane().check(audio_data, sample_rate, is_end=pad_last_frame)
+            await self.flush_buffer()
         self._line.check_open("play audio")
-        if not self._writer.write_now(audio_data, sample_rate, pad_last_frame):
-            await self._writer.write(None, audio_data, sample_rate, is_end=pad_last_frame)
+        lane = self._plain
+        if lane.write_now(audio_data, sample_rate, is_end=pad_last_frame):
+            return
+        if not await lane.write(audio_data, sample_rate, is_end=pad_last_frame) and self._line.closed is not None:
+            self._line.refuse("play the rest of the audio")
 
     def speech(self) -> Speech:
         """Begin an utterance: ``async with client.speech() as speech: await speech.write(audio)``."""
-        return Speech(self._writer, self._line)
+        return Speech(self._line, self._plain, max_buffer_s=self._max_buffer_s)
 
     async def play(self, path: str | PathLike[str]) -> Speech:
         """Play a file after what is queued: 16-bit WAV, or with the extra ``files`` all that soundfile reads.
@@ -322,11 +331,23 @@ class AudioConnectorConnection:
         Raises:
             ConnectionClosed: The connection is over.
         """
-        return await self._writer.flush()
+        line = self._line
+        line.check_open("flush")
+        self._plain.restart()
+        flushed: Flushed | None = await line.ask(asks.Flush)
+        if flushed is None:
+            line.refuse("flush")
+        return flushed
 
     async def wait_until_played(self) -> Played | Interrupted:
-        """Wait until all that was sent has been heard; also returns when it was cut, or the connection ended."""
-        return await self._writer.wait_until_played()
+        """Wait until all that was sent so far has been heard; also returns when it was cut, or the connection ended.
+
+        Returns:
+            How much was heard of the utterances that this waited for, or of the latest one where nothing was left to
+            wait for.
+        """
+        outcome: Played | Interrupted | None = await self._line.ask(asks.WaitPlayed)
+        return Interrupted(0.0, 0.0) if outcome is None else outcome
 
     def set_buffer_timing(self, active_seconds: float | None = None) -> None:
         """Set the lead: how far ahead of real time audio may be sent on this connection.
@@ -344,10 +365,12 @@ class AudioConnectorConnection:
             raise UsageError(
                 f"active_seconds={active_seconds!r}: expected seconds, more than 0 and at most {MAX_LEAD_S}"
             )
-        self._line.post(mail.SetLead(self._line.link_id, float(active_seconds)))
+        self._line.post(asks.SetLead(float(active_seconds)))
 
     async def send_json_packet(self, data: str | dict[str, Any] | list[Any]) -> None:
         """Send a text message: behind audio that the router was sent, ahead of audio that is queued.
+
+        Returns when it is handed over, and waits while many wait to be sent, because the router does not read.
 
         Args:
             data: JSON as a str, sent as it is; or a dict or list, which is serialised.
@@ -357,8 +380,21 @@ class AudioConnectorConnection:
             ConnectionClosed: The connection is over.
         """
         text = encode_json(data)
-        self._line.check_open("send a message")
-        self._line.post(mail.SendText(self._line.link_id, text))
+        line = self._line
+        if line.owes_work():
+            await asyncio.sleep(0)
+        line.check_open("send a message")
+        token = None
+        if self._texts_in_line or line.handed_chars - line.figures.texts_taken + len(text) > MAX_WAITING_CHARS:
+            token = next(line.numbers)
+            self._texts_in_line += 1
+            try:
+                if await line.follow_up(token, asks.StandInTextLine(token)) is None:
+                    line.refuse("send a message")
+            finally:
+                self._texts_in_line -= 1
+        line.handed_chars += len(text)
+        line.post(asks.SendText(text, token))
 
     # How it ends.
 
@@ -381,22 +417,18 @@ class AudioConnectorConnection:
             UsageError: A code or reason that a close frame cannot carry, or a timeout that is no number.
         """
         _check_close(code, reason, timeout)
-        if after_playback and self._published.closed is None:
+        if after_playback and self._line.closed is None:
             with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
                 await asyncio.wait_for(self.wait_until_played(), timeout)
-        reply: mail.Reply[Any] = mail.Reply()
-        self._line.post(mail.AwaitClosed(self._line.link_id, reply))
         self._line.close(code, reason)
         # The socket's own deadline ends it after close_s; a second more covers a busy machine.
-        await asyncio.wait((asyncio.wrap_future(reply),), timeout=self._close_s + 1.0)
+        await self._line.wait_closed(self._close_s + 1.0)
 
-    # Messages from the I/O side, on the application's loop.
+    def _want(self, audio: bool, texts: bool, credit: int, is_settled: bool) -> None:
+        self._line.post(asks.Want(audio, texts, credit, is_settled))
 
-    def _on_tail_requested(self, utterance_id: int) -> None:
-        self._writer.hand_over_tail(utterance_id)
-
-    def _want(self, audio: bool, texts: bool, credit: int) -> None:
-        self._line.post(mail.Want(self._line.link_id, audio, texts, credit))
+    def _new_lane(self) -> Lane:
+        return Lane(self._line, PLAIN, max_buffer_s=self._max_buffer_s)
 
     # Checks.
 
@@ -405,7 +437,7 @@ class AudioConnectorConnection:
         header = self._upgrade.headers.get(keys[0])
         if header:
             return header
-        first = self._published.first_message
+        first = self._line.first_message
         return _find_text(first.headers, keys) if first is not None else None
 
 

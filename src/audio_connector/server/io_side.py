@@ -11,16 +11,13 @@ import asyncio
 import logging
 import ssl
 from collections.abc import Callable
-from concurrent.futures import Future
 from typing import Any, Protocol
 
-from audio_connector.errors import ProtocolError
+from audio_connector.call.asks import Ask
+from audio_connector.call.machine import Call
 from audio_connector.playback.pacer import Pacer
-from audio_connector.playback.speech import Interrupted
-from audio_connector.server import mail
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.link import Link
-from audio_connector.server.mailbox import Mailbox
+from audio_connector.server.link import Link, Postbox
 from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.json_audio import JsonAudio
 from audio_connector.wire.transport import Headers, Receiver, WireLimits
@@ -55,35 +52,12 @@ class Listen(Protocol):
         """Listen, or raise OSError."""
 
 
-class IoHost(Protocol):
-    """What a server needs of whatever runs its I/O side; `io_thread.IoThread` is one."""
-
-    inbox: Mailbox[mail.ToIo]
-    """From the application, from any thread."""
-    ended: Future[None]
-
-    def start(self) -> None:
-        """Make it run; on the application's loop."""
-
-    async def listen(self) -> tuple[str, int]:
-        """Open the listening socket; on the application's loop. Returns its address."""
-
-    async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
-        """See `IoSide.close_all`; on the application's loop."""
-
-    def shut_down(self) -> None:
-        """Have it end at once, and then ``ended`` done; from any thread."""
-
-    def join(self, timeout_s: float) -> bool:
-        """Wait, blocking, until nothing of it is left; True where that is so."""
-
-
 class IoSide:
     """Every link of one server. All methods run on the loop that it is put on.
 
     Args:
         config: Where to listen, and the bounds and times of every connection.
-        post: Hands a message to the application.
+        outbox: The way to the application.
         listen: How it is listened.
         clock: Seconds of a monotonic clock.
         call_later: The loop's.
@@ -93,7 +67,7 @@ class IoSide:
         self,
         config: AudioConnectorServerConfig,
         *,
-        post: Callable[[mail.ToApplication], None],
+        outbox: Postbox,
         listen: Listen,
         clock: Callable[[], float],
         call_later: Callable[[float, Callable[[], None]], Any],
@@ -104,24 +78,12 @@ class IoSide:
         self.pacer = Pacer(clock, call_later, self._on_link_error)
         self._config = config
         self._audio_transport = AudioTransport.of(config.audio_transport)
-        self._post = post
+        self._outbox = outbox
         self._listen = listen
         self._clock = clock
         self._link_count = 0
         self._listening: Listening | None = None
         self._all_gone: asyncio.Event | None = None
-        self._actions: dict[type, Callable[[Link, Any], None]] = {
-            mail.Write: Link.on_write,
-            mail.Want: Link.on_want,
-            mail.BeginSpeech: Link.on_begin_speech,
-            mail.SendText: Link.on_send_text,
-            mail.Flush: Link.on_flush,
-            mail.AwaitRoom: Link.on_await_room,
-            mail.AwaitPlayed: Link.on_await_played,
-            mail.AwaitClosed: Link.on_await_closed,
-            mail.SetLead: Link.on_set_lead,
-            mail.Close: Link.on_close,
-        }
 
     async def listen(self) -> tuple[str, int]:
         """Open the listening socket. Returns its address."""
@@ -147,7 +109,7 @@ class IoSide:
             await asyncio.sleep(0)  # what it dropped is told so
         self._all_gone = asyncio.Event()
         for link in list(self.links.values()):
-            link.on_close(mail.Close(link.id, code, reason))
+            link.close(code, reason)
         if await self._wait_until_gone(timeout_s):
             return
         for link in list(self.links.values()):
@@ -163,26 +125,25 @@ class IoSide:
         for link in list(self.links.values()):
             link.abort(1001, "the server has stopped")
 
-    def apply(self, message: mail.ToIo) -> None:
-        """Do what the application asks of a link."""
-        link = self.links.get(message.link_id)
+    def apply(self, message: tuple[int, Ask]) -> None:
+        """Do what the application asks of a link. One that is gone has answered everybody at its end."""
+        link = self.links.get(message[0])
         if link is None:
-            answer_late(message)
             return
         try:
-            self._actions[type(message)](link, message)
+            link.ask(message[1])
         except Exception as error:
             self._on_link_error(link, error)
-            answer_late(message)
 
     def _accept(self, headers: Headers, path: str) -> Receiver | None:
         if not self.is_open:
             return None
         self._link_count += 1
+        config = self._config
         link = Link(
             self._link_count,
-            self._config,
-            post=self._post,
+            Call(config.playback, config.intake, config.timeouts),
+            outbox=self._outbox,
             pacer=self.pacer,
             clock=self._clock,
             on_end=self._forget,
@@ -190,15 +151,7 @@ class IoSide:
         self.links[link.id] = link
         if not self._audio_transport.is_json:
             return link
-        return JsonAudio(
-            link, self._audio_transport, role="server", on_fault=lambda error: self._note_fault(link, error)
-        )
-
-    def _note_fault(self, link: Link, error: ProtocolError) -> None:
-        """Count all, and report the first: who is wrong once is wrong fifty times a second."""
-        link.published.unreadable_messages += 1
-        if link.published.unreadable_messages == 1:
-            self._post(mail.Failed(link.id, error))
+        return JsonAudio(link, self._audio_transport, role="server", on_fault=link.note_fault)
 
     def _forget(self, link_id: int) -> None:
         self.links.pop(link_id, None)
@@ -216,19 +169,5 @@ class IoSide:
 
     def _on_link_error(self, link: Link, error: Exception) -> None:
         logger.error("connection %d is closed with 1011 by an error of the library", link.id, exc_info=error)
-        self._post(mail.Failed(link.id, error))
-        link.on_close(mail.Close(link.id, 1011, "internal error"))
-
-
-def answer_late(message: mail.ToIo) -> None:
-    """Nobody is there to answer, because the connection is over. The asker looks at `Published.closed`."""
-    reply: Future[Any] | None = getattr(message, "reply", None)
-    if reply is not None and not reply.done() and reply.set_running_or_notify_cancel():
-        is_about_audio = isinstance(message, mail.BeginSpeech | mail.AwaitPlayed)
-        reply.set_result(Interrupted(0.0, 0.0) if is_about_audio else None)
-
-
-def answer_all_late(messages: list[mail.ToIo]) -> None:
-    """The whole I/O side is over."""
-    for message in messages:
-        answer_late(message)
+        link.report(error)
+        link.close(1011, "internal error")

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import atexit
+import contextlib
 import logging
 import sys
 import threading
@@ -17,48 +18,61 @@ from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
-from audio_connector.server import mail
+from audio_connector.call.asks import Ask
+from audio_connector.port.host import Deliver, Note
+from audio_connector.port.mailbox import Inbox, Outbox
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.io_side import IoSide, answer_all_late
-from audio_connector.server.mailbox import Mailbox
+from audio_connector.server.io_side import IoSide
 from audio_connector.server.watchdog import LoopWatchdog
 from audio_connector.wire import picows
 
 logger = logging.getLogger("audio_connector.server")
 
+GOODBYE_S = 1.0
+"""For the closing handshakes of calls that nobody has ended."""
+
 T = TypeVar("T")
 
 
 class IoThread:
-    """Runs the I/O side of one server in a thread of its own; an `io_side.IoHost`.
+    """Runs the I/O side of one server in a thread of its own; a `port.host.IoHost`.
 
     Args:
-        application_loop: Where `mail.ToApplication` messages are delivered.
+        application_loop: Where tells are delivered.
         deliver: Called there for each.
+        note: Called at once, in the I/O thread, for what somebody may wait for.
         config: Where to listen, and the bounds and times of every connection.
     """
 
     def __init__(
         self,
         application_loop: asyncio.AbstractEventLoop,
-        deliver: Callable[[mail.ToApplication], None],
+        deliver: Deliver,
+        note: Note,
         config: AudioConnectorServerConfig,
     ) -> None:
         self._loop = _new_loop()
         self._ending: asyncio.Task[None] | None = None
-        self.outbox: Mailbox[mail.ToApplication] = Mailbox(
-            application_loop, deliver, gather_on=self._loop, on_lost=lambda _: self._lose_application()
+        self.outbox: Outbox = Outbox(
+            application_loop,
+            deliver,
+            note,
+            call_later=self._gather,
+            on_lost=self._lose_application,
         )
         self.side = IoSide(
             config,
-            post=self.outbox.post,
+            outbox=self.outbox,
             listen=picows.listen,
             clock=time.monotonic,
             call_later=self._loop.call_later,
         )
-        self.inbox: Mailbox[mail.ToIo] = Mailbox(
-            self._loop, self.side.apply, gather_on=None, on_lost=answer_all_late
+        self.inbox: Inbox[tuple[int, Ask]] = Inbox(
+            self._loop, self.side.apply, application_loop=application_loop, on_lost=lambda: None
         )
+        self.post = self.inbox.post
+        self.owes_work = self.outbox.owes_work
+        self.clock = time.monotonic
         self.ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="audio-connector-io", daemon=True)
 
@@ -100,8 +114,12 @@ class IoThread:
         return True
 
     def _end_at_exit(self) -> None:
-        self.shut_down()
-        self.join(2.0)
+        """The interpreter goes down and nobody has stopped the server: say goodbye all the same."""
+        with contextlib.suppress(RuntimeError):  # it has ended
+            self._loop.call_soon_threadsafe(self._end_by_itself)
+        if not self.join(GOODBYE_S + 0.5):
+            self.shut_down()
+            self.join(2.0)
 
     # On the I/O thread.
 
@@ -117,22 +135,32 @@ class IoThread:
             self.inbox.give_up()
             self.ended.set_result(None)
 
+    def _gather(self, delay_s: float, wake: Callable[[], None]) -> object:
+        return self._loop.call_later(delay_s, self._end_gathering, wake)
+
+    def _end_gathering(self, wake: Callable[[], None]) -> None:
+        wake()
+        # An application that was blocked in the middle of a round has not waked this side.
+        self.inbox.poll()
+
     def _watch(self, watchdog: LoopWatchdog) -> None:
         self.side.pacer.arm(watchdog, watchdog.wake(time.monotonic()))
 
     def _lose_application(self) -> None:
         """The application's loop was closed without stopping the server."""
-        if self._ending is not None:
-            return
-        if self.side.is_open:
+        if self._ending is None and self.side.is_open:
             logger.warning(
                 "the event loop that started the server has ended without handle.stop(); its connections are "
-                "closed with 1001. Await handle.stop() before the loop ends"
+                "closed with 1001. Await handle.stop() before the loop ends, or let audio_connector.run() do it"
             )
-        self._ending = self._loop.create_task(self._end_alone())
+        self._end_by_itself()
+
+    def _end_by_itself(self) -> None:
+        if self._ending is None:
+            self._ending = self._loop.create_task(self._end_alone())
 
     async def _end_alone(self) -> None:
-        await self.side.close_all(1001, "the server has stopped", 1.0)
+        await self.side.close_all(1001, "the server has stopped", GOODBYE_S)
         self._loop.stop()
 
 

@@ -1,49 +1,123 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The application's end of the way to one connection's I/O side: where to post, what is published, is it open."""
+"""The application's end of the way to one connection's I/O side: what it asks, what it waits for, what it was told.
+
+Usable from any thread and any loop. Nothing here takes a lock: what crosses is a message, and who waits is found by a
+number. So a finalizer, a cancelled task or a closed loop can leave at any moment.
+"""
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 from collections.abc import Callable
-from typing import NoReturn
+from typing import Any, NoReturn, Protocol
 
+from audio_connector.audio.format import AudioFormat
+from audio_connector.call.asks import Ask, Close, Leave
+from audio_connector.call.tells import Figures
 from audio_connector.errors import ConnectionClosed
-from audio_connector.server import mail
+from audio_connector.playback.speech import Interrupted, Played
 from audio_connector.wire.closing import ABNORMAL, NORMAL
-from audio_connector.wire.messages import Disconnected
+from audio_connector.wire.messages import Connected, Disconnected
+
+OVER = None
+"""The answer to everything that is asked of a connection that has ended."""
+
+
+class Followed(Protocol):
+    """A speech, as far as the line knows it."""
+
+    def finish(self, outcome: Played | Interrupted) -> None:
+        """It was heard to its end, or was cut."""
 
 
 class Line:
-    """Shared by all that the application holds of one connection; usable from any thread.
+    """Shared by all that the application holds of one connection.
 
     Args:
         link_id: The connection's number on the I/O side.
-        published: What the I/O side says about it.
         post: Hands a message to the I/O side.
         report: Hands an error to on_error.
+        owes_work: Whether the application's loop should run first.
+        clock: Seconds of the I/O side's clock.
     """
 
     def __init__(
         self,
         link_id: int,
-        published: mail.Published,
-        post: Callable[[mail.ToIo], None],
+        post: Callable[[tuple[int, Ask]], None],
+        *,
         report: Callable[[Exception], None],
+        owes_work: Callable[[], bool],
+        clock: Callable[[], float],
     ) -> None:
         self.link_id = link_id
-        self.published = published
-        self.post = post
+        self.send = post
+        """Takes an ask together with ``link_id``; `post` for what is not the path of a frame."""
         self.report = report
+        self.owes_work = owes_work
+        self.clock = clock
+        self.format = AudioFormat()
+        self.first_message: Connected | None = None
+        self.figures = Figures()
+        self.closed: Disconnected | None = None
+        self.handed_bytes = 0
+        """Audio handed to the I/O side so far."""
+        self.handed_chars = 0
+        """Texts likewise."""
+        self.numbers = itertools.count(1)
+        """Of tokens and of speeches."""
+        self.speeches: dict[int, Followed] = {}
         self._is_closing = False
+        self._waits: dict[int, asyncio.Future[Any]] = {}
+
+    # What the application does.
 
     @property
     def is_open(self) -> bool:
         """False from our own wish to close, or the end of the connection, on."""
-        return not self._is_closing and self.published.closed is None
+        return not self._is_closing and self.closed is None
+
+    def post(self, ask: Ask) -> None:
+        """Ask something that nobody waits for."""
+        self.send((self.link_id, ask))
+
+    async def ask(self, make: Callable[[int], Ask]) -> Any:  # noqa: ANN401 - as various as what is asked
+        """Ask something and wait for the answer; `OVER` where the connection ends first."""
+        token = next(self.numbers)
+        return await self.follow_up(token, make(token))
+
+    async def follow_up(self, token: int, ask: Ask) -> Any:  # noqa: ANN401
+        """The same under a number that has been used before. Who is cancelled meanwhile waits no more."""
+        future = asyncio.get_running_loop().create_future()
+        self._waits[token] = future
+        if self.closed is not None:
+            del self._waits[token]
+            return OVER
+        self.send((self.link_id, ask))
+        try:
+            return await future
+        except BaseException:
+            self.leave(token)
+            raise
+
+    def leave(self, token: int) -> None:
+        """Have the I/O side answer this number no more."""
+        self._waits.pop(token, None)
+        self.post(Leave(token))
+
+    async def wait_closed(self, timeout_s: float) -> None:
+        """Wait for the end of the connection, for so long."""
+        token = next(self.numbers)
+        future = self._waits[token] = asyncio.get_running_loop().create_future()
+        if self.closed is None:
+            await asyncio.wait((future,), timeout=timeout_s)
+        self._waits.pop(token, None)
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake; nothing can be sent afterwards."""
         self._is_closing = True
-        self.post(mail.Close(self.link_id, code, reason))
+        self.post(Close(code, reason))
 
     def check_open(self, what: str) -> None:
         """Refuse what needs an open connection.
@@ -54,12 +128,12 @@ class Line:
         Raises:
             ConnectionClosed: It is over.
         """
-        if not self.is_open:
+        if self._is_closing or self.closed is not None:
             self.refuse(what)
 
     def refuse(self, what: str) -> NoReturn:
         """Raise ConnectionClosed."""
-        closed = self.published.closed or Disconnected(code=NORMAL, reason="", closed_by="server")
+        closed = self.closed or Disconnected(code=NORMAL, reason="", closed_by="server")
         code = ABNORMAL if closed.code is None else closed.code
         reason = f" ({closed.reason})" if closed.reason else ""
         raise ConnectionClosed(
@@ -68,3 +142,47 @@ class Line:
             code=code,
             reason=closed.reason,
         )
+
+    # What it is told, on the loop of the server.
+
+    def answer(self, token: int, value: object) -> None:
+        """Answer whoever waits under this number."""
+        future = self._waits.pop(token, None)
+        if future is not None and not resolve(future, value):
+            self.leave(token)  # its loop is closed, and nobody will ever take what was granted
+
+    def finish(self, lane: int, outcome: Played | Interrupted) -> None:
+        """A speech is over."""
+        speech = self.speeches.pop(lane, None)
+        if speech is not None:
+            speech.finish(outcome)
+
+    def end(self, how: Disconnected) -> None:
+        """The connection is over: whoever still waits is told so."""
+        if self.closed is not None:
+            return
+        self.closed = how
+        for lane in list(self.speeches):
+            self.finish(lane, Interrupted(0.0, 0.0))
+        for token in list(self._waits):
+            future = self._waits.pop(token, None)
+            if future is not None:
+                resolve(future, OVER)
+
+
+def resolve(future: asyncio.Future[Any], value: object) -> bool:
+    """Answer a future of any loop, from any thread; False where that loop is closed."""
+    loop = future.get_loop()
+    if loop is asyncio._get_running_loop():
+        _set(future, value)
+        return True
+    try:
+        loop.call_soon_threadsafe(_set, future, value)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _set(future: asyncio.Future[Any], value: object) -> None:
+    if not future.done():
+        future.set_result(value)

@@ -10,28 +10,34 @@ import logging
 import socket
 import ssl
 from collections.abc import Callable
-from concurrent.futures import InvalidStateError
+from concurrent.futures import Future, InvalidStateError
 from types import TracebackType
 from typing import Any
 
 from pydantic import BaseModel, PrivateAttr
 
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
+from audio_connector.intake.dispatch import TextItem
 from audio_connector.intake.handlers import call_handler
-from audio_connector.server import mail
+from audio_connector.call import tells
+from audio_connector.port.host import IoHost
 from audio_connector.server.config import AudioConnectorServerConfig, config_from
 from audio_connector.server.connection import AudioConnectorConnection
-from audio_connector.server.io_side import IoHost
 from audio_connector.server.io_thread import IoThread
 from audio_connector.server.line import Line
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import Session
 from audio_connector.server.tls import check_context
+from audio_connector.wire.messages import Disconnected
 
 logger = logging.getLogger("audio_connector.server")
 
 IO_HOST = "audio_connector_io_host"
 """A loop that cannot wait for a thread, as one in virtual time, says by this attribute what takes its place."""
+
+
+STOPPED = Disconnected(code=1001, reason="the server has stopped", closed_by="server")
+"""How a connection ends that has not ended before the server does."""
 
 
 class AudioConnectorServerHandle(BaseModel):
@@ -89,19 +95,20 @@ class AudioConnectorServer:
         self._config = None if config is None else config_from(config)
         self.connections = Connections()
         self._sessions: dict[int, Session] = {}
+        self._lines: dict[int, Line] = {}
         self._handle: AudioConnectorServerHandle | None = None
         self._io: IoHost | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._on_stop: asyncio.Task[None] | None = None
         self._all_over: asyncio.Event | None = None
-        self._closed: mail.Reply[None] = mail.Reply()
-        self._deliveries: dict[type, Callable[[Any], None]] = {
-            mail.Opened: self._on_opened,
-            mail.Failed: self._on_failed,
-            mail.TailRequested: self._on_tail_requested,
-            mail.Ended: self._on_ended,
-            mail.Heartbeat: lambda _: None,
+        self._closed: Future[None] = Future()
+        self._deliveries: dict[type, Callable[[int, Any], None]] = {
+            tells.Opened: self._on_opened,
+            tells.Settled: self._on_settled,
+            tells.Failed: lambda link_id, tell: self._on_failed(link_id, tell.error()),
+            tells.Warned: self._on_warned,
+            tells.Ended: self._on_ended,
         }
 
     async def __aenter__(self) -> AudioConnectorServerHandle:
@@ -139,14 +146,7 @@ class AudioConnectorServer:
         io = self._io = self._new_io(config)
         io.ended.add_done_callback(lambda _: self._on_io_ended())
         io.start()
-        try:
-            _, port = await io.listen()
-        except BaseException as error:
-            self._io = None
-            await self._end_io(io)
-            if isinstance(error, OSError | ssl.SSLError | UnicodeError | OverflowError):
-                raise _start_error(config, error) from error
-            raise
+        port = await self._listen(io, config)
         self._handle = AudioConnectorServerHandle(
             host=config.host, port=port, running=True, secure=config.ssl is not None
         )
@@ -163,6 +163,21 @@ class AudioConnectorServer:
                 raise
         return self._handle
 
+    async def _listen(self, io: IoHost, config: AudioConnectorServerConfig) -> int:
+        try:
+            _, port = await io.listen()
+        except BaseException as error:
+            if self._stopping is None:
+                self._io = None
+                await self._end_io(io)
+                if isinstance(error, OSError | ssl.SSLError | UnicodeError | OverflowError):
+                    raise _start_error(config, error) from error
+                raise
+        if self._stopping is not None:
+            await asyncio.shield(self._stopping)
+            raise AudioConnectorStartServerError("the server was stopped while it started")
+        return port
+
     async def stop(self) -> None:
         """Stop; see `AudioConnectorServerHandle.stop`."""
         if self._io is None or self._loop is None:
@@ -176,7 +191,7 @@ class AudioConnectorServer:
 
     async def wait_closed(self) -> None:
         """Wait until the server has stopped; from any loop."""
-        await asyncio.wrap_future(mail.follow(self._closed))
+        await asyncio.wrap_future(_copy_of(self._closed))
 
     # Stopping.
 
@@ -191,7 +206,7 @@ class AudioConnectorServer:
     async def _stop_from_elsewhere(self, io: IoHost, loop: asyncio.AbstractEventLoop) -> None:
         """Have the loop that started the server stop it; where that does not run, end the I/O side alone."""
         assert self._config is not None
-        closed = asyncio.wrap_future(mail.follow(self._closed))
+        closed = asyncio.wrap_future(_copy_of(self._closed))
         with contextlib.suppress(RuntimeError):  # it is closed
             loop.call_soon_threadsafe(self._begin_stop)
         while not loop.is_closed():
@@ -253,8 +268,10 @@ class AudioConnectorServer:
             logger.error("on_stop failed; the server has stopped all the same", exc_info=error)
 
     def _on_io_ended(self) -> None:
-        """Where the application's loop is closed nobody else is left to say so."""
+        """Where the application's loop is closed nobody else is left to say so, also to who waits in other loops."""
         if self._loop is not None and self._loop.is_closed():
+            for line in list(self._lines.values()):
+                line.end(STOPPED)
             self._set_closed()
 
     def _set_closed(self) -> None:
@@ -270,7 +287,7 @@ class AudioConnectorServer:
 
     async def _end_io(self, io: IoHost) -> None:
         io.shut_down()
-        await asyncio.wrap_future(mail.follow(io.ended))
+        await asyncio.wrap_future(_copy_of(io.ended))
         if not io.join(1.0):
             logger.error("the I/O thread did not end within 1 s")
 
@@ -280,28 +297,48 @@ class AudioConnectorServer:
         assert self._loop is not None
         sessions, deliveries = self._sessions, self._deliveries
 
-        def deliver(message: mail.ToApplication) -> None:
-            if type(message) is mail.Arrived:  # the path of every incoming frame
-                session = sessions.get(message.link_id)
-                if session is not None:
-                    session.feed(message.item)
+        def deliver(message: tuple[int, tells.Tell]) -> None:
+            link_id, tell = message
+            session = sessions.get(link_id)
+            if session is None:
+                if type(tell) is tells.Opened:
+                    self._on_opened(link_id, tell)
+            elif type(tell) is bytes or type(tell) is TextItem:  # the path of every incoming frame
+                session.feed(tell)
             else:
-                deliveries[type(message)](message)
+                deliveries[type(tell)](link_id, tell)
 
         make: Callable[..., IoHost] = getattr(self._loop, IO_HOST, IoThread)
-        return make(self._loop, deliver, config)
+        return make(self._loop, deliver, self._note, config)
 
-    def _on_opened(self, message: mail.Opened) -> None:
-        assert self._io is not None
-        assert self._config is not None
-        link_id = message.link_id
+    def _note(self, link_id: int, tell: tells.Tell | tells.Figures) -> None:
+        """Tell at once who may wait for it, in whatever loop; in the thread of the I/O side."""
+        line = self._lines.get(link_id)
+        if line is None:
+            if type(tell) is tells.Opened:
+                self._lines[link_id] = self._new_line(link_id)
+        elif type(tell) is tells.Figures:
+            line.figures = tell
+        elif type(tell) is tells.Answered:
+            line.answer(tell.token, tell.value)
+        elif type(tell) is tells.Finished:
+            line.finish(tell.lane, tell.outcome)
+        elif type(tell) is tells.Ended:
+            line.end(tell.how)
+
+    def _new_line(self, link_id: int) -> Line:
+        io, loop = self._io, self._loop
+        assert io is not None
+        assert loop is not None
 
         def report(error: Exception) -> None:
-            assert self._loop is not None
-            self._loop.call_soon_threadsafe(self._on_failed, mail.Failed(link_id, error))
+            loop.call_soon_threadsafe(self._on_failed, link_id, error)
 
-        line = Line(link_id, message.published, self._io.inbox.post, report)
-        connection = AudioConnectorConnection(line, message.upgrade, self._config)
+        return Line(link_id, io.post, report=report, owes_work=io.owes_work, clock=io.clock)
+
+    def _on_opened(self, link_id: int, opened: tells.Opened) -> None:
+        assert self._config is not None
+        connection = AudioConnectorConnection(self._lines[link_id], opened.upgrade, self._config)
         self.connections._add(link_id, connection)
         self._sessions[link_id] = Session(
             connection,
@@ -310,27 +347,42 @@ class AudioConnectorServer:
             on_over=lambda: self._forget(link_id),
         )
 
-    def _on_failed(self, message: mail.Failed) -> None:
-        session = self._sessions.get(message.link_id)
-        if session is not None:
-            session.feed_error(message.error)
+    def _on_settled(self, link_id: int, settled: tells.Settled) -> None:
+        line = self._lines[link_id]
+        line.format, line.first_message = settled.format, settled.first_message
 
-    def _on_tail_requested(self, message: mail.TailRequested) -> None:
-        session = self._sessions.get(message.link_id)
+    def _on_failed(self, link_id: int, error: Exception) -> None:
+        session = self._sessions.get(link_id)
         if session is not None:
-            session.connection._on_tail_requested(message.utterance_id)
+            session.feed_error(error)
 
-    def _on_ended(self, message: mail.Ended) -> None:
-        self.connections._remove(message.link_id)
-        session = self._sessions.get(message.link_id)
-        if session is not None:
-            session.end(message.how)
+    def _on_warned(self, link_id: int, warned: tells.Warned) -> None:
+        logger.warning("connection %s: %s", self._sessions[link_id].connection.id, warned.text)
+
+    def _on_ended(self, link_id: int, ended: tells.Ended) -> None:
+        self.connections._remove(link_id)
+        self._sessions[link_id].end(ended.how)
 
     def _forget(self, link_id: int) -> None:
         self._sessions.pop(link_id, None)
+        line = self._lines.pop(link_id, None)
+        if line is not None:
+            line.end(STOPPED)
         self.connections._remove(link_id)
         if not self._sessions and self._all_over is not None:
             self._all_over.set()
+
+
+def _copy_of(future: Future[None]) -> Future[None]:
+    """A future of the caller's own that is done when the other is: who cancels a wait must not cancel the others'."""
+    copy: Future[None] = Future()
+
+    def pass_on(done: Future[None]) -> None:
+        if copy.set_running_or_notify_cancel():
+            copy.set_result(done.result())
+
+    future.add_done_callback(pass_on)
+    return copy
 
 
 def _start_error(config: AudioConnectorServerConfig, error: BaseException) -> AudioConnectorStartServerError:

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import asyncio
 from types import TracebackType
-from typing import Any
 
 from audio_connector.audio.pcm import AudioInput
-from audio_connector.errors import SpeechInterrupted, UsageError
-from audio_connector.playback.speech import Interrupted, Played
-from audio_connector.server import mail
-from audio_connector.server.line import Line
-from audio_connector.server.writer import Outlet, Writer
+from audio_connector.call.asks import BeginSpeech, EndSpeech
+from audio_connector.errors import AudioDataError, SpeechInterrupted, UsageError
+from audio_connector.playback.speech import NOTHING_PLAYED, Interrupted, Played, Progress
+from audio_connector.server.lane import Lane
+from audio_connector.server.line import Line, resolve
 
 
 class Speech:
@@ -23,21 +22,27 @@ class Speech:
     loop that feeds it simply stops.
     """
 
-    def __init__(self, writer: Writer, line: Line) -> None:
-        self._writer = writer
+    def __init__(self, line: Line, plain: Lane, *, max_buffer_s: float) -> None:
         self._line = line
-        self._outlet = Outlet(line.published.format)
-        self._progress = mail.SpeechProgress()
-        self._reply: mail.Reply[Any] = mail.Reply()
+        self._plain = plain
+        self._number = next(line.numbers)
+        self._lane = Lane(line, self._number, max_buffer_s=max_buffer_s)
         self._is_begun = False
         self._is_ended = False
+        self._outcome: Played | Interrupted | None = None
+        self._waiting: list[asyncio.Future[Played | Interrupted]] = []
         self._best_ms = 0.0
 
     async def __aenter__(self) -> Speech:
         if self._is_begun:
             raise UsageError("a speech can be begun once; ask for another one with client.speech()")
-        await self._writer.begin_speech(self._outlet, self._progress, self._reply)
+        if self._line.owes_work():
+            await asyncio.sleep(0)
+        self._line.check_open("begin a speech")
         self._is_begun = True
+        self._line.speeches[self._number] = self
+        self._plain.restart()
+        self._line.post(BeginSpeech(self._number))
         return self
 
     async def __aexit__(
@@ -45,12 +50,12 @@ class Speech:
     ) -> bool:
         if isinstance(error, SpeechInterrupted) and self.is_interrupted:
             return True
-        if error is None:
-            self._end()
-        elif not self._is_ended:
-            # What was said so far is played; what is missing will not come.
-            self._outlet.ingest.reset()
-            self._end()
+        self._end()
+        if error is None and self._lane.has_half and not self.is_interrupted:
+            raise AudioDataError(
+                "an odd number of bytes over the whole utterance: 16-bit samples have two each. All but the last byte "
+                "is played; look for what cuts the audio in the middle of a sample"
+            )
         return False
 
     async def write(self, audio: AudioInput, *, sample_rate: int | None = None) -> None:
@@ -66,58 +71,75 @@ class Speech:
             AudioDataError: The audio is not what is taken; nothing of it was said.
             UsageError: The utterance was ended before, or not begun with ``async with``.
         """
-        if not self._is_begun or self._is_ended:
-            raise UsageError(
-                "this speech is over"
-                if self._is_begun
-                else "begin the speech with: async with client.speech() as ..."
-            )
-        if self.is_interrupted:
-            raise self._interruption()
-        await self._writer.write(self._outlet, audio, sample_rate)
-        if self.is_interrupted:
+        self._check_open()
+        if self._line.owes_work():
+            await asyncio.sleep(0)
+            self._check_open()
+        lane = self._lane
+        if not lane.write_now(audio, sample_rate, is_end=False) and not await lane.write(audio, sample_rate):
             raise self._interruption()
 
     async def finished(self) -> Played | Interrupted:
         """Wait until the utterance was heard to its end, or was cut; also when the connection ends."""
         if not self._is_begun:
             raise UsageError("begin the speech with: async with client.speech() as ...")
-        outcome: Played | Interrupted = await asyncio.wrap_future(mail.follow(self._reply))
-        return outcome
+        future: asyncio.Future[Played | Interrupted] = asyncio.get_running_loop().create_future()
+        self._waiting.append(future)
+        try:
+            return self._outcome if self._outcome is not None else await future
+        finally:
+            if future in self._waiting:
+                self._waiting.remove(future)
 
     @property
     def played_ms(self) -> float:
         """Milliseconds of it that were heard, by the router's clock; never goes back."""
-        outcome = self._outcome()
-        if outcome is not None:
-            return outcome.played_ms
-        now = self._line.published.clock()
-        self._best_ms = max(self._best_ms, self._progress.progress.played_ms(now))
+        outcome = self._outcome
+        now_ms = self._progress().played_ms(self._line.clock()) if outcome is None else outcome.played_ms
+        self._best_ms = max(self._best_ms, now_ms)
         return self._best_ms
 
     @property
     def queued_ms(self) -> float:
         """Milliseconds of it that wait to be sent."""
-        return 0.0 if self._outcome() is not None else self._progress.progress.queued_ms
+        return 0.0 if self._outcome is not None else self._progress().queued_ms_at(self._line.clock())
 
     @property
     def is_interrupted(self) -> bool:
         """True from the flush, or the end of the connection, on that cut it."""
-        if self._writer.is_flushed(self._outlet.utterance_id):
-            outcome = self._outcome()
-            return not isinstance(outcome, Played)
-        return isinstance(self._outcome(), Interrupted)
+        return isinstance(self._outcome, Interrupted)
+
+    # What the line tells.
+
+    def finish(self, outcome: Played | Interrupted) -> None:
+        """It was heard to its end, or was cut."""
+        self._outcome = outcome
+        waiting, self._waiting = self._waiting, []
+        for future in waiting:
+            resolve(future, outcome)
+
+    def _progress(self) -> Progress:
+        return next(
+            (progress for number, progress in self._line.figures.speeches if number == self._number), NOTHING_PLAYED
+        )
+
+    def _check_open(self) -> None:
+        if self.is_interrupted:
+            raise self._interruption()
+        if not self._is_begun or self._is_ended:
+            raise UsageError(
+                "this speech is over"
+                if self._is_begun
+                else "begin the speech with: async with client.speech() as ..."
+            )
 
     def _end(self) -> None:
         if not self._is_ended:
             self._is_ended = True
-            self._writer.end_speech(self._outlet)
-
-    def _outcome(self) -> Played | Interrupted | None:
-        return self._reply.result() if self._reply.done() and not self._reply.cancelled() else None
+            self._line.post(EndSpeech(self._number))
 
     def _interruption(self) -> SpeechInterrupted:
-        outcome = self._outcome()
+        outcome = self._outcome
         discarded_ms = outcome.discarded_ms if isinstance(outcome, Interrupted) else 0.0
         return SpeechInterrupted(
             f"the speech was interrupted after {self.played_ms:.0f} ms; start a new one to go on talking",

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from audio_connector.audio.format import FRAME_MS
-from audio_connector.server.mail import Published
+from audio_connector.server.line import Line
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,12 +18,16 @@ class PlaybackState:
         in_flight_ms: Was sent to the router and is not heard yet, by its clock.
         played_ms: Was heard since the connection began; never goes back.
         underruns: Gaps in the middle of an utterance.
+        delay_ms: What is written now is heard so much later: queued and in flight together.
+        skipped_ms: What was left out so far to keep the delay below ``Playback.max_delay_ms``.
     """
 
     queued_ms: float
     in_flight_ms: float
     played_ms: float
     underruns: int
+    delay_ms: float = 0.0
+    skipped_ms: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +42,7 @@ class ConnectionStatistics:
         unreadable_messages_received: Texts that should have been audio in JSON and were not; each arrived as a text.
         dropped_messages: Messages of audio dropped because the application was slow.
         dropped_ms: Their duration.
+        unwanted_messages: Messages that nobody had asked for, and that were not kept.
         overflow_episodes: Times that dropping began.
         buffered_peak_ms: Most audio that ever waited for the application.
         age_peak_ms: Longest that a message waited for it.
@@ -53,6 +58,8 @@ class ConnectionStatistics:
         played_ms: Heard so far.
         underruns: Gaps in the middle of an utterance.
         underrun_ms: Their sum.
+        skips: Times that audio was left out to keep the delay below ``Playback.max_delay_ms``.
+        skipped_ms: Its duration.
         stalls: Times that the router stopped reading for a while.
         round_trip_ms: Of the latest ping; None before the first answer.
     """
@@ -64,6 +71,7 @@ class ConnectionStatistics:
     unreadable_messages_received: int
     dropped_messages: int
     dropped_ms: float
+    unwanted_messages: int
     overflow_episodes: int
     buffered_peak_ms: float
     age_peak_ms: float
@@ -79,22 +87,40 @@ class ConnectionStatistics:
     played_ms: float
     underruns: int
     underrun_ms: float
+    skips: int
+    skipped_ms: float
     stalls: int
     round_trip_ms: float | None
 
 
-def statistics_of(published: Published) -> ConnectionStatistics:
-    """Read what the I/O side has counted; each number is true, together they may be a frame apart."""
-    intake, progress = published.intake, published.progress
-    ms = published.format.duration_ms
+def playback_of(line: Line, now: float) -> PlaybackState:
+    """Work out from the latest figures how far the playback is."""
+    figures = line.figures
+    progress = figures.progress
+    in_flight_ms, queued_ms = progress.in_flight_ms(now), progress.queued_ms_at(now)
+    return PlaybackState(
+        queued_ms=queued_ms,
+        in_flight_ms=in_flight_ms,
+        played_ms=progress.played_ms(now),
+        underruns=figures.underruns,
+        delay_ms=queued_ms + in_flight_ms,
+        skipped_ms=figures.skipped_ms,
+    )
+
+
+def statistics_of(line: Line, now: float) -> ConnectionStatistics:
+    """Read what the I/O side has counted; during a call a tenth of a second old at most."""
+    figures, intake = line.figures, line.figures.intake
+    ms = line.format.duration_ms
     return ConnectionStatistics(
         audio_messages_received=intake.audio_messages,
         audio_ms_received=ms(intake.audio_bytes),
         text_messages_received=intake.text_messages,
-        odd_messages_received=published.odd_messages,
-        unreadable_messages_received=published.unreadable_messages,
+        odd_messages_received=figures.odd_messages,
+        unreadable_messages_received=figures.unreadable_messages,
         dropped_messages=intake.dropped_messages,
         dropped_ms=ms(intake.dropped_bytes),
+        unwanted_messages=intake.unwanted_messages,
         overflow_episodes=intake.overflow_episodes,
         buffered_peak_ms=ms(intake.buffered_peak_bytes),
         age_peak_ms=intake.age_peak_ms,
@@ -102,14 +128,16 @@ def statistics_of(published: Published) -> ConnectionStatistics:
         silence_ms=intake.silence_ms,
         longest_gap_ms=intake.longest_gap_ms,
         muted_ms=intake.muted_ms,
-        audio_messages_sent=published.audio_messages_sent,
-        audio_ms_sent=float(published.audio_messages_sent * FRAME_MS),
-        text_messages_sent=published.text_messages_sent,
-        queued_ms=progress.queued_ms,
-        queued_peak_ms=ms(published.queued_peak_bytes),
-        played_ms=progress.played_ms(published.clock()),
-        underruns=progress.underruns,
-        underrun_ms=published.underrun_ms,
-        stalls=published.stalls,
-        round_trip_ms=published.round_trip_ms,
+        audio_messages_sent=figures.audio_messages_sent,
+        audio_ms_sent=float(figures.audio_messages_sent * FRAME_MS),
+        text_messages_sent=figures.text_messages_sent,
+        queued_ms=figures.progress.queued_ms_at(now),
+        queued_peak_ms=ms(figures.queued_peak_bytes),
+        played_ms=figures.progress.played_ms(now),
+        underruns=figures.underruns,
+        underrun_ms=figures.underrun_ms,
+        skips=figures.skips,
+        skipped_ms=figures.skipped_ms,
+        stalls=figures.stalls,
+        round_trip_ms=figures.round_trip_ms,
     )

@@ -15,11 +15,12 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future
 from urllib.parse import urlsplit
 
+from audio_connector.call.asks import Ask
 from audio_connector.errors import DialError, UsageError
-from audio_connector.server import mail
+from audio_connector.port.host import Deliver, Note
+from audio_connector.port.mailbox import Mailbox, Outbox
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.io_side import IoSide, answer_all_late
-from audio_connector.server.mailbox import Mailbox
+from audio_connector.server.io_side import IoSide
 from audio_connector.testing.virtual_time import VirtualLoop
 from audio_connector.wire.addresses import RECEIVE_BUFFER_BYTES
 from audio_connector.wire.memory import MemoryTransport, connect
@@ -30,29 +31,40 @@ FIRST_FREE_PORT = 49152
 
 
 class InLoopIo:
-    """An `io_side.IoHost` without a thread.
+    """A `port.host.IoHost` without a thread.
 
     Args:
         loop: The application's loop, which is that of the I/O side too.
-        deliver: Called for each `mail.ToApplication`.
+        deliver: Called for each tell.
+        note: Called for each connection's figures.
         config: As `io_thread.IoThread`.
     """
 
     def __init__(
         self,
         loop: VirtualLoop,
-        deliver: Callable[[mail.ToApplication], None],
+        deliver: Deliver,
+        note: Note,
         config: AudioConnectorServerConfig,
     ) -> None:
-        outbox: Mailbox[mail.ToApplication] = Mailbox(
-            loop, deliver, gather_on=None, on_lost=lambda messages: None
+        outbox: Outbox = Outbox(
+            loop,
+            deliver,
+            note,
+            call_later=loop.call_later,
+            on_lost=lambda: None,
+            clock=loop.time,
+            gather_s=0.0,
         )
         self.side = IoSide(
-            config, post=outbox.post, listen=listen, clock=loop.time, call_later=loop.call_later
+            config, outbox=outbox, listen=listen, clock=loop.time, call_later=loop.call_later
         )
-        self.inbox: Mailbox[mail.ToIo] = Mailbox(
-            loop, self.side.apply, gather_on=None, on_lost=answer_all_late
+        self.inbox: Mailbox[tuple[int, Ask]] = Mailbox(
+            loop, self.side.apply, on_lost=lambda: None, clock=loop.time
         )
+        self.post = self.inbox.post
+        self.owes_work = outbox.owes_work
+        self.clock = loop.time
         self.ended: Future[None] = Future()
 
     def start(self) -> None:

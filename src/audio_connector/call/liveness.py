@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import math
 
-from audio_connector.server.config import Timeouts
+from audio_connector.call.settings import Timeouts
 
 
 class Liveness:

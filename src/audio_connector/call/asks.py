@@ -1,0 +1,151 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the application asks of a call: plain values, in the order of asking, that could cross a network.
+
+Plain bytes are an ask too, and the most frequent one: audio of the router's rate, written without a speech. A *token*
+is a number by which the asker knows the `tells.Answered` that comes back, exactly once.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+
+class Write(NamedTuple):
+    """Audio that does not have to wait.
+
+    Attributes:
+        lane: `playback.utterance.PLAIN`, or the number of a speech.
+        pcm: 16-bit little-endian mono PCM, any number of bytes.
+        rate_hz: Its rate; None for that of the router.
+        is_end: The utterance ends with it.
+    """
+
+    lane: int
+    pcm: bytes
+    rate_hz: int | None
+    is_end: bool
+
+
+class StandInLine(NamedTuple):
+    """Wait for room; answered True where a piece may be written, False where the utterance was cut.
+
+    Attributes:
+        lane: Of the utterance.
+        token: Of the answer, and of every piece.
+        is_end: The utterance ends with what will be written.
+    """
+
+    lane: int
+    token: int
+    is_end: bool
+
+
+class WriteGranted(NamedTuple):
+    """A piece by who was granted one.
+
+    Attributes:
+        token: Of the `StandInLine`.
+        pcm: The piece.
+        rate_hz: As in `Write`.
+        has_more: Another answer is awaited, and another piece follows it.
+    """
+
+    token: int
+    pcm: bytes
+    rate_hz: int | None
+    has_more: bool
+
+
+class Leave(NamedTuple):
+    """Whoever waits for this token waits no more."""
+
+    token: int
+
+
+class BeginSpeech(NamedTuple):
+    """An utterance with a lane of its own begins; a `Finished` tells how it ends."""
+
+    lane: int
+
+
+class EndSpeech(NamedTuple):
+    """It ends with what was asked to be written so far."""
+
+    lane: int
+
+
+class Flush(NamedTuple):
+    """Cut all audio that was asked for so far; answered by a `Flushed`."""
+
+    token: int
+
+
+class WaitPlayed(NamedTuple):
+    """Answered once all that was asked for until now has been heard, or was cut."""
+
+    token: int
+
+
+class SendText(NamedTuple):
+    """A text message, ahead of all audio that is still queued.
+
+    Attributes:
+        text: The text.
+        token: Of who stood in line for it; None where there was room.
+    """
+
+    text: str
+    token: int | None
+
+
+class StandInTextLine(NamedTuple):
+    """Wait for room for a text; answered True."""
+
+    token: int
+
+
+class SetLead(NamedTuple):
+    """How far ahead of the router's clock audio may be sent, in seconds."""
+
+    lead_s: float
+
+
+class Want(NamedTuple):
+    """What the application can take now.
+
+    Attributes:
+        audio: It takes audio.
+        texts: It takes texts.
+        credit: And so many further messages.
+        is_settled: What it does not take now need not be kept for it.
+    """
+
+    audio: bool
+    texts: bool
+    credit: int
+    is_settled: bool
+
+
+class Close(NamedTuple):
+    """Start the closing handshake."""
+
+    code: int
+    reason: str
+
+
+Ask = (
+    bytes
+    | Write
+    | StandInLine
+    | WriteGranted
+    | Leave
+    | BeginSpeech
+    | EndSpeech
+    | Flush
+    | WaitPlayed
+    | SendText
+    | StandInTextLine
+    | SetLead
+    | Want
+    | Close
+)

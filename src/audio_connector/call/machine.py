@@ -1,0 +1,473 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One call as a machine: no socket, no clock, no task.
+
+What goes in: what the wire brought (`audio_received` and the like), what the application asks (`ask`), and the time.
+What comes out: `tells` for the application, `writes` for the wire, and `next_deadline`, at which `wake` has something to
+do. Calling it early, late or twice is legal. Its states are the table in ``states.py``; liveness, playback and intake are
+machines of their own that it asks.
+"""
+
+from __future__ import annotations
+
+import copy
+import math
+from collections import deque
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+from audio_connector.audio.format import FRAME_MS, AudioFormat
+from audio_connector.call import asks, tells
+from audio_connector.call.liveness import Liveness
+from audio_connector.call.settings import Intake, Playback, Timeouts
+from audio_connector.call.states import TABLE, Move, State
+from audio_connector.call.texts import TextQueue
+from audio_connector.errors import DeadlineError, IntakeOverflow, LimitError, ProtocolError, RouterStalled
+from audio_connector.intake.buffer import IntakeBuffer
+from audio_connector.intake.dispatch import TextItem
+from audio_connector.playback.queue import NO_LIMIT, Answered, Finished, PlaybackQueue
+from audio_connector.playback.schedule import Schedule
+from audio_connector.playback.utterance import PLAIN
+from audio_connector.wire.closing import ABNORMAL
+from audio_connector.wire.codec import decode_event, notify_payload
+from audio_connector.wire.messages import ClosedBy, Connected, Disconnected, MediaUpdate, Notified
+from audio_connector.wire.transport import Closed, Upgrade
+
+FIGURES_S = 0.1
+"""How old the figures of an undisturbed call may be. What is played is worked out from them, so only what was sent since
+then is missing: half of the usual lead."""
+
+FORMAT_BY_FRAME = {AudioFormat(rate_hz).frame_bytes: AudioFormat(rate_hz) for rate_hz in (8000, 16000, 24000)}
+"""The router sends one frame a message (PROTOCOL 4.6), so the size of one tells the rate where no text has."""
+
+_CLOSED_BY: dict[str, ClosedBy] = {"peer": "router", "us": "server", "network": "network"}
+
+
+class Ping(NamedTuple):
+    """A ping is to be sent."""
+
+
+class CloseFrame(NamedTuple):
+    """The closing handshake is to be started."""
+
+    code: int
+    reason: str
+
+
+class Abort(NamedTuple):
+    """The connection is to be ended at once."""
+
+
+Write = bytes | str | Ping | CloseFrame | Abort
+"""What goes to the wire: a frame of audio, a text, or a word about the connection itself."""
+
+
+class Call:
+    """The machine of one connection.
+
+    Args:
+        playback: How audio is played.
+        intake: How messages wait.
+        timeouts: Deadlines.
+    """
+
+    def __init__(self, playback: Playback, intake: Intake, timeouts: Timeouts) -> None:
+        self.state = State.UNSETTLED
+        self.tells: list[tells.Tell] = []
+        """For the application; whoever drives this takes them."""
+        self.has_news = False
+        """The figures have changed in a way that the application has to see with the next tell."""
+        self.is_stale = False
+        """They have changed in another way, which it will see within `FIGURES_S`."""
+        self._settings = playback
+        self._timeouts = timeouts
+        self._format = AudioFormat()
+        self._first_message: Connected | None = None
+        self._is_guessed = True
+        """Nothing of the router has said the format yet."""
+        self._schedule = Schedule(
+            lead_s=playback.lead_ms / 1000, prime_s=playback.prime_ms / 1000, pause_s=playback.pause_ms / 1000
+        )
+        self._queue = PlaybackQueue(
+            self._schedule,
+            max_bytes=self._format.bytes_for_ms(playback.max_buffer_s * 1000),
+            max_delay_s=None if playback.max_delay_ms is None else playback.max_delay_ms / 1000,
+        )
+        self._texts = TextQueue()
+        self._urgent: list[Write] = []
+        self._max_buffer_ms = intake.max_buffer_ms
+        self._buffer: IntakeBuffer[TextItem] = IntakeBuffer(
+            max_audio_bytes=self._format.bytes_for_ms(intake.max_buffer_ms), max_texts=intake.max_texts
+        )
+        self._window = intake.window_messages
+        self._liveness = Liveness(timeouts)
+        self._settle_at = math.inf
+        self._notifies: deque[tuple[object, int]] = deque(maxlen=1024)
+        self.is_blocked = self._is_cleared = False
+        self._announced_end = False
+        self._own_end: tuple[int, str] | None = None
+        self.news_at = -math.inf
+        """When figures that are stale are due."""
+        self._audio_messages_sent = self._text_messages_sent = 0
+        self._odd_messages = self._stalls = 0
+        self.unreadable_messages = 0
+        """Texts that should have been audio in JSON; counted by who reads them."""
+        self._round_trip_ms: float | None = None
+        self._is_active = True
+        self._actions: dict[type, Callable[[Any, float], None]] = {
+            asks.Write: self._on_write,
+            asks.StandInLine: lambda ask, now: self._queue.ask(ask.lane, ask.token, now, is_end=ask.is_end),
+            asks.WriteGranted: self._on_write_granted,
+            asks.Leave: self._on_leave,
+            asks.BeginSpeech: lambda ask, now: self._queue.begin(ask.lane, now),
+            asks.EndSpeech: lambda ask, now: self._queue.end(ask.lane, now),
+            asks.Flush: self._on_flush,
+            asks.WaitPlayed: lambda ask, now: self._queue.wait(ask.token, now),
+            asks.SendText: self._on_send_text,
+            asks.StandInTextLine: lambda ask, now: self._texts.stand(ask.token),
+            asks.SetLead: lambda ask, now: self._schedule.set_lead(ask.lead_s),
+            asks.Want: self._on_want,
+            asks.Close: lambda ask, now: self.close(ask.code, ask.reason),
+        }
+
+    # What the wire brought.
+
+    def opened(self, upgrade: Upgrade, now: float) -> None:
+        """The upgrade is done."""
+        self._liveness.start(now)
+        self._settle_at = now + self._timeouts.first_message_s
+        self.tells.append(tells.Opened(upgrade))
+
+    def audio_received(self, payload: bytes, now: float) -> None:
+        """The path of every incoming frame."""
+        self._liveness.last_received_at = now
+        self.is_stale = True
+        size_bytes = len(payload)
+        if self._is_guessed and size_bytes in FORMAT_BY_FRAME:
+            self._settle(FORMAT_BY_FRAME[size_bytes], now)
+        if not size_bytes:
+            return
+        buffer = self._buffer
+        buffer.note_audio(size_bytes, now)
+        if size_bytes != self._schedule.frame_bytes:
+            self._odd_messages += 1
+        if self._window > 0 and buffer.wants_audio and not buffer.audio_bytes:
+            self._window -= 1
+            self.tells.append(payload)
+        elif buffer.push_audio(payload, now):
+            self._fail(
+                IntakeOverflow(
+                    f"more than {self._max_buffer_ms:g} ms of incoming audio waited for the application, so the oldest "
+                    "is being dropped: make the handlers faster, or raise Intake.max_buffer_ms. statistics() counts the "
+                    "rest"
+                )
+            )
+
+    def text_received(self, text: str, now: float) -> None:
+        """Note what a text says about the connection, and hand it on."""
+        self._liveness.last_received_at = now
+        event = decode_event(text, is_first=not self._buffer.counters.text_messages)
+        self._buffer.counters.text_messages += 1
+        if isinstance(event, Connected):
+            self._note_first_message(event, now)
+        elif isinstance(event, MediaUpdate):
+            self._buffer.note_active(event.active, now)
+            self._is_active, self.has_news = event.active, True
+        elif isinstance(event, Disconnected):
+            self._announced_end = True
+        elif isinstance(event, Notified):
+            self._note_notified(event, now)
+        buffer = self._buffer
+        # A character counts as a byte: the router writes ASCII, and no character is more than four.
+        if not buffer.push_text(TextItem(text, event), len(text)):
+            is_many = buffer.text_count >= buffer.max_texts
+            error = LimitError(
+                f"{buffer.text_count} text messages{'' if is_many else f' of {buffer.text_bytes} bytes'} were not "
+                "taken by the application, so the connection was closed with 1008: return sooner from on_message or "
+                f"on_event{', or raise Intake.max_texts' if is_many else ''}"
+            )
+            self._fail(error)
+            self.close(1008, "too many unread messages")
+            return
+        self._pump(now)
+
+    def pong_received(self, now: float) -> None:
+        """The router lives."""
+        self._liveness.last_received_at = now
+        round_trip_ms = self._liveness.note_pong(now)
+        if round_trip_ms is not None:
+            self._round_trip_ms, self.has_news = round_trip_ms, True
+
+    def writable_changed(self, writable: bool, unsent_bytes: int, now: float) -> None:
+        """The write buffer has drained, or has filled up: hold, for a bounded time."""
+        self.is_blocked, self._is_cleared = not writable, False
+        if writable:
+            self._liveness.unblock()
+        else:
+            self._stalls += 1
+            self._liveness.block(now, unsent_bytes)
+        self._move(Move.UNBLOCK if writable else Move.BLOCK)
+
+    def note_unsent(self, unsent_bytes: int) -> None:
+        """More was written to a full buffer."""
+        self._liveness.note_unsent(unsent_bytes)
+
+    def ended(self, closed: Closed, now: float) -> None:
+        """End everything that waits, hand over what is left, and say how it ended."""
+        how = self._how_ended(closed)
+        self._move(Move.END)
+        self._is_active = False
+        self._queue.flush(now)
+        self._take_events()
+        # Wanted or not: the application may be about to ask for it, and this is the last chance to hand it over.
+        self.tells += self._buffer.take(len(self._buffer), now, unwanted_too=True)
+        self.tells.append(tells.Ended(how))
+        self.has_news = True
+
+    # What the application asks.
+
+    def ask(self, ask: asks.Ask, now: float) -> None:
+        """Do what the application asks; what follows from it is in `tells` and `writes`."""
+        if type(ask) is bytes:  # the path of every outgoing frame
+            self.is_stale = True
+            self._queue.write(PLAIN, ask, None, now)
+            return
+        self._actions[type(ask)](ask, now)
+        self.is_stale = True
+        if type(ask) is not asks.Write:
+            self.has_news = True
+
+    def lose(self) -> None:
+        """The wire closes by itself: nothing more can be sent."""
+        self._move(Move.CLOSE)
+
+    @property
+    def can_send(self) -> bool:
+        """False from the first close frame, or the end, on."""
+        return self.state is not State.CLOSING and self.state is not State.CLOSED
+
+    def close(self, code: int, reason: str) -> None:
+        """Start the closing handshake; nothing is sent afterwards."""
+        if self.can_send:
+            self._urgent.append(CloseFrame(code, reason))
+            self._move(Move.CLOSE)
+
+    def abort(self, code: int, reason: str) -> None:
+        """End at once; ``code`` is what the application is told."""
+        if self._own_end is None:
+            self._own_end = (code, reason)
+        self._urgent.append(Abort())
+        self._move(Move.CLOSE)
+
+    # What follows.
+
+    def wake(self, now: float, unsent_bytes: int) -> None:
+        """Do what is due."""
+        if self.state is State.CLOSED:
+            return
+        if now >= self._settle_at:
+            self._settle(self._format, now, is_guess=True)
+        if now >= self._liveness.next_deadline():
+            self._mind_the_router(now, unsent_bytes)
+
+    def writes(self, now: float, limit: int = NO_LIMIT) -> list[Any]:
+        """Return what is to be sent now, in order: a `Write` each.
+
+        Args:
+            now: Seconds of the monotonic clock.
+            limit: At most so many frames of audio; where there are as many, ask again.
+        """
+        frames: list[Any] = self._queue.advance(now, limit)
+        if self._queue.events:
+            self._take_events()
+        if frames:
+            self._audio_messages_sent += len(frames)
+            self.is_stale = True
+        if self._urgent or self._texts.waiting or self._texts.line:
+            return self._words() + frames
+        return frames
+
+    @property
+    def has_queue(self) -> bool:
+        """Audio waits to be sent."""
+        return self._schedule.queued_bytes > 0
+
+    def next_deadline(self) -> float:
+        """When there is something to do by itself; infinity for never."""
+        if self.state is State.CLOSED:
+            return math.inf
+        housekeeping = min(self._liveness.next_deadline(), self._settle_at)
+        if self.is_stale and self.news_at < housekeeping:
+            housekeeping = self.news_at
+        play = self._queue.next_deadline()
+        return housekeeping if play is None or housekeeping < play else play
+
+    def news(self, now: float) -> tells.Figures | None:
+        """Return the figures where the application should have them: on an event, or where they have grown old."""
+        if not self.has_news and not (self.is_stale and now >= self.news_at):
+            return None
+        self.has_news = self.is_stale = False
+        self.news_at = now + FIGURES_S
+        schedule, queue = self._schedule, self._queue
+        return tells.Figures(
+            progress=schedule.progress(),
+            speeches=tuple((u.lane, schedule.progress_of(u)) for u in schedule.utterances() if u.lane != PLAIN),
+            accepted_bytes=queue.accepted_bytes,
+            queued_bytes=schedule.queued_bytes,
+            texts_taken=self._texts.taken,
+            intake=copy.copy(self._buffer.counters),
+            is_active=self._is_active,
+            audio_messages_sent=self._audio_messages_sent,
+            text_messages_sent=self._text_messages_sent,
+            odd_messages=self._odd_messages,
+            unreadable_messages=self.unreadable_messages,
+            queued_peak_bytes=schedule.queued_peak_bytes,
+            underruns=schedule.underruns,
+            underrun_ms=schedule.underrun_ms,
+            skips=queue.skips,
+            skipped_ms=float(schedule.skipped_frames * FRAME_MS),
+            stalls=self._stalls,
+            round_trip_ms=self._round_trip_ms,
+        )
+
+    # Asks, one by one.
+
+    def _on_write(self, ask: asks.Write, now: float) -> None:
+        self._queue.write(ask.lane, ask.pcm, ask.rate_hz, now, is_end=ask.is_end)
+
+    def _on_write_granted(self, ask: asks.WriteGranted, now: float) -> None:
+        self._queue.write_granted(ask.token, ask.pcm, ask.rate_hz, now, has_more=ask.has_more)
+
+    def _on_leave(self, ask: asks.Leave, now: float) -> None:
+        self._texts.leave(ask.token)
+        self._queue.leave(ask.token, now)
+
+    def _on_flush(self, ask: asks.Flush, now: float) -> None:
+        flushed = self._queue.flush(now)
+        self._notifies.clear()
+        if self.can_send and not self._is_cleared:
+            self._urgent += self._settings.clear_commands
+            # Nothing follows it until the router reads again, so that one is enough.
+            self._is_cleared = self.is_blocked
+        self._take_events()
+        self.tells.append(Answered(ask.token, flushed))
+
+    def _on_send_text(self, ask: asks.SendText, now: float) -> None:
+        payload = notify_payload(ask.text)
+        if payload is not None:
+            self._notifies.append((payload, self._schedule.frames_sent_total))
+        self._texts.push(ask.text, ask.token)
+
+    def _on_want(self, ask: asks.Want, now: float) -> None:
+        self._buffer.want(ask.audio, ask.texts, is_settled=ask.is_settled)
+        self._window += ask.credit
+        self._pump(now)
+
+    # States.
+
+    def _move(self, move: Move) -> None:
+        self.state = TABLE[self.state].get(move, self.state)
+        # What cannot be sent must not count as played.
+        self._schedule.is_held = self.state is not State.OPEN
+        self.has_news = True
+
+    def _settle(self, audio_format: AudioFormat, now: float, *, is_guess: bool = False) -> None:
+        """The format is known, or nothing has said it in time."""
+        self._settle_at = math.inf
+        self._is_guessed = is_guess
+        if self.state is State.UNSETTLED or audio_format != self._format:
+            self._format = audio_format
+            self._buffer.max_audio_bytes = audio_format.bytes_for_ms(self._max_buffer_ms)
+            self._queue.max_bytes = audio_format.bytes_for_ms(self._settings.max_buffer_s * 1000)
+            self._queue.settle(audio_format, now)
+        self.tells.append(tells.Settled(audio_format, self._first_message))
+        self._move(Move.SETTLE)
+        if self.is_blocked:
+            self._move(Move.BLOCK)
+
+    def _note_first_message(self, event: Connected, now: float) -> None:
+        if self._first_message is not None:
+            return
+        self._first_message = event
+        if event.format is None and event.content_type is not None:
+            self._fail(
+                ProtocolError(
+                    f"the first message says content-type {event.content_type!r:.100}; expected audio/l16 with rate "
+                    f"8000, 16000 or 24000. Going on with {self._format.rate_hz} Hz"
+                )
+            )
+        self._settle(event.format or self._format, now, is_guess=event.format is None and self._is_guessed)
+
+    def _how_ended(self, closed: Closed) -> Disconnected:
+        if self._own_end is not None:
+            return Disconnected(code=self._own_end[0], reason=self._own_end[1], closed_by="server")
+        if closed.closed_by == "network" and self._announced_end:
+            # The router says goodbye and then drops the socket: a normal end (PROTOCOL 1.22).
+            return Disconnected(code=closed.code, reason="websocket:disconnected", closed_by="router")
+        return Disconnected(code=closed.code, reason=closed.reason, closed_by=_CLOSED_BY[closed.closed_by])
+
+    # Words, beside audio.
+
+    def _words(self) -> list[Any]:
+        words, self._urgent = self._urgent, []
+        if self.state in (State.UNSETTLED, State.OPEN) and not self.is_blocked:
+            while self._texts.waiting:
+                words.append(self._texts.pop())
+            self.has_news = True
+        token = self._texts.grant()
+        if token is not None:
+            self.tells.append(Answered(token, True))
+        self._text_messages_sent += sum(type(word) is str for word in words)
+        return words
+
+    def _take_events(self) -> None:
+        events, self._queue.events = self._queue.events, []
+        for event in events:
+            if isinstance(event, Answered | Finished):
+                self.tells.append(event)
+            elif isinstance(event, str):
+                self.tells.append(tells.Warned(event))
+            else:
+                self._fail(event)
+        self.has_news = True
+
+    def _fail(self, error: Exception) -> None:
+        self.tells.append(tells.Failed.of(error))
+
+    def _pump(self, now: float) -> None:
+        if self._window > 0:
+            items = self._buffer.take(self._window, now)
+            self._window -= len(items)
+            self.tells += items
+
+    def _note_notified(self, event: Notified, now: float) -> None:
+        while self._notifies:
+            payload, frame_index = self._notifies.popleft()
+            if payload == event.payload:
+                self._schedule.heard_at(frame_index, now)
+                self.has_news = True
+                return
+
+    # The router.
+
+    def _mind_the_router(self, now: float, unsent_bytes: int) -> None:
+        liveness = self._liveness
+        if liveness.ping_is_due(now) and self.can_send:
+            self._urgent.append(Ping())
+            liveness.note_ping(now, self._schedule.in_flight_ms(now) / 1000)
+        if liveness.is_silent(now):
+            silent_s = now - liveness.last_received_at
+            self._fail(
+                DeadlineError(
+                    f"the router answered no ping and sent nothing for {silent_s:.1f} s; the connection was closed "
+                    "with 1011. Timeouts.ping_timeout_s sets the limit"
+                )
+            )
+            self.close(1011, "keepalive ping timeout")
+        if liveness.is_stalled(now, unsent_bytes):
+            self._fail(
+                RouterStalled(
+                    f"the router read nothing for {self._timeouts.stall_s:g} s while {self._schedule.queued_ms:.0f} ms "
+                    "of audio waited, so the connection was ended. Timeouts.stall_s sets the limit"
+                )
+            )
+            self.abort(ABNORMAL, "the router stopped reading")

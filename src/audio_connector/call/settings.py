@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be set about a call, validated, with units in the names."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, field_validator
+
+from audio_connector.errors import MessageError
+from audio_connector.validation import FrozenValues
+from audio_connector.wire.codec import CLEAR_FORMS, encode_json
+
+Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+
+
+class Playback(FrozenValues):
+    """How audio is played into the session.
+
+    Attributes:
+        lead_ms: How far ahead of real time audio is sent, in milliseconds: what the router holds. More rides out
+            longer stalls of network and machine; less leaves less to be heard after a flush at a router that
+            ignores clear. 40 at least. Measured choice: docs/design/playback.md.
+        prime_ms: How much audio is gathered before playing starts, or starts again after an underrun. It is the
+            delay of an echo, and the jitter that a just-in-time source may have. No delay for a source that is
+            faster than real time. 0 for none.
+        pause_ms: In audio sent without saying where an utterance ends, a gap up to this long counts as an
+            underrun, and a longer one as a pause of the speaker.
+        max_buffer_s: Sending waits while more than this is queued.
+        max_delay_ms: Plain writes that would be heard later than this after they were written lose their oldest audio,
+            blended at the cut, until the delay is half of it: for a relay, which otherwise stays late for ever once
+            it was stopped. None plays everything.
+        clear_commands: JSON texts sent on a flush. Three forms are in use (PROTOCOL 3.3); unknown ones are
+            harmless, so the default sends the two that Vonage's own code sends.
+    """
+
+    lead_ms: Annotated[float, Field(ge=40, le=60_000)] = 200
+    prime_ms: Annotated[float, Field(ge=0, le=10_000)] = 100
+    pause_ms: Annotated[float, Field(ge=20, le=60_000)] = 400
+    max_buffer_s: Annotated[float, Field(ge=0.1, le=3600)] = 30
+    max_delay_ms: Annotated[float, Field(ge=100, le=60_000)] | None = None
+    clear_commands: tuple[str, ...] = (CLEAR_FORMS["action"], CLEAR_FORMS["event"])
+
+    @field_validator("clear_commands")
+    @classmethod
+    def _is_json(cls, commands: tuple[str, ...]) -> tuple[str, ...]:
+        for command in commands:
+            try:
+                encode_json(command)
+            except MessageError as error:
+                raise ValueError(f"{command!r} is not valid JSON: {error.__cause__ or error}") from error
+        return commands
+
+
+class Intake(FrozenValues):
+    """How incoming messages wait for the application.
+
+    Attributes:
+        max_buffer_ms: Audio kept while the application is slow or not ready; beyond it the oldest is dropped.
+        max_texts: Text messages kept; beyond it the connection is closed with 1008, since none is dropped.
+        window_messages: Messages handed over ahead of what was handled.
+    """
+
+    max_buffer_ms: Annotated[float, Field(ge=20, le=600_000)] = 10_000
+    max_texts: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
+    window_messages: Annotated[int, Field(ge=2, le=10_000)] = 24
+
+
+class Limits(FrozenValues):
+    """Bounds of what a peer may send.
+
+    Attributes:
+        max_message_bytes: A longer message is closed with 1009.
+    """
+
+    max_message_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 1 << 20
+
+
+class Timeouts(FrozenValues):
+    """Deadlines, in seconds.
+
+    Attributes:
+        handshake_s: From the connection to the whole upgrade request; the router gives 6 s (PROTOCOL 1.1).
+        first_message_s: Playing waits at most this long for the message that says the sample rate.
+        ping_interval_s: Between pings; None sends none.
+        ping_timeout_s: A router that sends nothing for this long after a ping is gone; audio that it still holds
+            is allowed for (PROTOCOL 1.25). None never gives up.
+        stall_s: A router that does not read for this long is given up.
+        close_s: For the answer to a close frame.
+        handler_s: After the end of a connection, how long one handler call may still take before it is cancelled.
+        stop_s: For everything that ``stop`` does; on_stop may take as long again.
+    """
+
+    handshake_s: Seconds = 5.0
+    first_message_s: Seconds = 0.25
+    ping_interval_s: Seconds | None = 20.0
+    ping_timeout_s: Seconds | None = 20.0
+    stall_s: Seconds = 10.0
+    close_s: Seconds = 2.0
+    handler_s: Seconds = 5.0
+    stop_s: Seconds = 1.8

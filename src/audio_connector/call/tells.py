@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a call tells the application: plain values that could cross a network.
+
+Plain bytes are a tell too, and the most frequent one: one message of audio. `Figures` are not part of the order of events:
+only the latest count, and every answer comes behind figures that are at least as new.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from audio_connector import errors
+from audio_connector.audio.format import AudioFormat
+from audio_connector.intake.buffer import IntakeCounters
+from audio_connector.intake.dispatch import TextItem
+from audio_connector.playback.queue import Answered, Finished
+from audio_connector.playback.speech import NOTHING_PLAYED, Progress
+from audio_connector.wire.messages import Connected, Disconnected
+from audio_connector.wire.transport import Upgrade
+
+
+class Opened(NamedTuple):
+    """A connection is open."""
+
+    upgrade: Upgrade
+
+
+class Settled(NamedTuple):
+    """The format of the call is known.
+
+    Attributes:
+        format: Of the audio both ways.
+        first_message: What said so; None where the audio did, or nothing in time.
+    """
+
+    format: AudioFormat
+    first_message: Connected | None
+
+
+class Failed(NamedTuple):
+    """Something went wrong that the application should hear of; the call goes on or not.
+
+    Attributes:
+        kind: The name of a class of `audio_connector.errors`.
+        text: What it says.
+    """
+
+    kind: str
+    text: str
+
+    @classmethod
+    def of(cls, error: Exception) -> Failed:
+        """Make a value of an error."""
+        return cls(type(error).__name__, str(error))
+
+    def error(self) -> Exception:
+        """Make an error of the value."""
+        kind: type[Exception] = getattr(errors, self.kind, errors.VideoError)
+        return kind(self.text)
+
+
+class Warned(NamedTuple):
+    """Something that belongs into the log."""
+
+    text: str
+
+
+class Ended(NamedTuple):
+    """The connection is over; nothing of it follows."""
+
+    how: Disconnected
+
+
+class Figures(NamedTuple):
+    """How a call is, as of now; what is played is worked out from it at any later time.
+
+    Attributes:
+        progress: Of the whole call.
+        speeches: Of each speech that was not heard to its end, by its number.
+        accepted_bytes: Audio that the call has taken from the application, as it came.
+        queued_bytes: What of it waits to be sent, as it will be sent.
+        texts_taken: Characters of texts that have left for the router.
+        intake: Counts of what arrives.
+        is_active: False while the stream is muted.
+        audio_messages_sent: Frames sent.
+        text_messages_sent: Texts sent, clear commands included.
+        odd_messages: Messages of audio that were not exactly one frame.
+        unreadable_messages: Texts that should have been audio in JSON and were not.
+        queued_peak_bytes: Most that ever waited to be sent.
+        underruns: Gaps in the middle of an utterance.
+        underrun_ms: Their sum.
+        skips: Times that audio was left out, because it would have been heard too late.
+        skipped_ms: Its duration.
+        stalls: Times that the router stopped reading for a while.
+        round_trip_ms: Of the latest ping; None before the first answer.
+    """
+
+    progress: Progress = NOTHING_PLAYED
+    speeches: tuple[tuple[int, Progress], ...] = ()
+    accepted_bytes: int = 0
+    queued_bytes: int = 0
+    texts_taken: int = 0
+    intake: IntakeCounters = IntakeCounters()
+    is_active: bool = True
+    audio_messages_sent: int = 0
+    text_messages_sent: int = 0
+    odd_messages: int = 0
+    unreadable_messages: int = 0
+    queued_peak_bytes: int = 0
+    underruns: int = 0
+    underrun_ms: float = 0.0
+    skips: int = 0
+    skipped_ms: float = 0.0
+    stalls: int = 0
+    round_trip_ms: float | None = None
+
+
+Tell = bytes | TextItem | Opened | Settled | Answered | Finished | Failed | Warned | Ended
+
+ANSWERS = (Answered, Finished)
+"""Not part of the order of events either: whoever waits is told at once, in whatever loop."""

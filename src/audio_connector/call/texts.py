@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Texts on their way to the router, and who waits to send more. No clock and no I/O.
+
+A text is one piece, so whoever stands in line is granted once. Only the one in front is, so that the line's length
+does not matter: at most one text more than the bound waits here.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+MAX_WAITING_CHARS = 64 * 1024
+"""Texts that wait while the router does not read: some hundred of the usual size."""
+
+
+class TextQueue:
+    """The texts of one connection."""
+
+    def __init__(self) -> None:
+        self.waiting: deque[str] = deque()
+        self.line: deque[int] = deque()
+        self._is_granted = False
+        self._waiting_chars = 0
+        self.taken = 0
+        """Characters that have left."""
+
+    def push(self, text: str, token: int | None) -> None:
+        """Take a text; of who stood in line for it, or of who had room."""
+        self.waiting.append(text)
+        self._waiting_chars += len(text)
+        if token is not None:
+            self.leave(token)
+
+    def pop(self) -> str:
+        """Let the first text go."""
+        text = self.waiting.popleft()
+        self._waiting_chars -= len(text)
+        self.taken += len(text)
+        return text
+
+    def stand(self, token: int) -> None:
+        """Wait for room."""
+        self.line.append(token)
+
+    def leave(self, token: int) -> None:
+        """Wait no more."""
+        if token in self.line:
+            self._is_granted = self._is_granted and self.line[0] != token
+            self.line.remove(token)
+
+    def grant(self) -> int | None:
+        """Return whoever may send now and was not told so yet."""
+        if self._is_granted or not self.line or self._waiting_chars >= MAX_WAITING_CHARS:
+            return None
+        self._is_granted = True
+        return self.line[0]

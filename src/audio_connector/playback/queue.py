@@ -1,0 +1,387 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one owner of what is said: utterances are begun, written, ended, cut and waited for here, in the order of asking.
+
+The rules:
+
+1. Plain writes go to the newest utterance of their lane; a speech has a lane of its own. Beginning a speech seals the
+   plain one before it, so whatever is written plainly afterwards is said after the speech.
+2. Whoever finds no room stands in the line of an utterance. The one in front is *granted* a piece at a time. A line
+   that someone has left, or that a flush cut, goes on: nothing is owed to who is not there.
+3. The utterance at the head has room of its own, since only what it says makes room for the others; those behind share
+   as much again. So the queue is bounded by twice ``max_bytes`` and a piece for each line.
+4. An end holds from when it was asked for: nobody joins the line any more, and whoever stands in it is heard first.
+5. A flush cuts all that was asked for before it: audio, lines, and whoever waits to hear something.
+6. Every token is answered exactly once.
+
+Time is an argument, and so is the format: until `settle` nothing is framed.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from typing import NamedTuple
+
+from audio_connector.audio.format import FRAME_MS, AudioFormat
+from audio_connector.errors import AudioDataError, PlaybackOverflow, UsageError
+from audio_connector.playback.schedule import NO_LIMIT, Schedule
+from audio_connector.playback.speech import Flushed, Interrupted, Played
+from audio_connector.playback.utterance import PLAIN, Mark, Utterance, Writer
+
+STARVING_S = 10.0
+"""An open speech with nothing to say that keeps others waiting for longer is named in a warning."""
+
+
+class Answered(NamedTuple):
+    """The answer to whoever waits: True or False to a writer in line, an outcome to all others.
+
+    Attributes:
+        token: Names the wait.
+        value: A plain value.
+    """
+
+    token: int
+    value: object
+
+
+class Finished(NamedTuple):
+    """A speech was heard to its end, or was cut.
+
+    Attributes:
+        lane: Its number.
+        outcome: How.
+    """
+
+    lane: int
+    outcome: Played | Interrupted
+
+
+PlaybackEvent = Answered | Finished | UsageError | PlaybackOverflow | str
+"""What came to pass: an answer, an end, something to report, or a warning."""
+
+
+class PlaybackQueue:
+    """What one connection says.
+
+    Args:
+        schedule: Its timing.
+        max_bytes: Writers wait while more than this is queued.
+        max_delay_s: Plain writes that would be heard later lose their oldest audio; None for any delay.
+    """
+
+    def __init__(self, schedule: Schedule, *, max_bytes: int, max_delay_s: float | None) -> None:
+        self.schedule = schedule
+        self.max_bytes = max_bytes
+        self.max_delay_s = max_delay_s
+        self.events: list[PlaybackEvent] = []
+        self.accepted_bytes = 0
+        """All that ever came, as it came."""
+        self.refused_bytes = 0
+        """What of it came for a speech that was over, or could not be audio."""
+        self.skips = 0
+        self.writers_waiting = 0
+        self._format: AudioFormat | None = None
+        self._plain: Utterance | None = None
+        self._speeches: dict[int, Utterance] = {}
+        self._lines: dict[int, Utterance] = {}
+        self._last_outcome = Played(0.0)
+        self._starving_since: float | None = None
+
+    # What the application asks.
+
+    def begin(self, lane: int, now: float) -> None:
+        """Begin a speech, behind all that was asked for before."""
+        self._seal_plain(now)
+        utterance = self._append(lane)
+        self._speeches[lane] = utterance
+
+    def write(self, lane: int, pcm: bytes, rate_hz: int | None, now: float, *, is_end: bool = False) -> None:
+        """Take audio that nobody has to wait for; the path of every outgoing frame."""
+        self.accepted_bytes += len(pcm)
+        utterance = self._plain if lane == PLAIN else self._speeches.get(lane)
+        if utterance is None:
+            if lane != PLAIN:
+                self.refused_bytes += len(pcm)
+                return  # a speech that was cut meanwhile
+            utterance = self._plain = self._append(PLAIN)
+        if pcm:
+            self._write(utterance, pcm, rate_hz, now)
+        if is_end:
+            self._seal(utterance, now)
+
+    def ask(self, lane: int, token: int, now: float, *, is_end: bool = False) -> None:
+        """Stand in line for an utterance; answered True where a piece may be written, False where it was cut.
+
+        Args:
+            lane: Where.
+            token: Names who asks.
+            now: Seconds of the monotonic clock.
+            is_end: The utterance ends with what will be written.
+        """
+        utterance = self._plain if lane == PLAIN else self._speeches.get(lane)
+        if utterance is None:
+            if lane != PLAIN:
+                self._answer(token, False)
+                return
+            utterance = self._plain = self._append(PLAIN)
+        utterance.line.append(Writer(token))
+        self._lines[token] = utterance
+        self.writers_waiting += 1
+        if is_end:
+            self._seal(utterance, now)
+        self.grant(now)
+
+    def write_granted(self, token: int, pcm: bytes, rate_hz: int | None, now: float, *, has_more: bool) -> None:
+        """Take the piece of whoever is in front of a line; with more to come, it goes on standing there."""
+        self.accepted_bytes += len(pcm)
+        utterance = self._lines.get(token)
+        if utterance is None:
+            self.refused_bytes += len(pcm)
+            return  # cut meanwhile, and answered so
+        if pcm:
+            self._write(utterance, pcm, rate_hz, now)
+        if has_more:
+            for entry in utterance.line:
+                if entry.token == token and isinstance(entry, Writer):
+                    entry.is_granted = False
+            self.grant(now)
+        else:
+            self.leave(token, now)
+
+    def leave(self, token: int, now: float) -> None:
+        """Wait no more, in a line or for something to be heard. Nothing that was asked for later waits for it."""
+        utterance = self._lines.pop(token, None)
+        if utterance is None:
+            for waited_for in self.schedule.utterances():
+                waited_for.forget(token)
+            return
+        self.writers_waiting -= 1
+        utterance.forget(token)
+        self._line_moved(utterance, now)
+        self.grant(now)
+
+    def end(self, lane: int, now: float) -> None:
+        """End a speech, once all who stand in its line have written."""
+        utterance = self._speeches.pop(lane, None)
+        if utterance is not None:
+            self._seal(utterance, now)
+
+    def wait(self, token: int, now: float) -> None:
+        """Answer once all that was asked for until now has been heard, or was cut."""
+        self.note(now)
+        concerned = [u for u in self.schedule.utterances() if u.is_sealed or u.is_spoken or u.line]
+        if not concerned:
+            self._answer(token, self._last_outcome)
+            return
+        mark = Mark(token, pending=len(concerned))
+        for utterance in concerned:
+            if utterance.is_sealed:
+                utterance.end_marks.append(mark)
+            else:
+                utterance.line.append(mark)
+                self._line_moved(utterance, now)
+
+    def flush(self, now: float) -> Flushed:
+        """Cut everything: what is queued, what the router was sent and has not played, and whoever stands in line."""
+        schedule = self.schedule
+        self.note(now)
+        schedule.rest_if_paused(now)
+        utterances = schedule.utterances()
+        run_heard = schedule.cut(now)
+        played_ms = discarded_ms = 0.0
+        marks: list[Mark] = []
+        for utterance in utterances:
+            heard_ms = utterance.said_ms(utterance.heard(run_heard))
+            unheard_ms = utterance.unheard_ms(run_heard, schedule.format)
+            if unheard_ms or not utterance.is_complete:
+                played_ms += heard_ms
+                discarded_ms += unheard_ms
+            if utterance.lane != PLAIN:
+                self.events.append(Finished(utterance.lane, Interrupted(heard_ms, unheard_ms)))
+            for entry in utterance.line:
+                if isinstance(entry, Writer):
+                    self._answer(entry.token, False)
+                else:
+                    marks.append(entry)
+            marks += [mark for _, mark in utterance.marks] + utterance.end_marks
+        for token in dict.fromkeys(mark.token for mark in marks):
+            self._answer(token, Interrupted(played_ms, discarded_ms))
+        self._speeches.clear()
+        self._lines.clear()
+        self.writers_waiting = 0
+        self._plain = None
+        self._starving_since = None
+        self._last_outcome = Played(0.0)
+        return Flushed(played_ms, discarded_ms)
+
+    # What is known, and when.
+
+    def settle(self, audio_format: AudioFormat, now: float) -> None:
+        """The router's format is known, or is another one than was thought."""
+        self._format = audio_format
+        for utterance in self.schedule.waiting:
+            was_early = utterance.framer is None
+            fault = utterance.settle(audio_format)
+            if was_early and utterance.is_complete:
+                fault = utterance.complete() or fault
+            self._report(fault)
+        self.schedule.settle(audio_format, now)
+        for utterance in tuple(self.schedule.waiting):
+            self._line_moved(utterance, now)
+        self.note(now)
+
+    def advance(self, now: float, limit: int = NO_LIMIT) -> list[bytes]:
+        """Return the frames that are due, see `Schedule.advance`."""
+        schedule = self.schedule
+        frames = schedule.advance(now, limit)
+        if schedule.ended or schedule.has_marks:
+            self.note(now)
+        if self.writers_waiting and frames:
+            self.grant(now)
+        if len(schedule.waiting) > 1:
+            self._mind_the_starving(now)
+        return frames
+
+    def next_deadline(self) -> float | None:
+        """When `advance` has something to do next; None where only the application can change that."""
+        deadline = self.schedule.next_deadline()
+        if self._starving_since is None or len(self.schedule.waiting) < 2:  # noqa: PLR2004 - itself and another
+            return deadline
+        warn_at = self._starving_since + STARVING_S
+        return warn_at if deadline is None else min(deadline, warn_at)
+
+    def grant(self, now: float) -> None:
+        """Let whoever is in front of a line write, where there is room."""
+        if not self.writers_waiting:
+            return
+        head_bytes = behind_bytes = 0
+        for index, utterance in enumerate(self.schedule.waiting):
+            if index == 0:
+                head_bytes = utterance.queued_bytes
+                behind_bytes = self.schedule.queued_bytes - head_bytes
+            if (behind_bytes if index else head_bytes) > self.max_bytes or not utterance.line:
+                continue
+            first = utterance.line[0]
+            if isinstance(first, Writer) and not first.is_granted:
+                first.is_granted = True
+                self._answer(first.token, True)
+
+    def note(self, now: float) -> None:
+        """Note what was heard by now, and tell who waits for it."""
+        schedule = self.schedule
+        schedule.note_heard(now)
+        if schedule.has_marks:
+            self._note_marks(now)
+        if schedule.ended:
+            ended, schedule.ended = schedule.ended, []
+            for utterance in ended:
+                self._end(utterance)
+            self.grant(now)
+
+    # Inside.
+
+    def _append(self, lane: int) -> Utterance:
+        utterance = Utterance(lane, self._format)
+        self.schedule.waiting.append(utterance)
+        return utterance
+
+    def _write(self, utterance: Utterance, pcm: bytes, rate_hz: int | None, now: float) -> None:
+        try:
+            self.schedule.write(utterance, pcm, rate_hz, now)
+        except AudioDataError as error:
+            self.refused_bytes += len(pcm)
+            self._report(error)
+            return
+        if self.max_delay_s is not None and utterance.lane == PLAIN:
+            self._bound_delay(utterance, self.max_delay_s, now)
+
+    def _bound_delay(self, utterance: Utterance, max_delay_s: float, now: float) -> None:
+        target_s = max(self.schedule.prime_s, max_delay_s / 2)
+        count = self.schedule.skip(utterance, now, max_delay_s=max_delay_s, target_s=target_s)
+        if not count:
+            return
+        self.skips += 1
+        if self.skips == 1:
+            self._report(
+                PlaybackOverflow(
+                    f"audio would have been heard more than {max_delay_s * 1000:g} ms after it was written, so "
+                    f"{count * FRAME_MS} ms of it were left out; statistics() counts the rest. Playback.max_delay_ms "
+                    "sets the bound"
+                )
+            )
+
+    def _seal_plain(self, now: float) -> None:
+        if self._plain is not None:
+            self._seal(self._plain, now)
+
+    def _seal(self, utterance: Utterance, now: float) -> None:
+        utterance.is_sealed = True
+        if utterance is self._plain:
+            self._plain = None
+        self._line_moved(utterance, now)
+
+    def _line_moved(self, utterance: Utterance, now: float) -> None:
+        """Whoever is in front may have changed: place the marks that are, and complete it where nobody is left."""
+        line = utterance.line
+        while line and isinstance(line[0], Mark) and (utterance.is_sealed or utterance.framer is not None):
+            mark = line.popleft()
+            assert isinstance(mark, Mark)
+            if utterance.is_sealed:
+                utterance.end_marks.append(mark)
+            else:
+                utterance.marks.append((utterance.target, mark))
+                self.schedule.has_marks = True
+                self._note_marks(now)
+        if utterance.is_sealed and not line and not utterance.is_complete:
+            fault = utterance.complete()
+            if utterance.lane == PLAIN:  # a speech says so itself, where it is ended
+                self._report(fault)
+            self.schedule.completed(utterance, now)
+            self.note(now)
+
+    def _note_marks(self, now: float) -> None:
+        has_marks = False
+        for utterance in self.schedule.utterances():
+            marks = utterance.marks
+            heard = self.schedule.heard_of(utterance, now)
+            while marks and marks[0][0] <= heard:
+                self._reach(marks.popleft()[1], utterance.said_ms(heard) or utterance.rested_ms)
+            has_marks = has_marks or bool(marks)
+        self.schedule.has_marks = has_marks
+
+    def _reach(self, mark: Mark, heard_ms: float) -> None:
+        mark.pending -= 1
+        mark.played_ms += heard_ms
+        if not mark.pending:
+            self._last_outcome = Played(mark.played_ms)
+            self._answer(mark.token, self._last_outcome)
+
+    def _end(self, utterance: Utterance) -> None:
+        """An utterance was heard to its end."""
+        outcome = Played(utterance.said_ms(utterance.sent))
+        self._last_outcome = outcome
+        if utterance.lane != PLAIN:
+            self.events.append(Finished(utterance.lane, outcome))
+        for mark in [*(mark for _, mark in utterance.marks), *utterance.end_marks]:
+            self._reach(mark, outcome.played_ms)
+
+    def _answer(self, token: int, value: object) -> None:
+        self.events.append(Answered(token, value))
+
+    def _report(self, error: UsageError | PlaybackOverflow | None) -> None:
+        if error is not None:
+            self.events.append(error)
+
+    def _mind_the_starving(self, now: float) -> None:
+        """Is it a speech that says nothing which keeps the others waiting?"""
+        waiting = self.schedule.waiting
+        is_starving = not waiting[0].is_sealed and not waiting[0].queued_bytes
+        if not is_starving:
+            self._starving_since = None
+        elif self._starving_since is None:
+            self._starving_since = now
+        elif now >= self._starving_since + STARVING_S:
+            self._starving_since = float("inf")
+            self.events.append(
+                f"a speech has been open for {STARVING_S:g} s without audio while others wait behind it; end it, by "
+                "leaving its async with block, as soon as nothing more is to be said"
+            )

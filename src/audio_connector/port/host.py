@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a server needs of whatever runs its I/O side, in a thread, on the application's own loop, or elsewhere."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Protocol
+
+from audio_connector.call.asks import Ask
+from audio_connector.call.tells import Figures, Tell
+
+Deliver = Callable[[tuple[int, Tell]], None]
+"""Takes a tell of the connection of that number, on the application's loop, in the order of events."""
+
+Note = Callable[[int, Tell | Figures], None]
+"""Takes at once what somebody may wait for, in any loop: answers, ends, figures. In any thread; must not block."""
+
+
+class IoHost(Protocol):
+    """The I/O side, as the application sees it."""
+
+    ended: Future[None]
+    """Done once nothing of it runs any more, for whatever reason."""
+
+    def start(self) -> None:
+        """Make it run; on the application's loop."""
+
+    async def listen(self) -> tuple[str, int]:
+        """Open the listening socket; on the application's loop. Returns its address."""
+
+    def post(self, ask: tuple[int, Ask]) -> None:
+        """Ask something of the connection of that number; from any thread, never blocking."""
+
+    def owes_work(self) -> bool:
+        """Whether the application's loop should run first, before whoever keeps it goes on; from any thread."""
+
+    def clock(self) -> float:
+        """Seconds of the I/O side's monotonic clock; from any thread."""
+
+    async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
+        """Stop listening, close every connection, abort what is left at the deadline; on the application's loop."""
+
+    def shut_down(self) -> None:
+        """Have it end at once, and then ``ended`` done; from any thread."""
+
+    def join(self, timeout_s: float) -> bool:
+        """Wait, blocking, until nothing of it is left; True where that is so."""

@@ -1,0 +1,206 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The carrier within one process: messages from one side to the other, in order, in batches, never blocking who posts.
+
+The mailboxes are bounded by what feeds them: to the application by the window of each connection, by one set of figures
+each and by what it has asked; from it by the room that it is granted. A batch costs one wake-up, however many messages it
+holds.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Generic, TypeVar
+
+from audio_connector.call.tells import Tell
+from audio_connector.port.host import Deliver, Note
+
+logger = logging.getLogger("audio_connector.server")
+
+GATHER_S = 0.002
+"""How long what arrives waits for company on its way to the application: a tenth of a frame.
+
+Each wake-up of the application hands the interpreter over and back, which costs more than a frame does; from a hundred
+calls on a batch then holds ten messages and more.
+"""
+
+BUSY_S = 0.005
+"""An application that posts again within this is in the middle of a round, and its messages share a wake-up at the end."""
+
+LOOP_TURN_S = 0.01
+"""Who has kept the application's loop for longer lets it run before going on; half a frame."""
+
+T = TypeVar("T")
+
+
+class Mailbox(Generic[T]):
+    """Messages for one loop, from any thread; in order.
+
+    Args:
+        loop: The loop that receives.
+        deliver: Called on that loop for each message.
+        clock: Seconds of a monotonic clock.
+        on_lost: Told that the receiving loop is closed, and what it will not look at any more.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        deliver: Callable[[T], None],
+        *,
+        on_lost: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._loop = loop
+        self._deliver = deliver
+        self._on_lost = on_lost
+        self._clock = clock
+        self._messages: deque[T] = deque()
+        self.is_armed = False
+        """A wake-up is on its way, or will be at the end of the sender's round."""
+        self._woken_at = 0.0
+
+    def post(self, message: T) -> None:
+        """Send a message; never blocks, takes no lock, and may be called in a finalizer."""
+        self._messages.append(message)
+        if not self.is_armed:
+            # Two threads may both get here; the second wake-up then finds nothing.
+            self.is_armed = True
+            self._arm()
+
+    def _arm(self) -> None:
+        self.wake()
+
+    def wake(self) -> None:
+        """Have the receiving loop look, now; from any thread."""
+        self._woken_at = self._clock()
+        try:
+            self._loop.call_soon_threadsafe(self.drain)
+        except RuntimeError:
+            self.give_up()
+
+    @property
+    def is_receiver_closed(self) -> bool:
+        """True where the receiving loop is closed: a wake-up that was pending in it never comes."""
+        return self._loop.is_closed()
+
+    def give_up(self) -> None:
+        """The receiving loop is closed: drop what it has not looked at."""
+        # Disarm first, as in `drain`: whoever posts later finds the loop closed by itself.
+        self.is_armed = False
+        self._messages.clear()
+        self._on_lost()
+
+    def drain(self) -> None:
+        """Deliver what is there; on the receiving loop."""
+        # Disarm first: what is posted from here on wakes again, what was posted before is in the deque.
+        self.is_armed = False
+        messages, deliver = self._messages, self._deliver
+        for _ in range(len(messages)):
+            try:
+                deliver(messages.popleft())
+            except Exception:
+                logger.exception("a message was lost; this is an error of the library")
+
+
+class Inbox(Mailbox[T]):
+    """From the application to the I/O side.
+
+    A message wakes the I/O side at once, unless the application is in the middle of a round of many: then they share a
+    wake-up at its end. Where it blocks instead of ending the round, the I/O side finds them by itself, see `poll`.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        deliver: Callable[[T], None],
+        *,
+        application_loop: asyncio.AbstractEventLoop,
+        on_lost: Callable[[], None],
+    ) -> None:
+        super().__init__(loop, deliver, on_lost=on_lost)
+        self._application_loop = application_loop
+        self._application_thread = threading.get_ident()
+
+    def _arm(self) -> None:
+        if threading.get_ident() == self._application_thread and self._clock() - self._woken_at < BUSY_S:
+            with contextlib.suppress(RuntimeError):  # it is closed: then nothing is gathered
+                self._application_loop.call_soon(self.wake)
+                return
+        self.wake()
+
+    def poll(self) -> None:
+        """Look by itself; on the receiving loop, in every round that has something else to do."""
+        if self._messages:
+            self.drain()
+
+
+class Outbox(Mailbox[tuple[int, Tell]]):
+    """From the I/O side to the application: tells, by the number of their connection.
+
+    Args:
+        loop: The application's.
+        deliver: Called there for each tell that is in the order of events.
+        note: Called at once for each tell but audio and texts, in the sender's thread.
+        call_later: The sender's loop's, which gathers for `GATHER_S`.
+        on_lost: As `Mailbox`.
+        clock: Seconds of a monotonic clock.
+        gather_s: As `GATHER_S`.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        deliver: Deliver,
+        note: Note,
+        *,
+        call_later: Callable[[float, Callable[[], None]], object],
+        on_lost: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+        gather_s: float = GATHER_S,
+    ) -> None:
+        super().__init__(loop, deliver, on_lost=on_lost, clock=clock)
+        self.note = note
+        self._call_later = call_later
+        self._gather_s = gather_s
+        self._pending_since: float | None = None
+        self._drained_at = 0.0
+
+    def post_heartbeat(self) -> None:
+        """Have that loop look, although there is nothing; on the sender's loop."""
+        if not self.is_armed:
+            self.is_armed = True
+            self._arm()
+
+    def _arm(self) -> None:
+        self._pending_since = self._clock()
+        self._call_later(self._gather_s, self.wake)
+
+    def drain(self) -> None:
+        """Deliver what is there; on the application's loop."""
+        self._pending_since = None
+        self._drained_at = self._clock()
+        super().drain()
+
+    # For who watches over the application's loop.
+
+    def pending_since(self) -> float | None:
+        """When the oldest message came that the application's loop has not looked at; None where there is none."""
+        return self._pending_since
+
+    def drained_at(self) -> float:
+        """When it looked last."""
+        return self._drained_at
+
+    def is_closed(self) -> bool:
+        """Whether that loop is closed."""
+        return self.is_receiver_closed
+
+    def owes_work(self) -> bool:
+        """Whether the application's loop should run before whoever keeps it goes on; from any thread."""
+        return self.is_armed or self._clock() - self._drained_at > LOOP_TURN_S

@@ -1,0 +1,125 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A whole main program around a server: it listens, says so, and stops in good order at a signal."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import inspect
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, TypeAlias
+
+from audio_connector.errors import UsageError
+from audio_connector.server.config import AudioConnectorServerConfig, config_from
+from audio_connector.server.server import AudioConnectorServer
+
+App: TypeAlias = "Callable[..., Any] | AudioConnectorServerConfig | Mapping[str, Any]"
+"""An on_connect, a configuration, a mapping of its fields, or a function without parameters that returns one of them."""
+
+HOST = "localhost"
+PORT = 8765
+"""Where an application listens that does not say where."""
+
+SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+def run(app: App, *, host: str | None = None, port: int | None = None, say: Callable[[str], None] | None = None) -> None:
+    """Serve until Ctrl-C or SIGTERM; the whole main program of a bot.
+
+    ::
+
+        if __name__ == "__main__":
+            run(on_connect, port=8765)
+
+    At the first signal every call is closed with 1001 and its handlers come to their end, within ``Timeouts.stop_s``; a
+    second one does not wait for that.
+
+    Args:
+        app: An on_connect, an `AudioConnectorServerConfig`, a mapping of its fields, or a function without parameters
+            that returns one of them.
+        host: Where to listen; None takes that of the configuration, or else localhost.
+        port: Likewise, or else 8765; 0 takes a free one.
+        say: Given a line when it listens and one when it has stopped; None prints them.
+
+    Raises:
+        UsageError: ``app`` is nothing of these.
+        AudioConnectorConfigError: A value of the configuration is wrong.
+        AudioConnectorStartServerError: It cannot listen.
+    """
+    config = configuration_of(app, host=host, port=port)
+    tell = _print if say is None else say
+    with contextlib.suppress(KeyboardInterrupt):  # the second one, or the first where no handler can be set
+        asyncio.run(_serve(config, tell))
+    tell("stopped")
+
+
+def configuration_of(app: App, *, host: str | None = None, port: int | None = None) -> AudioConnectorServerConfig:
+    """Make a configuration of whatever an application is, see `run`."""
+    if callable(app) and not _takes_a_connection(app):
+        app = app()
+    fields: dict[str, Any] = {"host": HOST, "port": PORT}
+    if callable(app):
+        fields["on_connect"] = app
+    elif isinstance(app, AudioConnectorServerConfig):
+        fields |= {name: getattr(app, name) for name in type(app).model_fields}
+    elif isinstance(app, Mapping):
+        fields |= app
+    else:
+        raise UsageError(
+            f"got {type(app).__name__} {app!r:.80} to run; expected an on_connect, a configuration, or a function "
+            "without parameters that returns one"
+        )
+    fields |= {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    return config_from(fields)
+
+
+async def _serve(config: AudioConnectorServerConfig, say: Callable[[str], None]) -> None:
+    async with AudioConnectorServer(config) as handle:
+        say(f"listening on {handle.get_address()}")
+        with _signals_stop(asyncio.get_running_loop(), handle.stop):
+            await handle.wait_closed()
+
+
+@contextlib.contextmanager
+def _signals_stop(loop: asyncio.AbstractEventLoop, stop: Callable[[], Any]) -> Iterator[None]:
+    """At a signal stop the server, once; from then on signals do what they did before."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # no signal arrives here: whoever started the thread stops the server
+        return
+    before = {number: signal.getsignal(number) for number in SIGNALS}
+    stopping: list[asyncio.Task[None]] = []
+
+    def begin() -> None:
+        restore()
+        stopping.append(loop.create_task(stop()))
+
+    def on_signal(number: int, frame: object) -> None:
+        loop.call_soon_threadsafe(begin)
+
+    def restore() -> None:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+    for number in SIGNALS:
+        # Not loop.add_signal_handler, which Windows lacks; the self-pipe of the loop is written to either way.
+        signal.signal(number, on_signal)
+    try:
+        yield
+    finally:
+        restore()
+
+
+def _takes_a_connection(app: Callable[..., Any]) -> bool:
+    try:
+        parameters = inspect.signature(app).parameters.values()
+    except (TypeError, ValueError):
+        return True
+    return any(parameter.kind is not parameter.KEYWORD_ONLY for parameter in parameters)
+
+
+def _print(text: str) -> None:
+    with contextlib.suppress(OSError, ValueError):  # nobody reads it
+        print(text, file=sys.stdout, flush=True)
