@@ -9,8 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from audio_connector.audio.format import MAX_RATE_HZ, MIN_RATE_HZ
-from audio_connector.audio.pcm import MAX_CHANNELS, to_pcm16
+from audio_connector.audio.format import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ
+from audio_connector.audio.pcm import to_pcm16
 from audio_connector.audio.wav import FilePath, open_wav, wav_blocks
 from audio_connector.errors import AudioDataError, AudioFileError, UsageError
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final, TypeAlias
 
-from audio_connector.audio.format import MAX_RATE_HZ, MIN_RATE_HZ, SAMPLE_BYTES, check_rate_hz
-from audio_connector.audio.pcm import MAX_CHANNELS, mix_down
+from audio_connector.audio.format import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, SAMPLE_BYTES, check_rate_hz
+from audio_connector.audio.pcm import mix_down
 from audio_connector.errors import AudioDataError, AudioFileError
 
 FilePath: TypeAlias = "str | os.PathLike[str]"
