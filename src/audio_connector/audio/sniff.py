@@ -42,17 +42,16 @@ _NAMES: Final = {
 }
 """Formats that begin with these 4 bytes."""
 
-_HEADERS: Final = tuple(
-    (re.compile(pattern, re.DOTALL), name)
-    for pattern, name in (
-        (rb"RIFF(.{4}WAVE|.{0,4}\Z|.{4}W(AV?)?\Z)", "a WAV file with its header"),
-        (rb"FORM(.{4}AIF[FC]|.{0,4}\Z)", "an AIFF file"),
-        (rb"ID3[\x02-\x04]\x00", "an MP3 file"),
-        (rb"\x00\x00[\x00\x01].ftyp", "an MP4 or M4A file"),
-        (rb"\x1f\x8b\x08[\x00-\x1f].{4}[\x00\x02\x04][\x00-\x0d\xff]", "gzip data"),
-    )
-)
-"""Formats whose beginning has places that vary, or fewer than 4 bytes of a name."""
+_MP4: Final = (re.compile(rb".{4}ftyp", re.DOTALL), "an MP4 or M4A file")
+_HEADERS: Final = {
+    b"RIF": (re.compile(rb"RIFF(.{4}WAVE|.{0,4}\Z|.{4}W(AV?)?\Z)", re.DOTALL), "a WAV file with its header"),
+    b"FOR": (re.compile(rb"FORM(.{4}AIF[FC]|.{0,4}\Z)", re.DOTALL), "an AIFF file"),
+    b"ID3": (re.compile(rb"ID3[\x02-\x04]\x00"), "an MP3 file"),
+    b"\0\0\0": _MP4,
+    b"\0\0\1": _MP4,
+    b"\x1f\x8b\x08": (re.compile(rb"...[\0-\x1f].{4}[\0\2\4][\0-\x0d\xff]", re.DOTALL), "gzip data"),
+}
+"""By their first 3 bytes, those whose beginning is not the same in every file."""
 _STRUCTURES: Final = (
     (re.compile(r"\s*(\{\s*[\"}]|\[\s*[\[{\"\]])"), "JSON text"),
     (re.compile(r"\s*<(!doctype\s+html|html|head|body)\b", re.IGNORECASE), "HTML"),
@@ -101,9 +100,9 @@ def what_it_looks_like(head: bytes) -> str | None:
     name = _NAMES.get(head[:4])
     if name is not None:
         return name
-    for pattern, name in _HEADERS:
-        if pattern.match(head):
-            return name
+    header = _HEADERS.get(head[:3])
+    if header is not None and header[0].match(head):
+        return header[1]
     if head[:1] == b"\xff":
         return _compressed(head)
     return _text(head)
