@@ -27,6 +27,9 @@ MIN_RATE_HZ: Final = 4000
 MAX_RATE_HZ: Final = 192000
 """Highest rate of audio that an application may hand over: the fastest rate of studio equipment."""
 
+MAX_CHANNELS: Final = 32
+"""More channels than this are taken for a transposed array: (2, 960) is two channels of 960 samples."""
+
 _CONTENT_TYPE: Final = "audio/l16"
 _MAX_RATE_DIGITS: Final = 9  # int() refuses texts of thousands of digits with a ValueError of its own
 

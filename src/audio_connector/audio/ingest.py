@@ -6,15 +6,14 @@ Rules:
 1. A write that is refused changes nothing.
 2. The result does not depend on how raw bytes were cut into writes, odd places included.
 3. A half sample is completed only by bytes of the same stream: an array, or audio of another rate, would come
-   out as noise behind it, and is refused.
+   out as noise behind it, and is refused. It waits across a `PcmIngest.drain`.
+4. A drain takes nothing from what follows: neither a sample nor the resampler's memory.
 """
 
 from __future__ import annotations
 
-import numpy as np
-
 from audio_connector.audio.format import SAMPLE_BYTES, check_rate_hz
-from audio_connector.audio.pcm import AudioInput, to_pcm16
+from audio_connector.audio.pcm import AudioInput, is_array, to_pcm16
 from audio_connector.audio.resample import Resampler
 from audio_connector.errors import AudioDataError
 
@@ -46,7 +45,17 @@ class PcmIngest:
     @property
     def held(self) -> bool:
         """Whether something is still in here: a half sample, or audio in the resampler."""
-        return not self._is_clean
+        return bool(self._half) or self.held_bytes > 0
+
+    @property
+    def has_half(self) -> bool:
+        """Whether half a sample waits for its other byte."""
+        return bool(self._half)
+
+    @property
+    def held_bytes(self) -> int:
+        """Bytes at ``rate_hz`` that `drain` would return; half a sample is not counted."""
+        return 0 if self._resampler is None else self._resampler.held_bytes
 
     def write(self, audio: AudioInput, *, sample_rate: int | None = None) -> bytes:
         """Take a piece of the utterance and return what is ready of it.
@@ -80,6 +89,15 @@ class PcmIngest:
         self._half_hz = in_hz
         self._is_clean = not self._half and self._resampler is None
         return out
+
+    def drain(self) -> bytes:
+        """Return what the resampler holds, and go on: for when there is no time to wait for the next write.
+
+        Returns:
+            Whole samples at ``rate_hz``, up to the end of what was written, as if silence followed; nothing the
+            second time. Half a sample stays, and what is written next goes on at exactly the next sample.
+        """
+        return b"" if self._resampler is None else self._resampler.drain()
 
     def finish(self) -> bytes:
         """End the utterance.
@@ -148,7 +166,7 @@ class PcmIngest:
                 f"got audio at {in_hz} Hz while half a sample at {self._half_hz} Hz waits for its other "
                 "byte; expected that byte first; write it, or write whole samples before the rate changes"
             )
-        if isinstance(audio, np.ndarray):
+        if is_array(audio):
             raise AudioDataError(
                 "got a numpy array while half a sample waits for its other byte; expected bytes that "
                 "complete it; write that byte first, or write whole samples only"

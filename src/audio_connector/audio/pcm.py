@@ -3,23 +3,20 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, TypeAlias
+import sys
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeGuard
 
-import numpy as np
-import numpy.typing as npt
-
+from audio_connector.audio.format import MAX_CHANNELS
 from audio_connector.errors import AudioDataError
 
-AudioInput: TypeAlias = (
-    bytes | bytearray | memoryview | npt.NDArray[np.int16] | npt.NDArray[np.float32] | npt.NDArray[np.float64]
-)
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+_Array: TypeAlias = "npt.NDArray[np.int16] | npt.NDArray[np.float32] | npt.NDArray[np.float64]"
+AudioInput: TypeAlias = "bytes | bytearray | memoryview | _Array"
 """What `to_pcm16` takes."""
 
-MAX_CHANNELS: Final = 32
-"""More channels than this are taken for a transposed array: (2, 960) is two channels of 960 samples."""
-
-_FULL_SCALE: Final = 32768  # what soundfile and torchaudio divide by, so that a round trip is exact
-_SHAPES: Final = f"shape (samples,) or (samples, channels) with 1 to {MAX_CHANNELS} channels"
 _HINTS: Final[dict[str, str]] = {
     "str": "decode base64 text with base64.b64decode() first",
     "list": "use numpy.asarray(samples, dtype=numpy.int16)",
@@ -36,8 +33,8 @@ def to_pcm16(audio: AudioInput) -> bytes:
     ``bytes`` are returned as they are, without a copy; so an odd number of bytes is possible here, and judged
     where the whole utterance is known. ``bytearray`` and ``memoryview`` are copied, because their owner may
     reuse them; a memoryview counts as raw PCM bytes whatever its item format is. Numpy arrays are int16, or
-    float32 or float64 with full scale at -1 and 1 (louder is clipped), of any byte order; channels are mixed
-    down by their mean.
+    float32 or float64 with full scale at -1 and 1, of any byte order; louder is clipped, and floats in the range
+    of int16 are refused. Channels are mixed down by their mean.
 
     Args:
         audio: PCM bytes, or an array of shape (samples,) or (samples, channels).
@@ -46,7 +43,8 @@ def to_pcm16(audio: AudioInput) -> bytes:
         The samples; two bytes each for arrays.
 
     Raises:
-        AudioDataError: Another type, dtype or shape; a memoryview with gaps; a float that is not finite.
+        AudioDataError: Another type, dtype or shape; a memoryview with gaps; a float that is not finite,
+            or floats far beyond full scale.
     """
     if isinstance(audio, bytes):
         return audio
@@ -54,7 +52,7 @@ def to_pcm16(audio: AudioInput) -> bytes:
         return bytes(audio)
     if isinstance(audio, memoryview):
         return _copy_view(audio)
-    if isinstance(audio, np.ndarray):
+    if is_array(audio):
         return _from_array(audio)
     name = type(audio).__name__
     hint = _HINTS.get(name, "convert it to one of these")
@@ -62,6 +60,12 @@ def to_pcm16(audio: AudioInput) -> bytes:
         f"got audio of type {name}; expected bytes, bytearray, memoryview, or a numpy array of int16 or "
         f"float32; {hint}"
     )
+
+
+def is_array(audio: object) -> TypeGuard[npt.NDArray[Any]]:
+    """Tell whether this is a numpy array, without importing numpy: there is none where nobody imported it."""
+    # Without a default, a thread that asks while another one imports numpy would fail.
+    return isinstance(audio, getattr(sys.modules.get("numpy"), "ndarray", ()))
 
 
 def mix_down(pcm: bytes, channels: int) -> bytes:
@@ -84,6 +88,8 @@ def mix_down(pcm: bytes, channels: int) -> bytes:
             f"got {len(pcm)} bytes for {channels} channels; expected 1 to {MAX_CHANNELS} channels and a "
             "multiple of 2 bytes for each; cut the audio at whole sample groups"
         )
+    import numpy as np  # noqa: PLC0415 - slow, and mono does without
+
     return _from_array(np.frombuffer(pcm, dtype="<i2").reshape(-1, channels))
 
 
@@ -102,46 +108,6 @@ def _copy_view(view: memoryview) -> bytes:
 
 
 def _from_array(array: npt.NDArray[Any]) -> bytes:
-    kind, item_bytes = array.dtype.kind, array.dtype.itemsize
-    if (kind, item_bytes) not in (("i", 2), ("f", 4), ("f", 8)):
-        raise AudioDataError(
-            f"got a numpy array of dtype {array.dtype}; expected int16, or float32 in [-1, 1]; scale it and "
-            "use astype(numpy.int16) or astype(numpy.float32)"
-        )
-    channels = array.shape[1] if array.ndim > 1 else 1
-    if array.ndim not in (1, 2) or not 1 <= channels <= MAX_CHANNELS:
-        raise AudioDataError(
-            f"got a numpy array of shape {array.shape}; expected {_SHAPES}; "
-            "transpose it with .T if channels come first, or flatten it with .reshape(-1) if it is mono"
-        )
-    samples = _quantised(array) if kind == "f" else _mean_of_channels(array)
-    return samples.astype("<i2", copy=False).tobytes()
+    from audio_connector.audio.arrays import pcm_from_array  # noqa: PLC0415 - it imports numpy
 
-
-def _mean_of_channels(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    if array.ndim == 1:
-        return array
-    channels = array.shape[1]
-    if channels == 1:
-        return array[:, 0]
-    # floor(sum / n + 1/2) in integers; 2 * 32 * 32768 is far inside int32.
-    total = array.sum(axis=1, dtype=np.int32)
-    rounded: npt.NDArray[Any] = (2 * total + channels) // (2 * channels)
-    return rounded
-
-
-def _quantised(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    finite = np.isfinite(array)
-    if not finite.all():
-        index = tuple(int(i) for i in np.argwhere(~finite)[0])
-        place = index[0] if len(index) == 1 else index
-        raise AudioDataError(
-            f"got {array[index]} at index {place}; expected finite floats in [-1, 1]; "
-            "replace it with numpy.nan_to_num(), or look for a division by zero where it is made"
-        )
-    # float64, divided before it is summed and clipped before it is scaled: so nothing finite overflows.
-    mono = array.astype(np.float64)
-    if mono.ndim > 1:
-        mono = (mono / mono.shape[1]).sum(axis=1)
-    scaled: npt.NDArray[np.float64] = np.rint(np.clip(mono, -1, 1) * _FULL_SCALE)
-    return np.minimum(scaled, _FULL_SCALE - 1)
+    return pcm_from_array(array)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""16-bit WAV files in and out, over the standard library alone."""
+"""16-bit WAV files in and out, without any package."""
 
 from __future__ import annotations
 
@@ -9,41 +9,42 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
-from typing import Final, TypeAlias
+from typing import BinaryIO, Final, TypeAlias
 
-from audio_connector.audio.format import MAX_RATE_HZ, MIN_RATE_HZ, SAMPLE_BYTES, check_rate_hz
-from audio_connector.audio.pcm import MAX_CHANNELS, mix_down
+from audio_connector.audio.format import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ, SAMPLE_BYTES, check_rate_hz
+from audio_connector.audio.pcm import mix_down
+from audio_connector.audio.riff import PCM, Layout, layout_of
 from audio_connector.errors import AudioDataError, AudioFileError
 
 FilePath: TypeAlias = "str | os.PathLike[str]"
 """The path of a file."""
 
-_BLOCK_SAMPLES: Final = 65536  # bounded: a header may claim gigabytes that a streamed file does not have
+_BLOCK_SAMPLES: Final = 65536
 _MAX_DATA_BYTES: Final = 0xFFFFFFFF - 37  # the RIFF size field: 32 bits, header and padding byte included
 
 
 def read_wav(path: FilePath) -> tuple[bytes, int]:
     """Read a whole 16-bit WAV file.
 
-    A header that claims more audio than the file holds, as programs write it that stream to a pipe, is no
-    error.
+    A size in the header that does not fit, as programs write it that stream, is no error: see
+    `audio_connector.audio.riff`.
 
     Args:
         path: The file: PCM, 16 bits, 1 to `MAX_CHANNELS` channels, which are mixed down to one.
 
     Returns:
-        Mono 16-bit little-endian samples, and their rate in Hz.
+        Mono 16-bit little-endian samples, at least one, and their rate in Hz.
 
     Raises:
-        AudioFileError: The file cannot be opened, or is no 16-bit PCM WAV.
+        AudioFileError: The file cannot be opened, is no 16-bit PCM WAV, or has no samples.
     """
     with open_wav(path) as reader:
-        return b"".join(wav_blocks(reader, path, block_samples=_BLOCK_SAMPLES)), reader.getframerate()
+        return b"".join(reader.blocks(_BLOCK_SAMPLES)), reader.rate_hz
 
 
 @contextmanager
-def open_wav(path: FilePath) -> Iterator[wave.Wave_read]:
-    """Open a WAV file, check that it is 16-bit PCM, and close it at the end of the block.
+def open_wav(path: FilePath) -> Iterator[WavReader]:
+    """Open a WAV file, check that it is 16-bit PCM and not empty, and close it at the end of the block.
 
     Args:
         path: As in `read_wav`.
@@ -62,44 +63,66 @@ def open_wav(path: FilePath) -> Iterator[wave.Wave_read]:
                 f"cannot open {path!r}: {_reason(error)}; expected a readable WAV file; check the path"
             ) from error
         try:
-            reader = stack.enter_context(wave.open(file))
-        except (wave.Error, EOFError, OSError, RuntimeError) as error:
+            layout = layout_of(file)
+        except (ValueError, OSError) as error:
             raise AudioFileError(
                 f"{path!r} is no WAV file that can be read here: {_reason(error)}; expected 16-bit PCM; "
                 "convert it, for example: sox in.wav -b 16 -e signed-integer out.wav"
             ) from error
-        _check(reader, path)
-        yield reader
+        yield WavReader(file, layout, path)
 
 
-def wav_blocks(reader: wave.Wave_read, path: FilePath, *, block_samples: int) -> Iterator[bytes]:
-    """Read an open file piece by piece.
+class WavReader:
+    """An open WAV file, from `open_wav`.
 
     Args:
-        reader: A file from `open_wav`.
+        file: The file.
+        layout: Where its samples are.
         path: Its path, for errors.
-        block_samples: Samples in each piece; the last may be shorter.
-
-    Yields:
-        Mono 16-bit little-endian samples.
 
     Raises:
-        AudioFileError: Reading failed halfway.
+        AudioFileError: It is not 16-bit, has too many channels or no samples, or its rate is out of range.
     """
-    channels = reader.getnchannels()
-    group_bytes = channels * SAMPLE_BYTES
-    while True:
+
+    def __init__(self, file: BinaryIO, layout: Layout, path: FilePath) -> None:
+        _check(layout, path)
+        self._file = file
+        self._layout = layout
+        self._path = path
+
+    @property
+    def rate_hz(self) -> int:
+        """Samples per second."""
+        return self._layout.rate_hz
+
+    def blocks(self, block_samples: int) -> Iterator[bytes]:
+        """Read the file from its first sample, piece by piece.
+
+        Args:
+            block_samples: Samples in each piece, 1 or more; the last may be shorter.
+
+        Yields:
+            Mono 16-bit little-endian samples.
+
+        Raises:
+            AudioFileError: Reading failed halfway.
+        """
+        channels = self._layout.channels
+        group_bytes = channels * SAMPLE_BYTES
+        # A file that was cut off may end inside a group of samples.
+        left_bytes = self._layout.size_bytes // group_bytes * group_bytes
         try:
-            interleaved = reader.readframes(block_samples)
+            self._file.seek(self._layout.start)
+            while left_bytes:
+                interleaved = self._file.read(min(left_bytes, block_samples * group_bytes))
+                if not interleaved or len(interleaved) % group_bytes:
+                    return  # it became shorter while it was read
+                left_bytes -= len(interleaved)
+                yield mix_down(interleaved, channels)
         except OSError as error:
             raise AudioFileError(
-                f"cannot read on in {path!r}: {_reason(error)}; expected more audio; check the disk"
+                f"cannot read on in {self._path!r}: {_reason(error)}; expected more audio; check the disk"
             ) from error
-        # A file that was cut off may end inside a group of samples.
-        interleaved = interleaved[: len(interleaved) // group_bytes * group_bytes]
-        if not interleaved:
-            return
-        yield mix_down(interleaved, channels)
 
 
 class WavWriter:
@@ -184,19 +207,36 @@ class WavWriter:
         self.close()
 
 
-def _check(reader: wave.Wave_read, path: FilePath) -> None:
-    bits, channels, rate_hz = reader.getsampwidth() * 8, reader.getnchannels(), reader.getframerate()
-    if bits == SAMPLE_BYTES * 8 and 1 <= channels <= MAX_CHANNELS and MIN_RATE_HZ <= rate_hz <= MAX_RATE_HZ:
-        return
-    raise AudioFileError(
-        f"{path!r} has {bits} bits, {channels} channels and {rate_hz} Hz; expected 16 bits, "
-        f"1 to {MAX_CHANNELS} channels and {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz; "
-        "convert it, for example: sox in.wav -b 16 out.wav"
+def is_plain(layout: Layout) -> bool:
+    """Tell whether `open_wav` takes samples that are laid out so."""
+    return (
+        layout.kind == PCM
+        and layout.bits == SAMPLE_BYTES * 8
+        and 1 <= layout.channels <= MAX_CHANNELS
+        and MIN_RATE_HZ <= layout.rate_hz <= MAX_RATE_HZ
+    )
+
+
+def _check(layout: Layout, path: FilePath) -> None:
+    bits, channels, rate_hz = layout.bits, layout.channels, layout.rate_hz
+    if not is_plain(layout):
+        raise AudioFileError(
+            f"{path!r} has {bits} bits{'' if layout.kind == PCM else f' of format {layout.kind}'}, "
+            f"{channels} channels and {rate_hz} Hz; expected 16 bits, "
+            f"1 to {MAX_CHANNELS} channels and {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz; "
+            "convert it, for example: sox in.wav -b 16 out.wav"
+        )
+    if layout.size_bytes < channels * SAMPLE_BYTES:
+        raise no_audio(path)
+
+
+def no_audio(path: FilePath) -> AudioFileError:
+    """Return the error for a file that has a header and no samples."""
+    return AudioFileError(
+        f"{path!r} has no audio in it; expected at least one sample; look at what was to write it"
     )
 
 
 def _reason(error: Exception) -> str:
-    if isinstance(error, EOFError):
-        return "it ends too early"
     # Not str(error) of an OSError, which says the path once more.
     return getattr(error, "strerror", None) or str(error) or type(error).__name__

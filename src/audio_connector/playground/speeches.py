@@ -11,7 +11,7 @@ import numpy as np
 
 from audio_connector.audio.format import SAMPLE_BYTES
 from audio_connector.audio.resample import resample
-from audio_connector.audio.wav import open_wav, wav_blocks
+from audio_connector.audio.wav import open_wav
 from audio_connector.errors import AudioFileError, UsageError
 from audio_connector.simulator import SAMPLES, sample_speech
 
@@ -91,15 +91,13 @@ def read_speech(path: str, name: str, rate_hz: int) -> Speech:
     """
     try:
         with open_wav(path) as reader:
-            file_rate_hz = reader.getframerate()
+            file_rate_hz = reader.rate_hz
             most_bytes = MAX_SPEECH_S * file_rate_hz * SAMPLE_BYTES
             pcm = bytearray()
-            for block in wav_blocks(reader, path, block_samples=_BLOCK_SAMPLES):
+            for block in reader.blocks(_BLOCK_SAMPLES):
                 pcm += block
                 if len(pcm) > most_bytes:
                     raise UsageError(f"{name} is longer than {MAX_SPEECH_S // 60} minutes; cut it")
     except AudioFileError as error:
         raise UsageError(str(error).replace(repr(path), name)) from error
-    if not pcm:
-        raise UsageError(f"{name} has no audio in it; expected at least one sample")
     return Speech(name, resample(bytes(pcm), file_rate_hz, rate_hz))

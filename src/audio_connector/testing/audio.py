@@ -105,7 +105,7 @@ class Audio:
             rate_hz: Of bytes and arrays, 16,000 by default; a file says its own.
 
         Raises:
-            AudioFileError: The file cannot be read as audio.
+            AudioFileError: The file cannot be read as audio, or has none.
             AudioDataError: Not audio that is taken.
             UsageError: There is no packaged sentence of that name.
         """
@@ -117,7 +117,7 @@ class Audio:
         if is_sample(path):
             return cls(sample_speech([sample_named(path)]))
         blocks = list(iter_audio_file(path))
-        return cls(b"".join(pcm for pcm, _ in blocks), blocks[0][1] if blocks else 16000)
+        return cls(b"".join(pcm for pcm, _ in blocks), blocks[0][1])
 
     @classmethod
     def tone(cls, hz: float, duration_s: float, *, level_db: float = -20.0, rate_hz: int = 16000) -> Audio:

@@ -60,8 +60,51 @@ def test_the_name_does_not_matter(tmp_path: Path, without_soundfile: None) -> No
     assert list(iter_audio_file(str(path))) == [(pcm_of(noise(100)), 8000)]
 
 
-def test_an_empty_file_gives_nothing(tmp_path: Path) -> None:
-    assert list(iter_audio_file(write_plain(tmp_path / "a.wav", 0, 8000))) == []
+def test_a_file_without_any_samples_is_refused_at_once(tmp_path: Path) -> None:
+    empty = np.zeros(0, np.int16)
+    for path in (
+        write_plain(tmp_path / "a.wav", 0, 8000),
+        write_any(tmp_path / "b.wav", empty, 8000, "FLOAT"),
+        write_any(tmp_path / "c.ogg", empty, 8000),
+    ):
+        with pytest.raises(
+            AudioFileError, match=rf"{path.name}.* has no audio in it; expected at least one sample"
+        ):
+            iter_audio_file(path)
+
+
+@pytest.mark.parametrize("name", ["a.wav", "a.mp3"])
+def test_an_empty_file_is_refused_as_such(tmp_path: Path, without_soundfile: None, name: str) -> None:
+    (tmp_path / name).touch()
+    with pytest.raises(AudioFileError, match=rf"{name}.* cannot be decoded: it is empty;"):
+        iter_audio_file(tmp_path / name)
+
+
+@pytest.mark.parametrize("size", [0, 100, 0xFFFFFFFF])
+def test_a_streamed_wav_is_played_whole(tmp_path: Path, without_soundfile: None, size: int) -> None:
+    path = write_plain(tmp_path / "a.wav", 16000, 16000)
+    content = bytearray(path.read_bytes())
+    content[40:44] = size.to_bytes(4, "little")
+    path.write_bytes(bytes(content))
+    assert b"".join(pcm for pcm, _ in iter_audio_file(path)) == pcm_of(noise(16000))
+
+
+@pytest.mark.parametrize("after", [b"", b"LIST\4\0\0\0INFO"])
+def test_chunks_behind_the_samples_are_not_played(tmp_path: Path, after: bytes) -> None:
+    path = write_any(tmp_path / "a.wav", noise(999) / 32768, 16000, "PCM_24")
+    path.write_bytes(path.read_bytes() + after)
+    assert b"".join(pcm for pcm, _ in iter_audio_file(path)) == pcm_of(noise(999))
+
+
+@pytest.mark.parametrize("subtype", ["PCM_24", "PCM_32", "FLOAT", "DOUBLE"])
+@pytest.mark.parametrize("size", [0, 96, 0xFFFFFFFF])
+def test_a_streamed_wav_of_another_format_is_played_whole(tmp_path: Path, subtype: str, size: int) -> None:
+    path = write_any(tmp_path / "a.wav", noise(16000) / 32768, 16000, subtype)
+    content = bytearray(path.read_bytes())
+    place = content.index(b"data") + 4
+    content[place : place + 4] = size.to_bytes(4, "little")
+    path.write_bytes(bytes(content))
+    assert b"".join(pcm for pcm, _ in iter_audio_file(path)) == pcm_of(noise(16000))
 
 
 @pytest.mark.parametrize(

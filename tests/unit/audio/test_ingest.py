@@ -216,6 +216,45 @@ def test_the_own_rate_is_checked() -> None:
         PcmIngest(0)
 
 
-def test_the_resampler_used_is_the_default_one() -> None:
-    ingest, resampler = PcmIngest(16000), Resampler(48000, 16000)
-    assert ingest.write(noise(4800), sample_rate=48000) == resampler.push(noise(4800))
+@settings(deadline=None)
+@given(
+    sample_rates, st.integers(0, 1500), st.lists(st.tuples(st.integers(0, 3000), st.booleans()), max_size=8)
+)
+def test_a_drain_takes_nothing_from_what_follows(
+    sample_rate: int | None, samples: int, places: list[tuple[int, bool]]
+) -> None:
+    pcm = noise(samples)
+    places = sorted((place % (len(pcm) + 1), is_drained) for place, is_drained in places)
+    ingest, resampler = PcmIngest(16000), Resampler(sample_rate or 16000, 16000)
+    at = fed = 0
+    for place, is_drained in [*places, (len(pcm), False)]:
+        out = ingest.write(pcm[at:place], sample_rate=sample_rate)
+        at = place
+        assert out == resampler.push(pcm[fed : at // 2 * 2])
+        fed = at // 2 * 2
+        assert ingest.has_half is bool(at % 2)
+        assert ingest.held_bytes == resampler.held_bytes
+        assert ingest.held is (ingest.has_half or ingest.held_bytes > 0)
+        if is_drained:
+            assert ingest.drain() == resampler.drain()
+            assert (ingest.held_bytes, ingest.drain()) == (0, b"")
+            assert ingest.has_half is bool(at % 2)
+    assert ingest.finish() == resampler.finish()
+
+
+def test_a_drained_resampler_ends_without_a_word_where_the_rate_changes() -> None:
+    ingest = PcmIngest(16000)
+    out = ingest.write(noise(2400), sample_rate=24000) + ingest.drain()
+    assert out == resample(noise(2400), 24000, 16000)
+    pcm = noise(320)
+    assert ingest.write(pcm) == pcm
+    assert ingest.write(pcm) is pcm
+
+
+def test_a_change_of_rate_keeps_the_half_sample() -> None:
+    ingest = PcmIngest(16000)
+    out = ingest.write(noise(480) + b"\x01", sample_rate=24000)
+    assert out + ingest.change_rate(8000) == resample(noise(480), 24000, 16000)
+    assert (ingest.rate_hz, ingest.has_half, ingest.held_bytes) == (8000, True, 0)
+    out = ingest.write(b"\x02" + noise(480), sample_rate=24000)
+    assert out + ingest.finish() == resample(b"\x01\x02" + noise(480), 24000, 8000)

@@ -224,14 +224,19 @@ def test_a_wav_that_is_missing_is_told_with_its_line(tmp_path: Path) -> None:
 def test_a_wav_that_is_none_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("hello " * 20)
     (tmp_path / "empty.wav").write_text("")
+    WavWriter(tmp_path / "silent.wav", 8000).close()
     path = written(tmp_path, STEPS + "      - {at_s: 1, dtmf: 5}\n      - {at_s: 2, say: text.wav}\n")
     assert told_of(path) == (
         f"{path}, line 5: participants.0.steps.1: say: '{tmp_path}/text.wav' is no WAV file that can be read here: "
         "file does not start with RIFF id; expected 16-bit PCM; convert it, for example: sox in.wav -b 16 -e signed-integer out.wav"
     )  # fmt: skip
-    assert "empty.wav' is no WAV file that can be read here: it ends too early; " in told_of(
+    assert "empty.wav' is no WAV file that can be read here: it is empty; " in told_of(
         written(tmp_path, "participants:\n  - say: empty.wav\n")
     )
+    assert "line 2: participants.0: say: '" in (
+        text := told_of(written(tmp_path, "participants:\n  - say: silent.wav\n"))
+    )
+    assert "silent.wav' has no audio in it" in text
 
 
 def test_a_file_that_is_not_there_or_a_folder(tmp_path: Path) -> None:
