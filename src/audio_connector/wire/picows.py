@@ -25,7 +25,6 @@ from picows import (
     WSListener,
     WSMsgType,
     WSTransport,
-    WSUpgradeRequest,
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
     ws_connect,
@@ -34,7 +33,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its
 from picows.url import WSParsedURL
 
 from audio_connector.errors import DialError
-from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_first, reason_of
+from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_first, hang_up, reason_of
 from audio_connector.wire.closing import (
     ABNORMAL,
     BAD_TEXT,
@@ -47,7 +46,7 @@ from audio_connector.wire.fragments import BINARY, Fault, Fragments
 from audio_connector.wire.listening import Listening, listen_at
 from audio_connector.wire.quiet import QuietLogger, quiet_handshakes
 from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade, WireLimits
-from audio_connector.wire.upgrade import header_text, judge_upgrade
+from audio_connector.wire.upgrade import UpgradeRequest, header_text
 
 logger = logging.getLogger("audio_connector.wire")
 
@@ -61,21 +60,22 @@ _CLOSE = WSMsgType.CLOSE
 _PING = WSMsgType.PING
 _PONG = WSMsgType.PONG
 
-_BAD_UPGRADE = b"This WebSocket upgrade request is not valid (RFC 6455 4.2.1).\n"
-_REFUSED = b"This server cannot take the connection now.\n"
+_QUIET = QuietLogger(logger, {})
 
 
 class _Socket(WSListener):
     """One connection: picows' callbacks on one side, the port on the other."""
 
-    def __init__(self, receiver: Receiver, limits: WireLimits, is_server: bool) -> None:
+    def __init__(self, receiver: Receiver, limits: WireLimits, request: UpgradeRequest | None = None) -> None:
         super().__init__()
         self._receiver = receiver
         self._limits = limits
-        self._is_server = is_server
+        self._request = request
+        """What a server was asked; None for an end that dials."""
         self._ws: WSTransport = None  # type: ignore[assignment]  # set by on_ws_connected, before any use
         self._fragments = Fragments(limits.max_message_bytes)
         self._closing = False
+        self._is_reset = False
         self._is_paused = False
         self._owed_pong: bytes | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -84,10 +84,10 @@ class _Socket(WSListener):
     # The port: Transport.
 
     def send_audio(self, frame: bytes) -> None:
-        self._ws.send(WSMsgType.BINARY, frame)
+        self._ws.send(_BINARY, frame)
 
     def send_text(self, text: str) -> None:
-        self._ws.send(WSMsgType.TEXT, text)
+        self._ws.send(_TEXT, text)
 
     def send_ping(self, payload: bytes = b"") -> None:
         self._ws.send_ping(payload)
@@ -109,6 +109,7 @@ class _Socket(WSListener):
         if not self._ws.is_disconnected:
             sock = self._underlying.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+            self._is_reset = True  # which closing the socket does, and shutting it down would spoil
         self.abort()
 
     def pause_reading(self) -> None:
@@ -144,14 +145,14 @@ class _Socket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._ws = transport
         self._underlying = transport.underlying_transport
-        if not self._is_server:
+        if self._request is None:
             _take_end_of(transport)
         sock = self._underlying.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer_bytes)
         high = self._limits.write_high_bytes
         self._underlying.set_write_buffer_limits(high=high, low=high // 4)
         try:
-            self._receiver.on_open(self, _upgrade_of(transport))
+            self._receiver.on_open(self, _upgrade_of(transport, self._request))
         except Exception as error:
             self._fail("on_open", error)
 
@@ -181,6 +182,8 @@ class _Socket(WSListener):
             self._deadline.cancel()
         self._closing = True
         self._fragments.clear()
+        if not self._is_reset:
+            hang_up(self._underlying)
         try:
             self._receiver.on_closed(self._how_closed())
         except Exception:
@@ -241,7 +244,7 @@ class _Socket(WSListener):
             # picows cannot send a close frame without a code: 1000 answers one without.
             self._ws.send_close(cast("WSCloseCode", code_for_answer(_number(frame.get_close_code()))))
             self._arm_deadline()
-        if self._is_server:
+        if self._request is not None:
             # The server closes TCP first, so that TIME_WAIT stays on the side that can bear it (RFC 6455 7.1.1).
             self._ws.disconnect()
 
@@ -295,24 +298,17 @@ async def listen(
         OSError: The address cannot be bound.
     """
 
-    def factory(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        try:
-            return _answer(request, accept, limits)
-        except Exception:
-            # picows would send the text of the exception to the peer.
-            logger.exception("accepting a connection failed; it was refused")
-            return _http_error(500, _REFUSED)
-
-    def make_protocol() -> WSProtocol:
+    def open_(transport: asyncio.Transport, request: UpgradeRequest) -> WSProtocol | None:
+        made: list[_Socket] = []
         # The arguments of ws_create_server, which can only be had together with its own listening socket.
-        return WSProtocol(
+        protocol = WSProtocol(
             None,
             None,
             False,
-            factory,
-            QuietLogger(logger, {}),
+            lambda _: WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), made.pop()),
+            _QUIET,
             True,
-            handshake_timeout_s,
+            None,  # the gate has seen to it that the request is there
             False,
             handshake_timeout_s,
             handshake_timeout_s,
@@ -322,11 +318,19 @@ async def listen(
             None,
             READ_BUFFER_BYTES,
         )
+        protocol.connection_made(transport)
+        # Last, because who was accepted is told of an end only where there was an opening.
+        receiver = accept(request.headers, request.target)
+        if receiver is None:
+            return None
+        # A subprotocol is not chosen: the router's ancestor offered one and took a server without (PROTOCOL 1.8).
+        made.append(_Socket(receiver, limits, request))
+        return protocol
 
     return await listen_at(
         host,
         port,
-        make_protocol,
+        open_,
         ssl_context=ssl_context,
         handshake_timeout_s=handshake_timeout_s,
         backlog=backlog,
@@ -358,7 +362,7 @@ async def dial(
     Raises:
         DialError: With the address and what went wrong.
     """
-    link = _Socket(receiver, limits or WireLimits(), is_server=False)
+    link = _Socket(receiver, limits or WireLimits())
 
     async def connect_socket(parsed: WSParsedURL) -> socket.socket | None:
         receive_buffer_bytes = link._limits.receive_buffer_bytes
@@ -377,7 +381,7 @@ async def dial(
                     websocket_handshake_timeout=timeout_s,
                     max_frame_size=link._limits.max_message_bytes,
                     enable_auto_pong=False,
-                    logger_name=QuietLogger(logger, {}),
+                    logger_name=_QUIET,
                     socket_factory=connect_socket,
                 ),
                 timeout_s,
@@ -423,46 +427,16 @@ def _hung_up(url: str) -> str:
     return f"{url} closed the connection before it answered; should it be {other}://?"
 
 
-def _answer(
-    request: WSUpgradeRequest, accept: AcceptUpgrade, limits: WireLimits
-) -> WSUpgradeResponseWithListener:
-    headers = request.headers
-    version = headers.get("Sec-WebSocket-Version")
-    status = judge_upgrade(headers.getall("Connection", []), headers.get("Sec-WebSocket-Key", ""), version)
-    if status is not None:
-        needs = {"Sec-WebSocket-Version": "13"} if status == 426 else None  # noqa: PLR2004 - RFC 6455 4.4
-        return _http_error(status, _BAD_UPGRADE, needs)
-    # picows compares the whole value with "upgrade", which refuses Firefox and some proxies.
-    headers["Connection"] = "Upgrade"
-    path = request.path.decode("latin-1")
-    # Last, because who was accepted is told of an end only where there was an opening.
-    receiver = accept(_headers_of(request), path)
-    if receiver is None:
-        return _http_error(503, _REFUSED)
-    # A subprotocol is not chosen: the router's ancestor offered one and took a server without (PROTOCOL 1.8).
-    return WSUpgradeResponseWithListener(
-        WSUpgradeResponse.create_101_response(), _Socket(receiver, limits, is_server=True)
-    )
-
-
-def _http_error(
-    status: int, body: bytes, headers: dict[str, str] | None = None
-) -> WSUpgradeResponseWithListener:
-    all_headers = {"Content-Type": "text/plain; charset=utf-8", **(headers or {})}
-    return WSUpgradeResponseWithListener(
-        WSUpgradeResponse.create_error_response(status, body, all_headers), None
-    )
-
-
-def _headers_of(request: WSUpgradeRequest) -> Headers:
-    return Headers((name, header_text(value)) for name, value in request.headers.items())
-
-
-def _upgrade_of(transport: WSTransport) -> Upgrade:
-    request = transport.request
-    path, _, query = request.path.decode("latin-1").partition("?")
+def _upgrade_of(transport: WSTransport, request: UpgradeRequest | None) -> Upgrade:
+    if request is None:
+        sent = transport.request
+        target = sent.path.decode("latin-1")
+        headers = Headers((name, header_text(value)) for name, value in sent.headers.items())
+    else:
+        target, headers = request.target, request.headers
+    path, _, query = target.partition("?")
     peer = transport.underlying_transport.get_extra_info("peername") or ("", 0)
-    return Upgrade(path, query, _headers_of(request), (str(peer[0]), int(peer[1])), transport.is_secure)
+    return Upgrade(path, query, headers, (str(peer[0]), int(peer[1])), transport.is_secure)
 
 
 def _number(code: Any) -> int:  # noqa: ANN401 - the stubs call it an Enum, and it is an IntEnum or an int
