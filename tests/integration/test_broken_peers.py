@@ -108,7 +108,7 @@ async def test_who_does_not_read_fills_the_other_s_buffer_and_loses_nothing(is_t
         router.transport.resume_reading()
         await until(lambda: len(router.messages) == sent, "every frame")
         assert router.messages == [frame(number) for number in range(sent)]
-        assert server.writable == [False, True]
+        await until(lambda: server.writable == [False, True], "the room")
 
 
 async def test_with_the_kernel_s_own_buffer_more_fits() -> None:

@@ -13,9 +13,11 @@ import asyncio
 import logging
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Sequence
 from typing import Any, cast
 
+from aiofastnet.ssl_transport import SSLTransport_Socket  # type: ignore[import-not-found]
 from picows import (
     WSAutoPingStrategy,
     WSCloseCode,
@@ -47,6 +49,7 @@ from audio_connector.wire.listening import Listening, listen_at
 from audio_connector.wire.quiet import QuietLogger, quiet_handshakes
 from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade, WireLimits
 from audio_connector.wire.upgrade import UpgradeRequest, header_text
+from audio_connector.wire.watermarks import Watermarks
 
 logger = logging.getLogger("audio_connector.wire")
 
@@ -80,17 +83,25 @@ class _Socket(WSListener):
         self._owed_pong: bytes | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._underlying: asyncio.Transport = None  # type: ignore[assignment]
+        self._unsent_bytes: Callable[[], int] = _nothing_unsent
+        self._watermarks: Watermarks | None = None
 
     # The port: Transport.
 
     def send_audio(self, frame: bytes) -> None:
         self._ws.send(_BINARY, frame)
+        if self._watermarks is not None:
+            self._watermarks.on_written()
 
     def send_text(self, text: str) -> None:
         self._ws.send(_TEXT, text)
+        if self._watermarks is not None:
+            self._watermarks.on_written()
 
     def send_ping(self, payload: bytes = b"") -> None:
         self._ws.send_ping(payload)
+        if self._watermarks is not None:
+            self._watermarks.on_written()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         if self.is_closing or self._ws.is_disconnected:
@@ -124,7 +135,7 @@ class _Socket(WSListener):
 
     @property
     def write_buffer_bytes(self) -> int:
-        return self._underlying.get_write_buffer_size()
+        return self._unsent_bytes()
 
     @property
     def is_connected(self) -> bool:
@@ -149,8 +160,7 @@ class _Socket(WSListener):
             _take_end_of(transport)
         sock = self._underlying.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer_bytes)
-        high = self._limits.write_high_bytes
-        self._underlying.set_write_buffer_limits(high=high, low=high // 4)
+        self._watch_write_buffer()
         try:
             self._receiver.on_open(self, _upgrade_of(transport, self._request))
         except Exception as error:
@@ -180,6 +190,8 @@ class _Socket(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
+        if self._watermarks is not None:
+            self._watermarks.stop()
         self._closing = True
         self._fragments.clear()
         if not self._is_reset:
@@ -199,6 +211,22 @@ class _Socket(WSListener):
         if owed is not None and not self.is_closing:
             self._ws.send_pong(owed)
         self._receiver.on_writable(True)
+
+    def _watch_write_buffer(self) -> None:
+        underlying, high = self._underlying, self._limits.write_high_bytes
+        self._unsent_bytes = underlying.get_write_buffer_size
+        if not isinstance(underlying, SSLTransport_Socket):
+            underlying.set_write_buffer_limits(high=high, low=high // 4)
+            return
+        self._unsent_bytes = underlying.get_local_write_buffer_size  # with what waits as TLS records
+        underlying.set_write_buffer_limits(high=sys.maxsize)
+        self._watermarks = Watermarks(
+            self._unsent_bytes,
+            high,
+            on_full=self.pause_writing,
+            on_drained=self.resume_writing,
+            call_later=asyncio.get_running_loop().call_later,
+        )
 
     def _on_other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         if kind == _CLOSE:
@@ -220,6 +248,8 @@ class _Socket(WSListener):
             self._owed_pong = payload
         else:
             self._ws.send_pong(payload)
+            if self._watermarks is not None:
+                self._watermarks.on_written()
 
     def _on_data_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         added = self._fragments.add(_number(kind), frame.get_payload_as_bytes(), fin=bool(frame.fin))
@@ -437,6 +467,10 @@ def _upgrade_of(transport: WSTransport, request: UpgradeRequest | None) -> Upgra
     path, _, query = target.partition("?")
     peer = transport.underlying_transport.get_extra_info("peername") or ("", 0)
     return Upgrade(path, query, headers, (str(peer[0]), int(peer[1])), transport.is_secure)
+
+
+def _nothing_unsent() -> int:
+    return 0
 
 
 def _number(code: Any) -> int:  # noqa: ANN401 - the stubs call it an Enum, and it is an IntEnum or an int
