@@ -7,26 +7,19 @@ The thread and the sockets are left out, and nothing else: links, schedules, buf
 from __future__ import annotations
 
 import asyncio
-import errno
-import itertools
-import os
-import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from urllib.parse import urlsplit
 
-from audio_connector.errors import DialError, UsageError
+from audio_connector.errors import UsageError
 from audio_connector.server import mail
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_side import IoSide, answer_all_late
 from audio_connector.server.mailbox import Mailbox
 from audio_connector.testing.virtual_time import VirtualLoop
-from audio_connector.wire.addresses import RECEIVE_BUFFER_BYTES
-from audio_connector.wire.memory import MemoryTransport, connect
-from audio_connector.wire.transport import Headers, Receiver, Upgrade, WireLimits
-
-FIRST_FREE_PORT = 49152
-"""What port 0 gets; the system's own begin there as well."""
+from audio_connector.wire.memory import MemoryTransport
+from audio_connector.wire.memory_network import MemoryListening
+from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions
+from audio_connector.wire.transport import Receiver
 
 
 class InLoopIo:
@@ -77,114 +70,18 @@ class InLoopIo:
         return True
 
 
-class MemoryListening:
-    """A port of a `VirtualLoop`; made by `listen`."""
-
-    def __init__(
-        self,
-        ports: dict[int, MemoryListening],
-        accept: Callable[[Headers, str], Receiver | None],
-        *,
-        host: str,
-        port: int,
-        is_secure: bool,
-        limits: WireLimits,
-    ) -> None:
-        self.accept = accept
-        self.address = (host, port)
-        self.is_secure = is_secure
-        self.limits = limits
-        self._ports = ports
-        ports[port] = self
-
-    def stop(self) -> None:
-        """Be found no more."""
-        if self._ports.get(self.address[1]) is self:
-            del self._ports[self.address[1]]
-
-
 async def listen(
-    accept: Callable[[Headers, str], Receiver | None],
-    *,
-    host: str,
-    port: int,
-    ssl_context: ssl.SSLContext | None,
-    limits: WireLimits,
-    handshake_timeout_s: float,
+    accept: AcceptUpgrade, options: ListenOptions = LISTEN, **changes: object
 ) -> MemoryListening:
-    """Listen on a port of the running `VirtualLoop`; `wire.picows.listen` in memory.
-
-    Raises:
-        OSError: The port is in use.
-    """
-    del handshake_timeout_s  # nobody is slow here
-    ports = _loop().ports
-    if port in ports:
-        raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
-    if port == 0:
-        port = next(free for free in itertools.count(FIRST_FREE_PORT) if free not in ports)
-    return MemoryListening(
-        ports, accept, host=host, port=port, is_secure=ssl_context is not None, limits=limits
-    )
+    """Listen on a port of the running `VirtualLoop`; see `MemoryNetwork.listen`."""
+    return await _loop().network.listen(accept, options, **changes)
 
 
 async def dial(
-    url: str,
-    receiver: Receiver,
-    *,
-    headers: Sequence[tuple[str, str]] = (),
-    ssl_context: ssl.SSLContext | None = None,
-    timeout_s: float = 6.0,
-    limits: WireLimits | None = None,
+    url: str, receiver: Receiver, options: DialOptions = DIAL, **changes: object
 ) -> MemoryTransport:
-    """Connect to what listens on the running `VirtualLoop`; `wire.picows.dial` in memory.
-
-    Args:
-        url: ``ws://`` or ``wss://``; the host does not matter.
-        receiver: Is told of everything; its ``on_open`` has run when this returns.
-        headers: Further headers of the upgrade request.
-        ssl_context: Not looked at: there is no TLS, only its name.
-        timeout_s: Not needed: the answer comes at once.
-        limits: Bounds of the connection.
-
-    Raises:
-        DialError: Nothing listens there, or it takes no connection.
-    """
-    del ssl_context, timeout_s
-    loop, parts = _loop(), urlsplit(url)
-    is_secure = parts.scheme == "wss"
-    port = parts.port or (443 if is_secure else 80)
-    listening = loop.ports.get(port)
-    if not isinstance(listening, MemoryListening):
-        at = ", ".join(map(str, loop.ports)) or "none"
-        raise DialError(
-            f"{url} cannot be reached: in virtual time there are only the servers of the test itself, and none "
-            f"of them listens on port {port} (open: {at}). For a server that runs elsewhere take a test in real time"
-        )
-    if listening.is_secure != is_secure:
-        raise DialError(f"{url} closed the connection before it answered; should it be "
-                        f"{'ws' if is_secure else 'wss'}://?")  # fmt: skip
-    request = Headers([("Host", parts.netloc), *headers])
-    path = parts.path or "/"
-    accepted = listening.accept(request, f"{path}?{parts.query}" if parts.query else path)
-    if accepted is None:
-        raise DialError(f"{url} answered with HTTP 503 instead of a WebSocket (101)", status=503)
-    server = _transport(accepted, listening.limits)
-    router = _transport(receiver, limits or WireLimits())
-    loop.dialled += 1
-    peer = ("127.0.0.1", FIRST_FREE_PORT + loop.dialled)
-    connect(server, router, Upgrade(path, parts.query, request, peer, is_secure))
-    return router
-
-
-def _transport(receiver: Receiver, limits: WireLimits) -> MemoryTransport:
-    return MemoryTransport(
-        receiver,
-        call_later=_loop().call_later,
-        kernel_bytes=limits.send_buffer_bytes + (limits.receive_buffer_bytes or RECEIVE_BUFFER_BYTES),
-        high_bytes=limits.write_high_bytes,
-        close_timeout_s=limits.close_timeout_s,
-    )
+    """Connect to what listens on the running `VirtualLoop`; see `MemoryNetwork.dial`."""
+    return await _loop().network.dial(url, receiver, options, **changes)
 
 
 def _loop() -> VirtualLoop:

@@ -22,6 +22,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar, overload
 
 from audio_connector.errors import UsageError
 from audio_connector.testing.waiting import name_of, what_tasks_wait_for
+from audio_connector.wire.memory_network import MemoryListening, MemoryNetwork
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -100,9 +101,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._virtual.loop = self
         self._clock_resolution = 1e-9  # of Windows' clock: 16 ms, and timers are early by as much
         self._thread = threading.get_ident()
-        self.ports: dict[int, Any] = {}
-        """What listens in memory; see `in_loop`."""
-        self.dialled = 0
+        self.ports: dict[int, MemoryListening] = {}
+        """What listens in memory."""
+        self.network = MemoryNetwork(self.ports, self.call_later)
+        """Where `in_loop` listens and dials."""
         self._complaints: list[dict[str, Any]] = []
         self._tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self.set_exception_handler(lambda _, context: self._complaints.append(context))

@@ -16,6 +16,7 @@ import aiofastnet
 
 from audio_connector.wire.addresses import addresses_of, listen_all, shut_down
 from audio_connector.wire.gate import Gate, Gates, Open
+from audio_connector.wire.network import ListenOptions
 from audio_connector.wire.quiet import quiet_handshakes
 from audio_connector.wire.refusals import PLAIN_AT_TLS_PORT, TLS_FAILED, TOO_SLOW
 
@@ -167,28 +168,16 @@ class Listening:
             self._gates.note(TLS_FAILED, peer=peer, detail=why)
 
 
-async def listen_at(
-    host: str,
-    port: int,
-    open_: Open,
-    *,
-    ssl_context: ssl.SSLContext | None,
-    handshake_timeout_s: float,
-    backlog: int,
-) -> Listening:
+async def listen_at(options: ListenOptions, open_: Open) -> Listening:
     """Listen on the running loop, see `wire.picows.listen`.
 
     Args:
-        host: Name or address to bind; "" means every interface.
-        port: TCP port; 0 takes a free one, the same for every address of the host.
+        options: Where, and with which bounds.
         open_: Makes what a valid upgrade request is handed to.
-        ssl_context: A server-side context, or None for plain TCP.
-        handshake_timeout_s: A peer that has not sent its request by then is dropped.
-        backlog: Connections that the kernel may hold before they are accepted.
 
     Raises:
         OSError: The address cannot be bound.
     """
-    sockets = listen_all(await addresses_of(host, port), port, backlog)
-    loop = asyncio.get_running_loop()
-    return Listening(sockets, Gates(open_, handshake_timeout_s, loop.time), ssl_context)
+    sockets = listen_all(await addresses_of(options.host, options.port), options.port, options.backlog)
+    gates = Gates(open_, options.handshake_timeout_s, asyncio.get_running_loop().time)
+    return Listening(sockets, gates, options.ssl_context)

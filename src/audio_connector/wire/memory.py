@@ -40,7 +40,7 @@ class MemoryTransport:
         kernel_bytes: What the sockets of both ends take before the write buffer fills.
         high_bytes: Unsent bytes beyond which `Receiver.on_writable` says False; True again at a quarter.
         close_timeout_s: How long the answer to a close frame may take before the end is aborted.
-        latency_s: How long what the other end sends is under way; its order stays, and it counts as unsent until then.
+        latency_s: How long what the other end sends is under way, in its order; it counts as unsent until then.
     """
 
     def __init__(

@@ -14,7 +14,7 @@ import logging
 import socket
 import ssl
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any, cast
 
 from aiofastnet.ssl_transport import SSLTransport_Socket  # type: ignore[import-not-found]
@@ -46,6 +46,7 @@ from audio_connector.wire.closing import (
 )
 from audio_connector.wire.fragments import BINARY, Fault, Fragments
 from audio_connector.wire.listening import Listening, listen_at
+from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions
 from audio_connector.wire.quiet import QuietLogger, quiet_handshakes
 from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade, WireLimits
 from audio_connector.wire.upgrade import UpgradeRequest, header_text
@@ -299,34 +300,19 @@ class _Socket(WSListener):
         return Closed(ABNORMAL, "", closed_by="network")
 
 
-AcceptUpgrade = Callable[[Headers, str], Receiver | None]
-"""Decides on an upgrade request, by its headers and path: a receiver takes it, None refuses it with 503."""
-
-
-async def listen(
-    accept: AcceptUpgrade,
-    *,
-    host: str,
-    port: int,
-    ssl_context: ssl.SSLContext | None,
-    limits: WireLimits,
-    handshake_timeout_s: float,
-    backlog: int = 1024,
-) -> Listening:
-    """Listen for WebSocket connections on the running loop.
+async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **changes: object) -> Listening:
+    """Listen for WebSocket connections on the running loop; a `wire.network.Listen`.
 
     Args:
         accept: Called synchronously with the headers and the path of each valid upgrade request.
-        host: Name or address to bind; "" means every interface.
-        port: TCP port; 0 takes a free one, the same for every address of the host.
-        ssl_context: A server-side context, or None for plain TCP.
-        limits: Bounds of every connection.
-        handshake_timeout_s: A peer that has not sent its request by then is dropped.
-        backlog: Connections that the kernel may hold before they are accepted.
+        options: Where, and with which bounds.
+        changes: Fields of the options that differ.
 
     Raises:
         OSError: The address cannot be bound.
     """
+    options = options.but(changes)
+    timeout_s, limits = options.handshake_timeout_s, options.limits
 
     def open_(transport: asyncio.Transport, request: UpgradeRequest) -> WSProtocol | None:
         made: list[_Socket] = []
@@ -340,8 +326,8 @@ async def listen(
             True,
             None,  # the gate has seen to it that the request is there
             False,
-            handshake_timeout_s,
-            handshake_timeout_s,
+            timeout_s,
+            timeout_s,
             WSAutoPingStrategy.PING_WHEN_IDLE,
             False,  # pings are answered by _Socket
             limits.max_message_bytes,
@@ -357,34 +343,17 @@ async def listen(
         made.append(_Socket(receiver, limits, request))
         return protocol
 
-    return await listen_at(
-        host,
-        port,
-        open_,
-        ssl_context=ssl_context,
-        handshake_timeout_s=handshake_timeout_s,
-        backlog=backlog,
-    )
+    return await listen_at(options, open_)
 
 
-async def dial(
-    url: str,
-    receiver: Receiver,
-    *,
-    headers: Sequence[tuple[str, str]] = (),
-    ssl_context: ssl.SSLContext | None = None,
-    timeout_s: float = 6.0,
-    limits: WireLimits | None = None,
-) -> _Socket:
-    """Open a WebSocket to a server, as the media router does.
+async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **changes: object) -> _Socket:
+    """Open a WebSocket to a server, as the media router does; a `wire.network.Dial`.
 
     Args:
         url: ``ws://`` or ``wss://``.
         receiver: Is told of everything; its ``on_open`` has run when this returns.
-        headers: Further headers of the upgrade request.
-        ssl_context: For ``wss``; None checks certificates against the system's.
-        timeout_s: For the whole opening; the router gives 6 s (PROTOCOL 1.1).
-        limits: Bounds of the connection.
+        options: Headers, bounds and the like.
+        changes: Fields of the options that differ.
 
     Returns:
         The open connection, a `Transport`.
@@ -392,10 +361,12 @@ async def dial(
     Raises:
         DialError: With the address and what went wrong.
     """
-    link = _Socket(receiver, limits or WireLimits())
+    options = options.but(changes)
+    timeout_s, limits = options.timeout_s, options.limits
+    link = _Socket(receiver, limits)
 
     async def connect_socket(parsed: WSParsedURL) -> socket.socket | None:
-        receive_buffer_bytes = link._limits.receive_buffer_bytes
+        receive_buffer_bytes = limits.receive_buffer_bytes
         if receive_buffer_bytes is None:
             return None  # picows connects by itself
         return await connect_first(await addresses_of(parsed.host, parsed.port), receive_buffer_bytes)
@@ -406,10 +377,10 @@ async def dial(
                 ws_connect(
                     lambda: link,
                     url,
-                    ssl_context=ssl_context,
-                    extra_headers=list(headers),
+                    ssl_context=options.ssl_context,
+                    extra_headers=list(options.headers),
                     websocket_handshake_timeout=timeout_s,
-                    max_frame_size=link._limits.max_message_bytes,
+                    max_frame_size=limits.max_message_bytes,
                     enable_auto_pong=False,
                     logger_name=_QUIET,
                     socket_factory=connect_socket,
