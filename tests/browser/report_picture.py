@@ -16,7 +16,7 @@ from support.browser import ARGUMENTS, find_chromium
 from audio_connector.playground.parrot import parrot
 from audio_connector.simulator import CallReport, failures, parse_scenario, render_page, run_calls
 from audio_connector.testing import run_in_virtual_time, serve
-from audio_connector.testing.in_loop import dial
+from audio_connector.testing.network import dial
 
 SCENARIO = """\
 name: A caller who interrupts

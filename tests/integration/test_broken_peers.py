@@ -70,7 +70,9 @@ async def joined(
     )
     url = f"{'wss' if is_tls else 'ws'}://localhost:{listening.address[1]}/"
     try:
-        await dial(url, router, limits=limits, ssl_context=certificates().client if is_tls else None)
+        await dial(
+            url, router, limits=limits or WireLimits(), ssl_context=certificates().client if is_tls else None
+        )
         yield server, router
     finally:
         listening.stop()
@@ -108,7 +110,7 @@ async def test_who_does_not_read_fills_the_other_s_buffer_and_loses_nothing(is_t
         router.transport.resume_reading()
         await until(lambda: len(router.messages) == sent, "every frame")
         assert router.messages == [frame(number) for number in range(sent)]
-        assert server.writable == [False, True]
+        await until(lambda: server.writable == [False, True], "the room")
 
 
 async def test_with_the_kernel_s_own_buffer_more_fits() -> None:
@@ -251,7 +253,7 @@ async def test_what_cannot_be_reached_is_said_as_without_a_small_buffer() -> Non
         taken.bind(("127.0.0.1", 0))
         url = f"ws://127.0.0.1:{taken.getsockname()[1]}/"
         texts = []
-        for limits in (None, SMALL):
+        for limits in (WireLimits(), SMALL):
             with pytest.raises(DialError) as caught:
                 await dial(url, End(), limits=limits)
             texts.append(str(caught.value))

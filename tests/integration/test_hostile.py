@@ -39,8 +39,9 @@ from audio_connector.intake.buffer import MIN_MESSAGE_BYTES
 from audio_connector.server.io_thread import IoThread
 from audio_connector.server.link import Link
 from audio_connector.wire.addresses import RECEIVE_BUFFER_BYTES
-from audio_connector.wire.gate import judge_head
+from audio_connector.wire.refusals import Refusal
 from audio_connector.wire.transport import WireLimits
+from audio_connector.wire.upgrade import read_upgrade
 
 MIB = 1 << 20
 HIGH_BYTES = WireLimits().write_high_bytes
@@ -136,7 +137,8 @@ async def test_a_header_that_may_come_once_is_refused_twice(repeated: str, is_fi
     ],
 )
 def test_a_head_is_judged(request_line: str, headers: dict[str, str], status: int | None) -> None:
-    assert judge_head(request(headers, request_line).removesuffix(b"\r\n\r\n")) == status
+    read = read_upgrade(request(headers, request_line).removesuffix(b"\r\n\r\n"))
+    assert (read.status if isinstance(read, Refusal) else None) == (str(status) if status else None)
 
 
 @pytest.mark.parametrize("how", ["a fault", "the end of its stream"])

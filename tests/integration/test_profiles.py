@@ -23,7 +23,7 @@ from audio_connector import AudioConnectorConnection, Cleared, Disconnected, Not
 from audio_connector.playback.speech import Played
 from audio_connector.playground.parrot import parrot
 from audio_connector.simulator import PROFILES, CallReport, Router, RouterCall, Step
-from audio_connector.testing.in_loop import dial, listen
+from audio_connector.testing.network import dial, listen
 from audio_connector.testing.virtual_time import in_virtual_time
 from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.codec import CLEAR_FORMS

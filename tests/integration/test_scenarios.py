@@ -13,7 +13,7 @@ from audio_connector import AudioConnectorConnection
 from audio_connector.playground.parrot import parrot
 from audio_connector.simulator import CallReport, Scenario, failures, load_scenario, run_calls
 from audio_connector.testing import in_virtual_time, run_in_virtual_time, serve
-from audio_connector.testing.in_loop import dial
+from audio_connector.testing.network import dial
 
 SCENARIOS = sorted((Path(__file__).parents[2] / "examples" / "scenarios").glob("*.yaml"))
 

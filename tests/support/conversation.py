@@ -14,7 +14,8 @@ from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.link import Link
 from audio_connector.server.server import AudioConnectorServer
 from audio_connector.server.session import Session
-from audio_connector.testing.in_loop import InLoopIo, dial
+from audio_connector.testing.in_loop import InLoopIo
+from audio_connector.testing.network import dial
 from audio_connector.testing.virtual_time import rest
 from audio_connector.wire.codec import encode_event
 from audio_connector.wire.memory import MemoryTransport

@@ -19,7 +19,7 @@ from audio_connector import AudioConnectorConnection, AudioConnectorServerHandle
 from audio_connector.playback.speech import Interrupted, Played
 from audio_connector.server.link import Link
 from audio_connector.simulator import CallReport, Router, RouterCall
-from audio_connector.testing.in_loop import dial as dial_in_memory
+from audio_connector.testing.network import dial as dial_in_memory
 from audio_connector.testing.virtual_time import VirtualLoop
 from audio_connector.wire.audio_transport import AudioTransport
 

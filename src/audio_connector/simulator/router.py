@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import asyncio
 import os
-import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
 from types import TracebackType
-from typing import Protocol, TypeVar
+from typing import TypeVar
 
 from audio_connector.audio.wav import FilePath, WavWriter
 from audio_connector.errors import DialError
@@ -23,7 +22,8 @@ from audio_connector.simulator.speech import Lines, SpeechLibrary
 from audio_connector.simulator.trace import TraceEvent
 from audio_connector.wire import picows
 from audio_connector.wire.json_audio import JsonAudio
-from audio_connector.wire.transport import Receiver, Transport, WireLimits
+from audio_connector.wire.network import Dial, DialOptions
+from audio_connector.wire.transport import Receiver, WireLimits
 
 T = TypeVar("T")
 
@@ -36,23 +36,6 @@ OnEvent = Callable[[TraceEvent], None]
 
 _LIMITS = WireLimits(receive_buffer_bytes=16384)
 """The kernel's own choice holds a minute of audio, so that a router that reads slowly would not be felt."""
-
-
-class Dial(Protocol):
-    """How a connection is made; `wire.picows.dial` has this form."""
-
-    async def __call__(
-        self,
-        url: str,
-        receiver: Receiver,
-        *,
-        headers: Sequence[tuple[str, str]],
-        ssl_context: ssl.SSLContext | None,
-        timeout_s: float,
-        limits: WireLimits | None,
-    ) -> Transport:
-        """Open a WebSocket, or raise DialError."""
-        ...
 
 
 class Router:
@@ -169,10 +152,12 @@ class Router:
         await self._dial(
             call.url,
             receiver,
-            headers=call.upgrade_headers(),
-            ssl_context=call.ssl_context,
-            timeout_s=call.dial_timeout_s,
-            limits=_LIMITS,
+            DialOptions(
+                headers=call.upgrade_headers(),
+                ssl_context=call.ssl_context,
+                timeout_s=call.dial_timeout_s,
+                limits=_LIMITS,
+            ),
         )
 
     async def _connect_again(self, live: LiveCall, add: Add) -> None:

@@ -8,7 +8,7 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from audio_connector.errors import UsageError
 from audio_connector.server.connection import AudioConnectorConnection
@@ -16,14 +16,15 @@ from audio_connector.simulator.call import LiveCall
 from audio_connector.simulator.config import RouterCall
 from audio_connector.simulator.profile import Close
 from audio_connector.simulator.report import CallReport
-from audio_connector.simulator.router import Dial, Router
+from audio_connector.simulator.router import Router
 from audio_connector.simulator.trace import BargeIn, TraceEvent
-from audio_connector.testing import in_loop
+from audio_connector.testing import network
 from audio_connector.testing.audio import Audio, AudioSource
 from audio_connector.testing.ear import Ear
 from audio_connector.testing.texts import TextTap
 from audio_connector.testing.virtual_time import VirtualLoop
 from audio_connector.wire import picows
+from audio_connector.wire.network import Dial, DialOptions
 from audio_connector.wire.transport import Receiver, Transport
 
 T = TypeVar("T")
@@ -51,7 +52,7 @@ def router(*, dial: Dial | None = None) -> Router:
         dial: How connections are made; None for what suits the loop.
     """
     loop = asyncio.get_running_loop()
-    suiting: Dial = in_loop.dial if isinstance(loop, VirtualLoop) else picows.dial
+    suiting: Dial = network.dial if isinstance(loop, VirtualLoop) else picows.dial
     return Router(dial=dial or suiting, clock=_clock_of(loop))
 
 
@@ -330,12 +331,10 @@ class Call:
             if not self._running.cancelled():
                 self._running.result()  # a recording may have failed
 
-    async def _dial(self, url: str, receiver: Receiver, **options: Any) -> Transport:  # noqa: ANN401 - of Dial
-        options["headers"] = [*options["headers"], *self._extra_headers]
-        dial: Any = in_loop.dial if isinstance(self._loop, VirtualLoop) else picows.dial
+    async def _dial(self, url: str, receiver: Receiver, options: DialOptions, /) -> Transport:
+        dial: Dial = network.dial if isinstance(self._loop, VirtualLoop) else picows.dial
         tap = TextTap(receiver, self._call.audio_transport, self._texts)
-        transport: Transport = await dial(url, tap, **options)
-        return transport
+        return await dial(url, tap, replace(options, headers=[*options.headers, *self._extra_headers]))
 
     # The router calls these every 20 ms.
 

@@ -22,6 +22,7 @@ from typing import Any, NoReturn, ParamSpec, TypeVar, overload
 
 from audio_connector.errors import UsageError
 from audio_connector.testing.waiting import name_of, what_tasks_wait_for
+from audio_connector.wire.memory_network import MemoryListening, MemoryNetwork
 
 T = TypeVar("T")
 P = ParamSpec("P")
@@ -100,19 +101,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._virtual.loop = self
         self._clock_resolution = 1e-9  # of Windows' clock: 16 ms, and timers are early by as much
         self._thread = threading.get_ident()
-        self.ports: dict[int, Any] = {}
-        """What listens in memory; see `in_loop`."""
-        self.dialled = 0
+        self.ports: dict[int, MemoryListening] = {}
+        """What listens in memory."""
+        self.network = MemoryNetwork(self.ports, self.call_later)
+        """Where servers listen, and routers dial."""
         self._complaints: list[dict[str, Any]] = []
         self._tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
         self.set_exception_handler(lambda _, context: self._complaints.append(context))
 
     @property
-    def audio_connector_io_host(self) -> type:
-        """What a server runs its I/O side in; `server.server.IO_HOST` looks for it."""
+    def audio_connector_io_host(self) -> Callable[..., Any]:
+        """What makes a server's I/O side; `server.server.IO_HOST` looks for it."""
         from audio_connector.testing.in_loop import InLoopIo  # noqa: PLC0415 - time needs no server
 
-        return InLoopIo
+        return functools.partial(InLoopIo, network=self.network)
 
     def time(self) -> float:
         """Seconds of virtual time."""

@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import asyncio.trsock
 import errno
 import os
 import socket
 import struct
 import sys
+from contextlib import suppress
 from typing import cast
 
 PORT_ATTEMPTS = 8
@@ -41,12 +43,16 @@ async def addresses_of(host: str, port: int) -> list[Address]:
     return list(entries)
 
 
-def bind_all(addresses: list[Address], port: int) -> list[socket.socket]:
-    """Bind every address at one port. Left to itself, port 0 gives "localhost" two different ones.
+def listen_all(addresses: list[Address], port: int, backlog: int) -> list[socket.socket]:
+    """Listen on every address at one port. Left to itself, port 0 gives "localhost" two different ones.
+
+    ``::`` takes IPv4 as well where it stands alone and the system can. Where ``0.0.0.0`` stands beside it, as for the
+    host "", each takes its own.
 
     Args:
         addresses: At least one; one that this machine lacks is left out while another works.
         port: TCP port; 0 takes one that is free at all of them.
+        backlog: Connections that the kernel may hold before they are accepted.
 
     Raises:
         OSError: No address can be bound, or one is in use.
@@ -55,7 +61,10 @@ def bind_all(addresses: list[Address], port: int) -> list[socket.socket]:
         bound: list[socket.socket] = []
         try:
             for address in addresses:
-                _bind_next(address, port, bound, is_last=address == addresses[-1])
+                _bind_next(address, port, bound, addresses)
+            for each in bound:
+                # Two programs may bind one address and port with SO_REUSEADDR; only one may listen.
+                each.listen(backlog)
         except OSError as error:
             for each in bound:
                 each.close()
@@ -103,11 +112,34 @@ def reason_of(error: OSError) -> str:
     return os.strerror(error.errno) if error.errno else str(error)
 
 
-def _bind_next(address: Address, port: int, bound: list[socket.socket], *, is_last: bool) -> None:
+def hang_up(transport: asyncio.BaseTransport) -> None:
+    """End the connection in the kernel, whoever else holds its socket.
+
+    A process that the application has forked meanwhile has every socket of ours, and closing ours ends nothing then.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is not None:
+        shut_down(sock)
+
+
+def shut_down(sock: socket.socket | asyncio.trsock.TransportSocket) -> None:
+    """End a connection, or the listening, whoever else holds the socket; no harm where that is so already."""
+    with suppress(OSError):  # it has ended; or it listens, and the system is not Linux
+        sock.shutdown(socket.SHUT_RDWR)
+
+
+def ip_of(transport: asyncio.BaseTransport) -> str:
+    """The address of the peer; empty where it has gone so soon that nobody knows it."""
+    return str((transport.get_extra_info("peername") or ("",))[0])
+
+
+def _bind_next(address: Address, port: int, bound: list[socket.socket], addresses: list[Address]) -> None:
     family, (host, _, *rest) = address
     at_port = bound[0].getsockname()[1] if bound else port
+    is_last = address == addresses[-1]
+    takes_ipv4 = host == "::" and all(other != socket.AF_INET for other, _ in addresses)
     try:
-        bound.append(_bind(family, (host, at_port, *rest)))
+        bound.append(_bind(family, (host, at_port, *rest), takes_ipv4=takes_ipv4))
     except OSError as error:
         # A machine may name ::1 without having it; one address that works is enough.
         is_missing = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -115,7 +147,7 @@ def _bind_next(address: Address, port: int, bound: list[socket.socket], *, is_la
             raise
 
 
-def _bind(family: int, address: tuple[object, ...]) -> socket.socket:
+def _bind(family: int, address: tuple[object, ...], *, takes_ipv4: bool) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform != "win32":  # there the option lets a second program take the port
@@ -123,10 +155,19 @@ def _bind(family: int, address: tuple[object, ...]) -> socket.socket:
         # Accepted sockets inherit it; set later, it would come after the window was offered.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         if family == socket.AF_INET6:
-            bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            _set_ipv6_only(bound, is_only=not takes_ipv4)
         bound.bind(address)
         bound.setblocking(False)
     except BaseException:
         bound.close()
         raise
     return bound
+
+
+def _set_ipv6_only(sock: socket.socket, *, is_only: bool) -> None:
+    try:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, is_only)
+    except OSError:
+        if is_only:
+            raise
+        # OpenBSD has no socket for both.

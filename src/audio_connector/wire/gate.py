@@ -3,43 +3,57 @@
 
 picows answers a request that it cannot read with the text of its own exception, which quotes the peer's bytes,
 and knows only GET over HTTP/1.1. So every connection begins at a gate: it reads one head, within a time and a
-size, and either answers with a fixed text or hands the connection on with the bytes that it has read.
+size, and either answers with a fixed text or hands the connection on. The head is parsed here only; picows
+is handed the least that it needs for its answer.
 """
 
 from __future__ import annotations
 
 import asyncio
-import re
+import logging
 from collections.abc import Callable
 from typing import Protocol, cast
 
+from audio_connector.wire.addresses import hang_up, ip_of
+from audio_connector.wire.refusals import (
+    BAD_UPGRADE,
+    FAILED,
+    NOT_AN_UPGRADE,
+    NOT_HTTP,
+    NOT_NOW,
+    OTHER_VERSION,
+    TLS_AT_PLAIN_PORT,
+    TOO_LARGE,
+    TOO_SLOW,
+    Refusal,
+    Refusals,
+)
+from audio_connector.wire.upgrade import UpgradeRequest, read_upgrade
+
+logger = logging.getLogger("audio_connector.wire")
+
 MAX_HEAD_BYTES = 16 * 1024
-MAX_HEADERS = 128
-"""Bounds of picows, kept here so that it never has to refuse."""
 
 WHAT_THIS_IS = b"This is an Audio Connector server: it speaks WebSocket only. Connect with ws:// or wss://.\n"
-BAD_REQUEST = b"This is not a valid HTTP request (RFC 9112).\n"
-TOO_LARGE = b"The head of this request is too large.\n"
-
-_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~\x80-\xff]+) HTTP/1\.([01])")
-_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*)")
-
-_NO_BODY = re.compile(rb"0+")
-_SINGLE = frozenset({b"upgrade", b"host", b"sec-websocket-key", b"sec-websocket-version", b"content-length"})
-"""Headers that may come once: of two, everyone who reads the request might go by another (RFC 9110 5.3)."""
+_INVALID_REQUEST = b"This is not a valid HTTP request (RFC 9112).\n"
+_INVALID_UPGRADE = b"This WebSocket upgrade request is not valid (RFC 6455 4.2.1).\n"
+_HEAD_TOO_LARGE = b"The head of this request is too large.\n"
+_CANNOT_TAKE_IT = b"This server cannot take the connection now.\n"
 
 _ANSWERS = {
-    400: (b"Bad Request", BAD_REQUEST),
-    426: (b"Upgrade Required", WHAT_THIS_IS),
-    431: (b"Request Header Fields Too Large", TOO_LARGE),
+    NOT_HTTP: (b"400 Bad Request", _INVALID_REQUEST),
+    TLS_AT_PLAIN_PORT: (b"400 Bad Request", _INVALID_REQUEST),
+    NOT_AN_UPGRADE: (b"426 Upgrade Required\r\nUpgrade: websocket", WHAT_THIS_IS),  # RFC 9110 15.5.22
+    BAD_UPGRADE: (b"400 Bad Request", _INVALID_UPGRADE),
+    OTHER_VERSION: (b"426 Upgrade Required\r\nSec-WebSocket-Version: 13", _INVALID_UPGRADE),  # RFC 6455 4.4
+    TOO_LARGE: (b"431 Request Header Fields Too Large", _HEAD_TOO_LARGE),
+    NOT_NOW: (b"503 Service Unavailable", _CANNOT_TAKE_IT),
+    FAILED: (b"500 Internal Server Error", _CANNOT_TAKE_IT),
 }
 
 
 class Upgraded(Protocol):
     """What the connection is handed to: picows' protocol, as far as it is used here."""
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Take the connection."""
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Give room for bytes."""
@@ -48,33 +62,74 @@ class Upgraded(Protocol):
         """Take the bytes that were put there."""
 
 
-class Gate(asyncio.Protocol):
-    """One connection until its request is known.
+Open = Callable[[asyncio.Transport, UpgradeRequest], Upgraded | None]
+"""Makes what takes a connection, which then waits for `least_request`; None where nobody takes it."""
+
+
+class Gates:
+    """What the gates of one listening port share.
 
     Args:
-        make_upgraded: Makes what a well-formed upgrade request is handed to.
+        open_: Called for each valid upgrade request.
         timeout_s: A peer whose head is not complete by then is dropped.
-        waiting: Where the gate is kept while the connection is its own, for whoever has to end it.
+        clock: Seconds of a monotonic clock.
     """
 
-    def __init__(self, make_upgraded: Callable[[], Upgraded], timeout_s: float, waiting: set[Gate]) -> None:
-        self._make_upgraded = make_upgraded
-        self._timeout_s = timeout_s
-        self._waiting = waiting
+    def __init__(self, open_: Open, timeout_s: float, clock: Callable[[], float]) -> None:
+        self.open = open_
+        self.timeout_s = timeout_s
+        self.refusals = Refusals()
+        self.waiting: set[Gate] = set()
+        """Those whose connection is their own."""
+        self._clock = clock
+
+    def note(
+        self,
+        refusal: Refusal,
+        *,
+        request: bytes = b"",
+        peer: str = "",
+        detail: str = "",
+        error: Exception | None = None,
+    ) -> None:
+        """Count a refusal, and log it where a line is due; at ERROR where it is our own fault."""
+        line = self.refusals.note(refusal, self._clock(), request=request, peer=peer, detail=detail)
+        if line is not None:
+            logger.log(logging.ERROR if error else logging.INFO, "%s", line, exc_info=error)
+
+    def stop(self) -> None:
+        """Drop who has not asked for an upgrade yet."""
+        for gate in list(self.waiting):
+            gate.abort()
+        for line in self.refusals.take_untold():
+            logger.info("%s", line)
+
+
+class Gate(asyncio.Protocol):
+    """One connection until its request is known; then, where it was refused, until it has ended.
+
+    Args:
+        gates: Those of the same port.
+    """
+
+    def __init__(self, gates: Gates) -> None:
+        self._gates = gates
         self._head = b""
+        self._is_answered = False
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the head, for a bounded time."""
-        self._waiting.add(self)
+        self._gates.waiting.add(self)
         self._transport = cast("asyncio.Transport", transport)
-        self._deadline = asyncio.get_running_loop().call_later(self._timeout_s, self._transport.abort)
+        self._deadline = asyncio.get_running_loop().call_later(self._gates.timeout_s, self._give_up)
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """The peer has gone."""
-        self._waiting.discard(self)
-        self._stop_waiting()
+        """The connection is over, on whichever side."""
+        self._leave()
+        if self._transport is not None:
+            hang_up(self._transport)
 
     def abort(self) -> None:
         """End the connection at once."""
@@ -90,21 +145,27 @@ class Gate(asyncio.Protocol):
         self._head += bytes(data)
         end = self._head.find(b"\r\n\r\n")
         if end > MAX_HEAD_BYTES or (end < 0 and len(self._head) > MAX_HEAD_BYTES):
-            self._answer(transport, 431)
+            self._refuse(transport, TOO_LARGE)
         elif end >= 0:
-            status = judge_head(self._head[:end])
-            if status is None:
-                self._hand_on(transport)
+            request = read_upgrade(self._head[:end])
+            if isinstance(request, Refusal):
+                self._refuse(transport, request)
             else:
-                self._answer(transport, status)
+                self._hand_on(transport, request, self._head[end + 4 :])
 
-    def _hand_on(self, transport: asyncio.Transport) -> None:
-        self._stop_waiting()
-        self._waiting.discard(self)
-        upgraded = self._make_upgraded()
+    def _hand_on(self, transport: asyncio.Transport, request: UpgradeRequest, rest: bytes) -> None:
+        try:
+            upgraded = self._gates.open(transport, request)
+        except Exception as error:  # noqa: BLE001 - picows would send its text to the peer
+            self._refuse(transport, FAILED, error)
+            return
+        if upgraded is None:
+            self._refuse(transport, NOT_NOW)
+            return
+        self._leave()
+        self._head = b""
         transport.set_protocol(upgraded)  # type: ignore[arg-type]  # a buffered protocol, by its methods
-        upgraded.connection_made(transport)
-        data, self._head = self._head, b""
+        data = least_request(request.key) + rest
         while data and not transport.is_closing():
             room = upgraded.get_buffer(len(data))
             taken = min(len(room), len(data))
@@ -112,45 +173,33 @@ class Gate(asyncio.Protocol):
             upgraded.buffer_updated(taken)
             data = data[taken:]
 
-    def _answer(self, transport: asyncio.Transport, status: int) -> None:
-        self._stop_waiting()
-        phrase, body = _ANSWERS[status]
+    def _refuse(self, transport: asyncio.Transport, refusal: Refusal, error: Exception | None = None) -> None:
+        self._is_answered = True
+        self._gates.note(refusal, request=self._head, peer=ip_of(transport), error=error)
+        status, body = _ANSWERS[refusal]
         is_head = self._head.startswith(b"HEAD ")
-        upgrade = b"Upgrade: websocket\r\n" if status == 426 else b""  # noqa: PLR2004 - RFC 9110 15.5.22
         transport.write(
-            b"HTTP/1.1 %d %b\r\n%bConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (status, phrase, upgrade, len(body), b"" if is_head else body)
+            b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
+            b"Content-Length: %d\r\n\r\n%b" % (status, len(body), b"" if is_head else body)
         )
-        transport.close()
+        transport.close()  # it has until the deadline to leave
 
-    def _stop_waiting(self) -> None:
+    def _give_up(self) -> None:
+        if self._transport is not None and not self._is_answered:
+            detail = f"more than {self._gates.timeout_s:g} s"
+            self._gates.note(TOO_SLOW, request=self._head, peer=ip_of(self._transport), detail=detail)
+        self.abort()
+
+    def _leave(self) -> None:
+        self._gates.waiting.discard(self)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
 
 
-def judge_head(head: bytes) -> int | None:
-    """Judge a request's head: None where it may be a WebSocket upgrade, else the status to answer with.
-
-    Args:
-        head: Request line and headers, without the empty line at the end.
-    """
-    request, *lines = head.split(b"\r\n")
-    match = _REQUEST_LINE.fullmatch(request)
-    if match is None or len(lines) > MAX_HEADERS:
-        return 400 if match is None else 431
-    names: dict[bytes, bytes] = {}
-    for line in lines:
-        header = _HEADER.fullmatch(line)
-        if header is None:
-            return 400
-        name = header[1].lower()
-        if name in _SINGLE and name in names:
-            return 400
-        names[name] = header[2].strip()
-    has_body = b"transfer-encoding" in names or _NO_BODY.fullmatch(names.get(b"content-length", b"0")) is None
-    is_newest = match[3] == b"1"
-    if has_body or (is_newest and b"host" not in names):  # RFC 9112 3.2
-        return 400
-    is_upgrade = match[1] == b"GET" and is_newest and names.get(b"upgrade", b"").lower() == b"websocket"
-    return None if is_upgrade else 426
+def least_request(key: str) -> bytes:
+    """The shortest upgrade request that has this key, for picows; the real one was judged before."""
+    return (
+        b"GET / HTTP/1.1\r\nUpgrade: websocket\r\nConnection: upgrade\r\nSec-WebSocket-Version: 13\r\n"
+        b"Sec-WebSocket-Key: %b\r\n\r\n" % key.encode("ascii")
+    )

@@ -4,87 +4,180 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import logging
+import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Coroutine
+from contextlib import ExitStack, suppress
 from typing import Any
 
 import aiofastnet
 
-from audio_connector.wire.addresses import addresses_of, bind_all
-from audio_connector.wire.gate import Gate, Upgraded
+from audio_connector.wire.addresses import addresses_of, listen_all, shut_down
+from audio_connector.wire.gate import Gate, Gates, Open
+from audio_connector.wire.network import ListenOptions
+from audio_connector.wire.quiet import quiet_handshakes
+from audio_connector.wire.refusals import PLAIN_AT_TLS_PORT, TLS_FAILED, TOO_SLOW
+
+logger = logging.getLogger("audio_connector.wire")
 
 TLS_BUFFER_BYTES = 16 * 1024 + 64
 """Of each connection and direction: one TLS record. The default of 16 records holds 8 s of audio that count as sent
 while the peer does not read, and 0.5 MB for each connection."""
 
+ACCEPTS_PER_ROUND = 16
+"""Of the loop: many that come at once do not hold up the calls that are there."""
+
+ACCEPT_AGAIN_S = 1.0
+"""After the system has refused a descriptor or memory; as asyncio has it."""
+
+_OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+
 
 class Listening:
-    """Listening sockets, one per address of the host; connections that they accepted outlive them."""
+    """Listening sockets, one per address of the host; connections that they accepted outlive them.
 
-    def __init__(self, servers: list[asyncio.Server], gates: set[Gate]) -> None:
-        self._servers = servers
+    Args:
+        sockets: At least one, all listening.
+        gates: Where their connections begin.
+        ssl_context: A server-side context, or None for plain TCP.
+    """
+
+    def __init__(
+        self, sockets: list[socket.socket], gates: Gates, ssl_context: ssl.SSLContext | None
+    ) -> None:
+        self._sockets = sockets
         self._gates = gates
+        self._loop = asyncio.get_running_loop()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._is_exhausted = False
+        self._tls: dict[str, Any] = {}
+        self._filters = ExitStack()
+        host, port = sockets[0].getsockname()[:2]
+        self.address: tuple[str, int] = (host, port)
+        """The first address that is listened on, with the real port, which all share."""
+        if ssl_context is not None:
+            self._tls = {
+                "ssl": ssl_context,
+                "ssl_handshake_timeout": gates.timeout_s,
+                "ssl_shutdown_timeout": gates.timeout_s,
+                "ssl_incoming_bio_size": TLS_BUFFER_BYTES,
+                "ssl_outgoing_bio_size": TLS_BUFFER_BYTES,
+            }
+            self._filters.enter_context(quiet_handshakes())
+        for sock in sockets:
+            self._accept_from(sock)
 
     @property
-    def address(self) -> tuple[str, int]:
-        """The first address that is listened on, with the real port, which all share."""
-        host, port = self._servers[0].sockets[0].getsockname()[:2]
-        return host, port
+    def refusals(self) -> dict[str, int]:
+        """Connections that were refused so far: how many by HTTP status, "timeout" or "tls"."""
+        return self._gates.refusals.counts
 
     def stop(self) -> None:
         """Accept nothing more, and drop who has not asked for an upgrade yet."""
-        for server in self._servers:
-            server.close()
-        for gate in list(self._gates):
-            gate.abort()
+        sockets, self._sockets = self._sockets, []
+        for sock in sockets:
+            with suppress(NotImplementedError):
+                self._loop.remove_reader(sock.fileno())
+            shut_down(sock)  # a process that was forked meanwhile must not keep the port
+            sock.close()
+        for task in list(self._tasks):
+            task.cancel()
+        self._gates.stop()
+        self._filters.close()
+
+    def _accept_from(self, sock: socket.socket) -> None:
+        if sock not in self._sockets:
+            return
+        try:
+            self._loop.add_reader(sock.fileno(), self._accept, sock)
+        except NotImplementedError:  # by the loop of Windows
+            self._start(self._accept_one_by_one(sock))
+
+    def _accept(self, listening: socket.socket) -> None:
+        for _ in range(ACCEPTS_PER_ROUND):
+            try:
+                sock, address = listening.accept()
+            except (BlockingIOError, InterruptedError):
+                return
+            except ConnectionAbortedError:
+                continue
+            except OSError as error:
+                if error.errno not in _OUT_OF_RESOURCES:
+                    raise
+                self._loop.remove_reader(
+                    listening.fileno()
+                )  # it stays readable, and would keep the loop busy
+                self._pause(listening, error)
+                return
+            self._let_in(sock, str(address[0]))
+
+    async def _accept_one_by_one(self, listening: socket.socket) -> None:
+        while listening in self._sockets:
+            try:
+                sock, address = await self._loop.sock_accept(listening)
+            except OSError as error:
+                if error.errno not in _OUT_OF_RESOURCES:
+                    continue
+                self._pause(listening, error)
+                return
+            self._let_in(sock, str(address[0]))
+
+    def _let_in(self, sock: socket.socket, peer: str) -> None:
+        self._is_exhausted = False
+        sock.setblocking(False)
+        self._start(self._open(sock, peer))
+
+    def _start(self, work: Coroutine[Any, Any, None]) -> None:
+        task = self._loop.create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    def _pause(self, listening: socket.socket, error: OSError) -> None:
+        self._loop.call_later(ACCEPT_AGAIN_S, self._accept_from, listening)
+        if not self._is_exhausted:
+            self._is_exhausted = True
+            logger.warning(
+                "no connection can be accepted (%s); calls wait until others have ended. Raise the limit of open "
+                "files (ulimit -n) above the number of calls",
+                error.strerror,
+            )
+
+    async def _open(self, sock: socket.socket, peer: str) -> None:
+        try:
+            await aiofastnet.connect_accepted_socket(self._loop, lambda: Gate(self._gates), sock, **self._tls)
+        except asyncio.CancelledError:
+            shut_down(sock)
+            raise
+        except OSError as error:  # an ssl.SSLError is one
+            self._note_failure(peer, error)
+            shut_down(sock)
+
+    def _note_failure(self, peer: str, error: OSError) -> None:
+        if not self._tls:
+            return  # it has gone before it was let in
+        if isinstance(error, ConnectionAbortedError):
+            self._gates.note(
+                TOO_SLOW, peer=peer, detail=f"no TLS handshake within {self._gates.timeout_s:g} s"
+            )
+        elif isinstance(error, ssl.SSLError) and error.reason == "HTTP_REQUEST":
+            self._gates.note(PLAIN_AT_TLS_PORT, peer=peer)
+        else:
+            why = error.reason if isinstance(error, ssl.SSLError) else "the peer hung up"
+            self._gates.note(TLS_FAILED, peer=peer, detail=why)
 
 
-async def listen_at(
-    host: str,
-    port: int,
-    make_upgraded: Callable[[], Upgraded],
-    *,
-    ssl_context: ssl.SSLContext | None,
-    handshake_timeout_s: float,
-    backlog: int,
-) -> Listening:
+async def listen_at(options: ListenOptions, open_: Open) -> Listening:
     """Listen on the running loop, see `wire.picows.listen`.
 
     Args:
-        host: Name or address to bind; "" means every interface.
-        port: TCP port; 0 takes a free one, the same for every address of the host.
-        make_upgraded: Makes what a well-formed upgrade request is handed to.
-        ssl_context: A server-side context, or None for plain TCP.
-        handshake_timeout_s: A peer that has not sent its request by then is dropped.
-        backlog: Connections that the kernel may hold before they are accepted.
+        options: Where, and with which bounds.
+        open_: Makes what a valid upgrade request is handed to.
 
     Raises:
         OSError: The address cannot be bound.
     """
-    sockets = bind_all(await addresses_of(host, port), port)
-    servers: list[asyncio.Server] = []
-    gates: set[Gate] = set()
-    tls: dict[str, Any] = {}
-    if ssl_context is not None:
-        tls = {
-            "ssl": ssl_context,
-            "ssl_handshake_timeout": handshake_timeout_s,
-            "ssl_incoming_bio_size": TLS_BUFFER_BYTES,
-            "ssl_outgoing_bio_size": TLS_BUFFER_BYTES,
-        }
-    loop = asyncio.get_running_loop()
-    try:
-        for bound in sockets:
-            server = await aiofastnet.create_server(
-                loop,
-                lambda: Gate(make_upgraded, handshake_timeout_s, gates),
-                sock=bound,
-                backlog=backlog,
-                **tls,
-            )
-            servers.append(server)
-    except BaseException:
-        for bound in sockets:
-            bound.close()
-        raise
-    return Listening(servers, gates)
+    sockets = listen_all(await addresses_of(options.host, options.port), options.port, options.backlog)
+    gates = Gates(open_, options.handshake_timeout_s, asyncio.get_running_loop().time)
+    return Listening(sockets, gates, options.ssl_context)

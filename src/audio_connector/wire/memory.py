@@ -40,6 +40,7 @@ class MemoryTransport:
         kernel_bytes: What the sockets of both ends take before the write buffer fills.
         high_bytes: Unsent bytes beyond which `Receiver.on_writable` says False; True again at a quarter.
         close_timeout_s: How long the answer to a close frame may take before the end is aborted.
+        latency_s: How long what the other end sends is under way, in its order; it counts as unsent until then.
     """
 
     def __init__(
@@ -50,15 +51,19 @@ class MemoryTransport:
         kernel_bytes: int = 0,
         high_bytes: int = 16384,
         close_timeout_s: float = 2.0,
+        latency_s: float = 0.0,
     ) -> None:
         self._receiver = receiver
         self._call_later = call_later
         self._kernel_bytes = kernel_bytes
         self._high_bytes = high_bytes
         self._close_timeout_s = close_timeout_s
+        self._latency_s = latency_s
         self._peer: MemoryTransport = self  # until `connect` has two of them
         self._unread: deque[_Sent] = deque()
         self._unread_bytes = 0
+        self._arrived = 0
+        """How many of the unread are at the other end; the rest is under way."""
         self._is_paused = False
         self._is_reading_due = False
         self._is_reading_paused = False
@@ -96,7 +101,7 @@ class MemoryTransport:
     def abort(self) -> None:
         """End the connection at once, unsent data included."""
         self._end()
-        self._peer._end()
+        self._peer._end(notice_after_s=self._peer._latency_s)
 
     def reset(self) -> None:
         """Break the connection: no close frame, and nothing that was under way arrives."""
@@ -151,27 +156,40 @@ class MemoryTransport:
     def _enqueue(self, sent: _Sent) -> None:
         self._unread.append(sent)
         self._unread_bytes += sent.size_bytes
-        self._schedule_reading()
+        if self._peer._latency_s:
+            self._call_later(self._peer._latency_s, self._arrive)
+        else:
+            self._arrive()
         if not self._is_paused and self.write_buffer_bytes > self._high_bytes:
             self._is_paused = True
             self._receiver.on_writable(False)
 
+    def _arrive(self) -> None:
+        """The oldest that is under way has come; a timer that fires out of turn changes no order."""
+        self._arrived += 1
+        self._schedule_reading()
+
     def _schedule_reading(self) -> None:
         """Let the other end read, later."""
         reader = self._peer
-        if self._unread and reader._is_open and not reader._is_reading_paused and not self._is_reading_due:
+        if self._readable and reader._is_open and not reader._is_reading_paused and not self._is_reading_due:
             self._is_reading_due = True
             self._call_later(reader._per_message_s, self._be_read)
+
+    @property
+    def _readable(self) -> int:
+        return min(self._arrived, len(self._unread))
 
     def _be_read(self) -> None:
         self._is_reading_due = False
         reader = self._peer
         # What is sent in answer, now, is read in the next round: a reader that answers itself is no loop.
-        count = 1 if reader._per_message_s else len(self._unread)
+        count = 1 if reader._per_message_s else self._readable
         for _ in range(count):
-            if reader._is_reading_paused or not self._unread:
+            if reader._is_reading_paused or not self._readable:
                 break
             sent = self._unread.popleft()
+            self._arrived -= 1
             self._unread_bytes -= sent.size_bytes
             reader._take(sent)
         if self._is_paused and not self._is_over and self.write_buffer_bytes <= self._high_bytes // 4:
@@ -206,7 +224,7 @@ class MemoryTransport:
         else:
             self.abort()
 
-    def _end(self) -> None:
+    def _end(self, notice_after_s: float = 0.0) -> None:
         if self._is_over:
             return
         self._is_over = True
@@ -215,7 +233,7 @@ class MemoryTransport:
         if self._deadline is not None:
             self._deadline.cancel()
         how = self._own_close or self._peer_close or Closed(ABNORMAL, "", closed_by="network")
-        self._call_later(0.0, lambda: self._receiver.on_closed(how))
+        self._call_later(notice_after_s, lambda: self._receiver.on_closed(how))
 
 
 def connect(server: MemoryTransport, router: MemoryTransport, upgrade: Upgrade = UPGRADE) -> None:

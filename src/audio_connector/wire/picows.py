@@ -13,9 +13,11 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Callable, Sequence
+import sys
+from collections.abc import Callable
 from typing import Any, cast
 
+from aiofastnet.ssl_transport import SSLTransport_Socket  # type: ignore[import-not-found]
 from picows import (
     WSAutoPingStrategy,
     WSCloseCode,
@@ -25,7 +27,6 @@ from picows import (
     WSListener,
     WSMsgType,
     WSTransport,
-    WSUpgradeRequest,
     WSUpgradeResponse,
     WSUpgradeResponseWithListener,
     ws_connect,
@@ -34,7 +35,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its
 from picows.url import WSParsedURL
 
 from audio_connector.errors import DialError
-from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_first, reason_of
+from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_first, hang_up, reason_of
 from audio_connector.wire.closing import (
     ABNORMAL,
     BAD_TEXT,
@@ -45,9 +46,11 @@ from audio_connector.wire.closing import (
 )
 from audio_connector.wire.fragments import BINARY, Fault, Fragments
 from audio_connector.wire.listening import Listening, listen_at
+from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions
 from audio_connector.wire.quiet import QuietLogger, quiet_handshakes
 from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade, WireLimits
-from audio_connector.wire.upgrade import header_text, judge_upgrade
+from audio_connector.wire.upgrade import UpgradeRequest, header_text
+from audio_connector.wire.watermarks import Watermarks
 
 logger = logging.getLogger("audio_connector.wire")
 
@@ -61,36 +64,45 @@ _CLOSE = WSMsgType.CLOSE
 _PING = WSMsgType.PING
 _PONG = WSMsgType.PONG
 
-_BAD_UPGRADE = b"This WebSocket upgrade request is not valid (RFC 6455 4.2.1).\n"
-_REFUSED = b"This server cannot take the connection now.\n"
+_QUIET = QuietLogger(logger, {})
 
 
 class _Socket(WSListener):
     """One connection: picows' callbacks on one side, the port on the other."""
 
-    def __init__(self, receiver: Receiver, limits: WireLimits, is_server: bool) -> None:
+    def __init__(self, receiver: Receiver, limits: WireLimits, request: UpgradeRequest | None = None) -> None:
         super().__init__()
         self._receiver = receiver
         self._limits = limits
-        self._is_server = is_server
+        self._request = request
+        """What a server was asked; None for an end that dials."""
         self._ws: WSTransport = None  # type: ignore[assignment]  # set by on_ws_connected, before any use
         self._fragments = Fragments(limits.max_message_bytes)
         self._closing = False
+        self._is_reset = False
         self._is_paused = False
         self._owed_pong: bytes | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._underlying: asyncio.Transport = None  # type: ignore[assignment]
+        self._unsent_bytes: Callable[[], int] = _nothing_unsent
+        self._watermarks: Watermarks | None = None
 
     # The port: Transport.
 
     def send_audio(self, frame: bytes) -> None:
-        self._ws.send(WSMsgType.BINARY, frame)
+        self._ws.send(_BINARY, frame)
+        if self._watermarks is not None:
+            self._watermarks.on_written()
 
     def send_text(self, text: str) -> None:
-        self._ws.send(WSMsgType.TEXT, text)
+        self._ws.send(_TEXT, text)
+        if self._watermarks is not None:
+            self._watermarks.on_written()
 
     def send_ping(self, payload: bytes = b"") -> None:
         self._ws.send_ping(payload)
+        if self._watermarks is not None:
+            self._watermarks.on_written()
 
     def close(self, code: int = 1000, reason: str = "") -> None:
         if self.is_closing or self._ws.is_disconnected:
@@ -109,6 +121,7 @@ class _Socket(WSListener):
         if not self._ws.is_disconnected:
             sock = self._underlying.get_extra_info("socket")
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+            self._is_reset = True  # which closing the socket does, and shutting it down would spoil
         self.abort()
 
     def pause_reading(self) -> None:
@@ -123,7 +136,7 @@ class _Socket(WSListener):
 
     @property
     def write_buffer_bytes(self) -> int:
-        return self._underlying.get_write_buffer_size()
+        return self._unsent_bytes()
 
     @property
     def is_connected(self) -> bool:
@@ -144,14 +157,13 @@ class _Socket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._ws = transport
         self._underlying = transport.underlying_transport
-        if not self._is_server:
+        if self._request is None:
             _take_end_of(transport)
         sock = self._underlying.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer_bytes)
-        high = self._limits.write_high_bytes
-        self._underlying.set_write_buffer_limits(high=high, low=high // 4)
+        self._watch_write_buffer()
         try:
-            self._receiver.on_open(self, _upgrade_of(transport))
+            self._receiver.on_open(self, _upgrade_of(transport, self._request))
         except Exception as error:
             self._fail("on_open", error)
 
@@ -179,8 +191,12 @@ class _Socket(WSListener):
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
+        if self._watermarks is not None:
+            self._watermarks.stop()
         self._closing = True
         self._fragments.clear()
+        if not self._is_reset:
+            hang_up(self._underlying)
         try:
             self._receiver.on_closed(self._how_closed())
         except Exception:
@@ -196,6 +212,22 @@ class _Socket(WSListener):
         if owed is not None and not self.is_closing:
             self._ws.send_pong(owed)
         self._receiver.on_writable(True)
+
+    def _watch_write_buffer(self) -> None:
+        underlying, high = self._underlying, self._limits.write_high_bytes
+        self._unsent_bytes = underlying.get_write_buffer_size
+        if not isinstance(underlying, SSLTransport_Socket):
+            underlying.set_write_buffer_limits(high=high, low=high // 4)
+            return
+        self._unsent_bytes = underlying.get_local_write_buffer_size  # with what waits as TLS records
+        underlying.set_write_buffer_limits(high=sys.maxsize)
+        self._watermarks = Watermarks(
+            self._unsent_bytes,
+            high,
+            on_full=self.pause_writing,
+            on_drained=self.resume_writing,
+            call_later=asyncio.get_running_loop().call_later,
+        )
 
     def _on_other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         if kind == _CLOSE:
@@ -217,6 +249,8 @@ class _Socket(WSListener):
             self._owed_pong = payload
         else:
             self._ws.send_pong(payload)
+            if self._watermarks is not None:
+                self._watermarks.on_written()
 
     def _on_data_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         added = self._fragments.add(_number(kind), frame.get_payload_as_bytes(), fin=bool(frame.fin))
@@ -241,7 +275,7 @@ class _Socket(WSListener):
             # picows cannot send a close frame without a code: 1000 answers one without.
             self._ws.send_close(cast("WSCloseCode", code_for_answer(_number(frame.get_close_code()))))
             self._arm_deadline()
-        if self._is_server:
+        if self._request is not None:
             # The server closes TCP first, so that TIME_WAIT stays on the side that can bear it (RFC 6455 7.1.1).
             self._ws.disconnect()
 
@@ -266,91 +300,60 @@ class _Socket(WSListener):
         return Closed(ABNORMAL, "", closed_by="network")
 
 
-AcceptUpgrade = Callable[[Headers, str], Receiver | None]
-"""Decides on an upgrade request, by its headers and path: a receiver takes it, None refuses it with 503."""
-
-
-async def listen(
-    accept: AcceptUpgrade,
-    *,
-    host: str,
-    port: int,
-    ssl_context: ssl.SSLContext | None,
-    limits: WireLimits,
-    handshake_timeout_s: float,
-    backlog: int = 1024,
-) -> Listening:
-    """Listen for WebSocket connections on the running loop.
+async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **changes: object) -> Listening:
+    """Listen for WebSocket connections on the running loop; a `wire.network.Listen`.
 
     Args:
         accept: Called synchronously with the headers and the path of each valid upgrade request.
-        host: Name or address to bind; "" means every interface.
-        port: TCP port; 0 takes a free one, the same for every address of the host.
-        ssl_context: A server-side context, or None for plain TCP.
-        limits: Bounds of every connection.
-        handshake_timeout_s: A peer that has not sent its request by then is dropped.
-        backlog: Connections that the kernel may hold before they are accepted.
+        options: Where, and with which bounds.
+        changes: Fields of the options that differ.
 
     Raises:
         OSError: The address cannot be bound.
     """
+    options = options.but(changes)
+    timeout_s, limits = options.handshake_timeout_s, options.limits
 
-    def factory(request: WSUpgradeRequest) -> WSUpgradeResponseWithListener:
-        try:
-            return _answer(request, accept, limits)
-        except Exception:
-            # picows would send the text of the exception to the peer.
-            logger.exception("accepting a connection failed; it was refused")
-            return _http_error(500, _REFUSED)
-
-    def make_protocol() -> WSProtocol:
+    def open_(transport: asyncio.Transport, request: UpgradeRequest) -> WSProtocol | None:
+        made: list[_Socket] = []
         # The arguments of ws_create_server, which can only be had together with its own listening socket.
-        return WSProtocol(
+        protocol = WSProtocol(
             None,
             None,
             False,
-            factory,
-            QuietLogger(logger, {}),
+            lambda _: WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), made.pop()),
+            _QUIET,
             True,
-            handshake_timeout_s,
+            None,  # the gate has seen to it that the request is there
             False,
-            handshake_timeout_s,
-            handshake_timeout_s,
+            timeout_s,
+            timeout_s,
             WSAutoPingStrategy.PING_WHEN_IDLE,
             False,  # pings are answered by _Socket
             limits.max_message_bytes,
             None,
             READ_BUFFER_BYTES,
         )
+        protocol.connection_made(transport)
+        # Last, because who was accepted is told of an end only where there was an opening.
+        receiver = accept(request.headers, request.target)
+        if receiver is None:
+            return None
+        # A subprotocol is not chosen: the router's ancestor offered one and took a server without (PROTOCOL 1.8).
+        made.append(_Socket(receiver, limits, request))
+        return protocol
 
-    return await listen_at(
-        host,
-        port,
-        make_protocol,
-        ssl_context=ssl_context,
-        handshake_timeout_s=handshake_timeout_s,
-        backlog=backlog,
-    )
+    return await listen_at(options, open_)
 
 
-async def dial(
-    url: str,
-    receiver: Receiver,
-    *,
-    headers: Sequence[tuple[str, str]] = (),
-    ssl_context: ssl.SSLContext | None = None,
-    timeout_s: float = 6.0,
-    limits: WireLimits | None = None,
-) -> _Socket:
-    """Open a WebSocket to a server, as the media router does.
+async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **changes: object) -> _Socket:
+    """Open a WebSocket to a server, as the media router does; a `wire.network.Dial`.
 
     Args:
         url: ``ws://`` or ``wss://``.
         receiver: Is told of everything; its ``on_open`` has run when this returns.
-        headers: Further headers of the upgrade request.
-        ssl_context: For ``wss``; None checks certificates against the system's.
-        timeout_s: For the whole opening; the router gives 6 s (PROTOCOL 1.1).
-        limits: Bounds of the connection.
+        options: Headers, bounds and the like.
+        changes: Fields of the options that differ.
 
     Returns:
         The open connection, a `Transport`.
@@ -358,10 +361,12 @@ async def dial(
     Raises:
         DialError: With the address and what went wrong.
     """
-    link = _Socket(receiver, limits or WireLimits(), is_server=False)
+    options = options.but(changes)
+    timeout_s, limits = options.timeout_s, options.limits
+    link = _Socket(receiver, limits)
 
     async def connect_socket(parsed: WSParsedURL) -> socket.socket | None:
-        receive_buffer_bytes = link._limits.receive_buffer_bytes
+        receive_buffer_bytes = limits.receive_buffer_bytes
         if receive_buffer_bytes is None:
             return None  # picows connects by itself
         return await connect_first(await addresses_of(parsed.host, parsed.port), receive_buffer_bytes)
@@ -372,12 +377,12 @@ async def dial(
                 ws_connect(
                     lambda: link,
                     url,
-                    ssl_context=ssl_context,
-                    extra_headers=list(headers),
+                    ssl_context=options.ssl_context,
+                    extra_headers=list(options.headers),
                     websocket_handshake_timeout=timeout_s,
-                    max_frame_size=link._limits.max_message_bytes,
+                    max_frame_size=limits.max_message_bytes,
                     enable_auto_pong=False,
-                    logger_name=QuietLogger(logger, {}),
+                    logger_name=_QUIET,
                     socket_factory=connect_socket,
                 ),
                 timeout_s,
@@ -423,46 +428,20 @@ def _hung_up(url: str) -> str:
     return f"{url} closed the connection before it answered; should it be {other}://?"
 
 
-def _answer(
-    request: WSUpgradeRequest, accept: AcceptUpgrade, limits: WireLimits
-) -> WSUpgradeResponseWithListener:
-    headers = request.headers
-    version = headers.get("Sec-WebSocket-Version")
-    status = judge_upgrade(headers.getall("Connection", []), headers.get("Sec-WebSocket-Key", ""), version)
-    if status is not None:
-        needs = {"Sec-WebSocket-Version": "13"} if status == 426 else None  # noqa: PLR2004 - RFC 6455 4.4
-        return _http_error(status, _BAD_UPGRADE, needs)
-    # picows compares the whole value with "upgrade", which refuses Firefox and some proxies.
-    headers["Connection"] = "Upgrade"
-    path = request.path.decode("latin-1")
-    # Last, because who was accepted is told of an end only where there was an opening.
-    receiver = accept(_headers_of(request), path)
-    if receiver is None:
-        return _http_error(503, _REFUSED)
-    # A subprotocol is not chosen: the router's ancestor offered one and took a server without (PROTOCOL 1.8).
-    return WSUpgradeResponseWithListener(
-        WSUpgradeResponse.create_101_response(), _Socket(receiver, limits, is_server=True)
-    )
-
-
-def _http_error(
-    status: int, body: bytes, headers: dict[str, str] | None = None
-) -> WSUpgradeResponseWithListener:
-    all_headers = {"Content-Type": "text/plain; charset=utf-8", **(headers or {})}
-    return WSUpgradeResponseWithListener(
-        WSUpgradeResponse.create_error_response(status, body, all_headers), None
-    )
-
-
-def _headers_of(request: WSUpgradeRequest) -> Headers:
-    return Headers((name, header_text(value)) for name, value in request.headers.items())
-
-
-def _upgrade_of(transport: WSTransport) -> Upgrade:
-    request = transport.request
-    path, _, query = request.path.decode("latin-1").partition("?")
+def _upgrade_of(transport: WSTransport, request: UpgradeRequest | None) -> Upgrade:
+    if request is None:
+        sent = transport.request
+        target = sent.path.decode("latin-1")
+        headers = Headers((name, header_text(value)) for name, value in sent.headers.items())
+    else:
+        target, headers = request.target, request.headers
+    path, _, query = target.partition("?")
     peer = transport.underlying_transport.get_extra_info("peername") or ("", 0)
-    return Upgrade(path, query, _headers_of(request), (str(peer[0]), int(peer[1])), transport.is_secure)
+    return Upgrade(path, query, headers, (str(peer[0]), int(peer[1])), transport.is_secure)
+
+
+def _nothing_unsent() -> int:
+    return 0
 
 
 def _number(code: Any) -> int:  # noqa: ANN401 - the stubs call it an Enum, and it is an IntEnum or an int

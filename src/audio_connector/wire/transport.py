@@ -39,6 +39,13 @@ class Headers(Mapping[str, str]):
             values.setdefault(name.lower(), []).append(value)
         self._values = values
 
+    @classmethod
+    def of(cls, values: dict[str, list[str]]) -> Headers:
+        """Those of names in lower case, which the caller gives away."""
+        made = cls()
+        made._values = values
+        return made
+
     def __getitem__(self, name: str) -> str:
         return ", ".join(self._values[name.lower()])
 

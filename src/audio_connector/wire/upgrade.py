@@ -1,32 +1,109 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Judges the headers of an upgrade request, which RFC 6455 4.2.1 asks of a server."""
+"""Reads the head of an HTTP request, and judges whether it is a WebSocket upgrade (RFC 9112, RFC 6455 4.2.1)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from typing import NamedTuple
 
+from audio_connector.wire.refusals import (
+    BAD_UPGRADE,
+    NOT_AN_UPGRADE,
+    NOT_HTTP,
+    OTHER_VERSION,
+    TLS_AT_PLAIN_PORT,
+    TOO_LARGE,
+    Refusal,
+)
+from audio_connector.wire.transport import Headers
+
+MAX_HEADERS = 128
+"""As picows has it."""
+
+_REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~\x80-\xff]+) HTTP/1\.([01])")
+_HEADER = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+):[ \t]*([\t -~\x80-\xff]*)")
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==", re.ASCII)
+_NO_BODY = re.compile(r"0+", re.ASCII)
+_TLS_HANDSHAKE = b"\x16\x03"
+
+_ABSENT = ("",)
+_NO_LENGTH = ("0",)
+
+_SINGLE = frozenset({"upgrade", "host", "sec-websocket-key", "sec-websocket-version", "content-length"})
+"""Headers that may come once: of two, everyone who reads the request might go by another (RFC 9110 5.3)."""
 
 
-def judge_upgrade(connection: Iterable[str], key: str, version: str | None) -> int | None:
-    """Judge an upgrade request: None where it is one, else the status to answer with.
+class UpgradeRequest(NamedTuple):
+    """A valid WebSocket upgrade.
+
+    Attributes:
+        target: Path and query, as sent.
+        headers: All of them.
+        key: ``Sec-WebSocket-Key``.
+    """
+
+    target: str
+    headers: Headers
+    key: str
+
+
+def read_upgrade(head: bytes) -> UpgradeRequest | Refusal:
+    """Read and judge a request.
 
     Args:
-        connection: Every value of ``Connection``; a list of tokens, as Firefox and some proxies send it.
-        key: ``Sec-WebSocket-Key``: 16 bytes in base64.
-        version: ``Sec-WebSocket-Version``.
+        head: Request line and headers, without the empty line at the end.
     """
-    tokens = [token.strip().lower() for value in connection for token in value.split(",")]
-    if "upgrade" not in tokens or _KEY.fullmatch(key) is None:
-        return 400
-    return None if version == "13" else 426
+    line, *lines = head.split(b"\r\n")
+    request = _REQUEST_LINE.fullmatch(line)
+    if request is None:
+        return TLS_AT_PLAIN_PORT if line.startswith(_TLS_HANDSHAKE) else NOT_HTTP
+    if len(lines) > MAX_HEADERS:
+        return TOO_LARGE
+    values: dict[str, list[str]] = {}
+    for line in lines:
+        header = _HEADER.fullmatch(line)
+        if header is None:
+            return NOT_HTTP
+        name = header[1].decode().lower()
+        if name not in values:
+            values[name] = [_text(header[2])]
+        elif name in _SINGLE:
+            return NOT_HTTP
+        else:
+            values[name].append(_text(header[2]))
+    refusal = _judge(request[1], request[3] == b"1", values)
+    if refusal is not None:
+        return refusal
+    return UpgradeRequest(request[2].decode("latin-1"), Headers.of(values), values["sec-websocket-key"][0])
+
+
+def _judge(method: bytes, is_newest: bool, values: dict[str, list[str]]) -> Refusal | None:
+    def single(name: str) -> str:
+        return values.get(name, _ABSENT)[0]
+
+    length = values.get("content-length", _NO_LENGTH)[0]
+    if "transfer-encoding" in values or _NO_BODY.fullmatch(length) is None:
+        return NOT_HTTP
+    if is_newest and "host" not in values:  # RFC 9112 3.2
+        return NOT_HTTP
+    if method != b"GET" or not is_newest or single("upgrade").lower() != "websocket":
+        return NOT_AN_UPGRADE
+    # A list of tokens, as Firefox and some proxies send it.
+    tokens = [token.strip() for token in ",".join(values.get("connection", ())).lower().split(",")]
+    if "upgrade" not in tokens or _KEY.fullmatch(single("sec-websocket-key")) is None:
+        return BAD_UPGRADE
+    return None if single("sec-websocket-version") == "13" else OTHER_VERSION
+
+
+def _text(value: bytes) -> str:
+    """Read the value of a header: UTF-8 is sent in practice, Latin-1 never fails."""
+    value = value.rstrip(b" \t")
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value.decode("latin-1")
 
 
 def header_text(value: str) -> str:
-    """Read bytes beyond ASCII, which come as surrogates: UTF-8 is sent in practice, Latin-1 never fails."""
-    raw = value.encode("ascii", "surrogateescape")
-    try:
-        return raw.decode("utf-8")
-    except UnicodeDecodeError:
-        return raw.decode("latin-1")
+    """Read bytes beyond ASCII, which picows hands out as surrogates, in the same way."""
+    return _text(value.encode(errors="surrogateescape"))

@@ -15,7 +15,7 @@ from audio_connector.server import mail
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_side import IoSide
 from audio_connector.server.link import Link
-from audio_connector.testing.in_loop import dial, listen
+from audio_connector.testing.network import dial, listen
 from audio_connector.testing.virtual_time import VirtualLoop, in_virtual_time, rest
 from audio_connector.wire.memory import MemoryTransport
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -27,7 +26,8 @@ from audio_connector.simulator import (
 )
 from audio_connector.testing.virtual_time import in_virtual_time, run_in_virtual_time
 from audio_connector.wire.audio_transport import AudioTransport
-from audio_connector.wire.transport import Closed, Headers, Receiver, Transport, Upgrade, WireLimits
+from audio_connector.wire.network import DIAL, DialOptions
+from audio_connector.wire.transport import Closed, Headers, Receiver, Transport, Upgrade
 
 FRAME = b"\x01\x02" * 320
 URL = "ws://127.0.0.1:1/"
@@ -86,19 +86,10 @@ class EchoDial:
         self.headers: list[Sequence[tuple[str, str]]] = []
         self.transports: list[EchoTransport] = []
 
-    async def __call__(
-        self,
-        url: str,
-        receiver: Receiver,
-        *,
-        headers: Sequence[tuple[str, str]],
-        ssl_context: ssl.SSLContext | None,
-        timeout_s: float,
-        limits: WireLimits | None,
-    ) -> Transport:
+    async def __call__(self, url: str, receiver: Receiver, options: DialOptions = DIAL) -> Transport:
         if url.endswith("/refused"):
             raise DialError(f"{url} cannot be reached: Connection refused")
-        self.headers.append(headers)
+        self.headers.append(options.headers)
         transport = EchoTransport(receiver)
         self.transports.append(transport)
         upgrade = Upgrade(
@@ -200,17 +191,17 @@ class RefusingDial(EchoDial):
         super().__init__()
         self._takes = takes
 
-    async def __call__(self, url: str, receiver: Receiver, **options: Any) -> Transport:
+    async def __call__(self, url: str, receiver: Receiver, options: DialOptions = DIAL) -> Transport:
         if len(self.transports) == self._takes:
             raise DialError(f"{url} cannot be reached: Connection refused")
-        return await super().__call__(url, receiver, **options)
+        return await super().__call__(url, receiver, options)
 
 
 class ClosingDial(EchoDial):
     """The server hangs up before the dialling is over."""
 
-    async def __call__(self, url: str, receiver: Receiver, **options: Any) -> Transport:
-        transport = await super().__call__(url, receiver, **options)
+    async def __call__(self, url: str, receiver: Receiver, options: DialOptions = DIAL) -> Transport:
+        transport = await super().__call__(url, receiver, options)
         receiver.on_closed(Closed(code=1001, reason="busy", closed_by="peer"))
         return transport
 
@@ -277,10 +268,10 @@ async def test_who_hangs_up_between_two_connections_waits_for_no_other() -> None
 @in_virtual_time
 async def test_who_hangs_up_while_it_is_dialled_again_gets_no_connection() -> None:
     class SlowDial(EchoDial):
-        async def __call__(self, url: str, receiver: Receiver, **options: Any) -> Transport:
+        async def __call__(self, url: str, receiver: Receiver, options: DialOptions = DIAL) -> Transport:
             if self.transports:
                 await asyncio.sleep(4.0)
-            return await super().__call__(url, receiver, **options)
+            return await super().__call__(url, receiver, options)
 
     dial = SlowDial()
     loop = asyncio.get_running_loop()

@@ -18,9 +18,10 @@ from support.conversation import LoopClock
 from audio_connector.errors import AudioConnectorStartServerError, ConnectionClosed, DialError, UsageError
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
-from audio_connector.testing.in_loop import FIRST_FREE_PORT, dial, listen
+from audio_connector.testing.network import dial, listen
 from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
 from audio_connector.wire.memory import MemoryTransport
+from audio_connector.wire.memory_network import FIRST_FREE_PORT
 from audio_connector.wire.messages import Disconnected
 from audio_connector.wire.transport import WireLimits
 

@@ -43,7 +43,7 @@ class Notes:
 
 
 class Pair:
-    def __init__(self, *, kernel_bytes: int = 0, high_bytes: int = 1000) -> None:
+    def __init__(self, *, kernel_bytes: int = 0, high_bytes: int = 1000, latency_s: float = 0.0) -> None:
         self.clock = VirtualClock()
         self.ours, self.theirs = Notes(), Notes()
         self.us = MemoryTransport(
@@ -52,8 +52,9 @@ class Pair:
             kernel_bytes=kernel_bytes,
             high_bytes=high_bytes,
             close_timeout_s=2.0,
+            latency_s=latency_s,
         )
-        self.them = MemoryTransport(self.theirs, call_later=self.clock.call_later)
+        self.them = MemoryTransport(self.theirs, call_later=self.clock.call_later, latency_s=latency_s)
         connect(self.us, self.them)
 
     def run_for(self, seconds: float = 0.0) -> None:
@@ -176,6 +177,74 @@ def test_an_end_may_hold_itself_while_it_reads() -> None:
     assert pair.theirs.told == ["open", "1", "2"]
 
 
+# What is under way.
+
+
+def test_what_is_sent_arrives_after_the_latency_in_order() -> None:
+    pair = Pair(latency_s=0.005)
+    pair.us.send_text("1")
+    pair.run_for(0.004)
+    pair.us.send_text("2")
+    pair.us.send_audio(b"3")
+    assert pair.theirs.told == ["open"]
+    pair.run_for(0.0011)
+    assert pair.theirs.told == ["open", "1"]
+    pair.run_for(0.004)
+    assert pair.theirs.told == ["open", "1", "2", b"3"]
+    assert pair.us.write_buffer_bytes == 0
+
+
+def test_an_answer_comes_after_both_ways() -> None:
+    pair = Pair(latency_s=0.005)
+    pair.us.send_ping(b"x")
+    pair.run_for(0.0099)
+    assert pair.ours.told == ["open"]
+    pair.run_for(0.0002)
+    assert pair.ours.told == ["open", ("pong", b"x")]
+
+
+def test_what_has_arrived_is_read_when_reading_goes_on_and_what_has_not_later() -> None:
+    pair = Pair(latency_s=0.005)
+    pair.them.pause_reading()
+    pair.us.send_text("1")
+    pair.run_for(0.006)
+    pair.us.send_text("2")
+    pair.them.resume_reading()
+    pair.run_for(0.001)
+    assert pair.theirs.told == ["open", "1"]
+    pair.run_for(0.005)
+    assert pair.theirs.told == ["open", "1", "2"]
+
+
+def test_what_is_under_way_fills_the_write_buffer() -> None:
+    pair = Pair(latency_s=0.005, high_bytes=100)
+    pair.us.send_audio(bytes(101))
+    assert pair.ours.told == ["open", False]
+    pair.run_for(0.006)
+    assert pair.ours.told == ["open", False, True]
+
+
+def test_a_close_takes_its_time_and_a_break_is_noticed_later_at_the_other_end() -> None:
+    pair = Pair(latency_s=0.005)
+    pair.us.send_text("last")
+    pair.us.close(3000, "bye")
+    pair.run_for(0.006)
+    assert pair.theirs.told == ["open", "last"]
+    pair.run_for(0.005)
+    assert pair.ours.told == ["open", Closed(3000, "bye", closed_by="us")]
+    pair.run_for(0.005)
+    assert pair.theirs.told == ["open", "last", Closed(3000, "bye", closed_by="peer")]
+    assert pair.clock.next_timer_at() is None
+
+    pair = Pair(latency_s=0.005)
+    pair.us.send_text("lost")
+    pair.us.abort()
+    pair.run_for(0.001)
+    assert (len(pair.ours.told), len(pair.theirs.told)) == (2, 1)
+    pair.run_for(0.005)
+    assert pair.theirs.told == ["open", Closed(1006, "", closed_by="network")]
+
+
 # The end.
 
 
@@ -282,11 +351,12 @@ STEPS = (
         max_size=40,
     ),
     ends=st.lists(st.booleans(), min_size=40, max_size=40),
+    latency_s=st.sampled_from([0.0, 0.005, 0.3]),
 )
 def test_the_first_is_open_and_the_last_is_closed_whatever_happens(
-    steps: list[str], ends: list[bool]
+    steps: list[str], ends: list[bool], latency_s: float
 ) -> None:
-    pair = Pair(high_bytes=50)
+    pair = Pair(high_bytes=50, latency_s=latency_s)
     for step, is_ours in zip(steps, ends, strict=False):
         end = pair.us if is_ours else pair.them
         if step == "send":

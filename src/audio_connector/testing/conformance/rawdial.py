@@ -14,6 +14,7 @@ from urllib.parse import SplitResult, urlsplit
 
 from audio_connector.errors import DialError
 from audio_connector.testing.conformance.rawline import SWITCHING, RawLine, Response
+from audio_connector.wire.network import DIAL, DialOptions
 from audio_connector.wire.transport import Receiver
 
 _ACCEPT_SALT: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
@@ -22,25 +23,24 @@ _ACCEPT_SALT: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
 async def dial_raw(
     url: str,
     receiver: Receiver,
+    options: DialOptions = DIAL,
     *,
-    headers: Sequence[tuple[str, str]] = (),
-    ssl_context: ssl.SSLContext | None = None,
-    timeout_s: float = 6.0,
     connection: str = "Upgrade",
+    **changes: object,
 ) -> RawLine:
     """Open a WebSocket, as `wire.picows.dial` does, by an upgrade request whose every line is known.
 
     Args:
         url: ``ws://`` or ``wss://``; path and query are sent as they are.
         receiver: Is told of everything; its ``on_open`` has run when this returns.
-        headers: Further headers, repeated ones as they are.
-        ssl_context: For ``wss``.
-        timeout_s: For the whole opening.
+        options: Headers and the like; bounds there are none.
         connection: The value of ``Connection``.
+        changes: Fields of the options that differ.
 
     Raises:
         DialError: With the address and what went wrong.
     """
+    options = options.but(changes)
     parts = urlsplit(url)
     key = base64.b64encode(os.urandom(16))
     lines = [
@@ -48,9 +48,11 @@ async def dial_raw(
         ("Connection", connection),
         ("Sec-WebSocket-Key", key.decode()),
         ("Sec-WebSocket-Version", "13"),
-        *headers,
+        *options.headers,
     ]
-    line = await _ask(url, parts, receiver, request_bytes(parts, lines), ssl_context, timeout_s)
+    line = await _ask(
+        url, parts, receiver, request_bytes(parts, lines), options.ssl_context, options.timeout_s
+    )
     response = line.response
     if response is None or response.status != SWITCHING:
         line.abort()

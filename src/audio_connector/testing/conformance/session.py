@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Literal, Protocol, TypeAlias, TypeVar
+from typing import Any, Literal, TypeAlias, TypeVar
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.errors import DialError
@@ -23,8 +23,8 @@ from audio_connector.testing.conformance.rawdial import dial_raw
 from audio_connector.testing.conformance.rawline import RawLine
 from audio_connector.wire.codec import encode_event
 from audio_connector.wire.messages import Connected
+from audio_connector.wire.network import Dial, DialOptions
 from audio_connector.wire.picows import dial as dial_picows
-from audio_connector.wire.transport import Receiver, Transport
 
 T = TypeVar("T")
 
@@ -38,22 +38,6 @@ IF_SILENT = "look for a reader that has ended, or a lock that is still held"
 
 Manner: TypeAlias = Literal["silent", "unasked", "echo", "answers"]
 """How a bot talks: not at all; only unasked; while it is talked to; or when somebody has finished."""
-
-
-class Dial(Protocol):
-    """How a connection is made."""
-
-    async def __call__(
-        self,
-        url: str,
-        receiver: Receiver,
-        *,
-        headers: Sequence[tuple[str, str]],
-        ssl_context: Any,  # noqa: ANN401 - an SSLContext or None, as `wire.picows.dial` has it
-        timeout_s: float,
-    ) -> Transport:
-        """Open a WebSocket, or raise DialError."""
-        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +143,11 @@ class Session:
         transport = await dial(
             url or self.target.url,
             caller,
-            headers=self.upgrade_headers() if headers is None else headers,
-            ssl_context=self.target.ssl_context,
-            timeout_s=self.timing.dial_s,
+            DialOptions(
+                headers=self.upgrade_headers() if headers is None else headers,
+                ssl_context=self.target.ssl_context,
+                timeout_s=self.timing.dial_s,
+            ),
         )
         try:
             yield caller

@@ -15,9 +15,10 @@ from audio_connector.testing.conformance.caller import Caller
 from audio_connector.testing.conformance.model import Check, Failed, Skipped, check
 from audio_connector.testing.conformance.rawdial import ask_plain, dial_raw
 from audio_connector.testing.conformance.rawline import RawLine
-from audio_connector.testing.conformance.session import Dial, Session
+from audio_connector.testing.conformance.session import Session
 from audio_connector.wire.codec import encode_event
 from audio_connector.wire.messages import Connected
+from audio_connector.wire.network import Dial
 
 MAX_URL_CHARACTERS = 2048
 """PROTOCOL 1.6."""

@@ -1,0 +1,129 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A network in process: listening and dialling as on real sockets, for tests."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+from urllib.parse import urlsplit
+
+from audio_connector.errors import DialError
+from audio_connector.wire.addresses import RECEIVE_BUFFER_BYTES
+from audio_connector.wire.memory import CallLater, MemoryTransport, connect
+from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions
+from audio_connector.wire.refusals import NOT_NOW
+from audio_connector.wire.transport import Headers, Receiver, Upgrade, WireLimits
+
+FIRST_FREE_PORT = 49152
+"""What port 0 gets; the system's own begin there as well."""
+
+
+class MemoryListening:
+    """A port of a `MemoryNetwork`, which makes it."""
+
+    def __init__(
+        self, ports: dict[int, MemoryListening], port: int, accept: AcceptUpgrade, options: ListenOptions
+    ) -> None:
+        self.accept = accept
+        self.address = (options.host, port)
+        self.options = options
+        self.refusals: dict[str, int] = {}
+        self._ports = ports
+        ports[port] = self
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether it is dialled with ``wss://``."""
+        return self.options.ssl_context is not None
+
+    def stop(self) -> None:
+        """Be found no more."""
+        if self._ports.get(self.address[1]) is self:
+            del self._ports[self.address[1]]
+
+
+class MemoryNetwork:
+    """Ports, and connections to them.
+
+    Args:
+        ports: What listens, by port; kept by the owner of the network.
+        call_later: Seconds and a callback.
+        latency_s: How long what is sent is under way, in each direction.
+    """
+
+    def __init__(
+        self, ports: dict[int, MemoryListening], call_later: CallLater, *, latency_s: float = 0.0
+    ) -> None:
+        self.ports = ports
+        self._call_later = call_later
+        self._latency_s = latency_s
+        self._dialled = 0
+
+    async def listen(
+        self, accept: AcceptUpgrade, options: ListenOptions = LISTEN, **changes: object
+    ) -> MemoryListening:
+        """Listen on a port; of TLS there is the name only.
+
+        Raises:
+            OSError: The port is in use.
+        """
+        options = options.but(changes)
+        port = options.port
+        if port in self.ports:
+            raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+        if port == 0:
+            port = next(free for free in itertools.count(FIRST_FREE_PORT) if free not in self.ports)
+        return MemoryListening(self.ports, port, accept, options)
+
+    async def dial(
+        self, url: str, receiver: Receiver, options: DialOptions = DIAL, **changes: object
+    ) -> MemoryTransport:
+        """Connect to what listens; the host does not matter.
+
+        Raises:
+            DialError: Nothing listens there, or it takes no connection.
+        """
+        options = options.but(changes)
+        parts = urlsplit(url)
+        is_secure = parts.scheme == "wss"
+        listening = self._find(url, parts.port or (443 if is_secure else 80))
+        if listening.is_secure != is_secure:
+            other = "ws" if is_secure else "wss"
+            raise DialError(f"{url} closed the connection before it answered; should it be {other}://?")
+        request = Headers([("Host", parts.netloc), *options.headers])
+        path = parts.path or "/"
+        accepted = listening.accept(request, f"{path}?{parts.query}" if parts.query else path)
+        if accepted is None:
+            status = NOT_NOW.status
+            listening.refusals[status] = listening.refusals.get(status, 0) + 1
+            raise DialError(
+                f"{url} answered with HTTP {status} instead of a WebSocket (101)", status=int(status)
+            )
+        server = self._end(accepted, listening.options.limits)
+        router = self._end(receiver, options.limits)
+        self._dialled += 1
+        peer = ("127.0.0.1", FIRST_FREE_PORT + self._dialled)
+        connect(server, router, Upgrade(path, parts.query, request, peer, is_secure))
+        return router
+
+    def _find(self, url: str, port: int) -> MemoryListening:
+        listening = self.ports.get(port)
+        if listening is None:
+            at = ", ".join(map(str, self.ports)) or "none"
+            raise DialError(
+                f"{url} cannot be reached: in virtual time there are only the servers of the test itself, and none "
+                f"of them listens on port {port} (open: {at}). For a server that runs elsewhere take a test in "
+                "real time"
+            )
+        return listening
+
+    def _end(self, receiver: Receiver, limits: WireLimits) -> MemoryTransport:
+        return MemoryTransport(
+            receiver,
+            call_later=self._call_later,
+            kernel_bytes=limits.send_buffer_bytes + (limits.receive_buffer_bytes or RECEIVE_BUFFER_BYTES),
+            high_bytes=limits.write_high_bytes,
+            close_timeout_s=limits.close_timeout_s,
+            latency_s=self._latency_s,
+        )

@@ -1,0 +1,102 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How connections come about: what `wire.picows` offers on real sockets, and `wire.memory_network` in process.
+
+Both take their options as one value. Where one or two differ from the default, they may stand by themselves instead:
+``listen(accept, port=8080)``, ``dial(url, receiver, limits=small)``.
+"""
+
+from __future__ import annotations
+
+import ssl
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any, Protocol
+
+from audio_connector.wire.transport import Headers, Receiver, Transport, WireLimits
+
+AcceptUpgrade = Callable[[Headers, str], Receiver | None]
+"""Decides on an upgrade request, by its headers and path: a receiver takes it, None refuses it with 503."""
+
+
+_LIMITS = WireLimits()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ListenOptions:
+    """Where a server is found, and what it grants.
+
+    Attributes:
+        host: Name or address to bind; "" means every address, and "::" too where the system can.
+        port: TCP port; 0 takes a free one, the same for every address of the host.
+        ssl_context: A server-side context, or None for plain TCP.
+        limits: Bounds of every connection.
+        handshake_timeout_s: A peer that has not sent its request by then is dropped.
+        backlog: Connections that the kernel may hold before they are accepted.
+    """
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    ssl_context: ssl.SSLContext | None = None
+    limits: WireLimits = _LIMITS
+    handshake_timeout_s: float = 10.0
+    backlog: int = 1024
+
+    def but(self, changes: Mapping[str, Any]) -> ListenOptions:
+        """The same, with these fields changed."""
+        return replace(self, **changes) if changes else self
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DialOptions:
+    """How a server is dialled.
+
+    Attributes:
+        headers: Further headers of the upgrade request, repeated ones as they are.
+        ssl_context: For ``wss``; None checks certificates against the system's.
+        timeout_s: For the whole opening; the router gives 6 s (PROTOCOL 1.1).
+        limits: Bounds of the connection.
+    """
+
+    headers: Sequence[tuple[str, str]] = ()
+    ssl_context: ssl.SSLContext | None = None
+    timeout_s: float = 6.0
+    limits: WireLimits = _LIMITS
+
+    def but(self, changes: Mapping[str, Any]) -> DialOptions:
+        """The same, with these fields changed."""
+        return replace(self, **changes) if changes else self
+
+
+LISTEN = ListenOptions()
+DIAL = DialOptions()
+"""What holds where nothing else is said."""
+
+
+class Listening(Protocol):
+    """What is listened on; connections that it accepted outlive it."""
+
+    @property
+    def address(self) -> tuple[str, int]:
+        """Host, and the real port."""
+
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """How many connections were refused so far, by HTTP status, "timeout" or "tls"; a copy, for any thread."""
+
+    def stop(self) -> None:
+        """Accept nothing more, and drop who has not asked for an upgrade yet."""
+
+
+class Listen(Protocol):
+    """How it is listened."""
+
+    async def __call__(self, accept: AcceptUpgrade, options: ListenOptions, /) -> Listening:
+        """Listen on the running loop, or raise OSError."""
+
+
+class Dial(Protocol):
+    """How a connection is made."""
+
+    async def __call__(self, url: str, receiver: Receiver, options: DialOptions, /) -> Transport:
+        """Open a WebSocket, or raise DialError; the receiver's ``on_open`` has run when this returns."""
+        ...

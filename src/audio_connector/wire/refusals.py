@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections that were refused: why, how many, and which of them leaves a line in the log.
+
+Whoever can reach a port can be refused there as often as they like, and a health check is, all day long. So every
+refusal counts, and few are told: the first of its kind at once, the next ones rarely, with their number.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+FIRST_INTERVAL_S = 10.0
+LONGEST_INTERVAL_S = 3600.0
+"""Between two lines of one kind: it doubles with each, so that a day of health checks is some 30 lines."""
+
+QUOTED_CHARACTERS = 80
+"""Of what a peer has sent, at most; the path of a router is shorter."""
+
+_METHOD = re.compile(rb"[A-Z]{1,10}", re.ASCII)
+
+
+class Refusal(NamedTuple):
+    """A kind of refusal. There are those of this module, and a peer cannot make more.
+
+    Attributes:
+        status: The HTTP status that the peer got; "timeout" or "tls" where there was no answer.
+        reason: What was wrong, and what to do.
+    """
+
+    status: str
+    reason: str
+
+
+NOT_HTTP = Refusal("400", "not a valid HTTP request (RFC 9112)")
+TLS_AT_PLAIN_PORT = Refusal(
+    "400", "a TLS handshake, and this port has no TLS (dial ws://, or give it a certificate)"
+)
+NOT_AN_UPGRADE = Refusal("426", "not a WebSocket upgrade (dial ws:// or wss://)")
+BAD_UPGRADE = Refusal("400", "not a valid WebSocket upgrade (RFC 6455 4.2.1)")
+OTHER_VERSION = Refusal("426", "a WebSocket version other than 13 (RFC 6455 4.4)")
+TOO_LARGE = Refusal("431", "the head of the request is too large")
+NOT_NOW = Refusal("503", "the server takes no connection now")
+FAILED = Refusal("500", "taking the connection failed; this is an error of the library")
+TOO_SLOW = Refusal("timeout", "the request was not complete in time")
+TLS_FAILED = Refusal("tls", "the TLS handshake failed")
+PLAIN_AT_TLS_PORT = Refusal("tls", "plain HTTP, and this port has TLS (dial wss://)")
+
+
+class _Lines:
+    """When the next line of one kind is due."""
+
+    def __init__(self) -> None:
+        self.next_at = float("-inf")
+        self.interval_s = FIRST_INTERVAL_S
+        self.untold = 0
+
+
+class Refusals:
+    """Those of one listening port."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._lines: dict[Refusal, _Lines] = {}
+
+    @property
+    def counts(self) -> dict[str, int]:
+        """How many so far, by `Refusal.status`; a copy."""
+        return dict(self._counts)
+
+    def note(
+        self, refusal: Refusal, now: float, *, request: bytes = b"", peer: str = "", detail: str = ""
+    ) -> str | None:
+        """Count one.
+
+        Args:
+            refusal: Why.
+            now: Seconds of a monotonic clock.
+            request: What came of the request; may be all of it, or nothing.
+            peer: The address of who sent it.
+            detail: More about this one, in words of ours.
+
+        Returns:
+            A line for the log, where one is due.
+        """
+        self._counts[refusal.status] = self._counts.get(refusal.status, 0) + 1
+        lines = self._lines.setdefault(refusal, _Lines())
+        if now < lines.next_at:
+            lines.untold += 1
+            return None
+        answered = f" with {refusal.status}" if refusal.status.isdigit() else ""
+        more = f"; {lines.untold} more of the kind since the last line" if lines.untold else ""
+        lines.untold = 0
+        lines.next_at = now + lines.interval_s
+        lines.interval_s = min(2 * lines.interval_s, LONGEST_INTERVAL_S)
+        why = f"{refusal.reason}: {detail}" if detail else refusal.reason
+        return f"refused {quote_request(request)} from {peer or 'somebody'}{answered}: {why}{more}"
+
+    def take_untold(self) -> list[str]:
+        """At the end: a line for each kind of which some were counted only."""
+        told = [
+            f"refused {lines.untold} more: {refusal.reason}"
+            for refusal, lines in self._lines.items()
+            if lines.untold
+        ]
+        for lines in self._lines.values():
+            lines.untold = 0
+        return told
+
+
+def quote_request(request: bytes) -> str:
+    """Method and target as a log may have them, or the beginning of what is no request."""
+    if not request:
+        return "a connection"
+    line = request.partition(b"\r\n")[0]
+    method, blank, rest = line.partition(b" ")
+    if blank and _METHOD.fullmatch(method):
+        return f"{method.decode()} {_quote(rest.rpartition(b' ')[0] or rest)}"
+    return _quote(line)
+
+
+def _quote(raw: bytes) -> str:
+    cut = raw[:QUOTED_CHARACTERS].decode("latin-1")
+    return repr(cut) + ("…" if len(raw) > QUOTED_CHARACTERS else "")

@@ -1,0 +1,414 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A port: at which addresses it is, who keeps it, and what it says of who was refused."""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import logging
+import os
+import resource
+import socket
+import ssl
+from typing import Any
+
+import pytest
+from support.ends import Port, forked, port_at
+from support.peers import UPGRADE, bare, close_frame, request
+from support.serving import DEADLINE_S, certificates, serving, tls_client, until, warnings_of
+
+from audio_connector.wire.transport import Closed
+
+
+def has_ipv6() -> bool:
+    try:
+        with socket.socket(socket.AF_INET6) as sock:
+            sock.bind(("::1", 0))
+    except OSError:
+        return False
+    return True
+
+
+NEEDS_IPV6 = pytest.mark.skipif(not has_ipv6(), reason="this machine has no IPv6")
+NEEDS_FORK = pytest.mark.skipif(not hasattr(os, "fork"), reason="this system cannot fork")
+
+
+async def reached_at(port: Port, *hosts: str) -> list[str]:
+    """The addresses under which the port sees who dials these."""
+    for host in hosts:
+        async with bare(port.address(host)):
+            pass
+    return [end.upgrade.remote_address[0] for end in port.ends]
+
+
+async def refused_at(port: Port, host: str) -> bool:
+    try:
+        _, writer = await asyncio.open_connection(host, port.listening.address[1])
+    except ConnectionRefusedError:
+        return True
+    writer.transport.abort()
+    return False
+
+
+# Where.
+
+
+@NEEDS_IPV6
+async def test_every_ipv6_address_takes_ipv4_too() -> None:
+    async with port_at("::") as port:
+        assert port.listening.address[0] == "::"
+        assert await reached_at(port, "127.0.0.1", "[::1]") == ["::ffff:127.0.0.1", "::1"]
+
+
+@NEEDS_IPV6
+async def test_no_name_is_every_address_at_one_port() -> None:
+    async with port_at("") as port:
+        assert await reached_at(port, "127.0.0.1", "[::1]") == ["127.0.0.1", "::1"]
+        number = port.listening.address[1]
+        with pytest.raises(OSError, match="in use") as caught:
+            async with port_at("", number):
+                pass
+        assert caught.value.errno == errno.EADDRINUSE
+
+
+async def test_without_ipv6_no_name_is_every_ipv4_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    class Old(socket.socket):
+        def __init__(self, family: int = -1, *args: Any, **options: Any) -> None:
+            if family == socket.AF_INET6:
+                raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+            super().__init__(family, *args, **options)
+
+    monkeypatch.setattr("audio_connector.wire.addresses.socket.socket", Old)
+    async with port_at("") as port:
+        monkeypatch.undo()
+        assert port.listening.address[0] == "0.0.0.0"
+        assert await reached_at(port, "127.0.0.1") == ["127.0.0.1"]
+        if has_ipv6():
+            assert await refused_at(port, "::1")
+
+
+@NEEDS_IPV6
+async def test_one_ipv6_address_is_that_one() -> None:
+    async with port_at("::1") as port:
+        assert await reached_at(port, "[::1]") == ["::1"]
+        assert await refused_at(port, "127.0.0.1")
+
+
+@NEEDS_IPV6
+@pytest.mark.parametrize("taken_by", ["bound", "listening"])
+async def test_a_port_that_is_free_at_one_address_only_is_not_taken(
+    taken_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[socket.socket] = []
+
+    class Meddling(socket.socket):
+        """Takes the free port that was just found, at the other family."""
+
+        def bind(self, address: Any) -> None:
+            super().bind(address)
+            if self.family == socket.AF_INET and not taken:
+                other = socket.socket(socket.AF_INET6)
+                other.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+                taken.append(other)
+                other.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, taken_by == "listening")
+                other.bind(("::", self.getsockname()[1]))
+                if taken_by == "listening":
+                    other.listen()
+
+    monkeypatch.setattr("audio_connector.wire.addresses.socket.socket", Meddling)
+    async with port_at("") as port:
+        monkeypatch.undo()
+        assert port.listening.address[1] != taken[0].getsockname()[1]
+        assert await reached_at(port, "127.0.0.1", "[::1]") == ["127.0.0.1", "::1"]
+    taken[0].close()
+
+
+async def test_the_address_is_known_after_the_end_too() -> None:
+    async with port_at() as port:
+        before = port.listening.address
+    assert port.listening.address == before
+    port.listening.stop()
+
+
+# A process that was forked during a call.
+
+
+@NEEDS_FORK
+@tls_client
+@pytest.mark.parametrize("how", ["close", "abort"])
+@pytest.mark.parametrize("is_tls", [False, True])
+async def test_a_fork_keeps_no_connection_that_we_end(how: str, is_tls: bool) -> None:
+    contexts = certificates() if is_tls else None
+    async with (
+        port_at(ssl_context=contexts and contexts.server) as port,
+        bare(port.address(), ssl_context=contexts and contexts.client) as peer,
+    ):
+        with forked():
+            if how == "close":
+                port.ends[0].transport.close(1000, "bye")
+                assert (await peer.frame()).reason == "bye"
+                peer.send(close_frame(1000))
+            else:
+                port.ends[0].transport.abort()
+            assert await peer.rest() == b""
+            await until(lambda: port.ends[0].closed, "the end")
+
+
+@NEEDS_FORK
+async def test_a_fork_keeps_no_connection_that_the_peer_ends() -> None:
+    async with port_at() as port, bare(port.address()) as peer:
+        with forked():
+            peer.end_stream()
+            await until(lambda: port.ends[0].closed, "the end")
+            assert port.ends[0].closed == [Closed(1006, "", closed_by="network")]
+            assert await peer.rest() == b""
+
+
+@NEEDS_FORK
+@pytest.mark.parametrize("raw", [b"", b"GET / HTTP/1.1\r\nHost: x\r\n\r\n"])
+async def test_a_fork_keeps_nobody_who_was_refused(raw: bytes) -> None:
+    async with port_at(handshake_timeout_s=0.3) as port, bare(port.address(), b"") as peer:
+        await asyncio.sleep(0.05)
+        with forked():
+            peer.write(raw)
+            assert (b" 426 " in await peer.rest()) == bool(raw)
+
+
+@NEEDS_FORK
+async def test_a_fork_does_not_keep_the_port() -> None:
+    async with port_at() as port:
+        number = port.listening.address[1]
+        with forked():
+            port.listening.stop()
+            assert await refused_at(port, "127.0.0.1")
+            async with port_at(port=number) as again:
+                assert await reached_at(again, "127.0.0.1") == ["127.0.0.1"]
+
+
+@NEEDS_FORK
+async def test_a_server_stops_and_starts_again_while_a_fork_lives() -> None:
+    async with serving() as handle, bare(handle.get_address()) as peer:
+        with forked():
+            stopping = asyncio.ensure_future(handle.stop())
+            assert (await peer.frame()).code == 1001
+            peer.send(close_frame(1001))
+            assert await peer.rest() == b""
+            await asyncio.wait_for(stopping, DEADLINE_S)
+            async with serving(port=handle.port) as again, bare(again.get_address()):
+                pass
+
+
+async def test_no_program_that_is_started_has_our_sockets() -> None:
+    async with port_at() as port, bare(port.address()):
+        assert not port.ends[0].sock.get_inheritable()
+        assert not any(sock.get_inheritable() for sock in port.listening._sockets)
+
+
+# Who was refused.
+
+
+def lines_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.name == "audio_connector.wire"]
+
+
+REFUSED_TLS = (
+    "refused '\\x16\\x03\\x01\\x02\\x00' from 127.0.0.1 with 400: a TLS handshake, and this port has no TLS "
+    "(dial ws://, or give it a certificate)"
+)
+PLAIN_GET = b"GET /x HTTP/1.1\r\nHost: y\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("raw", "status", "line"),
+    [
+        (
+            PLAIN_GET,
+            "426",
+            "refused GET '/x' from 127.0.0.1 with 426: not a WebSocket upgrade (dial ws:// or wss://)",
+        ),
+        (
+            request({**UPGRADE, "Sec-WebSocket-Version": "8"}),
+            "426",
+            "refused GET '/' from 127.0.0.1 with 426: a WebSocket version other than 13 (RFC 6455 4.4)",
+        ),
+        (
+            request({**UPGRADE, "Connection": "close"}),
+            "400",
+            "refused GET '/' from 127.0.0.1 with 400: not a valid WebSocket upgrade (RFC 6455 4.2.1)",
+        ),
+        (
+            b"\x1b[2J\r\n\r\n",
+            "400",
+            "refused '\\x1b[2J' from 127.0.0.1 with 400: not a valid HTTP request (RFC 9112)",
+        ),
+        (
+            b"\x16\x03\x01\x02\x00\r\n\r\n",
+            "400",
+            REFUSED_TLS,
+        ),
+        (
+            b"GET /" + b"x" * 20_000,
+            "431",
+            f"refused GET '/{'x' * 79}'… from 127.0.0.1 with 431: the head of the request is too large",
+        ),
+    ],
+)
+async def test_a_refusal_leaves_a_line_and_counts(
+    raw: bytes, status: str, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "audio_connector.wire")
+    async with port_at() as port:
+        for _ in range(3):
+            async with bare(port.address(), raw) as peer:
+                assert (await peer.rest()).startswith(f"HTTP/1.1 {status} ".encode())
+        assert port.listening.refusals == {status: 3}
+        assert lines_of(caplog) == [line]
+    assert lines_of(caplog)[1:] == [f"refused 2 more: {line.partition(f'{status}: ')[2]}"]
+
+
+async def test_who_is_not_taken_and_our_own_faults_count_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "audio_connector.wire")
+    async with port_at() as port:
+        port.takes = False
+        async with bare(port.address(), request(UPGRADE)) as peer:
+            assert (await peer.answer()).status == 503
+        port.takes = LookupError("the password is 1234")
+        for _ in range(50):
+            async with bare(port.address(), request(UPGRADE)) as peer:
+                assert (await peer.answer()).status == 500
+        assert port.listening.refusals == {"503": 1, "500": 50}
+    assert lines_of(caplog) == [
+        "refused GET '/' from 127.0.0.1 with 503: the server takes no connection now",
+        "refused GET '/' from 127.0.0.1 with 500: taking the connection failed; this is an error of the library",
+        "refused 49 more: taking the connection failed; this is an error of the library",
+    ]
+    assert [record.exc_info is not None for record in caplog.records] == [False, True, False]
+
+
+async def test_who_is_too_slow_counts(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "audio_connector.wire")
+    async with port_at(handshake_timeout_s=0.05) as port, bare(port.address(), b"GET / HT") as peer:
+        assert await peer.rest() == b""
+        assert port.listening.refusals == {"timeout": 1}
+    assert lines_of(caplog) == [
+        "refused GET '/' from 127.0.0.1: the request was not complete in time: more than 0.05 s"
+    ]
+
+
+async def test_who_only_looks_whether_the_port_is_open_does_not_count(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    caplog.set_level(logging.INFO, "audio_connector.wire")
+    async with port_at() as port:
+        async with bare(port.address(), b""):
+            await until(lambda: port.listening._gates.waiting, "the gate")
+        await until(lambda: not port.listening._gates.waiting, "the end")
+        assert port.listening.refusals == {}
+    assert lines_of(caplog) == []
+
+
+def distrust(address: tuple[str, int]) -> None:
+    with socket.create_connection(address) as sock:
+        ssl.create_default_context().wrap_socket(sock, server_hostname="localhost")
+
+
+@tls_client
+@pytest.mark.parametrize(
+    ("how", "status", "line"),
+    [
+        ("plain HTTP", "tls", "plain HTTP, and this port has TLS (dial wss://)"),
+        ("garbage", "tls", "the TLS handshake failed: "),
+        ("hang up", "tls", "the TLS handshake failed: the peer hung up"),
+        ("distrust", "tls", "the TLS handshake failed: TLSV1_ALERT_UNKNOWN_CA"),
+        ("silence", "timeout", "the request was not complete in time: no TLS handshake within 0.2 s"),
+        ("silence after it", "timeout", "the request was not complete in time: more than 0.2 s"),
+    ],
+)
+async def test_who_fails_at_tls_leaves_a_line_and_counts(
+    how: str, status: str, line: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO)
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+    async with port_at(ssl_context=certificates().server, handshake_timeout_s=0.2) as port:
+        if how == "distrust":
+            with pytest.raises(ssl.SSLCertVerificationError):
+                await asyncio.to_thread(distrust, port.listening.address)
+        elif how == "silence after it":
+            async with bare(port.address(), b"", ssl_context=certificates().client) as peer:
+                assert await peer.rest() == b""
+        else:
+            sent = {
+                "plain HTTP": PLAIN_GET,
+                "garbage": b"\x16\x03\x01\x00\x05hello",
+                "hang up": b"\x16\x03",
+                "silence": b"",
+            }
+            async with bare(port.address(), sent[how]) as peer:
+                if how == "hang up":
+                    await peer.drain()
+                    peer.end_stream()
+                assert b"101" not in await peer.rest()
+        await until(lambda: port.listening.refusals, "the refusal")
+        assert port.listening.refusals == {status: 1}
+    assert len(lines_of(caplog)) == 1
+    assert lines_of(caplog)[0].startswith("refused a connection from 127.0.0.1: " + line)
+    assert warnings_of(caplog) == []
+    assert complaints == []
+
+
+@tls_client
+async def test_a_port_that_stops_ends_a_tls_handshake() -> None:
+    async with port_at(ssl_context=certificates().server) as port, bare(port.address(), b"\x16\x03") as peer:
+        await until(lambda: port.listening._tasks, "the handshake")
+        port.listening.stop()
+        assert await peer.rest() == b""
+        await until(lambda: not port.listening._tasks, "the end of the task")
+
+
+# How it is accepted.
+
+
+async def test_a_full_descriptor_table_is_said_once_and_got_over(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("audio_connector.wire.listening.ACCEPT_AGAIN_S", 0.01)
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    async with port_at() as port:
+        with socket.socket() as caller:
+            caller.setblocking(False)
+            highest = os.dup(caller.fileno())
+            os.close(highest)
+            resource.setrlimit(resource.RLIMIT_NOFILE, (highest, hard))
+            try:
+                await asyncio.get_running_loop().sock_connect(caller, port.listening.address)
+                await until(lambda: warnings_of(caplog), "the warning")
+                await asyncio.sleep(0.05)
+            finally:
+                resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+            caller.send(request(UPGRADE))
+            await until(lambda: port.ends, "the connection")
+    [line] = warnings_of(caplog)
+    assert line.startswith("no connection can be accepted (Too many open files); calls wait")
+
+
+def test_a_loop_that_watches_no_sockets_accepts_one_by_one() -> None:
+    """As the loop of Windows."""
+
+    class NoReaders(asyncio.SelectorEventLoop):
+        def add_reader(self, fd: Any, *args: Any) -> None:  # type: ignore[override]
+            with socket.socket(fileno=os.dup(fd)) as sock:
+                if sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+                    raise NotImplementedError
+            super().add_reader(fd, *args)
+
+    async def dial_twice() -> None:
+        async with port_at() as port, bare(port.address()), bare(port.address()):
+            assert len(port.ends) == 2
+        await until(lambda: not port.listening._tasks, "the end of the task")
+
+    loop = NoReaders()
+    try:
+        loop.run_until_complete(dial_twice())
+    finally:
+        loop.close()
