@@ -71,6 +71,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except BenchmarkError as error:
         print(f"\nnot measured: {error}", file=sys.stderr)
         return 2
+    except KeyboardInterrupt:
+        print("\nstopped")
+        return 130
     if parsed.json is not None:
         parsed.json.write_text(json.dumps(_as_json(options, outcomes), indent=2) + "\n")
     return _conclude(outcomes, runner, max_foreign=parsed.max_foreign)
