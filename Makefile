@@ -73,7 +73,7 @@ wheel: $(READY) ## Build wheel and sdist, install the wheel in a clean environme
 	cd build && wheel/bin/python ../tests/support/try_installed.py wheel/bin/audio-connector
 
 bench: $(READY) ## The measurements that README and docs quote
-	$(BIN)/python -m benchmarks
+	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
 soak: $(READY) ## The slow tests: soak, fuzz and load, SOAK_SECONDS each
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m slow --timeout=0 $(PYTEST_ARGS)

@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Server A: the least that a WebSocket echo in Python can cost here, picows under uvloop and nothing else."""
+"""The least that a WebSocket echo in Python can cost here: picows under uvloop and nothing else."""
 
 from __future__ import annotations
 
 import uvloop
-from benchmarks.echo.control import Counter, answer_until_eof, server_arguments
+from benchmarks.servers.control import serve_until_eof
 from picows import (
     WSCloseCode,
     WSFrame,
@@ -15,8 +15,6 @@ from picows import (
     ws_create_server,
 )
 
-_COUNTER = Counter()
-
 
 class Echo(WSListener):
     """Returns every binary frame, and answers a close."""
@@ -24,7 +22,6 @@ class Echo(WSListener):
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
         """Echo from inside the callback, the cheapest place there is."""
         if frame.msg_type == WSMsgType.BINARY:
-            _COUNTER.frames += 1
             # A copy, as every server needs one whose handler sees the audio.
             transport.send(WSMsgType.BINARY, frame.get_payload_as_bytes())
         elif frame.msg_type == WSMsgType.CLOSE:
@@ -40,9 +37,8 @@ def _listener(request: WSUpgradeRequest) -> Echo:
 async def main() -> None:
     """Serve on a free port until stdin ends."""
     server = await ws_create_server(_listener, "127.0.0.1", 0, backlog=1024)
-    await answer_until_eof(server.sockets[0].getsockname()[1], _COUNTER)
+    await serve_until_eof(server.sockets[0].getsockname()[1])
 
 
 if __name__ == "__main__":
-    server_arguments(__doc__)
     uvloop.run(main())

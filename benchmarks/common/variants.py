@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The servers under comparison, and what is wanted of ours."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from benchmarks.common.processes import ROOT, BenchmarkError, put_load_on
+
+VENDOR_PACKAGE = "vonage-audio-connector-server==0.1.1"
+_VENDOR_ENVIRONMENT = ROOT / "build" / f"vendor-{sys.version_info.major}.{sys.version_info.minor}"
+
+
+@dataclass(frozen=True, slots=True)
+class Targets:
+    """What is wanted of a form of this library; each value is the most that is allowed, but for `opens_per_s`.
+
+    Attributes:
+        cpu_vs_bare: CPU of `at_calls` echoing calls, as a multiple of bare picows in the same round.
+        cpu_vs_vendor: The same of the vendor's SDK.
+        trip_p50_ms: Round trip at `at_calls`, median.
+        trip_p99_ms: The same at 99 %.
+        open_cpu_ms: CPU per opened call.
+        opens_per_s: Calls opened one after another in a second, at least.
+        open_call_kb: Memory of an open, silent call, in units of 1000 bytes.
+        at_calls: The number of calls that the first four are about.
+    """
+
+    cpu_vs_bare: float = 2.4
+    cpu_vs_vendor: float = 0.49
+    trip_p50_ms: float = 3.0
+    trip_p99_ms: float = 10.0
+    open_cpu_ms: float = 0.7
+    opens_per_s: float = 1000.0
+    open_call_kb: float = 40.0
+    at_calls: int = 150
+
+
+@dataclass(frozen=True, slots=True)
+class Variant:
+    """A server: a small program that prints its address when it is ready and ends with its stdin.
+
+    Attributes:
+        key: Its name in options and JSON.
+        title: Its name in tables.
+        module: What `python -m` starts.
+        settings: `name=value` of our configuration; ours alone take some.
+        targets: What is wanted of it; ours alone have some.
+    """
+
+    key: str
+    title: str
+    module: str
+    settings: tuple[str, ...] = ()
+    targets: Targets | None = None
+
+    @property
+    def is_vendor(self) -> bool:
+        """Whether it needs the environment of the vendor's package."""
+        return self is VENDOR
+
+    def measure(
+        self,
+        load: Sequence[str],
+        *,
+        limit_s: float,
+        tick: Callable[[], None],
+        module: str | None = None,
+        arguments: Sequence[str] = (),
+    ) -> dict[str, Any]:
+        """Start it, put a load on it, and return the load generator's report.
+
+        Args:
+            load: Module and arguments of the load generator.
+            limit_s: For the load generator.
+            tick: Called now and then meanwhile.
+            module: Another application on the same form of the library.
+            arguments: Its arguments.
+
+        Raises:
+            BenchmarkError: One of the processes failed.
+        """
+        python = vendor_python() if self.is_vendor else sys.executable
+        return put_load_on(
+            [python, "-m", module or self.module, *arguments, *self.settings],
+            load,
+            title=self.title,
+            limit_s=limit_s,
+            tick=tick,
+            is_foreign_package=self.is_vendor,
+        )
+
+
+BARE = Variant("bare", "bare picows", "benchmarks.servers.bare")
+VENDOR = Variant("vendor", "vendor SDK 0.1.1", "benchmarks.servers.vendor")
+VARIANTS = (
+    BARE,
+    VENDOR,
+    Variant("thread", "this library, thread", "benchmarks.servers.ours", targets=Targets()),
+)
+"""All of them, in the order in which they take turns. A further form of this library is a line here, such as
+`Variant("process", "this library, process", "benchmarks.servers.ours", ("isolation=process",), Targets(2.2, 0.42))`.
+"""
+
+
+def vendor_python() -> str:
+    """Return the interpreter of the vendor's environment, which is created on first use.
+
+    Raises:
+        BenchmarkError: The package cannot be installed.
+    """
+    python = _VENDOR_ENVIRONMENT / "bin" / "python"
+    # Written last, so that an interrupted installation is started over.
+    ready = _VENDOR_ENVIRONMENT / ".ready"
+    if not ready.exists():
+        print(f"installing {VENDOR_PACKAGE} into {_VENDOR_ENVIRONMENT.relative_to(ROOT)} ...", flush=True)
+        commands = (
+            [sys.executable, "-m", "venv", "--clear", str(_VENDOR_ENVIRONMENT)],
+            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", VENDOR_PACKAGE],
+        )
+        for command in commands:
+            done = subprocess.run(command, check=False, capture_output=True, text=True)
+            if done.returncode != 0:
+                raise BenchmarkError(
+                    f"{' '.join(command)} failed:\n{done.stderr.strip()}\n"
+                    "The comparison needs the vendor's package from PyPI; without it: --no-vendor"
+                )
+        ready.touch()
+    return str(python)
