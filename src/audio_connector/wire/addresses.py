@@ -42,7 +42,7 @@ async def addresses_of(host: str, port: int) -> list[Address]:
 
 
 def bind_all(addresses: list[Address], port: int) -> list[socket.socket]:
-    """Bind every address at one port. Left to itself, port 0 gives "localhost" two different ones.
+    """Listen at every address, all at one port. Left to itself, port 0 gives "localhost" two different ones.
 
     Args:
         addresses: At least one; one that this machine lacks is left out while another works.
@@ -125,6 +125,8 @@ def _bind(family: int, address: tuple[object, ...]) -> socket.socket:
         if family == socket.AF_INET6:
             bound.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         bound.bind(address)
+        # With SO_REUSEADDR only who listens has the port to himself; who binds the same one now is told at once.
+        bound.listen()
         bound.setblocking(False)
     except BaseException:
         bound.close()
