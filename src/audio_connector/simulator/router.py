@@ -33,6 +33,8 @@ OnStart = Callable[[LiveCall], None]
 OnEvent = Callable[[TraceEvent], None]
 """Told of everything that happens in a call, as it happens."""
 
+OnText = Callable[[str], None]
+"""Told of each text that a server sends, but for audio in JSON, when the router reads it."""
 
 _LIMITS = WireLimits(receive_buffer_bytes=16384)
 """The kernel's own choice holds a minute of audio, so that a router that reads slowly would not be felt."""
@@ -96,7 +98,12 @@ class Router:
         return self._library.lines_of(call)
 
     async def run(
-        self, call: RouterCall, *, on_start: OnStart | None = None, on_event: OnEvent | None = None
+        self,
+        call: RouterCall,
+        *,
+        on_start: OnStart | None = None,
+        on_event: OnEvent | None = None,
+        on_text: OnText | None = None,
     ) -> CallReport:
         """Make one call, from the dialling to the end of the connection, or of the last one where it reconnects.
 
@@ -104,6 +111,7 @@ class Router:
             call: What to do.
             on_start: Told of the live call when the connection was made, to look at it or to steer it.
             on_event: Told of everything that happens in the call.
+            on_text: Told of each text of the server, but for audio in JSON.
 
         Returns:
             What the call saw.
@@ -112,8 +120,8 @@ class Router:
             DialError: The server cannot be reached, or does not speak WebSocket there.
             AudioFileError: The speech cannot be read, or a recording cannot be written.
             AudioDataError: The speech is bytes with half a sample at the end.
-            Exception: Whatever ``on_start``, ``on_event``, or ``heard`` or ``spoken`` of the call raised. It ends
-                this call, and no other one.
+            Exception: Whatever ``on_start``, ``on_event``, ``on_text``, or ``heard`` or ``spoken`` of the call
+                raised. It ends this call, and no other one.
         """
         lines = self.prepare(call)
         course = _Course()
@@ -131,6 +139,7 @@ class Router:
                 on_begin=lambda at: add(live.tick, at),
                 on_end=course.go_on,
                 on_event=course.guarded(on_event),
+                on_text=course.guarded(on_text),
             )
             try:
                 await self._connect(live, add)
