@@ -25,8 +25,9 @@ from audio_connector import (
     Disconnected,
 )
 
-DEADLINE_S = 5.0
-"""What takes longer than this on loopback has failed."""
+DEADLINE_S = 20.0
+"""What takes longer than this on loopback has failed. Beside six other programs on two cores, the ends of 200 calls
+took more than 5 s."""
 
 BOTH_LOOPS = pytest.mark.asyncio(loop_factories=("asyncio", "uvloop"))
 """For what depends on the application's loop."""
