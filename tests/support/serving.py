@@ -49,6 +49,18 @@ async def serving(
         yield handle
 
 
+def echo(client: AudioConnectorConnection) -> None:
+    """Send back every message; an ``on_connect``."""
+
+    async def on_message(message: bytes | str) -> None:
+        if isinstance(message, bytes):
+            await client.send_audio_buffer(message)
+        else:
+            await client.send_json_packet(message)
+
+    client.set_handler(on_message=on_message)
+
+
 async def until(condition: Callable[[], object], what: str, deadline_s: float = DEADLINE_S) -> None:
     """Wait for something that nobody announces."""
     give_up_at = time.monotonic() + deadline_s

@@ -9,6 +9,7 @@ import ssl
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import Protocol, TypeVar
 
@@ -269,15 +270,7 @@ async def run_calls(
             try:
                 return await router.run(call, on_start=on_start)
             except DialError as error:
-                return CallReport(
-                    url=call.url,
-                    name=call.name,
-                    profile=call.router.name,
-                    session_id=call.session_id,
-                    connection_id=call.connection_id,
-                    rate_hz=call.rate_hz,
-                    error=str(error),
-                )
+                return replace(CallReport.of(call), error=str(error))
 
         tasks = [asyncio.ensure_future(run_one(number, call)) for number, call in enumerate(calls)]
         try:
