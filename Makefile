@@ -4,6 +4,8 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+# What is installed beside the library.
+EXTRAS ?= dev,docs
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # Named after the interpreter, so that another PYTHON makes a new environment instead of using the old one.
 READY := $(VENV)/.ready-$(VERSION)
@@ -12,6 +14,8 @@ SOAK_SECONDS ?= 600
 # Most of the suite waits for sockets and other programs, so that two at a time take little more than half as long.
 WORKERS ?= 2
 PYTEST_ARGS ?=
+# The versions that `make test-all` looks for.
+PYTHONS ?= 3.10 3.11 3.12 3.13
 
 # Without any extra: the import, the vendor's paths, the types marker, and one version everywhere.
 define TRY_WHEEL
@@ -25,25 +29,30 @@ endef
 export TRY_WHEEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint types cover docs wheel bench soak browser pictures format clean
+.PHONY: help demo test test-all check lint types cover docs wheel bench soak browser pictures format clean
 
 help: ## Show the targets
-	@grep -E '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## (.*)/  make \1\t\2/'
+	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
 
 $(READY): pyproject.toml src/audio_connector/_version.py
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 		{ echo "Python 3.10 or newer is needed, '$(PYTHON)' is not: make <target> PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "'$(PYTHON)' has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	$(PYTHON) -m venv --clear $(VENV)
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,docs]'
+	@echo "setting up $(VENV) with Python $(VERSION): about a minute, once ..." >&2
+	@$(PYTHON) -m venv --clear $(VENV)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
 	@touch $@
+	@echo "$(VENV) is ready" >&2
 
 demo: $(READY) ## Hear and see a session with a simulated media router
 	$(BIN)/audio-connector demo
 
 test: $(READY) ## The everyday suite
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+test-all: ## Most of it on each Python from 3.10 to 3.13 that is here
+	@PYTEST_ARGS="$(PYTEST_ARGS)" WORKERS="$(WORKERS)" .ci/pythons $(PYTHONS)
 
 check: lint types cover docs wheel ## Everything that has to hold before a change goes in
 

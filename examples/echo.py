@@ -7,9 +7,10 @@ Run it, and point a media router or ``audio-connector simulate`` at the address 
 from __future__ import annotations
 
 import argparse
-import asyncio
 
-from audio_connector import AudioConnectorConnection, AudioConnectorServerConfig, Video
+from _run import listening, run
+
+from audio_connector import AudioConnectorConnection, AudioConnectorServerConfig
 
 
 async def on_connect(client: AudioConnectorConnection) -> None:
@@ -30,15 +31,9 @@ async def on_connect(client: AudioConnectorConnection) -> None:
     client.set_handler(on_message=on_message, on_disconnect=on_disconnect, on_error=on_error)
 
 
-async def main(host: str, port: int) -> None:
-    """Serve until interrupted."""
-    config = AudioConnectorServerConfig(host=host, port=port, on_connect=on_connect)
-    handle = await Video().start_audio_connector_server(config)
-    print(f"listening on {handle.get_address()}", flush=True)
-    try:
-        await asyncio.Event().wait()
-    finally:
-        await handle.stop()
+def config(host: str, port: int) -> AudioConnectorServerConfig:
+    """The server, at an address."""
+    return AudioConnectorServerConfig(host=host, port=port, on_connect=on_connect)
 
 
 if __name__ == "__main__":
@@ -46,7 +41,5 @@ if __name__ == "__main__":
     parser.add_argument("--host", default="localhost")
     parser.add_argument("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
     arguments = parser.parse_args()
-    try:
-        asyncio.run(main(arguments.host, arguments.port))
-    except KeyboardInterrupt:
-        print("stopped")
+    run(config(arguments.host, arguments.port), ready=listening)
+    print("stopped")

@@ -14,8 +14,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
+from _run import listening, run
 
-from audio_connector import AudioConnectorConnection, AudioConnectorServer, AudioConnectorServerConfig
+from audio_connector import AudioConnectorConnection, AudioConnectorServerConfig
 
 VOICE_RATE_HZ = 24000
 GREETING_HZ = (440.0, 554.4, 659.3, 880.0, 659.3, 554.4)
@@ -112,12 +113,9 @@ class Greeter:
             await asyncio.gather(voice, return_exceptions=True)
 
 
-async def main(host: str, port: int, greeting: Path | None) -> None:
-    """Serve until interrupted."""
-    config = AudioConnectorServerConfig(host=host, port=port, on_connect=Greeter(greeting).on_connect)
-    async with AudioConnectorServer(config) as server:
-        print(f"listening on {server.get_address()}", flush=True)
-        await server.wait_closed()
+def config(host: str, port: int, greeting: Path | None) -> AudioConnectorServerConfig:
+    """The server, at an address."""
+    return AudioConnectorServerConfig(host=host, port=port, on_connect=Greeter(greeting).on_connect)
 
 
 if __name__ == "__main__":
@@ -126,7 +124,5 @@ if __name__ == "__main__":
     parser.add_argument("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--greeting", type=Path, metavar="FILE", help="play this audio file as the greeting")
     arguments = parser.parse_args()
-    try:
-        asyncio.run(main(arguments.host, arguments.port, arguments.greeting))
-    except KeyboardInterrupt:
-        print("stopped")
+    run(config(arguments.host, arguments.port, arguments.greeting), ready=listening)
+    print("stopped")

@@ -7,13 +7,14 @@ While a stream is muted or silent no audio arrives at all, so that the pauses of
 from __future__ import annotations
 
 import argparse
-import asyncio
 import re
 import wave
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio_connector import AudioConnectorConnection, AudioConnectorServer, AudioConnectorServerConfig
+from _run import listening, run
+
+from audio_connector import AudioConnectorConnection, AudioConnectorServerConfig
 
 
 @dataclass
@@ -36,13 +37,10 @@ class Recorder:
         print(f"recorded {path}", flush=True)
 
 
-async def main(host: str, port: int, recorder: Recorder) -> None:
-    """Serve until interrupted."""
+def config(host: str, port: int, recorder: Recorder) -> AudioConnectorServerConfig:
+    """The server, at an address; the folder is made."""
     recorder.folder.mkdir(parents=True, exist_ok=True)
-    config = AudioConnectorServerConfig(host=host, port=port, on_connect=recorder.on_connect)
-    async with AudioConnectorServer(config) as server:
-        print(f"listening on {server.get_address()}", flush=True)
-        await server.wait_closed()
+    return AudioConnectorServerConfig(host=host, port=port, on_connect=recorder.on_connect)
 
 
 if __name__ == "__main__":
@@ -52,7 +50,6 @@ if __name__ == "__main__":
     parser.add_argument("--folder", type=Path, default=Path("recordings"), help="default: %(default)s")
     parser.add_argument("--rate", type=int, default=16000, metavar="HZ", help="default: %(default)s")
     arguments = parser.parse_args()
-    try:
-        asyncio.run(main(arguments.host, arguments.port, Recorder(arguments.folder, arguments.rate)))
-    except KeyboardInterrupt:
-        print("stopped")
+    recorder = Recorder(arguments.folder, arguments.rate)
+    run(config(arguments.host, arguments.port, recorder), ready=listening)
+    print("stopped")

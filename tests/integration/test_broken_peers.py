@@ -10,10 +10,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from support.ports import refusing
 from support.serving import certificates, until, warnings_of
 
 from audio_connector.errors import DialError
-from audio_connector.wire.addresses import Address, addresses_of, connect_first
+from audio_connector.wire.addresses import Address, connect_first
 from audio_connector.wire.picows import dial, listen
 from audio_connector.wire.transport import Closed, Transport, Upgrade, WireLimits
 
@@ -56,19 +57,19 @@ class End:
 
 @asynccontextmanager
 async def joined(
-    limits: WireLimits | None = None, *, host: str = "127.0.0.1", is_tls: bool = False
+    limits: WireLimits | None = None, *, dialled: str = "127.0.0.1", is_tls: bool = False
 ) -> AsyncIterator[tuple[End, End]]:
     """A server's end, and one that has dialled it with these limits."""
     server, router = End(), End()
     listening = await listen(
         lambda headers, path: server,
-        host=host,
+        host="127.0.0.1",
         port=0,
         ssl_context=certificates().server if is_tls else None,
         limits=WireLimits(),
         handshake_timeout_s=5.0,
     )
-    url = f"{'wss' if is_tls else 'ws'}://localhost:{listening.address[1]}/"
+    url = f"{'wss' if is_tls else 'ws'}://{dialled}:{listening.address[1]}/"
     try:
         await dial(
             url, router, limits=limits or WireLimits(), ssl_context=certificates().client if is_tls else None
@@ -227,10 +228,11 @@ async def test_every_address_of_the_host_is_tried() -> None:
         server.bind(("127.0.0.1", 0))
         server.listen()
         port = server.getsockname()[1]
-        with socket.socket() as taken:
-            taken.bind(("127.0.0.1", 0))  # and nobody listens
-            nobody = taken.getsockname()
-            addresses: list[Address] = [(socket.AF_INET, nobody), (socket.AF_INET, ("127.0.0.1", port))]
+        with refusing() as nobody:
+            addresses: list[Address] = [
+                (socket.AF_INET, ("127.0.0.1", nobody)),
+                (socket.AF_INET, ("127.0.0.1", port)),
+            ]
             sock = await connect_first(addresses, 4096)
             try:
                 assert sock.getpeername() == ("127.0.0.1", port)
@@ -241,17 +243,24 @@ async def test_every_address_of_the_host_is_tried() -> None:
                 await connect_first(addresses[:1], 4096)
 
 
-async def test_a_host_of_two_families_is_reached_at_the_one_that_answers() -> None:
-    families = {family for family, _ in await addresses_of("localhost", 1)}
-    async with joined(SMALL, host="127.0.0.1") as (server, router):
-        router.transport.send_text(f"{len(families)} families")
-        await until(lambda: server.messages, "the text")
+async def test_a_host_of_two_addresses_is_reached_at_the_one_that_answers(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    with refusing() as nobody:
+
+        async def both(host: str, port: int) -> list[Address]:
+            assert host == "localhost"
+            return [(socket.AF_INET, ("127.0.0.1", nobody)), (socket.AF_INET, ("127.0.0.1", port))]
+
+        monkeypatch.setattr("audio_connector.wire.picows.addresses_of", both)
+        async with joined(SMALL, dialled="localhost") as (server, router):
+            router.transport.send_text("reached")
+            await until(lambda: server.messages, "the text")
 
 
 async def test_what_cannot_be_reached_is_said_as_without_a_small_buffer() -> None:
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        url = f"ws://127.0.0.1:{taken.getsockname()[1]}/"
+    with refusing() as port:
+        url = f"ws://127.0.0.1:{port}/"
         texts = []
         for limits in (WireLimits(), SMALL):
             with pytest.raises(DialError) as caught:

@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import re
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
+from support.inner_pytest import run_pytest
 
 from audio_connector.testing import Audio
 
@@ -33,36 +32,14 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def run(folder: Path, *names: str) -> str:
-    options = (
-        "-p",
-        "pytest_audio_connector",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:asyncio",
-        "-W",
-        "error",
-        "-q",
-    )
-    return subprocess.run(
-        [sys.executable, "-m", "pytest", *options, *names],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=100,
-    ).stdout
-
-
 def test_the_examples_pass(folder: Path) -> None:
     names = [name for name, _ in BLOCKS if name.startswith("test_") and name not in FAIL]
-    output = run(folder, *names)
+    output = run_pytest(*names, folder=folder)
     assert re.search(r"^5 passed in ", output, flags=re.MULTILINE), output
 
 
 def test_the_failures_are_those_that_the_page_quotes(folder: Path) -> None:
-    output = run(folder, *FAIL)
+    output = run_pytest(*FAIL, folder=folder)
     assert "3 failed in " in output, output
     assert len(QUOTED) == 7
     output = without_numbers(output)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from support.peers import FRAME, calling, how_closed, next_audio, next_text
-from support.serving import BOTH_LOOPS, Listener, sawtooth, serving, until, warnings_of
+from support.serving import BOTH_LOOPS, Listener, echo, sawtooth, serving, until, warnings_of
 
 from audio_connector import (
     AudioConnectorConnection,
@@ -59,16 +59,6 @@ class Bystander:
                 await next_text(caller)
                 self.slowest_s = max(self.slowest_s, time.monotonic() - begun)
                 await asyncio.sleep(0.005)
-
-
-def echo(client: AudioConnectorConnection) -> None:
-    async def on_message(message: bytes | str) -> None:
-        if isinstance(message, bytes):
-            await client.send_audio_buffer(message)
-        else:
-            await client.send_json_packet(message)
-
-    client.set_handler(on_message=on_message)
 
 
 # Handlers that raise.

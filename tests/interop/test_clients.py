@@ -18,6 +18,7 @@ from support.serving import (
     DEADLINE_S,
     Listener,
     certificates,
+    echo,
     sawtooth,
     serving,
     tls_client,
@@ -158,16 +159,6 @@ async def met(library: str, tls: bool, on_connect: Any) -> AsyncIterator[Client]
         )
         async with dial as client:
             yield client
-
-
-async def echo(client: AudioConnectorConnection) -> None:
-    async def on_message(message: str | bytes) -> None:
-        if isinstance(message, bytes):
-            await client.send_audio_buffer(message)
-        else:
-            await client.send_json_packet(message)
-
-    client.set_handler(on_message=on_message)
 
 
 @BOTH_LOOPS

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from support.foreign_server import foreign_servers, stream_server
+from support.ports import refusing
 from support.serving import certificates, sawtooth, tls_client
 
 from audio_connector.errors import DialError
@@ -41,9 +42,9 @@ async def told(url: str, **options: Any) -> str:
 
 
 async def test_nobody_there_is_told() -> None:
-    async with foreign_servers() as (url, _):
-        pass
-    assert await told(url) == f"{url} cannot be reached: Connection refused"
+    with refusing() as port:
+        url = f"ws://127.0.0.1:{port}"
+        assert await told(url) == f"{url} cannot be reached: Connection refused"
     assert await told("ws://no.such.host.invalid:1/") == (
         "ws://no.such.host.invalid:1/ cannot be reached: the host is not known"
     )

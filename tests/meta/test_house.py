@@ -37,7 +37,7 @@ assert state() == before, (before, state())
 def source_files(root: Path) -> list[Path]:
     """Every source of the project; what tools leave in folders with a leading dot is not ours."""
     files = [path for path in root.iterdir() if path.suffix in SUFFIXES or path.name == "Makefile"]
-    files += [root / ".ci" / "run"]
+    files += (root / ".ci").iterdir()
     for folder in FOLDERS:
         files += [path for path in (root / folder).rglob("*") if path.suffix in SUFFIXES]
     inner = {path: path.relative_to(root).parts[1:] for path in files}
@@ -105,7 +105,14 @@ def test_there_is_one_version() -> None:
 
 def test_the_files_that_are_read_are_the_real_ones() -> None:
     names = {str(path.relative_to(ROOT)) for path in source_files(ROOT)}
-    expected = {"Makefile", "pyproject.toml", ".ci/run", "tests/meta/test_house.py", "examples/echo.py"}
+    expected = {
+        "Makefile",
+        "pyproject.toml",
+        ".ci/run",
+        ".ci/pythons",
+        "tests/meta/test_house.py",
+        "examples/echo.py",
+    }
     assert expected | {"src/audio_connector/__init__.py"} <= names
 
 

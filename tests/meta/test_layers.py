@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The laws about imports: who may import whom, and what pure code may not touch (docs/design).
+"""The laws about imports: who may import whom, never in a circle, and what pure code may not touch (docs/design).
 
 The sources are read with ``ast``, never imported, so that imports inside functions and behind
 ``TYPE_CHECKING`` count like all others.
@@ -19,9 +19,12 @@ PACKAGE = "audio_connector"
 VENDOR_PACKAGE = "audio_connector_sdk"
 FACADE = "facade"
 
-# For each part of the package the parts that it may import; itself is always allowed.
+# For each part of the package the parts that it may import; itself is always allowed. A part may be in the table
+# before its folder is there.
 FLOW = ("errors", "validation", "audio", "wire")
-SERVER = (*FLOW, "playback", "intake", "server")
+CALL = (*FLOW, "playback", "intake", "call")
+SERVER = (*CALL, "port", "server")
+PUBLIC = (*SERVER, FACADE, "_version")
 ALLOWED: Mapping[str, frozenset[str]] = {
     "_version": frozenset(),
     "errors": frozenset(),
@@ -31,26 +34,44 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "wire": frozenset({"errors", "validation", "audio"}),
     "playback": frozenset(FLOW),
     "intake": frozenset(FLOW),
-    "server": frozenset({*FLOW, "playback", "intake", "_version"}),
+    "call": frozenset(CALL),
+    "port": frozenset(CALL),
+    "server": frozenset({*SERVER, "_version"}),
     FACADE: frozenset({*SERVER, "_version"}),
+    "auth": frozenset(PUBLIC),
+    "turns": frozenset(PUBLIC),
+    "engines": frozenset(PUBLIC),
     # The router of the other side: a mistake shared with playback or intake would cancel itself out.
     "simulator": frozenset({*FLOW, "_version"}),
     # Its server-and-router pair is made of both ends.
-    "testing": frozenset({*SERVER, FACADE, "simulator", "_version"}),
+    "testing": frozenset({*PUBLIC, "simulator"}),
     # Its Python side is the simulator, so that browser and command line behave alike.
-    "playground": frozenset({*SERVER, FACADE, "simulator", "_version"}),
-    "integrations": frozenset({*SERVER, FACADE, "_version"}),
-    "cli": frozenset({*SERVER, FACADE, "testing", "simulator", "playground", "integrations", "_version"}),
+    "playground": frozenset({*PUBLIC, "simulator"}),
+    "integrations": frozenset(PUBLIC),
+    "cluster": frozenset(PUBLIC),
+    "cli": frozenset(
+        {*PUBLIC, "auth", "turns", "engines", "testing", "simulator", "playground", "integrations", "cluster"}
+    ),
 }
+# Each file for a partner of its own, behind an extra of its own: none of these parts' files knows another one.
+APART = frozenset({"engines", "integrations"})
 PURE = (
     "audio",
     "wire.messages",
     "wire.codec",
     "wire.json_audio",
     "wire.fragments",
-    "playback.schedule",
-    "playback.speech",
+    "playback",
     "intake.buffer",
+    "call.machine",
+    "call.liveness",
+    "call.states",
+    "call.asks",
+    "call.tells",
+)
+MAY_LOG = frozenset({f"{PACKAGE}.playback.pacer"})
+KNOWN_CIRCLES = frozenset(
+    {frozenset({f"{PACKAGE}.testing.in_loop", f"{PACKAGE}.testing.virtual_time"})},
 )
 IMPURE_MODULES = frozenset({"asyncio", "socket", "ssl", "threading", "time", "random", "logging"})
 DYNAMIC = "<computed name>"
@@ -122,8 +143,11 @@ def layer_faults(arrows: Iterable[Arrow]) -> list[str]:
         part, target = part_of(arrow.module), part_of(arrow.target)
         if arrow.target == DYNAMIC:
             faults.append(f"{arrow}: write the name out, so that it can be checked")
-        elif part is None or target is None or target == part:
+        elif part is None or target is None:
             continue
+        elif target == part:
+            if part in APART and f"{PACKAGE}.{part}" not in (arrow.module, arrow.target):
+                faults.append(f"{arrow}: two files of {part} may not know each other")
         elif part not in ALLOWED:
             faults.append(f"{arrow.module}: {part} has no place in the table of layers")
         elif target not in ALLOWED[part]:
@@ -141,7 +165,8 @@ def purity_faults(arrows: Iterable[Arrow]) -> list[str]:
     faults = []
     while waiting:
         for arrow in outgoing.get(waiting.pop(), []):
-            if arrow.target.partition(".")[0] in IMPURE_MODULES:
+            root = arrow.target.partition(".")[0]
+            if root in IMPURE_MODULES and not (root == "logging" and arrow.module in MAY_LOG):
                 faults.append(f"{arrow}: pure code, or imported by pure code")
             elif part_of(arrow.target) and arrow.target not in seen:
                 seen.add(arrow.target)
@@ -152,6 +177,41 @@ def purity_faults(arrows: Iterable[Arrow]) -> list[str]:
 def is_pure(module: str) -> bool:
     """Whether the law of purity names this module or a package that it is in."""
     return any(f"{module}.".startswith(f"{PACKAGE}.{name}.") for name in PURE)
+
+
+def circles(arrows: Iterable[Arrow]) -> set[frozenset[str]]:
+    """Every set of modules that reach each other by imports (the strongly connected components).
+
+    A name taken from a package, and not one of its modules, is an arrow to its ``__init__``. That Python runs the
+    ``__init__`` of every package above a module first is none: the package would be a circle with all that is in it.
+    """
+    targets: dict[str, set[str]] = {}
+    for arrow in arrows:
+        targets.setdefault(arrow.module, set()).add(arrow.target)
+    reached = {module: _reached_from(module, targets) for module in targets}
+    return {
+        frozenset({module} | {each for each in reached[module] if module in reached.get(each, ())})
+        for module in targets
+        if any(each != module and module in reached.get(each, ()) for each in reached[module])
+    }
+
+
+def _reached_from(module: str, targets: Mapping[str, set[str]]) -> set[str]:
+    reached: set[str] = set()
+    waiting = [module]
+    while waiting:
+        new = targets.get(waiting.pop(), set()) - reached
+        reached |= new
+        waiting += new
+    return reached
+
+
+def circle_faults(arrows: Iterable[Arrow], known: frozenset[frozenset[str]] = frozenset()) -> list[str]:
+    """Circles that are not known, and known ones that are gone."""
+    found = circles(arrows)
+    faults = [f"a circle of imports: {', '.join(sorted(each))}" for each in found - known]
+    faults += [f"no circle any more, strike it off: {', '.join(sorted(each))}" for each in known - found]
+    return sorted(faults)
 
 
 def owner_faults(arrows: Iterable[Arrow]) -> list[str]:
@@ -192,6 +252,10 @@ def test_every_import_follows_the_layers(tree: list[Arrow]) -> None:
     assert layer_faults(tree) == []
 
 
+def test_no_imports_go_round_in_a_circle(tree: list[Arrow]) -> None:
+    assert circle_faults(tree, KNOWN_CIRCLES) == []
+
+
 def test_pure_code_reaches_no_clock_socket_or_task(tree: list[Arrow]) -> None:
     assert purity_faults(tree) == []
 
@@ -219,6 +283,12 @@ KNOWN = (
     "audio_connector.wire.picows",
     "audio_connector.playback.schedule",
     "audio_connector.playback.pacer",
+    "audio_connector.call",
+    "audio_connector.call.machine",
+    "audio_connector.port.mailbox",
+    "audio_connector.engines",
+    "audio_connector.engines.one",
+    "audio_connector.engines.other",
     "audio_connector.intake.buffer",
     "audio_connector.server.config",
     "audio_connector.simulator.router",
@@ -243,6 +313,15 @@ def arrows(module: str, source: str, *, is_package: bool = False) -> list[Arrow]
         ("wire.codec", "if TYPE_CHECKING:\n    from audio_connector.playback.schedule import Schedule"),
         ("playback.pacer", "from audio_connector.intake.buffer import Buffer"),
         ("intake.buffer", "from ..playback import schedule"),
+        ("playback.pacer", "from audio_connector.call import machine"),
+        ("call.machine", "from audio_connector.port import mailbox"),
+        ("call.machine", "from audio_connector.server.config import Timeouts"),
+        ("port.mailbox", "import audio_connector.server.config"),
+        ("auth.tokens", "from audio_connector.turns import gate"),
+        ("turns.gate", "from audio_connector.engines.one import Engine"),
+        ("engines.one", "from audio_connector.engines.other import Engine"),
+        ("engines.one", "from . import other"),
+        ("cluster.worker", "from audio_connector.simulator import router"),
         ("server.config", "import importlib\nimportlib.import_module('audio_connector.cli')"),
         ("server.config", "__import__('audio_connector.' + name)"),
         ("simulator.router", "from audio_connector.playback.schedule import Schedule"),
@@ -263,6 +342,17 @@ def test_a_forbidden_arrow_is_found(module: str, source: str) -> None:
         ("playback.pacer", "from audio_connector import errors\nimport asyncio"),
         ("server.config", "from audio_connector.intake.buffer import Buffer"),
         ("wire.codec", "from audio_connector.validation import FrozenValues"),
+        (
+            "call.machine",
+            "from audio_connector.playback import pacer\nfrom audio_connector.intake import buffer",
+        ),
+        ("port.mailbox", "from audio_connector.call.machine import Machine"),
+        (
+            "server.config",
+            "from audio_connector.port import mailbox\nfrom audio_connector.call import machine",
+        ),
+        ("engines.one", "import audio_connector\nfrom audio_connector.call import machine"),
+        ("cli.demo", "from audio_connector.cluster import fleet\nfrom audio_connector.engines import one"),
         ("playground.app", "from audio_connector.simulator.router import Router\nimport audio_connector"),
         ("testing.pair", "from audio_connector.simulator.router import Router\nimport audio_connector"),
         ("cli.demo", "import audio_connector\nfrom audio_connector.simulator.router import Router"),
@@ -284,13 +374,40 @@ def test_a_relative_import_is_resolved_from_modules_and_packages() -> None:
 def test_an_impure_import_is_found_in_pure_code(name: str) -> None:
     assert len(purity_faults(arrows("wire.codec", f"import {name}"))) == 1
     assert len(purity_faults(arrows("audio.resample", f"def f():\n    from {name} import x"))) == 1
-    assert purity_faults(arrows("playback.pacer", f"import {name}")) == []
+    assert purity_faults(arrows("intake.dispatch", f"import {name}")) == []
+
+
+def test_the_pacer_may_log_and_nothing_else() -> None:
+    assert purity_faults(arrows("playback.pacer", "import logging")) == []
+    assert len(purity_faults(arrows("playback.pacer", "import time, logging"))) == 1
 
 
 def test_an_impure_import_is_found_behind_another_module() -> None:
     through = arrows("intake.buffer", "from audio_connector.server import config")
     through += arrows("intake.buffer", "import audio_connector.server.config")
     assert purity_faults(through + arrows("server.config", "import time")) != []
+
+
+def test_a_circle_is_found_however_it_is_closed() -> None:
+    across = arrows("wire.codec", "from audio_connector.wire import picows")
+    back = arrows("wire.picows", "if TYPE_CHECKING:\n    from .codec import Codec")
+    named = frozenset({f"{PACKAGE}.wire.codec", f"{PACKAGE}.wire.picows"})
+    assert circles(across) == circles(back) == set()
+    assert circles(across + back) == {named}
+    assert circle_faults(across + back) == [f"a circle of imports: {', '.join(sorted(named))}"]
+    assert circle_faults(across + back, frozenset({named})) == []
+    assert circle_faults(across, frozenset({named})) != []
+
+
+def test_a_circle_through_a_package_or_several_modules_is_found() -> None:
+    package = arrows("call", "from .machine import Machine", is_package=True)
+    user = arrows("call.machine", "def late():\n    from audio_connector.call import Thing")
+    assert circles(package + user) == {frozenset({f"{PACKAGE}.call", f"{PACKAGE}.call.machine"})}
+    long = arrows("wire.codec", "from audio_connector.playback import schedule")
+    long += arrows("playback.schedule", "import audio_connector.intake.buffer\nimport audio_connector.errors")
+    long += arrows("intake.buffer", "from audio_connector.wire.codec import x")
+    long += arrows("audio.pcm", "from audio_connector.wire import codec")
+    assert [len(each) for each in circles(long)] == [3]
 
 
 def test_picows_elsewhere_is_found() -> None:

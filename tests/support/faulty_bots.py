@@ -102,6 +102,7 @@ class NoClear(AnswerBot):
     """The whole reply at once, and no clear command."""
 
     LEAD_S = 60.0
+    REPLY_S = 1.5  # a busy machine is late with the interruption, and then most of it still has to be unheard
 
     async def interrupted(self) -> None:
         assert self.reply is not None

@@ -11,11 +11,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-BAD_INPUT = 2
-"""Exit status of a command that could not do its work: bad input, or a server that cannot be reached."""
-
-INTERRUPTED = 130
-"""Exit status after Ctrl-C."""
+from audio_connector.cli.statuses import BAD_INPUT, INTERRUPTED
 
 
 def main(argv: Sequence[str] | None = None) -> int:

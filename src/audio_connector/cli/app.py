@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from audio_connector import VideoError, __version__
-from audio_connector.cli import BAD_INPUT, INTERRUPTED, check, demo, playground, simulate
+from audio_connector.cli import check, demo, playground, simulate
+from audio_connector.cli.statuses import BAD_INPUT, INTERRUPTED
 
 app = typer.Typer(
     name="audio-connector",

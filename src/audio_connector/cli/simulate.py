@@ -13,9 +13,9 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from audio_connector.cli import BAD_INPUT
 from audio_connector.cli.common import accept_any_certificate, parse_headers, refreshing, run_async
 from audio_connector.cli.plan import check_unused, plan_calls, plan_scenario
+from audio_connector.cli.statuses import BAD_INPUT
 from audio_connector.cli.view import progress_view, show_summary
 from audio_connector.errors import UsageError
 from audio_connector.simulator import (

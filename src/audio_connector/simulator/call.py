@@ -56,9 +56,9 @@ class LiveCall:
         heard: Called with what the session hears, silence included.
         spoken: Called with what the participant says, silence included.
         on_begin: Called when a connection is open, with the time of the next tick.
-        on_end: Called when a connection is over; where `redial_after_s` is a number, another one is to be
-            made.
+        on_end: Called when a connection is over; with a number in `redial_after_s` another one is to be made.
         on_event: Called with everything that happens, as it happens.
+        on_text: Called with each text of the server, commands included, before it is obeyed.
     """
 
     def __init__(
@@ -72,6 +72,7 @@ class LiveCall:
         on_begin: Callable[[float], None] = lambda at: None,
         on_end: Callable[[], None] = lambda: None,
         on_event: Callable[[TraceEvent], None] | None = None,
+        on_text: Callable[[str], None] | None = None,
     ) -> None:
         self.call = call
         self.router = call.router
@@ -82,6 +83,7 @@ class LiveCall:
         self._on_begin = on_begin
         self._on_end = on_end
         self._on_event = on_event
+        self._on_text = on_text
         self._trace = TraceRecorder(call.rate_hz) if call.trace else None
         self._observer = Observer(audio_format.frame_bytes)
         self._is_watched = call.trace or heard is not None or on_event is not None
@@ -175,6 +177,8 @@ class LiveCall:
         now = self._clock()
         self._tally.texts_received += 1
         self._tally.bytes_received += len(text)
+        if self._on_text is not None:
+            self._on_text(text)
         network = self.out.network
         self._commands.take(text, now, arrived_at=now if network is None else network.arrived_at)
 
@@ -311,7 +315,9 @@ class LiveCall:
         """End the call now, as the router's profile does or as ``how`` says; more than once is fine."""
         transport, tally = self.out.transport, self._tally
         if transport is None and self.redial_after_s is not None:
-            self._give_up_redial()
+            tally.hung_up = True
+            self.note("router", "hang up", "between two connections")
+            self._end_between()
             return
         self.redial_after_s = None
         if transport is None or tally.hung_up or transport.is_closing:
@@ -470,12 +476,6 @@ class LiveCall:
     def _reset(self, transport: Transport) -> None:
         self.note("network", "reset")
         transport.reset()
-
-    def _give_up_redial(self) -> None:
-        """Hung up between two connections."""
-        self._tally.hung_up = True
-        self.note("router", "hang up", "between two connections")
-        self._end_between()
 
     def _end_between(self) -> None:
         self._is_over = True

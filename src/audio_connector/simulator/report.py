@@ -7,6 +7,7 @@ from dataclasses import asdict, dataclass, field
 from typing import Literal
 
 from audio_connector.audio.format import FRAME_MS
+from audio_connector.simulator.config import RouterCall
 from audio_connector.simulator.playout import PlayoutReport
 from audio_connector.simulator.trace import BargeIn, Trace, Turn
 
@@ -102,6 +103,18 @@ class CallReport:
     router_ended: str | None = None
     redial_error: str | None = None
     trace: Trace | None = None
+
+    @classmethod
+    def of(cls, call: RouterCall) -> CallReport:
+        """Return the report of a call of which nothing was seen yet."""
+        return cls(
+            url=call.url,
+            name=call.name,
+            profile=call.router.name,
+            session_id=call.session_id,
+            connection_id=call.connection_id,
+            rate_hz=call.rate_hz,
+        )
 
     @property
     def frames_received(self) -> int:

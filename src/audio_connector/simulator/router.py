@@ -8,6 +8,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack, suppress
+from dataclasses import replace
 from types import TracebackType
 from typing import TypeVar
 
@@ -33,6 +34,8 @@ OnStart = Callable[[LiveCall], None]
 OnEvent = Callable[[TraceEvent], None]
 """Told of everything that happens in a call, as it happens."""
 
+OnText = Callable[[str], None]
+"""Told of each text that a server sends, but for audio in JSON, when the router reads it."""
 
 _LIMITS = WireLimits(receive_buffer_bytes=16384)
 """The kernel's own choice holds a minute of audio, so that a router that reads slowly would not be felt."""
@@ -79,7 +82,12 @@ class Router:
         return self._library.lines_of(call)
 
     async def run(
-        self, call: RouterCall, *, on_start: OnStart | None = None, on_event: OnEvent | None = None
+        self,
+        call: RouterCall,
+        *,
+        on_start: OnStart | None = None,
+        on_event: OnEvent | None = None,
+        on_text: OnText | None = None,
     ) -> CallReport:
         """Make one call, from the dialling to the end of the connection, or of the last one where it reconnects.
 
@@ -87,6 +95,7 @@ class Router:
             call: What to do.
             on_start: Told of the live call when the connection was made, to look at it or to steer it.
             on_event: Told of everything that happens in the call.
+            on_text: Told of each text of the server, but for audio in JSON.
 
         Returns:
             What the call saw.
@@ -95,8 +104,8 @@ class Router:
             DialError: The server cannot be reached, or does not speak WebSocket there.
             AudioFileError: The speech cannot be read, or a recording cannot be written.
             AudioDataError: The speech is bytes with half a sample at the end.
-            Exception: Whatever ``on_start``, ``on_event``, or ``heard`` or ``spoken`` of the call raised. It ends
-                this call, and no other one.
+            Exception: Whatever ``on_start``, ``on_event``, ``on_text``, or ``heard`` or ``spoken`` of the call
+                raised. It ends this call, and no other one.
         """
         lines = self.prepare(call)
         course = _Course()
@@ -114,6 +123,7 @@ class Router:
                 on_begin=lambda at: add(live.tick, at),
                 on_end=course.go_on,
                 on_event=course.guarded(on_event),
+                on_text=course.guarded(on_text),
             )
             try:
                 await self._connect(live, add)
@@ -245,15 +255,7 @@ async def run_calls(
             try:
                 return await router.run(call, on_start=on_start)
             except DialError as error:
-                return CallReport(
-                    url=call.url,
-                    name=call.name,
-                    profile=call.router.name,
-                    session_id=call.session_id,
-                    connection_id=call.connection_id,
-                    rate_hz=call.rate_hz,
-                    error=str(error),
-                )
+                return replace(CallReport.of(call), error=str(error))
 
         tasks = [asyncio.ensure_future(run_one(number, call)) for number, call in enumerate(calls)]
         try:

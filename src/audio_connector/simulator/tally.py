@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from audio_connector.simulator.config import RouterCall
 from audio_connector.simulator.observer import Observer
@@ -63,13 +63,8 @@ class Tally:
             delay_s = playout.first_audio_at - self.first_speech_at
             delay_ms = delay_s * 1000 if delay_s >= 0 else None
         closed = self.closed
-        return CallReport(
-            url=call.url,
-            name=call.name,
-            profile=call.router.name,
-            session_id=call.session_id,
-            connection_id=call.connection_id,
-            rate_hz=call.rate_hz,
+        return replace(
+            CallReport.of(call),
             duration_s=now - self.opened_at if self.opened_at is not None else 0.0,
             frames_sent=self.frames_sent,
             speech_frames_sent=self.speech_frames_sent,

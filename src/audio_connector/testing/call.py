@@ -21,7 +21,6 @@ from audio_connector.simulator.trace import BargeIn, TraceEvent
 from audio_connector.testing import network
 from audio_connector.testing.audio import Audio, AudioSource
 from audio_connector.testing.ear import Ear
-from audio_connector.testing.texts import TextTap
 from audio_connector.testing.virtual_time import VirtualLoop
 from audio_connector.wire import picows
 from audio_connector.wire.network import Dial, DialOptions
@@ -270,7 +269,7 @@ class Call:
 
     @property
     def texts(self) -> tuple[str, ...]:
-        """Every text message of the server so far, as it came: clear, notify, and its own; no audio."""
+        """Every text message of the server so far, as it was read: clear, notify, and its own; no audio."""
         return tuple(self._texts)
 
     @property
@@ -312,7 +311,12 @@ class Call:
         started: asyncio.Future[LiveCall] = self._loop.create_future()
         async with router(dial=self._dial) as made_by:
             self._running = self._loop.create_task(
-                made_by.run(self._call, on_start=started.set_result, on_event=self._note),
+                made_by.run(
+                    self._call,
+                    on_start=started.set_result,
+                    on_event=self._events.append,
+                    on_text=self._texts.append,
+                ),
                 name=f"the call to {self._call.url}",
             )
             self._running.add_done_callback(lambda _: self._wake())
@@ -333,8 +337,7 @@ class Call:
 
     async def _dial(self, url: str, receiver: Receiver, options: DialOptions, /) -> Transport:
         dial: Dial = network.dial if isinstance(self._loop, VirtualLoop) else picows.dial
-        tap = TextTap(receiver, self._call.audio_transport, self._texts)
-        return await dial(url, tap, replace(options, headers=[*options.headers, *self._extra_headers]))
+        return await dial(url, receiver, replace(options, headers=[*options.headers, *self._extra_headers]))
 
     # The router calls these every 20 ms.
 
@@ -345,9 +348,6 @@ class Call:
     def _speak(self, pcm: bytes) -> None:
         self._voice.write(pcm)
         self._wake()
-
-    def _note(self, event: TraceEvent) -> None:
-        self._events.append(event)
 
     def _wake(self) -> None:
         waiters, self._waiters = self._waiters, []

@@ -10,6 +10,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.ports import refusing
 
 from audio_connector.cli import main, playground
 from audio_connector.playground.run import Address
@@ -56,8 +57,9 @@ def test_a_port_in_use_and_a_server_that_is_gone(capsys: pytest.CaptureFixture[s
         port = taken.getsockname()[1]
         assert main(["playground", "--no-open", "--port", str(port)]) == 2
         assert f"cannot listen on 127.0.0.1:{port}: the port is in use" in capsys.readouterr().err
-    assert main(["playground", "--no-open", "--port", "0", f"ws://127.0.0.1:{port}"]) == 2
-    assert f"ws://127.0.0.1:{port} cannot be reached" in capsys.readouterr().err
+    with refusing() as port:
+        assert main(["playground", "--no-open", "--port", "0", f"ws://127.0.0.1:{port}"]) == 2
+        assert f"ws://127.0.0.1:{port} cannot be reached" in capsys.readouterr().err
 
 
 def test_without_aiohttp_it_says_what_to_install(

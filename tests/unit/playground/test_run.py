@@ -5,13 +5,13 @@ import asyncio
 import contextlib
 import os
 import signal
-import socket
 import sys
 import threading
 
 import pytest
 from aiohttp import web
 from support.pages import opened, page_of
+from support.ports import refusing
 
 from audio_connector import AudioConnectorConnection, AudioConnectorServer, AudioTransport
 from audio_connector.errors import AudioConnectorStartServerError, DialError, UsageError
@@ -104,12 +104,11 @@ async def test_a_server_that_answers_500_is_told_before_there_is_a_page() -> Non
 
 
 async def test_nobody_there_and_no_websocket_address_are_told() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-    for url, error in [(f"ws://127.0.0.1:{port}", DialError), ("http://127.0.0.1/", UsageError)]:
-        with pytest.raises(error):
-            async with playground(find_bot(url), SETTINGS, host="127.0.0.1", port=0, is_checked=True):
-                pass
+    with refusing() as port:
+        for url, error in [(f"ws://127.0.0.1:{port}", DialError), ("http://127.0.0.1/", UsageError)]:
+            with pytest.raises(error):
+                async with playground(find_bot(url), SETTINGS, host="127.0.0.1", port=0, is_checked=True):
+                    pass
     assert asyncio.all_tasks() == {asyncio.current_task()}
 
 

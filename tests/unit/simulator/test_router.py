@@ -31,13 +31,21 @@ from audio_connector.wire.transport import Closed, Headers, Receiver, Transport,
 
 FRAME = b"\x01\x02" * 320
 URL = "ws://127.0.0.1:1/"
+TEXTS = [
+    '{"audio":"AAAAAA=="}',
+    '{"audio":"AAAA"}',  # half a sample, so no audio after all
+    '{"action":"clear"}',
+    '{"event":"websocket:cleared","audio":"AAAAAA=="}',
+    '{"audio":7}',
+    "[1]",
+]
 
 
 class EchoTransport:
     """A socket whose other end echoes at once."""
 
     def __init__(self, receiver: Receiver) -> None:
-        self._receiver = receiver
+        self.receiver = receiver
         self.write_buffer_bytes = 0
         self.is_closing = False
         self.received: list[bytes] = []
@@ -45,12 +53,12 @@ class EchoTransport:
 
     def send_audio(self, frame: bytes) -> None:
         self.received.append(frame)
-        self._receiver.on_audio(frame)
+        self.receiver.on_audio(frame)
 
     def send_text(self, text: str) -> None:
         self.texts.append(text)
         if "chunk" in text:
-            self._receiver.on_text(text)
+            self.receiver.on_text(text)
 
     def send_ping(self, payload: bytes = b"") -> None:
         pass
@@ -76,7 +84,7 @@ class EchoTransport:
     def _end(self, closed: Closed) -> None:
         if not self.is_closing:
             self.is_closing = True
-            asyncio.get_running_loop().call_soon(self._receiver.on_closed, closed)
+            asyncio.get_running_loop().call_soon(self.receiver.on_closed, closed)
 
 
 class EchoDial:
@@ -341,6 +349,32 @@ async def test_everything_is_told_as_it_happens() -> None:
     assert list(report.trace.events) == [event for _, event in told]
 
 
+@pytest.mark.parametrize(("transport", "told"), [("binary", TEXTS), ("json", TEXTS[1:])])
+def test_texts_are_told_when_they_are_read_but_for_those_that_are_audio(
+    transport: str, told: list[str]
+) -> None:
+    texts: list[tuple[float, str]] = []
+
+    async def main() -> None:
+        loop, dial = asyncio.get_running_loop(), EchoDial()
+        begun = loop.time()
+
+        def say(live: LiveCall) -> None:
+            live.network.stall(0.5)
+            for text in TEXTS:
+                dial.transports[0].receiver.on_text(text)
+
+        async with routing(dial) as router:
+            call = RouterCall(url=URL, tail_s=1.0, audio_transport=AudioTransport.of(transport))
+            await router.run(
+                call, on_start=say, on_text=lambda text: texts.append((loop.time() - begun, text))
+            )
+
+    run_in_virtual_time(main())
+    assert [text for _, text in texts] == told
+    assert [at for at, _ in texts] == about([0.5] * len(told))
+
+
 @in_virtual_time
 async def test_calls_begin_when_they_are_to() -> None:
     loop = asyncio.get_running_loop()
@@ -397,7 +431,7 @@ def test_in_json_every_profile_echoes(profile: str) -> None:
 @in_virtual_time
 async def test_what_should_be_audio_in_json_and_is_none_is_a_problem() -> None:
     def start(live: LiveCall) -> None:
-        socket = dial.transports[0]._receiver
+        socket = dial.transports[0].receiver
         socket.on_audio(FRAME)
         socket.on_text('{"chunk":"???"}')
         socket.on_text('{"chunk":5}')

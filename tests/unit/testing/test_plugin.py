@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from pathlib import Path
+
+from support.inner_pytest import run_pytest, run_python
 
 ROOT = Path(__file__).parents[3]
 
@@ -39,30 +39,13 @@ async def test_that_fails(audio_connector_server, audio_connector_speech):
 """
 
 
-def run(*arguments: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, *arguments], cwd=folder, capture_output=True, text=True, check=False, timeout=60
-    )
-
-
 def test_the_fixtures_are_found_and_a_failure_says_what_was_heard(tmp_path: Path) -> None:
     (tmp_path / "test_bot.py").write_text(TESTS)
-    options = (
-        "-q",
-        "-p",
-        "pytest_audio_connector",
-        "-p",
-        "no:cacheprovider",
-        "-p",
-        "no:asyncio",
-        "-W",
-        "error",
-    )
-    result = run("-m", "pytest", *options, "test_bot.py", folder=tmp_path)
-    assert "1 failed, 2 passed" in result.stdout, result.stdout + result.stderr
-    assert "assert <heard 1.5" in result.stdout
-    assert "alike up to 1500 ms, then silence instead of sound;" in result.stdout
-    assert "(likeness" in result.stdout, "pytest has cut the text"
+    output = run_pytest("test_bot.py", folder=tmp_path)
+    assert "1 failed, 2 passed" in output, output
+    assert "assert <heard 1.5" in output
+    assert "alike up to 1500 ms, then silence instead of sound;" in output
+    assert "(likeness" in output, "pytest has cut the text"
 
 
 def test_the_plugin_alone_imports_nothing_of_the_library(tmp_path: Path) -> None:
@@ -71,7 +54,7 @@ def test_the_plugin_alone_imports_nothing_of_the_library(tmp_path: Path) -> None
         "import sys, pytest; had = set(sys.modules); import pytest_audio_connector; "
         f"print(sorted({heavy} & (set(sys.modules) - had)))"
     )
-    result = run("-c", program, folder=tmp_path)
+    result = run_python("-c", program, folder=tmp_path)
     assert result.stdout.strip() == "[]", result.stderr
 
 

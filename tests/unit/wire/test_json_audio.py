@@ -11,6 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.clock import VirtualClock
+from support.receivers import Notes
 
 from audio_connector.errors import ProtocolError
 from audio_connector.wire.audio_transport import AudioTransport
@@ -26,7 +27,7 @@ from audio_connector.wire.messages import (
     MediaUpdate,
     Notified,
 )
-from audio_connector.wire.transport import Closed, Receiver, Transport, Upgrade
+from audio_connector.wire.transport import Closed, Receiver
 
 JSON = AudioTransport(transport="json")
 TWO = AudioTransport(transport="json", audio_field="up", receive_audio_field="down")
@@ -51,32 +52,6 @@ def transports(draw: st.DrawFn) -> AudioTransport:
     if isinstance(event, str) and event.startswith("websocket:"):
         del fields["event"]
     return AudioTransport(transport="json", audio_field=name, receive_audio_field=other, static_fields=fields)
-
-
-class Notes:
-    """Notes what it is told, and what it may send by."""
-
-    def __init__(self) -> None:
-        self.told: list[Any] = []
-        self.transport: Transport
-
-    def on_open(self, transport: Transport, upgrade: Upgrade) -> None:
-        self.transport = transport
-
-    def on_audio(self, payload: bytes) -> None:
-        self.told.append(payload)
-
-    def on_text(self, text: str) -> None:
-        self.told.append(text)
-
-    def on_pong(self, payload: bytes) -> None:
-        self.told.append(("pong", payload))
-
-    def on_writable(self, writable: bool) -> None:
-        self.told.append(writable)
-
-    def on_closed(self, closed: Closed) -> None:
-        self.told.append(closed)
 
 
 class Ends:

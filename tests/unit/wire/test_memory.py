@@ -9,43 +9,36 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.clock import VirtualClock
+from support.receivers import Notes
 
 from audio_connector.wire.memory import MemoryTransport, connect
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
 
-class Notes:
-    """A receiver that notes what it is told, and does what it is told to do then."""
+class Acting(Notes):
+    """Does what it is told to do when a message comes."""
 
     def __init__(self) -> None:
-        self.told: list[object] = []
+        super().__init__()
         self.on_message: Callable[[object], None] = lambda message: None
 
     def on_open(self, transport: Transport, upgrade: Upgrade) -> None:
+        super().on_open(transport, upgrade)
         self.told.append("open")
 
     def on_audio(self, payload: bytes) -> None:
-        self.told.append(payload)
+        super().on_audio(payload)
         self.on_message(payload)
 
     def on_text(self, text: str) -> None:
-        self.told.append(text)
+        super().on_text(text)
         self.on_message(text)
-
-    def on_pong(self, payload: bytes) -> None:
-        self.told.append(("pong", payload))
-
-    def on_writable(self, writable: bool) -> None:
-        self.told.append(writable)
-
-    def on_closed(self, closed: Closed) -> None:
-        self.told.append(closed)
 
 
 class Pair:
     def __init__(self, *, kernel_bytes: int = 0, high_bytes: int = 1000, latency_s: float = 0.0) -> None:
         self.clock = VirtualClock()
-        self.ours, self.theirs = Notes(), Notes()
+        self.ours, self.theirs = Acting(), Acting()
         self.us = MemoryTransport(
             self.ours,
             call_later=self.clock.call_later,
@@ -84,7 +77,7 @@ def test_both_directions_at_once() -> None:
 
 def test_what_is_sent_before_the_other_end_is_open_arrives_after() -> None:
     clock = VirtualClock()
-    early, late = Notes(), Notes()
+    early, late = Acting(), Acting()
     us = MemoryTransport(early, call_later=clock.call_later)
     them = MemoryTransport(late, call_later=clock.call_later)
     us.send_text("early")

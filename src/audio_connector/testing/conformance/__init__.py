@@ -11,7 +11,8 @@ It plays the router by `wire` and by a socket of its own, and shares no code wit
 
 from __future__ import annotations
 
-from audio_connector.testing.conformance.model import Check, Result, Speech, Status, Target, Timing
+from audio_connector.testing.conformance.check import Check, Result, Status
+from audio_connector.testing.conformance.model import Speech, Target, Timing
 from audio_connector.testing.conformance.suite import AT_ONCE, CHECKS, run_checks, select
 
 __all__ = [

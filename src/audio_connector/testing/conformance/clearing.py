@@ -6,13 +6,14 @@ from __future__ import annotations
 import asyncio
 
 from audio_connector.testing.conformance.caller import Caller, how
+from audio_connector.testing.conformance.check import Check, check
 from audio_connector.testing.conformance.interruption import (
     Answer,
     Interruption,
     interruption,
     interruption_with_clear,
 )
-from audio_connector.testing.conformance.model import Check, Failed, Skipped, check
+from audio_connector.testing.conformance.model import Failed, Skipped
 from audio_connector.testing.conformance.session import ENOUGH_VOICE_S, Session
 from audio_connector.wire.codec import CLEAR_FORMS
 from audio_connector.wire.messages import Cleared

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from contextlib import AsyncExitStack
 
 from audio_connector.testing.conformance.caller import Caller
-from audio_connector.testing.conformance.model import Check, Failed, Skipped, check
+from audio_connector.testing.conformance.check import Check, check
+from audio_connector.testing.conformance.model import Failed, Skipped
 from audio_connector.testing.conformance.rawline import RawLine, close_payload
 from audio_connector.testing.conformance.session import Session
 from audio_connector.wire.messages import Disconnected

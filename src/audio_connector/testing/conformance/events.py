@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from contextlib import suppress
 
 from audio_connector.audio.format import AudioFormat
+from audio_connector.testing.conformance.check import Check, check
 from audio_connector.testing.conformance.interruption import interruption
-from audio_connector.testing.conformance.model import Check, Failed, Skipped, check
+from audio_connector.testing.conformance.model import Failed, Skipped
 from audio_connector.testing.conformance.session import Session
 from audio_connector.wire.codec import decode_command
 from audio_connector.wire.messages import MediaUpdate, OtherCommand

@@ -7,7 +7,8 @@ from collections.abc import Sequence
 
 from audio_connector.audio.format import SUPPORTED_RATES_HZ, AudioFormat
 from audio_connector.testing.conformance.caller import Caller
-from audio_connector.testing.conformance.model import Check, Failed, Skipped, check
+from audio_connector.testing.conformance.check import Check, check
+from audio_connector.testing.conformance.model import Failed, Skipped
 from audio_connector.testing.conformance.notes import OddSize
 from audio_connector.testing.conformance.session import ENOUGH_VOICE_S, Session
 

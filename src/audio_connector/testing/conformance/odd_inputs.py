@@ -7,7 +7,8 @@ import json
 from collections.abc import Callable, Sequence
 
 from audio_connector.testing.conformance.caller import Caller, how
-from audio_connector.testing.conformance.model import Check, Failed, check
+from audio_connector.testing.conformance.check import Check, check
+from audio_connector.testing.conformance.model import Failed
 from audio_connector.testing.conformance.rawline import BINARY, CONTINUATION, PING, TEXT, encode_frame
 from audio_connector.testing.conformance.session import Session
 

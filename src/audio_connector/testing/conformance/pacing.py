@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 from audio_connector.audio.format import FRAME_MS
-from audio_connector.testing.conformance.model import Check, Failed, Skipped, check
+from audio_connector.testing.conformance.check import Check, check
+from audio_connector.testing.conformance.model import Failed, Skipped
 from audio_connector.testing.conformance.notes import fastest_s, holes
 from audio_connector.testing.conformance.session import ENOUGH_VOICE_S, Baseline, Session
 

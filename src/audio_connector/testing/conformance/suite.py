@@ -19,7 +19,8 @@ from audio_connector.testing.conformance import (
     pacing,
     upgrade,
 )
-from audio_connector.testing.conformance.model import Check, Failed, Result, Skipped, Status, Target, Timing
+from audio_connector.testing.conformance.check import Check, Result, Status
+from audio_connector.testing.conformance.model import Failed, Skipped, Target, Timing
 from audio_connector.testing.conformance.session import Session
 
 CHECKS: tuple[Check, ...] = (

@@ -12,7 +12,8 @@ from audio_connector.audio.format import AudioFormat
 from audio_connector.errors import DialError
 from audio_connector.simulator.config import MAX_HEADERS_BYTES
 from audio_connector.testing.conformance.caller import Caller
-from audio_connector.testing.conformance.model import Check, Failed, Skipped, check
+from audio_connector.testing.conformance.check import Check, check
+from audio_connector.testing.conformance.model import Failed, Skipped
 from audio_connector.testing.conformance.rawdial import ask_plain, dial_raw
 from audio_connector.testing.conformance.rawline import RawLine
 from audio_connector.testing.conformance.session import Session

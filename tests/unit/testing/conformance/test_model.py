@@ -10,27 +10,7 @@ import pytest
 from audio_connector.audio.format import AudioFormat
 from audio_connector.audio.wav import WavWriter
 from audio_connector.errors import AudioFileError, UsageError
-from audio_connector.testing.conformance.model import Result, Speech, Target, check
-from audio_connector.testing.conformance.session import Session
-
-
-@check("odd/one", does="Does it.", why="It matters.", rows=("1.1",))
-async def one(session: Session) -> str:
-    return "seen"
-
-
-def test_a_check_is_a_value_with_a_name_of_two_parts() -> None:
-    assert (one.group, one.name, one.full_name) == ("odd", "one", "odd/one")
-    assert Result(one, "fail", "got it", 1.23456).to_dict() == {
-        "group": "odd",
-        "name": "odd/one",
-        "status": "fail",
-        "reason": "got it",
-        "does": "Does it.",
-        "why": "It matters.",
-        "protocol": ["1.1"],
-        "duration_s": 1.235,
-    }
+from audio_connector.testing.conformance.model import Speech, Target
 
 
 @pytest.mark.parametrize(

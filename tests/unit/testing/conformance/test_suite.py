@@ -12,7 +12,8 @@ import pytest
 
 from audio_connector.errors import DialError, UsageError
 from audio_connector.testing.conformance import CHECKS, Check, Result, Timing, select
-from audio_connector.testing.conformance.model import Failed, Skipped, check
+from audio_connector.testing.conformance.check import check
+from audio_connector.testing.conformance.model import Failed, Skipped
 from audio_connector.testing.conformance.session import Session
 from audio_connector.testing.conformance.suite import Runner
 
