@@ -51,6 +51,8 @@ PURE = (
     "playback.schedule",
     "playback.speech",
     "intake.buffer",
+    "intake.episodes",
+    "wire.quoting",
 )
 IMPURE_MODULES = frozenset({"asyncio", "socket", "ssl", "threading", "time", "random", "logging"})
 DYNAMIC = "<computed name>"
