@@ -43,10 +43,13 @@ class Dispatcher:
     Args:
         label: Names the connection in the log.
         credit_batch: After so many handled messages the other side is told that there is room.
-        want: Told what is wanted (audio, texts) and for how many further messages there is room.
+        want: Told what is wanted (audio, texts), for how many further messages there is room, and whether the
+            application has settled: what it does not want then need not be kept.
     """
 
-    def __init__(self, label: str, *, credit_batch: int, want: Callable[[bool, bool, int], None]) -> None:
+    def __init__(
+        self, label: str, *, credit_batch: int, want: Callable[[bool, bool, int, bool], None]
+    ) -> None:
         self._label = label
         self._credit_batch = credit_batch
         self._want = want
@@ -54,7 +57,7 @@ class Dispatcher:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wakeup: asyncio.Future[None] | None = None
         self._is_ended = False
-        self._wants_audio = self._wants_texts = False
+        self._wants_audio = self._wants_texts = self._is_settled = False
         self._last: Disconnected | None = None
         self._lock = threading.Lock()
         """For what any thread may change; a frame's path does not take it."""
@@ -98,15 +101,18 @@ class Dispatcher:
             if (audio, texts) != (self._wants_audio, self._wants_texts):
                 self._wants_audio, self._wants_texts = audio, texts
                 self.has_taker = True
-                self._want(audio, texts, 0)
+                self._want(audio, texts, 0, self._is_settled)
         if self._items and self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake)
 
     # On the application's loop.
 
     def settle(self) -> None:
-        """Nobody is going to ask for more: what is left at the end and not wanted by now is discarded."""
-        self.has_taker = True
+        """Nobody is expected to ask for more: what is not wanted by now is let go, here and on the other side."""
+        with self._lock:
+            if not self._is_settled:
+                self._is_settled = self.has_taker = True
+                self._want(self._wants_audio, self._wants_texts, 0, True)
         self._wake()
 
     def feed(self, item: Item) -> None:
@@ -152,7 +158,7 @@ class Dispatcher:
                 unreported += 1
                 if unreported >= self._credit_batch:
                     with self._lock:  # or it could take back what another thread has just asked for
-                        self._want(self._wants_audio, self._wants_texts, unreported)
+                        self._want(self._wants_audio, self._wants_texts, unreported, self._is_settled)
                     unreported = 0
             if self._is_ended and not items:
                 return

@@ -395,8 +395,8 @@ class AudioConnectorConnection:
     def _on_tail_requested(self, utterance_id: int) -> None:
         self._writer.hand_over_tail(utterance_id)
 
-    def _want(self, audio: bool, texts: bool, credit: int) -> None:
-        self._line.post(mail.Want(self._line.link_id, audio, texts, credit))
+    def _want(self, audio: bool, texts: bool, credit: int, is_settled: bool) -> None:
+        self._line.post(mail.Want(self._line.link_id, audio, texts, credit, is_settled))
 
     # Checks.
 

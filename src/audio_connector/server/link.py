@@ -83,7 +83,6 @@ class Link:
         )
         self.published = mail.Published(self._buffer.counters, clock)
         self._transport: Transport | None = None
-        self._wants_audio = self._wants_texts = False
         self._is_unsettled = True
         self._announced_end = False
         self._own_end: tuple[int, str] | None = None
@@ -118,7 +117,7 @@ class Link:
         buffer.note_audio(len(payload), now)
         if len(payload) != self._frame_bytes:
             self.published.odd_messages += 1
-        if self._window > 0 and self._wants_audio and not buffer.audio_bytes:
+        if self._window > 0 and buffer.wants_audio and not buffer.audio_bytes:
             self._window -= 1
             self._post(mail.Arrived(self.id, payload))
             return
@@ -149,7 +148,7 @@ class Link:
             is_many = buffer.text_count >= buffer.max_texts
             error = LimitError(
                 f"{buffer.text_count} text messages{'' if is_many else f' of {buffer.text_bytes} bytes'} were not "
-                "taken by the application, so the connection was closed with 1008: set on_message or on_event"
+                "taken by the application, so the connection was closed with 1008: make its handlers faster"
                 f"{', or raise Intake.max_texts' if is_many else ''}"
             )
             self._post(mail.Failed(self.id, error))
@@ -190,7 +189,7 @@ class Link:
         self._publish()
         self.published.closed = how
         # Wanted or not: the application may be about to ask for it, and this is the last chance to hand it over.
-        for item in self._buffer.take(len(self._buffer), now):
+        for item in self._buffer.take(len(self._buffer), now, unwanted_too=True):
             self._post(mail.Arrived(self.id, item))
         self._post(mail.Ended(self.id, how))
         for _, reply in self._room_waiters:
@@ -298,8 +297,7 @@ class Link:
 
     def on_want(self, want: mail.Want) -> None:
         """The application can take more."""
-        self._wants_audio = want.audio
-        self._wants_texts = want.texts
+        self._buffer.want(want.audio, want.texts, is_settled=want.is_settled)
         self._window += want.credit
         self._pump(self._clock())
 
@@ -427,7 +425,7 @@ class Link:
     def _pump(self, now: float) -> None:
         if self._window <= 0:
             return
-        for item in self._buffer.take(self._window, now, audio=self._wants_audio, texts=self._wants_texts):
+        for item in self._buffer.take(self._window, now):
             self._window -= 1
             self._post(mail.Arrived(self.id, item))
 

@@ -154,12 +154,13 @@ class SetLead(NamedTuple):
 
 
 class Want(NamedTuple):
-    """What the application can take now, and how many further items."""
+    """What the application can take now, how many further items, and whether it is expected to ask for more."""
 
     link_id: int
     audio: bool
     texts: bool
     credit: int
+    is_settled: bool = False
 
 
 class Close(NamedTuple):

@@ -38,6 +38,7 @@ class ConnectionStatistics:
         unreadable_messages_received: Texts that should have been audio in JSON and were not; each arrived as a text.
         dropped_messages: Messages of audio dropped because the application was slow.
         dropped_ms: Their duration.
+        unwanted_messages: Messages that nobody had asked for, and that were not kept.
         overflow_episodes: Times that dropping began.
         buffered_peak_ms: Most audio that ever waited for the application.
         age_peak_ms: Longest that a message waited for it.
@@ -64,6 +65,7 @@ class ConnectionStatistics:
     unreadable_messages_received: int
     dropped_messages: int
     dropped_ms: float
+    unwanted_messages: int
     overflow_episodes: int
     buffered_peak_ms: float
     age_peak_ms: float
@@ -95,6 +97,7 @@ def statistics_of(published: Published) -> ConnectionStatistics:
         unreadable_messages_received=published.unreadable_messages,
         dropped_messages=intake.dropped_messages,
         dropped_ms=ms(intake.dropped_bytes),
+        unwanted_messages=intake.unwanted_messages,
         overflow_episodes=intake.overflow_episodes,
         buffered_peak_ms=ms(intake.buffered_peak_bytes),
         age_peak_ms=intake.age_peak_ms,

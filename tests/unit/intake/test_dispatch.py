@@ -28,7 +28,7 @@ class Stage:
     """A dispatcher that runs, and what it asked for."""
 
     def __init__(self, credit_batch: int = 4) -> None:
-        self.wanted: list[tuple[bool, bool, int]] = []
+        self.wanted: list[tuple[bool, bool, int, bool]] = []
         self.dispatcher = Dispatcher(
             "c1", credit_batch=credit_batch, want=lambda *asked: self.wanted.append(asked)
         )
@@ -226,7 +226,7 @@ async def test_it_asks_for_what_somebody_takes() -> None:
     stage.set(on_error=lambda error: None)
     stage.set(on_audio=lambda audio: None)
     stage.set(on_message=lambda message: None)
-    assert stage.wanted == [(False, True, 0), (True, True, 0)]
+    assert stage.wanted == [(False, True, 0, False), (True, True, 0, False)]
     await stage.end()
 
 
@@ -235,10 +235,28 @@ async def test_what_was_wanted_once_stays_wanted() -> None:
     stage = Stage()
     stage.set(on_message=lambda message: None)
     stage.set(on_message=None)  # type: ignore[arg-type]  # as set_handler() does without arguments
-    assert stage.wanted == [(True, True, 0)]
+    assert stage.wanted == [(True, True, 0, False)]
     stage.feed(b"1")
     await stage.end()
     assert stage.dispatcher.handled == 1
+
+
+@in_virtual_time
+async def test_it_says_when_it_has_settled_and_asks_again_for_what_is_wanted_later() -> None:
+    stage = Stage(2)
+    stage.set(on_audio=lambda audio: None)
+    stage.dispatcher.settle()
+    stage.dispatcher.settle()
+    stage.feed(b"1", b"2")
+    await rest()
+    stage.set(on_event=lambda event: None)
+    assert stage.wanted == [
+        (True, False, 0, False),
+        (True, False, 0, True),
+        (True, False, 2, True),
+        (True, True, 0, True),
+    ]
+    await stage.end()
 
 
 @given(batch=st.integers(1, 8), bursts=st.lists(st.integers(1, 20), max_size=10))
@@ -328,7 +346,7 @@ async def test_streams_get_what_handlers_get() -> None:
     told: list[object] = []
     events = EventStream(max_events=10)
     stage.dispatcher.add_event_stream(events)
-    assert stage.wanted == [(False, True, 0)]
+    assert stage.wanted == [(False, True, 0, False)]
     stage.set(on_event=told.append)
     stage.feed(TEXT)
     await rest()
