@@ -68,7 +68,7 @@ class IoThread:
         """Start the thread, which watches from now on over the loop that calls this."""
         # A daemon thread that is still in its loop while the interpreter goes down may crash it.
         atexit.register(self._end_at_exit)
-        self._loop.call_soon(self._watch, LoopWatchdog(self.outbox, threading.get_ident()))
+        self._loop.call_soon(self._watch, LoopWatchdog(_Watched(self.outbox), threading.get_ident()))
         self._thread.start()
 
     async def call(self, work: Coroutine[Any, Any, T]) -> T:
@@ -134,6 +134,26 @@ class IoThread:
     async def _end_alone(self) -> None:
         await self.side.close_all(1001, "the server has stopped", 1.0)
         self._loop.stop()
+
+
+class _Watched:
+    """The application's loop, by its mailbox; a `watchdog.Watched`."""
+
+    def __init__(self, outbox: Mailbox[mail.ToApplication]) -> None:
+        self._outbox = outbox
+        self.give_up = outbox.give_up
+
+    def pending_since(self) -> float | None:
+        return self._outbox.armed_since
+
+    def drained_at(self) -> float:
+        return self._outbox.drained_at
+
+    def post_heartbeat(self) -> None:
+        self._outbox.post(mail.Heartbeat())
+
+    def is_closed(self) -> bool:
+        return self._outbox.is_receiver_closed
 
 
 def _log_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
