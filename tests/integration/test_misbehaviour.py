@@ -123,7 +123,10 @@ async def test_without_on_error_a_failure_is_logged(caplog: pytest.LogCaptureFix
         await caller.send(FRAME)
         await until(lambda: warnings_of(caplog), "the log")
     [line] = warnings_of(caplog)
-    assert "on_audio raised LookupError('no such word'); the connection goes on. It is test_without" in line
+    assert (
+        "on_audio raised LookupError('no such word'); the connection goes on. The handler is test_without"
+        in line
+    )
     assert caplog.records[-1].exc_info is not None
 
 
@@ -187,7 +190,9 @@ async def test_on_disconnect_that_raises_is_logged(caplog: pytest.LogCaptureFixt
         await until(lambda: warnings_of(caplog), "the log")
         assert len(handle.connections) == 0
     [line] = warnings_of(caplog)
-    assert "on_disconnect raised LookupError('gone'); the connection is over. It is test_on_dis" in line
+    assert (
+        "on_disconnect raised LookupError('gone'); the connection is over. The handler is test_on_dis" in line
+    )
 
 
 async def test_a_handler_that_is_cancelled_inside_does_not_end_the_call() -> None:

@@ -58,7 +58,7 @@ class FaultLog:
                 logger.info("connection %s: %s: %s", self.label, kind, printable(str(error)))
         elif self._is_new(_Kind(kind, logging.ERROR)):
             logger.error(
-                "connection %s: %s raised %s; %s. It is %s",
+                "connection %s: %s raised %s; %s. The handler is %s",
                 self.label,
                 name,
                 excerpt(error),
@@ -71,7 +71,7 @@ class FaultLog:
         """A handler was cancelled, but by nobody of the library."""
         kind = f"{name} was cancelled"
         if self._is_new(_Kind(kind, logging.ERROR)):
-            logger.error("connection %s: %s; %s. It is %s", self.label, kind, then, name_of(handler))
+            logger.error("connection %s: %s; %s. The handler is %s", self.label, kind, then, name_of(handler))
 
     def told(self, error: Exception) -> None:
         """Something else is wrong; the text of the error says what."""

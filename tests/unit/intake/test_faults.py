@@ -44,7 +44,7 @@ def test_a_handler_that_fails_with_every_frame_costs_a_traceback_and_a_few_lines
     run_in_virtual_time(scene())
     first, *rest = lines_of(caplog)
     assert first.startswith(
-        "connection c1: on_message raised KeyError(b'boom'); the connection goes on. It is on_message ("
+        "connection c1: on_message raised KeyError(b'boom'); the connection goes on. The handler is on_message ("
     )
     assert "test_faults.py:" in first
     assert rest == [

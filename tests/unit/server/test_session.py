@@ -127,7 +127,7 @@ def test_on_connect_that_fails_closes_with_1011(what: str, caplog: pytest.LogCap
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
     what = "raised KeyError('secret')" if what == "an error" else "was cancelled"
     assert (
-        f": on_connect {what}; it is closed with 1011. It is test_on_connect_that_fails"
+        f": on_connect {what}; it is closed with 1011. The handler is test_on_connect_that_fails"
         in record.getMessage()
     )
 
