@@ -230,13 +230,12 @@ async def test_audio_waits_for_its_handler_while_events_are_taken() -> None:
 
     async def on_connect(client: AudioConnectorConnection) -> None:
         client.set_handler(on_event=events.append)
+        await until(lambda: len(events) == 2, "both events")
+        client.set_handler(on_event=events.append, on_audio=heard.append)
 
     async with serving(on_connect) as handle, calling(handle.get_address()) as caller:
         await caller.send(FRAME)
         await caller.send("{}")
-        await until(lambda: len(events) == 2, "both events")
-        client = handle.connections.all()[0]
-        client.set_handler(on_event=events.append, on_audio=heard.append)
         await until(lambda: heard, "the audio")
         assert heard == [FRAME]
 
@@ -244,12 +243,13 @@ async def test_audio_waits_for_its_handler_while_events_are_taken() -> None:
 async def test_handlers_may_be_changed_in_the_middle() -> None:
     first: list[object] = []
     second: list[object] = []
-    async with serving() as handle, calling(handle.get_address()) as caller:
-        await until(lambda: len(handle.connections) == 1, "the call")
-        client = handle.connections.all()[0]
-        client.set_handler(on_audio=first.append)
+    async with (
+        serving(lambda client: client.set_handler(on_audio=first.append)) as handle,
+        calling(handle.get_address()) as caller,
+    ):
         await caller.send(FRAME)
         await until(lambda: first, "the first frame")
+        client = handle.connections.all()[0]
         client.set_handler(on_audio=second.append)
         await caller.send(FRAME)
         await until(lambda: second, "the second frame")

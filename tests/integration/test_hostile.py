@@ -167,32 +167,50 @@ async def test_what_was_not_read_keeps_no_connection_open(how: str) -> None:
 async def test_one_byte_messages_are_bounded_by_their_number() -> None:
     kept = 32 * 1000 // MIN_MESSAGE_BYTES
     async with (
-        serving(lambda _: None, intake=Intake(max_buffer_ms=1000)) as handle,
+        serving(lambda _: asyncio.sleep(60), intake=Intake(max_buffer_ms=1000)) as handle,
         bare(handle.get_address()) as peer,
     ):
         peer.write(Frame(BINARY, b"x").encode() * (kept + 1000))
         await until(lambda: len(handle.connections) == 1, "the call")
         (client,) = handle.connections.all()
         await until(lambda: client.statistics().audio_messages_received == kept + 1000, "all of it")
-        assert client.statistics().dropped_messages == 1000
+        assert client.statistics().unwanted_messages == 1000
 
 
-async def test_texts_that_nobody_takes_are_bounded_by_their_size() -> None:
+async def test_texts_that_are_not_taken_are_bounded_by_their_size() -> None:
     errors: list[Exception] = []
 
     def on_connect(client: AudioConnectorConnection) -> None:
-        client.set_handler(on_error=errors.append)
+        client.set_handler(on_event=lambda _: asyncio.sleep(0.2), on_error=errors.append)
 
     async with (
-        serving(on_connect, limits=Limits(max_message_bytes=MIB)) as handle,
+        serving(
+            on_connect,
+            limits=Limits(max_message_bytes=MIB),
+            intake=Intake(window_messages=2),
+        ) as handle,
         calling(handle.get_address()) as caller,
     ):
-        for _ in range(5):
+        await asyncio.sleep(0.1)
+        for _ in range(8):
             await caller.send(json.dumps("x" * 1_000_000))
         assert await how_closed(caller) == (1008, "too many unread messages")
         await until(lambda: errors, "the error")
     assert isinstance(errors[0], LimitError)
     assert "bytes were not taken" in str(errors[0])
+
+
+async def test_texts_that_nobody_wants_end_no_call_whatever_their_size() -> None:
+    async with (
+        serving(lambda _: asyncio.sleep(60), limits=Limits(max_message_bytes=MIB)) as handle,
+        calling(handle.get_address()) as caller,
+    ):
+        for _ in range(20):
+            await caller.send(json.dumps("x" * 1_000_000))
+        await (await caller.ping())
+        (client,) = handle.connections.all()
+        assert client.statistics().text_messages_received == 21
+        assert client.statistics().unwanted_messages == 17
 
 
 async def test_the_first_message_needs_no_event() -> None:

@@ -91,8 +91,8 @@ async def test_a_blocked_application_makes_nobody_stutter(caplog: pytest.LogCapt
     assert result["pings"] > 150
     assert result["slowest_ping_s"] < 0.5, "pings waited for the application"
     warnings = warnings_of(caplog)
-    assert len(warnings) == 2
-    for warning, block in zip(warnings, (sleep, spin), strict=True):
+    assert ["is blocked" in warning for warning in warnings] == [True, False] * 2
+    for warning, block in zip(warnings[1::2], (sleep, spin), strict=True):
         found = re.match(
             r"the application's event loop was blocked for (\d+\.\d) s, in the handler (\S+) ", warning
         )
@@ -161,6 +161,7 @@ async def test_every_call_may_come_from_another_loop() -> None:
 
     async def converse(client: AudioConnectorConnection) -> list[Any]:
         said: list[Any] = []
+        audio, router_events = client.audio(), client.events()
         await client.send_json_packet('{"hello":1}')
         await client.send_audio_buffer(sawtooth(320), pad_last_frame=True)
         said.append(await client.wait_until_played())
@@ -168,12 +169,8 @@ async def test_every_call_may_come_from_another_loop() -> None:
             await speech.write(sawtooth(100))
             await speech.write(sawtooth(220, start=100))
         said.append(await speech.finished())
-        async for frame in client.audio():
-            said.append(frame)
-            break
-        async for event in client.events():
-            events.append(event)
-            break
+        said.append(await anext(audio))
+        events.append(await anext(router_events))
         await client.send_audio_buffer(sawtooth(16000 * 5))
         said.append(await client.flush_buffer())
         said.append(client.playback.queued_ms)
@@ -190,6 +187,7 @@ async def test_every_call_may_come_from_another_loop() -> None:
             assert await next_text(caller) == '{"hello":1}'
             assert await next_audio(caller, 2) == [sawtooth(320)] * 2
             await caller.send(FRAME)
+            await caller.send("{}")
             assert await how_closed(caller) == (4000, "done")
             said = await asyncio.wait_for(asyncio.wrap_future(talking), DEADLINE_S)
         await until(lambda: ends, "the end")

@@ -63,16 +63,13 @@ PURE = (
     "wire.fragments",
     "playback",
     "intake.buffer",
-    "call.machine",
-    "call.liveness",
-    "call.states",
-    "call.asks",
-    "call.tells",
+    "intake.episodes",
+    "intake.items",
+    "wire.quoting",
+    "call",
 )
 MAY_LOG = frozenset({f"{PACKAGE}.playback.pacer"})
-KNOWN_CIRCLES = frozenset(
-    {frozenset({f"{PACKAGE}.testing.in_loop", f"{PACKAGE}.testing.virtual_time"})},
-)
+KNOWN_CIRCLES: frozenset[frozenset[str]] = frozenset()
 IMPURE_MODULES = frozenset({"asyncio", "socket", "ssl", "threading", "time", "random", "logging"})
 DYNAMIC = "<computed name>"
 

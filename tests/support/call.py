@@ -10,7 +10,7 @@ from typing import Any, Protocol, TypeVar
 from support.clock import VirtualClock
 
 from audio_connector.audio.format import AudioFormat
-from audio_connector.intake.dispatch import TextItem
+from audio_connector.intake.items import TextItem
 from audio_connector.playback.pacer import Pacer
 from audio_connector.playback.speech import Flushed, Interrupted, Played
 from audio_connector.server import mail

@@ -23,7 +23,7 @@ from audio_connector.call.states import TABLE, Move, State
 from audio_connector.call.texts import TextQueue
 from audio_connector.errors import DeadlineError, IntakeOverflow, LimitError, ProtocolError, RouterStalled
 from audio_connector.intake.buffer import IntakeBuffer
-from audio_connector.intake.dispatch import TextItem
+from audio_connector.intake.items import TextItem
 from audio_connector.playback.queue import NO_LIMIT, Answered, Finished, PlaybackQueue
 from audio_connector.playback.schedule import Schedule
 from audio_connector.playback.utterance import PLAIN

@@ -57,7 +57,8 @@ class Intake(FrozenValues):
 
     Attributes:
         max_buffer_ms: Audio kept while the application is slow or not ready; beyond it the oldest is dropped.
-        max_texts: Text messages kept; beyond it the connection is closed with 1008, since none is dropped.
+        max_texts: Text messages kept; beyond it the connection is closed with 1008, since none that somebody wants
+            is dropped. Those that nobody wants end no call.
         window_messages: Messages handed over ahead of what was handled.
     """
 

@@ -24,10 +24,10 @@ from audio_connector.simulator.summary import (
     how_closed,
     judge,
     label_of,
-    printable,
     worst_first,
 )
 from audio_connector.simulator.trace import BargeIn
+from audio_connector.wire.quoting import printable
 
 _PROBLEMS_SHOWN = 6
 _EVENTS_SHOWN = 7

@@ -3,11 +3,16 @@
 
 The rules:
 
-1. Items leave in the order in which they arrived, as far as they are wanted: an application that only wants
-   events yet finds its audio kept for it, and the other way round.
-2. Audio beyond its bound drops the oldest audio. A text is never dropped.
-3. Texts have bounds of their own, and beyond them nothing can be kept: the caller is told so.
-4. An episode of dropping starts with the first drop and ends when the buffer has been emptied.
+1. Items leave in the order in which they arrived, as far as their kind, audio or texts, is wanted: an application
+   that only wants events yet finds its audio kept for it, and the other way round.
+2. That is so until it has *settled*. From then on a kind that nobody wants is not kept; who asks for it later gets
+   what comes from then on.
+3. Beyond a bound the oldest of the kind is dropped, but no text while texts are wanted: the next one is refused
+   instead, and the caller is told so.
+4. Audio that is dropped while audio is wanted is the application's slowness, and is told: an episode starts with the
+   first drop and ends when the buffer has been emptied. The rest is nobody's fault, and is counted as unwanted.
+
+So what was pushed and not refused was taken, was dropped, was unwanted, or waits.
 """
 
 from __future__ import annotations
@@ -38,6 +43,7 @@ class IntakeCounters:
     text_messages: int = 0
     dropped_messages: int = 0
     dropped_bytes: int = 0
+    unwanted_messages: int = 0
     overflow_episodes: int = 0
     buffered_peak_bytes: int = 0
     age_peak_ms: float = 0.0
@@ -53,7 +59,7 @@ class IntakeBuffer(Generic[TextT]):
     Args:
         max_audio_bytes: Bound of the audio kept, and, for each `MIN_MESSAGE_BYTES` of it, of one message.
         max_texts: Bound of the texts kept.
-        max_text_bytes: Bound of their sizes, summed. The first one is kept whatever its size.
+        max_text_bytes: Bound of their sizes, summed. One is kept whatever its size.
     """
 
     def __init__(self, *, max_audio_bytes: int, max_texts: int, max_text_bytes: int = MAX_TEXT_BYTES) -> None:
@@ -63,6 +69,9 @@ class IntakeBuffer(Generic[TextT]):
         self.counters = IntakeCounters()
         self.audio_bytes = 0
         self.text_bytes = 0
+        self.wants_audio = False
+        self.wants_texts = False
+        self.is_settled = False
         self._audio: deque[tuple[int, float, bytes]] = deque()
         self._texts: deque[tuple[int, int, TextT]] = deque()
         self._arrivals = 0
@@ -77,6 +86,25 @@ class IntakeBuffer(Generic[TextT]):
     def text_count(self) -> int:
         """How many texts wait."""
         return len(self._texts)
+
+    def want(self, audio: bool, texts: bool, *, is_settled: bool) -> None:
+        """Say what the application takes.
+
+        Args:
+            audio: Somebody takes audio.
+            texts: Somebody takes texts.
+            is_settled: Nobody is expected to ask for more, so the other kind is let go.
+        """
+        self.wants_audio, self.wants_texts, self.is_settled = audio, texts, is_settled
+        if is_settled and not audio:
+            self.counters.unwanted_messages += len(self._audio)
+            self._audio.clear()
+            self.audio_bytes = 0
+            self._is_dropping = False
+        if is_settled and not texts:
+            self.counters.unwanted_messages += len(self._texts)
+            self._texts.clear()
+            self.text_bytes = 0
 
     def note_audio(self, size_bytes: int, now: float) -> None:
         """Count an audio message and the gap before it, whether or not it is kept here."""
@@ -102,21 +130,15 @@ class IntakeBuffer(Generic[TextT]):
             now: Seconds of the monotonic clock.
 
         Returns:
-            How many messages were dropped, if that starts an episode; else 0.
+            How many messages were dropped that the application wants, if that starts an episode; else 0.
         """
+        if self.is_settled and not self.wants_audio:
+            self.counters.unwanted_messages += 1
+            return 0
         self._arrivals += 1
         self._audio.append((self._arrivals, now, payload))
         self.audio_bytes += len(payload)
-        dropped = 0
-        max_messages = max(1, self.max_audio_bytes // MIN_MESSAGE_BYTES)
-        while len(self._audio) > max_messages or (
-            self.audio_bytes > self.max_audio_bytes and len(self._audio) > 1
-        ):
-            _, _, oldest = self._audio.popleft()
-            self.audio_bytes -= len(oldest)
-            self.counters.dropped_messages += 1
-            self.counters.dropped_bytes += len(oldest)
-            dropped += 1
+        dropped = self._drop_audio()
         self.counters.buffered_peak_bytes = max(self.counters.buffered_peak_bytes, self.audio_bytes)
         if not dropped or self._is_dropping:
             return 0
@@ -125,24 +147,31 @@ class IntakeBuffer(Generic[TextT]):
         return dropped
 
     def push_text(self, text: TextT, size_bytes: int) -> bool:
-        """Keep a text; False where a bound is reached, and the text was not taken."""
-        is_full = bool(self._texts) and self.text_bytes + size_bytes > self.max_text_bytes
-        if is_full or len(self._texts) >= self.max_texts:
-            return False
+        """Keep a text; False where texts are wanted and a bound is reached, and this one was not taken."""
+        if self.is_settled and not self.wants_texts:
+            self.counters.unwanted_messages += 1
+            return True
+        texts = self._texts
+        while texts and (len(texts) >= self.max_texts or self.text_bytes + size_bytes > self.max_text_bytes):
+            if self.wants_texts:
+                return False
+            _, oldest_bytes, _ = texts.popleft()
+            self.text_bytes -= oldest_bytes
+            self.counters.unwanted_messages += 1
         self._arrivals += 1
-        self._texts.append((self._arrivals, size_bytes, text))
+        texts.append((self._arrivals, size_bytes, text))
         self.text_bytes += size_bytes
         return True
 
-    def take(self, limit: int, now: float, *, audio: bool = True, texts: bool = True) -> list[bytes | TextT]:
+    def take(self, limit: int, now: float, *, unwanted_too: bool = False) -> list[bytes | TextT]:
         """Take the oldest items that are wanted.
 
         Args:
             limit: At most so many.
             now: Seconds of the monotonic clock.
-            audio: Audio is wanted.
-            texts: Texts are wanted.
+            unwanted_too: Also of a kind that nobody wants yet, as at the end.
         """
+        audio, texts = self.wants_audio or unwanted_too, self.wants_texts or unwanted_too
         taken: list[bytes | TextT] = []
         while len(taken) < limit:
             has_audio = audio and bool(self._audio)
@@ -161,6 +190,23 @@ class IntakeBuffer(Generic[TextT]):
         if not self._audio:
             self._is_dropping = False
         return taken
+
+    def _drop_audio(self) -> int:
+        """Go back below the bound; returns how many were dropped that the application wants."""
+        counters, dropped = self.counters, 0
+        max_messages = max(1, self.max_audio_bytes // MIN_MESSAGE_BYTES)
+        while len(self._audio) > max_messages or (
+            self.audio_bytes > self.max_audio_bytes and len(self._audio) > 1
+        ):
+            _, _, oldest = self._audio.popleft()
+            self.audio_bytes -= len(oldest)
+            if not self.wants_audio:
+                counters.unwanted_messages += 1
+                continue
+            counters.dropped_messages += 1
+            counters.dropped_bytes += len(oldest)
+            dropped += 1
+        return dropped
 
     def _note_gap(self, gap_ms: float) -> None:
         counters = self.counters

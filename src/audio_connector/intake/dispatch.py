@@ -10,51 +10,40 @@ over there, in the bounded buffer.
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from types import CoroutineType
 
-from audio_connector.errors import ConnectionClosed
+from audio_connector.intake.faults import GOES_ON, FaultLog, excerpt
 from audio_connector.intake.handlers import Handler, call_handler, forgive_cancelling
+from audio_connector.intake.items import Item, TextItem
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.wire.messages import Disconnected, Event
-
-logger = logging.getLogger("audio_connector.server")
-
-
-@dataclass(frozen=True, slots=True)
-class TextItem:
-    """A text message: as it came, and what it means."""
-
-    text: str
-    event: Event
-
-
-Item = bytes | TextItem
 
 
 class Dispatcher:
     """The application's side of one connection's intake.
 
     Args:
-        label: Names the connection in the log.
+        connection_id: Names the connection in the log.
         credit_batch: After so many handled messages the other side is told that there is room.
-        want: Told what is wanted (audio, texts) and for how many further messages there is room.
+        want: Told what is wanted (audio, texts), for how many further messages there is room, and whether the
+            application has settled: what it does not want then need not be kept.
     """
 
-    def __init__(self, label: str, *, credit_batch: int, want: Callable[[bool, bool, int], None]) -> None:
-        self._label = label
+    def __init__(
+        self, connection_id: str, *, credit_batch: int, want: Callable[[bool, bool, int, bool], None]
+    ) -> None:
+        self.faults = FaultLog(connection_id)
         self._credit_batch = credit_batch
         self._want = want
         self._items: deque[Item | Exception] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wakeup: asyncio.Future[None] | None = None
         self._is_ended = False
-        self._wants_audio = self._wants_texts = False
+        self._wants_audio = self._wants_texts = self._is_settled = False
         self._last: Disconnected | None = None
         self._lock = threading.Lock()
         """For what any thread may change; a frame's path does not take it."""
@@ -98,16 +87,28 @@ class Dispatcher:
             if (audio, texts) != (self._wants_audio, self._wants_texts):
                 self._wants_audio, self._wants_texts = audio, texts
                 self.has_taker = True
-                self._want(audio, texts, 0)
+                self._want(audio, texts, 0, self._is_settled)
         if self._items and self._loop is not None:
             self._loop.call_soon_threadsafe(self._wake)
 
     # On the application's loop.
 
+    @property
+    def wants_all(self) -> bool:
+        """Whether audio and texts are both wanted, so that there is nothing to let go."""
+        return self._wants_audio and self._wants_texts
+
     def settle(self) -> None:
-        """Nobody is going to ask for more: what is left at the end and not wanted by now is discarded."""
+        """on_connect is over: what was handed over and is not wanted by now is discarded, and errors are told."""
         self.has_taker = True
         self._wake()
+
+    def let_go(self) -> None:
+        """Nobody is expected to ask for more: what is not wanted by now is not kept on the other side either."""
+        with self._lock:
+            if not self._is_settled:
+                self._is_settled = True
+                self._want(self._wants_audio, self._wants_texts, 0, True)
 
     def feed(self, item: Item) -> None:
         """Take a message."""
@@ -129,8 +130,14 @@ class Dispatcher:
 
     async def run(self) -> None:
         """Hand over until the end."""
+        self._loop = asyncio.get_running_loop()
+        try:
+            await self._hand_over()
+        finally:
+            self.faults.close()
+
+    async def _hand_over(self) -> None:
         items = self._items
-        loop = self._loop = asyncio.get_running_loop()
         unreported = 0
         while True:
             while items and (self.has_taker or self._may_tell(items[0])):
@@ -140,25 +147,23 @@ class Dispatcher:
                     if self._audio_streams:
                         self._push_audio(item)
                     if self.on_message is not None:
-                        await self._call(self.on_message, item)
+                        await self._call("on_message", self.on_message, item)
                     if self.on_audio is not None:
-                        await self._call(self.on_audio, item)
+                        await self._call("on_audio", self.on_audio, item)
                 elif isinstance(item, TextItem):
                     await self._hand_over_text(item)
                 else:
-                    await self.report(item)  # type: ignore[arg-type]  # what remains is an exception
+                    await self._report(item)  # type: ignore[arg-type]  # what remains is an exception
                     continue
                 self.handled += 1
                 unreported += 1
                 if unreported >= self._credit_batch:
                     with self._lock:  # or it could take back what another thread has just asked for
-                        self._want(self._wants_audio, self._wants_texts, unreported)
+                        self._want(self._wants_audio, self._wants_texts, unreported, self._is_settled)
                     unreported = 0
             if self._is_ended and not items:
                 return
-            self._wakeup = loop.create_future()
-            await self._sleep(self._wakeup)
-            self._wakeup = None
+            await self._sleep()
 
     def end_streams(self, last: Disconnected) -> None:
         """End the iterators, after what they were handed; one that is made later ends at once."""
@@ -170,26 +175,24 @@ class Dispatcher:
             if (event_stream := events()) is not None:
                 event_stream.end(last)
 
-    async def report(self, error: Exception) -> None:
-        """Tell the application of an error: on_error, or else the log."""
-        if self.on_error is None:
-            if isinstance(error, ConnectionClosed):
-                # What every echo runs into when the caller hangs up: no mistake, so no ERROR for each frame.
-                logger.info("connection %s: %s", self._label, error)
+    async def _report(self, error: Exception, name: str = "", handler: Handler | None = None) -> None:
+        """Tell the application of an error: on_error, or else the log. The handler is the one that raised it."""
+        on_error = self.on_error
+        if on_error is None:
+            if handler is None:
+                self.faults.told(error)
             else:
-                logger.error("connection %s: %s", self._label, error, exc_info=_traceback_of(error))
+                self.faults.raised(name, handler, error)
             return
         try:
-            await call_handler(self.on_error, error)
-        except Exception:
-            logger.exception(
-                "connection %s: on_error itself failed, on being told of: %s", self._label, error
-            )
+            await call_handler(on_error, error)
+        except Exception as worse:
+            self.faults.raised("on_error", on_error, worse, f"it was told of {excerpt(error)}; {GOES_ON}")
         except asyncio.CancelledError:
             if self.is_cancelled:
                 raise
             forgive_cancelling()
-            logger.exception("connection %s: on_error was cancelled", self._label)
+            self.faults.was_cancelled("on_error", on_error)
 
     def _may_tell(self, item: Item | Exception) -> bool:
         """Before anything was asked for, only an error is handed over, and only to on_error.
@@ -198,43 +201,50 @@ class Dispatcher:
         """
         return self.on_error is not None and isinstance(item, Exception)
 
-    async def _sleep(self, wakeup: asyncio.Future[None]) -> None:
+    async def _sleep(self) -> None:
+        wakeup = self._wakeup = asyncio.get_running_loop().create_future()
         try:
             await wakeup
         except asyncio.CancelledError as error:
             # A handler cancelled the task that runs it, and returned; the connection goes on.
-            await self._report_cancelling(error)
+            await self._forgive(error)
+            await self._report(RuntimeError(f"the task of the handlers was cancelled: {error!r}"))
+        self._wakeup = None
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():
             self._wakeup.set_result(None)
 
-    async def _call(self, handler: Handler, argument: object) -> None:
+    async def _call(self, name: str, handler: Handler, argument: object) -> None:
         try:
             result = handler(argument)
             # The type first: asking an abstract class is much slower.
             if type(result) is CoroutineType or (result is not None and isinstance(result, Awaitable)):
                 await result
         except Exception as error:
-            await self.report(error)
+            await self._report(error, name, handler)
         except asyncio.CancelledError as error:
             # A handler that awaited something cancelled; the connection goes on.
-            await self._report_cancelling(error)
+            await self._forgive(error)
+            if self.on_error is None:
+                self.faults.was_cancelled(name, handler)
+            else:
+                await self._report(RuntimeError(f"a handler was cancelled: {name}, {error!r}"))
 
-    async def _report_cancelling(self, error: asyncio.CancelledError) -> None:
+    async def _forgive(self, error: asyncio.CancelledError) -> None:
+        """Go on, unless it was the owner who cancelled."""
         forgive_cancelling()
         await asyncio.sleep(0)  # a loop that ends cancels all its tasks: the owner then says so in this round
         if self.is_cancelled:
             raise error
-        await self.report(RuntimeError(f"a handler was cancelled: {error!r}"))
 
     async def _hand_over_text(self, item: TextItem) -> None:
         if self._event_streams:
             self._push_event(item.event)
         if self.on_message is not None:
-            await self._call(self.on_message, item.text)
+            await self._call("on_message", self.on_message, item.text)
         if self.on_event is not None:
-            await self._call(self.on_event, item.event)
+            await self._call("on_event", self.on_event, item.event)
 
     def _push_audio(self, payload: bytes) -> None:
         for reference in self._audio_streams:
@@ -259,7 +269,3 @@ class Dispatcher:
                 stream.push(event)
             except Exception as error:
                 self.feed_error(error)
-
-
-def _traceback_of(error: Exception) -> Exception | None:
-    return error if error.__traceback__ is not None else None

@@ -17,7 +17,8 @@ from audio_connector.playground.outbox import Outbox
 from audio_connector.playground.outline import OutlineBatch, ValueBatch
 from audio_connector.playground.speeches import Speech
 from audio_connector.simulator import CallReport, LiveCall, Router, RouterCall, TraceEvent
-from audio_connector.simulator.summary import how_closed, printable
+from audio_connector.simulator.summary import how_closed
+from audio_connector.wire.quoting import printable
 
 logger = logging.getLogger("audio_connector.playground")
 

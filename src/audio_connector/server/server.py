@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel, PrivateAttr
 
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
-from audio_connector.intake.dispatch import TextItem
+from audio_connector.intake.items import TextItem
 from audio_connector.intake.handlers import call_handler
 from audio_connector.call import tells
 from audio_connector.port.host import IoHost

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 
 from audio_connector.simulator.metrics import METRICS, Metric
 from audio_connector.simulator.report import CallReport
+from audio_connector.wire.quoting import printable
 
 _WHO = {"us": "the router", "peer": "the server", "network": "the network"}
 
@@ -125,17 +126,3 @@ def greatest_of(metric: Metric, reports: Sequence[CallReport]) -> tuple[float, l
 def counted(count: int, noun: str) -> str:
     """A number and its noun: ``1 call``, ``1,200 calls``."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def printable(text: str, limit: int = 300) -> str:
-    r"""A text of a peer without what would act instead of being read.
-
-    Control characters, marks that turn the direction of writing, and lone surrogates are escaped: ``\x1b``. What
-    is longer than ``limit`` is cut.
-    """
-    cut = text if len(text) <= limit else f"{text[:limit]}…"
-    if cut.isprintable():
-        return cut
-    return "".join(
-        char if char.isprintable() else char.encode("unicode_escape").decode("ascii") for char in cut
-    )

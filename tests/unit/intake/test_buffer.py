@@ -16,65 +16,133 @@ def buffer(max_audio_bytes: int = 1000, max_texts: int = 10) -> Buffer:
     return IntakeBuffer(max_audio_bytes=max_audio_bytes, max_texts=max_texts)
 
 
+def wanted_buffer(max_audio_bytes: int = 1000) -> Buffer:
+    """One whose application takes all that comes."""
+    real = buffer(max_audio_bytes)
+    real.want(True, True, is_settled=True)
+    return real
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("audio"), st.integers(1, 400)),
         st.tuples(st.just("text"), st.just(0)),
-        st.tuples(st.sampled_from(["take", "take audio", "take texts"]), st.integers(1, 5)),
+        st.tuples(st.just("take"), st.integers(1, 5)),
+        st.tuples(st.just("want"), st.integers(0, 7)),
     ),
     max_size=120,
 )
 
 
+class Model:
+    """One list of all that waits, and what the rules of the module say of it."""
+
+    def __init__(self) -> None:
+        self.waiting: list[bytes | str] = []
+        self.wants: dict[type, bool] = {bytes: False, str: False}
+        self.is_settled = self.is_dropping = False
+        self.episodes = self.dropped = self.unwanted = 0
+
+    def of(self, kind: type) -> list[bytes | str]:
+        return [item for item in self.waiting if isinstance(item, kind)]
+
+    def want(self, audio: bool, texts: bool, is_settled: bool) -> None:
+        self.wants, self.is_settled = {bytes: audio, str: texts}, is_settled
+        for kind, wanted in self.wants.items():
+            if is_settled and not wanted:
+                self.unwanted += len(self.of(kind))
+                self.waiting = [item for item in self.waiting if not isinstance(item, kind)]
+        self.is_dropping = self.is_dropping and bool(self.of(bytes))
+
+    def push_audio(self, payload: bytes) -> int:
+        self.waiting.append(payload)
+        lost = 0
+        while sum(len(item) for item in self.of(bytes)) > 1000 or (
+            len(self.of(bytes)) > 1000 // MIN_MESSAGE_BYTES
+        ):
+            self.waiting.remove(self.of(bytes)[0])
+            lost += 1
+        if self.is_settled and not self.wants[bytes]:
+            assert not lost
+            self.waiting.remove(payload)
+            lost = 1
+        if not self.wants[bytes]:
+            self.unwanted += lost
+            return 0
+        self.dropped += lost
+        is_first = bool(lost and not self.is_dropping)
+        self.episodes += is_first
+        self.is_dropping = self.is_dropping or bool(lost)
+        return lost if is_first else 0
+
+    def push_text(self, text: str) -> bool:
+        is_full = len(self.of(str)) == 10
+        if is_full and self.wants[str]:
+            return False
+        self.waiting.append(text)
+        if not self.wants[str] and (is_full or self.is_settled):
+            self.waiting.remove(self.of(str)[0])
+            self.unwanted += 1
+        return True
+
+    def take(self, limit: int) -> list[bytes | str]:
+        taken = [item for item in self.waiting if self.wants[type(item)]][:limit]
+        for item in taken:
+            self.waiting.remove(item)
+        self.is_dropping = self.is_dropping and bool(self.of(bytes))
+        return taken
+
+
 @given(steps=STEPS)
 def test_against_a_list(steps: list[tuple[str, int]]) -> None:
-    """The model: one list of all that waits, from which the oldest audio is dropped."""
-    real = buffer(1000, 10)
-    model: list[bytes | str] = []
-    episodes = dropped = 0
-    is_dropping = False
+    real, model = buffer(1000, 10), Model()
+    pushed = refused = taken = 0
     for number, (step, size) in enumerate(steps):
         if step == "audio":
             payload = bytes([number]) * size
-            model.append(payload)
-            lost = 0
-            while sum(len(item) for item in model if isinstance(item, bytes)) > 1000 or (
-                sum(isinstance(item, bytes) for item in model) > 1000 // MIN_MESSAGE_BYTES
-            ):
-                oldest = next(item for item in model if isinstance(item, bytes))
-                model.remove(oldest)
-                lost += 1
-            dropped += lost
-            assert real.push_audio(payload, 0.0) == (0 if is_dropping else lost)
-            episodes += bool(lost and not is_dropping)
-            is_dropping = is_dropping or bool(lost)
+            pushed += 1
+            assert real.push_audio(payload, 0.0) == model.push_audio(payload)
         elif step == "text":
-            is_room = sum(isinstance(item, str) for item in model) < 10
-            assert real.push_text(str(number), 1) == is_room
-            if is_room:
-                model.append(str(number))
+            is_taken = model.push_text(str(number))
+            pushed, refused = pushed + 1, refused + (not is_taken)
+            assert real.push_text(str(number), 1) == is_taken
+        elif step == "want":
+            wanted = (bool(size & 1), bool(size & 2), bool(size & 4))
+            model.want(*wanted)
+            real.want(*wanted[:2], is_settled=wanted[2])
         else:
-            wanted = {"take": (bytes, str), "take audio": (bytes,), "take texts": (str,)}[step]
-            expected = [item for item in model if isinstance(item, wanted)][:size]
-            assert real.take(size, 0.0, audio=step != "take texts", texts=step != "take audio") == expected
-            for item in expected:
-                model.remove(item)
-            is_dropping = is_dropping and any(isinstance(item, bytes) for item in model)
-        assert len(real) == len(model)
-        assert real.audio_bytes == sum(len(item) for item in model if isinstance(item, bytes)) <= 1000
-        assert (real.counters.overflow_episodes, real.counters.dropped_messages) == (episodes, dropped)
-    assert real.take(1000, 0.0) == model
+            items = model.take(size)
+            taken += len(items)
+            assert real.take(size, 0.0) == items
+        counters, kept = real.counters, len(real)
+        assert kept == len(model.waiting)
+        assert real.audio_bytes == sum(len(item) for item in model.of(bytes)) <= 1000
+        assert real.text_bytes == real.text_count == len(model.of(str))
+        assert (counters.overflow_episodes, counters.dropped_messages) == (model.episodes, model.dropped)
+        assert counters.unwanted_messages == model.unwanted
+        assert pushed == refused + taken + counters.dropped_messages + counters.unwanted_messages + kept
+    assert real.take(1000, 0.0, unwanted_too=True) == model.waiting
+
+
+@given(steps=STEPS)
+def test_only_texts_that_are_wanted_are_refused(steps: list[tuple[str, int]]) -> None:
+    real = buffer(1000, 3)
+    for step, size in steps:
+        if step == "want":
+            real.want(True, False, is_settled=bool(size & 4))
+        else:
+            assert real.push_text("text", 1)
 
 
 def test_the_newest_message_is_kept_whatever_its_size() -> None:
-    real = buffer(1000)
+    real = wanted_buffer(1000)
     real.push_audio(b"a" * 600, 0.0)
     assert real.push_audio(b"b" * 5000, 0.0) == 1
     assert real.take(9, 0.0) == [b"b" * 5000]
 
 
 def test_the_first_drop_of_an_episode_says_how_many() -> None:
-    real = buffer(1000)
+    real = wanted_buffer(1000)
     for _ in range(10):
         assert real.push_audio(bytes(100), 0.0) == 0
     assert real.push_audio(bytes(300), 0.0) == 3
@@ -84,7 +152,7 @@ def test_the_first_drop_of_an_episode_says_how_many() -> None:
 
 
 def test_taking_a_part_does_not_end_an_episode() -> None:
-    real = buffer(1000)
+    real = wanted_buffer(1000)
     for _ in range(11):
         real.push_audio(bytes(100), 0.0)
     real.take(9, 0.0)
@@ -96,7 +164,7 @@ def test_taking_a_part_does_not_end_an_episode() -> None:
 
 
 def test_the_longest_wait_is_noted() -> None:
-    real = buffer()
+    real = wanted_buffer()
     real.push_audio(b"1", 10.0)
     real.push_audio(b"2", 11.0)
     real.take(1, 12.5)
@@ -106,7 +174,7 @@ def test_the_longest_wait_is_noted() -> None:
 
 
 def test_a_bound_that_shrinks_takes_effect_with_the_next_message() -> None:
-    real = buffer(1000)
+    real = wanted_buffer(1000)
     for _ in range(10):
         real.push_audio(bytes(100), 0.0)
     real.max_audio_bytes = 500
@@ -114,7 +182,7 @@ def test_a_bound_that_shrinks_takes_effect_with_the_next_message() -> None:
 
 
 def test_short_messages_are_bounded_by_their_number() -> None:
-    real = buffer(1000)
+    real = wanted_buffer(1000)
     for _ in range(1000 // MIN_MESSAGE_BYTES):
         assert real.push_audio(b"x", 0.0) == 0
     assert real.push_audio(b"x", 0.0) == 1
@@ -122,7 +190,7 @@ def test_short_messages_are_bounded_by_their_number() -> None:
 
 
 def test_texts_are_bounded_by_their_size_and_the_first_is_always_kept() -> None:
-    real = buffer()
+    real = wanted_buffer()
     assert real.push_text("huge", MAX_TEXT_BYTES + 1)
     assert not real.push_text("refused", 1)
     assert real.take(1, 0.0) == ["huge"]
@@ -132,6 +200,44 @@ def test_texts_are_bounded_by_their_size_and_the_first_is_always_kept() -> None:
     assert real.text_bytes == MAX_TEXT_BYTES
     assert real.take(9, 0.0) == ["a", "b"]
     assert real.text_bytes == 0
+
+
+def test_what_nobody_wants_yet_is_dropped_without_an_episode() -> None:
+    """An application that speaks for a while before it listens is not slow."""
+    real = buffer(1000)
+    for number in range(15):
+        assert real.push_audio(bytes(100), 0.0) == 0
+        assert real.push_text(str(number), 1)
+    counters = real.counters
+    assert (counters.dropped_messages, counters.overflow_episodes, counters.unwanted_messages) == (0, 0, 10)
+    real.want(True, True, is_settled=False)
+    assert real.take(99, 0.0)[1::2] == [str(number) for number in range(5, 15)]
+    assert [real.push_audio(bytes(100), 0.0) for _ in range(12)] == [0] * 10 + [1, 0]
+    assert [real.push_text("late", 1) for _ in range(12)] == [True] * 10 + [False] * 2
+    assert (counters.dropped_messages, counters.overflow_episodes, counters.unwanted_messages) == (2, 1, 10)
+
+
+def test_once_settled_what_nobody_wants_is_let_go_and_who_asks_later_gets_what_comes_then() -> None:
+    real = buffer()
+    real.push_audio(b"early", 0.0)
+    real.push_text("early", 5)
+    real.want(False, True, is_settled=False)
+    assert real.take(9, 0.0) == ["early"]
+    real.want(False, True, is_settled=True)
+    real.push_audio(b"unwanted", 0.0)
+    real.want(True, True, is_settled=True)
+    real.push_audio(b"late", 0.0)
+    assert real.take(9, 0.0) == [b"late"]
+    assert real.counters.unwanted_messages == 2
+    assert real.counters.dropped_messages == real.counters.overflow_episodes == 0
+
+
+def test_an_unwanted_text_of_any_size_makes_room_for_itself() -> None:
+    real = buffer()
+    assert all(real.push_text(str(number), MAX_TEXT_BYTES // 2) for number in range(3))
+    assert real.push_text("huge", MAX_TEXT_BYTES + 1)
+    assert real.take(9, 0.0, unwanted_too=True) == ["huge"]
+    assert real.counters.unwanted_messages == 3
 
 
 # Gaps.

@@ -4,48 +4,18 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import logging
 import sys
-import threading
 from collections.abc import Callable
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.dispatching import TEXT, Stage
 
-from audio_connector.audio.format import AudioFormat
-from audio_connector.intake.dispatch import Dispatcher, TextItem
+from audio_connector.intake.dispatch import Dispatcher
 from audio_connector.intake.handlers import Handler
-from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
-from audio_connector.wire.messages import Disconnected, Dtmf
-
-TEXT = TextItem(' {"digit":"1"}', Dtmf(digit="1"))
-
-
-class Stage:
-    """A dispatcher that runs, and what it asked for."""
-
-    def __init__(self, credit_batch: int = 4) -> None:
-        self.wanted: list[tuple[bool, bool, int]] = []
-        self.dispatcher = Dispatcher(
-            "c1", credit_batch=credit_batch, want=lambda *asked: self.wanted.append(asked)
-        )
-        self.task = asyncio.get_running_loop().create_task(self.dispatcher.run())
-
-    def set(self, **handlers: Handler) -> None:
-        for name, handler in handlers.items():
-            setattr(self.dispatcher, name, handler)
-        self.dispatcher.update_wants()
-
-    def feed(self, *items: bytes | TextItem) -> None:
-        for item in items:
-            self.dispatcher.feed(item)
-
-    async def end(self) -> None:
-        self.dispatcher.end()
-        await self.task
 
 
 @in_virtual_time
@@ -129,10 +99,81 @@ def test_on_error_itself_may_fail(fails: str, has_on_error: bool, caplog: pytest
         return told
 
     assert run_in_virtual_time(scene()) == [b"1", b"2"]
-    assert len(caplog.records) == 2
+    first, then = (record.getMessage() for record in caplog.records)
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
-    assert "c1" in caplog.text
-    assert "bad" in caplog.text
+    if not has_on_error:
+        assert first.startswith(
+            "connection c1: on_message raised ValueError('bad'); the connection goes on. "
+        )
+        assert then == "connection c1: on_message raised ValueError 1 more time in 0 s"
+    elif fails == "an error":
+        assert "on_error raised RuntimeError('worse'); it was told of ValueError('bad'); the con" in first
+        assert then == "connection c1: on_error raised RuntimeError 1 more time in 0 s"
+    else:
+        assert "on_error was cancelled; the connection goes on" in first
+        assert then == "connection c1: on_error was cancelled 1 more time in 0 s"
+
+
+def test_a_handler_that_fails_with_every_frame_leaves_the_log_readable(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scene() -> None:
+        stage = Stage()
+
+        async def on_message(message: object) -> None:
+            raise KeyError("boom")
+
+        stage.set(on_message=on_message, on_event=lambda event: 1 / 0)
+        for _ in range(250):
+            stage.feed(b"1", TEXT)
+            await asyncio.sleep(0.02)
+        await stage.end()
+
+    run_in_virtual_time(scene())
+    lines = [record.getMessage() for record in caplog.records]
+    assert len(lines) == 4
+    assert sum(record.exc_info is not None for record in caplog.records) == 2
+    assert sum("on_message raised KeyError" in line for line in lines) == 2
+    assert sum("on_event raised ZeroDivisionError" in line for line in lines) == 2
+
+
+def test_with_on_error_set_it_is_told_of_every_failure_and_the_log_of_none(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scene() -> None:
+        stage = Stage()
+        errors: list[Exception] = []
+
+        async def on_audio(audio: bytes) -> None:
+            if audio == b"c":
+                raise asyncio.CancelledError
+            raise KeyError(audio)
+
+        stage.set(on_audio=on_audio, on_error=errors.append)
+        stage.feed(b"a", b"c", b"b")
+        await stage.end()
+        assert [type(error) for error in errors] == [KeyError, RuntimeError, KeyError]
+        assert "on_audio" in str(errors[1])
+
+    run_in_virtual_time(scene())
+    assert caplog.records == []
+
+
+def test_a_dispatcher_whose_loop_is_gone_is_collected_in_silence() -> None:
+    loop = asyncio.new_event_loop()
+    dispatcher = Dispatcher("c1", credit_batch=4, want=lambda *asked: None)
+    run = dispatcher.run()
+
+    async def scene() -> None:
+        dispatcher.on_message = lambda message: 1 / 0
+        dispatcher.update_wants()
+        for _ in range(2):
+            dispatcher.feed(b"1")
+        run.send(None)
+
+    loop.run_until_complete(scene())
+    loop.close()
+    run.close()
 
 
 @in_virtual_time
@@ -226,7 +267,7 @@ async def test_it_asks_for_what_somebody_takes() -> None:
     stage.set(on_error=lambda error: None)
     stage.set(on_audio=lambda audio: None)
     stage.set(on_message=lambda message: None)
-    assert stage.wanted == [(False, True, 0), (True, True, 0)]
+    assert stage.wanted == [(False, True, 0, False), (True, True, 0, False)]
     await stage.end()
 
 
@@ -235,10 +276,28 @@ async def test_what_was_wanted_once_stays_wanted() -> None:
     stage = Stage()
     stage.set(on_message=lambda message: None)
     stage.set(on_message=None)  # type: ignore[arg-type]  # as set_handler() does without arguments
-    assert stage.wanted == [(True, True, 0)]
+    assert stage.wanted == [(True, True, 0, False)]
     stage.feed(b"1")
     await stage.end()
     assert stage.dispatcher.handled == 1
+
+
+@in_virtual_time
+async def test_it_says_when_it_has_settled_and_asks_again_for_what_is_wanted_later() -> None:
+    stage = Stage(2)
+    stage.set(on_audio=lambda audio: None)
+    stage.dispatcher.settle()
+    stage.dispatcher.settle()
+    stage.feed(b"1", b"2")
+    await rest()
+    stage.set(on_event=lambda event: None)
+    assert stage.wanted == [
+        (True, False, 0, False),
+        (True, False, 0, True),
+        (True, False, 2, True),
+        (True, True, 0, True),
+    ]
+    await stage.end()
 
 
 @given(batch=st.integers(1, 8), bursts=st.lists(st.integers(1, 20), max_size=10))
@@ -306,122 +365,6 @@ async def test_an_error_is_told_although_nobody_asked_for_messages() -> None:
     stage.dispatcher.feed_error(ValueError("early"))
     await rest()
     assert len(errors) == 1
-    await stage.end()
-
-
-# Streams.
-
-
-def audio_stream() -> AudioStream:
-    return AudioStream(
-        AudioFormat,
-        chunk_ms=None,
-        sample_rate=16000,
-        max_buffer_ms=1000,
-        on_overflow=lambda error: None,
-    )
-
-
-@in_virtual_time
-async def test_streams_get_what_handlers_get() -> None:
-    stage = Stage()
-    told: list[object] = []
-    events = EventStream(max_events=10)
-    stage.dispatcher.add_event_stream(events)
-    assert stage.wanted == [(False, True, 0)]
-    stage.set(on_event=told.append)
-    stage.feed(TEXT)
-    await rest()
-    last = Disconnected(code=1000)
-    stage.dispatcher.end_streams(last)
-    assert [event async for event in events] == [TEXT.event, last]
-    assert told == [TEXT.event]
-    await stage.end()
-
-
-@in_virtual_time
-async def test_a_stream_that_was_let_go_costs_nothing() -> None:
-    stage = Stage()
-    kept, lost, closed = (EventStream(max_events=2) for _ in range(3))
-    for stream in (kept, lost, closed):
-        stage.dispatcher.add_event_stream(stream)
-    del stream, lost
-    gc.collect()
-    await closed.aclose()
-    heard, unheard = audio_stream(), audio_stream()
-    for audio in (heard, unheard):
-        stage.dispatcher.add_audio_stream(audio)
-    del audio, unheard
-    gc.collect()
-    stage.feed(TEXT, TEXT, b"1", b"2")
-    await rest()
-    assert len(stage.dispatcher._event_streams) == len(stage.dispatcher._audio_streams) == 1
-    await stage.end()
-    assert await anext(kept) == TEXT.event
-
-
-@in_virtual_time
-async def test_a_stream_of_a_connection_that_is_over_ends_at_once() -> None:
-    stage = Stage()
-    last = Disconnected(code=1000)
-    await stage.end()
-    stage.dispatcher.end_streams(last)
-    events, audio = EventStream(max_events=10), audio_stream()
-    stage.dispatcher.add_event_stream(events)
-    stage.dispatcher.add_audio_stream(audio)
-    assert [event async for event in events] == [last]
-    assert [piece async for piece in audio] == []
-
-
-@in_virtual_time
-async def test_a_stream_that_fails_is_reported_and_harms_nobody() -> None:
-    def fail() -> AudioFormat:
-        raise KeyError("bad")
-
-    class BadEvents(EventStream):
-        def push(self, event: object) -> None:
-            raise KeyError("bad")
-
-    stage = Stage()
-    errors: list[Exception] = []
-    bad = AudioStream(
-        fail, chunk_ms=None, sample_rate=None, max_buffer_ms=1000, on_overflow=lambda error: None
-    )
-    bad_events = BadEvents(max_events=10)
-    audio, events = audio_stream(), EventStream(max_events=10)
-    for stream in (bad, audio):
-        stage.dispatcher.add_audio_stream(stream)
-    for event_stream in (bad_events, events):
-        stage.dispatcher.add_event_stream(event_stream)
-    stage.set(on_error=errors.append)
-    stage.feed(b"12", TEXT)
-    await rest()
-    assert [repr(error) for error in errors] == ["KeyError('bad')"] * 2
-    assert await anext(audio) == b"12"
-    assert await anext(events) == TEXT.event
-    await stage.end()
-
-
-@in_virtual_time
-async def test_streams_may_be_added_from_many_threads_at_a_time() -> None:
-    stage = Stage()
-    streams = [audio_stream() for _ in range(400)]
-
-    def add(share: list[AudioStream]) -> None:
-        for stream in share:
-            stage.dispatcher.add_audio_stream(stream)
-
-    interval_s = sys.getswitchinterval()
-    sys.setswitchinterval(1e-6)
-    try:
-        threads = [threading.Thread(target=add, args=(streams[at::8],)) for at in range(8)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            thread.join()
-    finally:
-        sys.setswitchinterval(interval_s)
-    assert len(stage.dispatcher._audio_streams) == len(streams)
     await stage.end()
 
 

@@ -1,14 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import inspect
+import re
 from collections.abc import AsyncIterator
-from functools import partial
+from functools import partial, wraps
 from typing import Any
 
 import pytest
 
 from audio_connector.errors import HandlerError
-from audio_connector.intake.handlers import call_handler, check_disconnect_handler, check_handler
+from audio_connector.intake.handlers import (
+    _plainly_takes,
+    call_handler,
+    check_disconnect_handler,
+    check_handler,
+    name_of,
+)
 
 
 def takes_one(message: object) -> None: ...
@@ -128,3 +136,71 @@ async def test_what_cannot_be_awaited_is_left_alone() -> None:
         yield 1
 
     await call_handler(generator, "an async generator function does nothing, as everywhere")
+
+
+# A short look at a function.
+
+
+@wraps(takes_two)
+def wrapped(*args: object) -> None: ...
+
+
+def defaults(first: object = 1, /, second: object = 2, *, third: object = 3) -> None: ...
+
+
+def half_defaults(first: object, second: object = 2, *rest: object, third: object) -> None: ...
+
+
+FUNCTIONS: list[Any] = [
+    *GOOD,
+    takes_none,
+    takes_two,
+    takes_a_keyword,
+    wrapped,
+    defaults,
+    half_defaults,
+    Callable1,
+    Callable1.method,
+]
+
+
+@pytest.mark.parametrize("function", FUNCTIONS)
+@pytest.mark.parametrize("count", range(4))
+def test_a_short_look_says_what_the_signature_says(function: Any, count: int) -> None:
+    try:
+        inspect.signature(function).bind(*(None,) * count)
+        takes = True
+    except (TypeError, ValueError):
+        takes = False
+    is_plain = (inspect.isfunction(function) or inspect.ismethod(function)) and function is not wrapped
+    assert _plainly_takes(function, count) == (takes if is_plain else None)
+
+
+# Names.
+
+
+class Bot:
+    def __call__(self, message: object) -> None: ...
+
+    async def on_message(self, message: object) -> None: ...
+
+
+@pytest.mark.parametrize(
+    ("handler", "name"),
+    [
+        (takes_one, "takes_one (FILE:LINE)"),
+        (Bot().on_message, "Bot.on_message (FILE:LINE)"),
+        (partial(partial(takes_two, 1), 2), "takes_two (FILE:LINE)"),
+        (wrapped, "takes_two (FILE:LINE)"),
+        (check_disconnect_handler(takes_none), "takes_none (FILE:LINE)"),
+        (print, "print"),
+        ([].append, "list.append"),
+    ],
+)
+def test_a_handler_is_named_with_its_place(handler: Any, name: str) -> None:
+    shown = re.sub(r"\(.*test_handlers\.py:\d+\)", "(FILE:LINE)", name_of(handler))
+    assert shown == name
+
+
+def test_an_object_is_named_by_its_own_words() -> None:
+    assert re.fullmatch(r"<.*Bot object at .*> \(.*test_handlers\.py:\d+\)", name_of(Bot()))

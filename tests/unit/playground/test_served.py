@@ -63,7 +63,7 @@ async def test_what_a_handler_raises_is_told() -> None:
     async with ServedBot(bot_of(on_connect), notices) as bot, Router() as router:
         await router.run(RouterCall(url=bot.url, tail_s=5))
         line = await asyncio.wait_for(told.get(), 5)
-    assert "on_connect failed" in line
+    assert "on_connect raised RuntimeError" in line
     where = f"{__file__.rpartition('/')[2]}, line {on_connect.__code__.co_firstlineno + 1}"
     assert line.endswith(f"RuntimeError: the model is gone ({where})")
 

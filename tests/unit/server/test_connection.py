@@ -151,7 +151,7 @@ async def test_the_lead_is_set_by_the_vendor_s_name() -> None:
 
 @in_virtual_time
 async def test_iterators_get_what_came_early_and_end_with_the_connection() -> None:
-    async with Conversation() as call:
+    async with Conversation(lambda _: asyncio.sleep(1.0)) as call:
         for number in range(1, 6):
             await call.router_sends(numbered(number, 640))
         audio, events = call.client.audio(), call.client.events()

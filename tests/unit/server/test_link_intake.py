@@ -10,7 +10,7 @@ from support.audio import numbered, numbers_of
 from support.call import VirtualCall
 
 from audio_connector.errors import IntakeOverflow, LimitError
-from audio_connector.intake.dispatch import TextItem
+from audio_connector.intake.items import TextItem
 from audio_connector.server import mail
 from audio_connector.wire.messages import Connected, Disconnected, MediaUpdate
 
@@ -98,8 +98,18 @@ def test_what_is_not_wanted_yet_waits_and_does_not_hold_up_what_is() -> None:
     assert call.arrived == [text(2), frame(1), frame(3)]
 
 
+def slow_call() -> VirtualCall:
+    """A call whose application wants all that comes, and has not taken what it was given first."""
+    call = quiet_call(max_buffer_ms=200, window_messages=2)
+    call.want()
+    call.router_sends(frame(0))
+    assert audio_of(call) == [0]
+    call.mail.clear()
+    return call
+
+
 def test_beyond_the_bound_the_oldest_audio_is_dropped_and_said_so_once() -> None:
-    call = quiet_call(max_buffer_ms=200)
+    call = slow_call()
     for number in range(1, 101):
         call.router_sends(frame(number))
         if number % 10 == 0:
@@ -119,12 +129,11 @@ def test_beyond_the_bound_the_oldest_audio_is_dropped_and_said_so_once() -> None
 
 
 def test_the_next_episode_is_reported_again() -> None:
-    call = quiet_call(max_buffer_ms=200)
+    call = slow_call()
     for _ in range(3):
         for number in range(1, 21):
             call.router_sends(frame(number))
         call.want(credit=10)
-        call.want(audio=False)
     assert len(call.errors) == 3
     assert call.link.published.intake.overflow_episodes == 3
 
@@ -138,18 +147,40 @@ def test_the_bound_is_a_time_whatever_the_rate() -> None:
         assert len([item for item in call.arrived if isinstance(item, bytes)]) == 50
 
 
-def test_texts_that_nobody_takes_close_the_connection_with_1008() -> None:
-    call = VirtualCall(intake={"max_texts": 10})
-    for number in range(9):
+def test_texts_that_are_wanted_and_not_taken_close_the_connection_with_1008() -> None:
+    call = VirtualCall(intake={"max_texts": 10, "window_messages": 2})
+    call.want()
+    for number in range(11):
         call.router_socket.send_text(text(number))
     call.run_for(0.0)
     assert call.errors == []
-    call.router_socket.send_text(text(10))
+    call.router_socket.send_text(text(11))
     call.run_for(1.0)
     assert [type(error) for error in call.errors] == [LimitError]
     assert call.router.closed is not None
     assert call.router.closed.code == 1008
     assert call.posted(mail.Ended)[0].how.code == 1008
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+def test_what_nobody_wants_ends_no_call_and_is_no_overflow(is_settled: bool) -> None:
+    call = quiet_call(max_texts=10, max_buffer_ms=200)
+    call.link.on_want(mail.Want(1, audio=False, texts=False, credit=0, is_settled=is_settled))
+    for number in range(1, 101):
+        call.router_sends(frame(number))
+        call.router_socket.send_text(text(number))
+        call.run_for(0.0)
+    assert call.errors == []
+    assert call.router.closed is None
+    counters = call.link.published.intake
+    assert counters.unwanted_messages == (200 if is_settled else 180)
+    assert (counters.dropped_messages, counters.overflow_episodes) == (0, 0)
+    call.want(credit=1000)
+    kept = [] if is_settled else list(range(91, 101))
+    assert audio_of(call) == kept
+    assert [item for item in call.arrived if isinstance(item, str)] == [text(number) for number in kept]
+    call.router_sends(frame(101))
+    assert audio_of(call) == [*kept, 101]
 
 
 def test_an_empty_message_is_nothing() -> None:

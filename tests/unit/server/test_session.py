@@ -8,9 +8,12 @@ import logging
 
 import pytest
 from support.audio import numbered
-from support.conversation import Conversation
+from support.call import Router
+from support.conversation import Conversation, LoopClock
 
 from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.server.server import AudioConnectorServer
+from audio_connector.testing.in_loop import dial
 from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
 from audio_connector.wire.messages import Disconnected
 
@@ -122,7 +125,11 @@ def test_on_connect_that_fails_closes_with_1011(what: str, caplog: pytest.LogCap
     run_in_virtual_time(scene())
     assert [how.code for how in told] == [1011]
     [record] = [record for record in caplog.records if record.levelno == logging.ERROR]
-    assert "1011" in record.getMessage()
+    what = "raised KeyError('secret')" if what == "an error" else "was cancelled"
+    assert (
+        f": on_connect {what}; it is closed with 1011. The handler is test_on_connect_that_fails"
+        in record.getMessage()
+    )
 
 
 def test_on_connect_that_fails_after_the_end_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -136,7 +143,7 @@ def test_on_connect_that_fails_after_the_end_is_logged(caplog: pytest.LogCapture
             await call.session.task
 
     run_in_virtual_time(scene())
-    assert "on_connect failed after the end" in caplog.text
+    assert "on_connect raised KeyError('late'); it had ended before" in caplog.text
 
 
 def test_on_disconnect_that_fails_is_logged(caplog: pytest.LogCaptureFixture) -> None:
@@ -149,7 +156,7 @@ def test_on_disconnect_that_fails_is_logged(caplog: pytest.LogCaptureFixture) ->
             await call.session.task
 
     run_in_virtual_time(scene())
-    assert "on_disconnect failed" in caplog.text
+    assert "on_disconnect raised KeyError('bad'); the connection is over" in caplog.text
 
 
 @in_virtual_time
@@ -160,6 +167,138 @@ async def test_without_handlers_nothing_is_wrong() -> None:
             call.router_socket.close()
             await call.session.task
             assert call.is_over
+
+
+# What nobody asks for.
+
+
+TEXT = '{"event":"websocket:media:update","active":true}'
+
+
+async def send_all(call: Conversation, frames: int, texts: int) -> None:
+    for number in range(max(frames, texts)):
+        if number < frames:
+            call.router_socket.send_audio(numbered(number, 640))
+        if number < texts:
+            call.router_socket.send_text(TEXT)
+        await rest()
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+@in_virtual_time
+async def test_texts_that_nobody_asked_for_never_end_a_call(is_settled: bool) -> None:
+    """Neither for a bot that iterates over the audio in on_connect, nor for one that does so in a task."""
+    heard: list[bytes] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def listen(client: AudioConnectorConnection) -> None:
+        async for frame in client.audio():
+            heard.append(frame)  # noqa: PERF401 - while it goes on
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        if is_settled:
+            tasks.append(asyncio.create_task(listen(client)))
+        else:
+            await listen(client)
+
+    async with Conversation(on_connect, intake={"max_texts": 10}) as call:
+        await send_all(call, 150, 150)
+        assert call.router.closed is None
+        assert len(heard) == 150
+        statistics = call.client.statistics()
+        assert statistics.unwanted_messages == (151 if is_settled else 141)
+        assert statistics.dropped_messages == 0
+        call.router_socket.close()
+        await call.session.task
+    for task in tasks:
+        await task
+
+
+@pytest.mark.parametrize("is_settled", [True, False])
+@in_virtual_time
+async def test_who_only_speaks_is_not_told_to_be_slow(is_settled: bool) -> None:
+    errors: list[Exception] = []
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_error=errors.append)
+        if not is_settled:
+            await asyncio.sleep(1e9)
+
+    async with Conversation(on_connect, intake={"max_buffer_ms": 200}, timeouts={"handler_s": 0.1}) as call:
+        await send_all(call, 100, 0)
+        assert errors == []
+        statistics = call.client.statistics()
+        assert (statistics.dropped_messages, statistics.overflow_episodes) == (0, 0)
+        assert statistics.unwanted_messages == (101 if is_settled else 90)
+
+
+@in_virtual_time
+async def test_who_asks_after_on_connect_gets_what_comes_from_then_on() -> None:
+    for on_connect in (None, lambda client: None):
+        async with Conversation(on_connect) as call:
+            await send_all(call, 3, 3)
+            told: list[object] = []
+            call.client.set_handler(on_message=told.append)
+            await rest()
+            assert told == []
+            await call.router_sends(FRAME)
+            assert told == [FRAME]
+            assert call.client.statistics().unwanted_messages == 7
+
+
+# The end of the loop.
+
+
+def test_a_loop_that_ends_takes_its_calls_along_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    """As `asyncio.run` does it: it cancels every task, once, and waits for them."""
+    app = App(connect_s=1e9)
+
+    async def scene() -> list[AudioConnectorConnection]:
+        server = AudioConnectorServer({"host": "localhost", "port": 0, "on_connect": app.on_connect})
+        handle = await server.start_server(server._config or {})
+        for _ in range(3):
+            await dial(handle.get_address(), Router(LoopClock(asyncio.get_running_loop()), 16000))
+        await asyncio.sleep(1.0)
+        sessions = list(server._sessions.values())
+        assert len(sessions) == 3
+        before = len(asyncio.all_tasks())
+        for task in asyncio.all_tasks():
+            if task is not asyncio.current_task():
+                task.cancel()
+        await asyncio.sleep(0.1)
+        assert before == 8, "two for each call, one for all, and this one"
+        assert len(asyncio.all_tasks()) == 1
+        assert server._sessions == {}
+        await server.stop()
+        return []
+
+    run_in_virtual_time(scene())
+    assert caplog.records == []
+
+
+@in_virtual_time
+async def test_an_open_call_has_one_task_and_an_ended_one_none() -> None:
+    before = len(asyncio.all_tasks())
+    for on_connect in (None, lambda client: None):
+        async with Conversation(on_connect) as call:
+            assert len(asyncio.all_tasks()) - before == 2, "the dispatcher's, and the guard's"
+            call.router_socket.close()
+            await rest()
+            assert call.is_over
+            await rest()
+            assert len(asyncio.all_tasks()) == before
+
+
+@in_virtual_time
+async def test_one_whose_end_is_cancelled_before_it_began_is_over_all_the_same() -> None:
+    async with Conversation() as call:
+        call.session.end(BYE)
+        call.session.task.cancel()
+        await rest()
+        assert call.is_over
+        with pytest.raises(asyncio.CancelledError):
+            await call.session.task
+        call.session._living = asyncio.ensure_future(asyncio.sleep(0))  # for the end of the block
 
 
 # Handlers that do not end.

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 import threading
 from collections.abc import Callable
@@ -10,35 +11,42 @@ from types import FrameType
 from typing import Any
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
-from audio_connector.server import mail
-from audio_connector.server.mailbox import Mailbox
 from audio_connector.server.watchdog import BLOCKED_S, CHECK_S, LoopWatchdog, where_is
 
 
-class FakeOutbox(Mailbox[mail.ToApplication]):
+class FakeLoop:
+    """A `watchdog.Watched` whose figures are set by the test."""
+
     def __init__(self) -> None:
-        self.armed_since: float | None = None
-        self.drained_at = 0.0
-        self.posted: list[object] = []
+        self.waits_since: float | None = None
+        self.looked_at = 0.0
+        self.heartbeats = 0
         self.is_lost = False
         self.given_up = 0
 
-    @property
-    def is_receiver_closed(self) -> bool:
+    def pending_since(self) -> float | None:
+        return self.waits_since
+
+    def drained_at(self) -> float:
+        return self.looked_at
+
+    def post_heartbeat(self) -> None:
+        self.heartbeats += 1
+
+    def is_closed(self) -> bool:
         return self.is_lost
 
     def give_up(self) -> None:
         self.given_up += 1
 
-    def post(self, message: object) -> None:
-        self.posted.append(message)
-
 
 class Stage:
     def __init__(self) -> None:
-        self.outbox = FakeOutbox()
-        self.watchdog = LoopWatchdog(self.outbox, threading.get_ident())
+        self.loop = FakeLoop()
+        self.watchdog = LoopWatchdog(self.loop, threading.get_ident())
         self.now = 100.0
 
     def look_for(self, seconds: float) -> None:
@@ -47,61 +55,158 @@ class Stage:
             self.now += CHECK_S
             assert self.watchdog.wake(self.now) == self.now + CHECK_S
 
+    def block_for(self, seconds: float) -> None:
+        self.loop.waits_since = self.now
+        self.look_for(seconds)
+        self.loop.waits_since, self.loop.looked_at = None, self.now
+
+
+def texts_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    assert {record.levelname for record in caplog.records} <= {"WARNING"}
+    return [record.getMessage() for record in caplog.records]
+
 
 def test_a_loop_that_runs_is_asked_now_and_then(caplog: pytest.LogCaptureFixture) -> None:
     stage = Stage()
     stage.look_for(2.0)
-    assert stage.outbox.posted == [mail.Heartbeat()] * 10
-    assert caplog.records == []
+    assert stage.loop.heartbeats == 10
+    assert texts_of(caplog) == []
 
 
-def test_a_loop_that_is_blocked_is_reported_once_it_runs_again(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_loop_that_is_blocked_is_reported_while_it_is_and_once_it_runs_again(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
     stage = Stage()
-    stage.outbox.armed_since = 100.0
+    stage.loop.waits_since = 100.0
+    stage.look_for(0.8)
+    [told] = texts_of(caplog)
+    assert told.startswith("the application's event loop is blocked, for 0.6 s so far, in ")
+    assert "_look (" in told, "where the thread is when it is looked at"
+    assert "watchdog.py:" in told
+    stage.look_for(2.2)
+    assert len(caplog.records) == 1
+    assert stage.loop.heartbeats == 0
+    stage.loop.waits_since, stage.loop.looked_at = None, 102.9
     stage.look_for(3.0)
-    assert caplog.records == []
-    assert stage.outbox.posted == []
-    stage.outbox.armed_since, stage.outbox.drained_at = None, 102.9
-    stage.look_for(3.0)
-    [record] = caplog.records
-    assert record.levelname == "WARNING"
-    assert "blocked for 2.9 s" in record.getMessage()
-    assert "wake (" in record.getMessage(), "where the thread was when it was looked at"
+    assert len(caplog.records) == 2
+    assert texts_of(caplog)[1].startswith("the application's event loop was blocked for 2.9 s, in ")
+    assert texts_of(caplog)[1].endswith("; it runs again")
+
+
+def test_one_that_never_comes_back_is_told_of_rarely(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    stage.loop.waits_since = 100.0
+    stage.look_for(400.0)
+    seconds = [float(text.split("for ", 1)[1].split(" s ", 1)[0]) for text in texts_of(caplog)]
+    assert seconds == pytest.approx(
+        [0.6, 5.0, 30.0, 90.0, 150.0, 210.0, 270.0, 330.0, 390.0], abs=1.5 * CHECK_S
+    )
+    assert ["still blocked" in text for text in texts_of(caplog)] == [False] + [True] * 8
 
 
 def test_a_short_delay_is_none(caplog: pytest.LogCaptureFixture) -> None:
     stage = Stage()
-    stage.outbox.armed_since = 100.0
-    stage.look_for(BLOCKED_S - CHECK_S / 2)
-    stage.outbox.armed_since = None
+    stage.block_for(BLOCKED_S - CHECK_S / 2)
     stage.look_for(2.0)
-    assert caplog.records == []
+    assert texts_of(caplog) == []
+
+
+def test_one_that_is_blocked_again_and_again_is_counted(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    for _ in range(60):
+        stage.block_for(0.8)
+        stage.look_for(0.2)
+    told = texts_of(caplog)
+    assert ["is blocked" in text for text in told] == [*[True, False] * 3, False, False]
+    assert all("was blocked for 0.8 s" in text for text in told[1:6:2])
+    assert all("was blocked in " in text for text in told[6:])
+    assert re.search(r" [45] more times in 5(\.2)? s$", told[6])
+    assert re.search(r" (29|30|31) more times in 30(\.2)? s$", told[7])
+
+
+def test_a_long_time_is_told_although_short_ones_are_only_counted(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    for _ in range(5):
+        stage.block_for(0.8)
+        stage.look_for(0.2)
+    caplog.clear()
+    stage.block_for(7.0)
+    stage.look_for(0.2)
+    told = [text for text in texts_of(caplog) if "more time" not in text]
+    assert len(told) == 2
+    assert "is blocked, for 5." in told[0]
+    assert "was blocked for 7.0 s" in told[1]
 
 
 def test_blocked_again_right_afterwards_is_two_times(caplog: pytest.LogCaptureFixture) -> None:
     stage = Stage()
     for since in (100.0, 102.0):
-        stage.outbox.armed_since = since
+        stage.loop.waits_since = since
         stage.look_for(2.0)
-        stage.outbox.drained_at = stage.now
-    stage.outbox.armed_since = None
-    stage.look_for(2.0)
-    assert len(caplog.records) == 2
+        stage.loop.looked_at = stage.now
+    stage.loop.waits_since = None
+    stage.look_for(10.0)
+    told = texts_of(caplog)
+    assert ["is blocked" in text for text in told] == [True, False, True, False]
+    assert all("was blocked for 2.0 s" in text for text in told[1::2])
+
+
+@pytest.mark.parametrize(("stood_s", "words"), [(1.0, 0), (60.0, 1)])
+def test_where_this_thread_did_not_run_either_the_loop_is_not_blamed(
+    stood_s: float, words: int, caplog: pytest.LogCaptureFixture
+) -> None:
+    """As after SIGSTOP and SIGCONT, or where a call into C keeps Python's lock."""
+    stage = Stage()
+    stage.look_for(1.0)
+    stage.loop.waits_since = stage.now
+    stage.now += stood_s
+    stage.look_for(0.4)
+    stage.loop.waits_since, stage.loop.looked_at = None, stage.now
+    stage.look_for(10.0)
+    assert len(texts_of(caplog)) == words
+    for text in texts_of(caplog):
+        assert text.startswith("nothing of this process ran for 60.0 s")
 
 
 def test_a_loop_that_was_closed_is_given_up_although_a_wake_up_is_pending_in_it() -> None:
     stage = Stage()
-    stage.outbox.armed_since = 100.0
+    stage.loop.waits_since = 100.0
     stage.look_for(CHECK_S)
-    assert stage.outbox.given_up == 0
-    stage.outbox.is_lost = True
+    assert stage.loop.given_up == 0
+    stage.loop.is_lost = True
     stage.look_for(CHECK_S)
-    assert stage.outbox.given_up == 1
-    assert stage.outbox.posted == []
+    assert stage.loop.given_up == 1
+    assert stage.loop.heartbeats == 0
+
+
+@given(
+    steps=st.lists(
+        st.tuples(st.sampled_from(["blocked", "free"]), st.integers(1, 400).map(lambda n: n * CHECK_S)),
+        max_size=40,
+    )
+)
+@settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+def test_the_log_stays_readable_whatever_the_loop_does(
+    steps: list[tuple[str, float]], caplog: pytest.LogCaptureFixture
+) -> None:
+    """Never more than two lines for a time of being blocked, and one for each of its minutes."""
+    caplog.clear()
+    stage = Stage()
+    longest_s, blocked = 0.0, 0
+    for what, seconds in steps:
+        if what == "blocked":
+            stage.block_for(seconds)
+            longest_s, blocked = max(longest_s, seconds), blocked + 1
+        else:
+            stage.look_for(seconds)
+    minutes = (stage.now - 100.0) / 60
+    assert len(caplog.records) <= 2 + 4 * blocked
+    assert len(caplog.records) <= 10 * minutes + 10
+    assert bool(caplog.records) == (longest_s > BLOCKED_S)
 
 
 def frame_of(function: Callable[[], FrameType]) -> str:
-    return where_is(function())
+    return where_is(function()).text
 
 
 def under(filename: str, inner: Callable[[], FrameType]) -> Callable[[], FrameType]:
@@ -146,4 +251,11 @@ def test_elsewhere_is_said_to_be_elsewhere() -> None:
     where = frame_of(here)
     assert where.startswith("here (")
     assert where.endswith("outside of handlers")
-    assert where_is(None) == "a thread that has ended"
+    assert where_is(None).text == "a thread that has ended"
+
+
+def test_a_task_is_named_that_is_not_a_handler() -> None:
+    """As of a bot that iterates over the audio."""
+    where = frame_of(under("/usr/lib/python3.11/asyncio/events.py", my_handler))
+    assert re.fullmatch(r"my_handler \(.*:\d+\), at here \(.*:\d+\), outside of handlers", where), where
+    assert where_is(under(DISPATCH, my_handler)()).name == "the handler my_handler"

@@ -4,8 +4,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 from support.reports import CLEAN, UNREACHED, busy_report
 
 from audio_connector.simulator.playout import PlayoutReport
@@ -16,7 +14,6 @@ from audio_connector.simulator.summary import (
     how_closed,
     judge,
     label_of,
-    printable,
     problems_of,
     worst_first,
 )
@@ -108,26 +105,3 @@ def test_the_worst_call_comes_first() -> None:
 
 def test_a_number_and_its_noun() -> None:
     assert [counted(count, "call") for count in (0, 1, 1200)] == ["0 calls", "1 call", "1,200 calls"]
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("plain, ö, שלום, 漢字", "plain, ö, שלום, 漢字"),
-        ("a\x1b[31mb\r\n", "a\\x1b[31mb\\r\\n"),
-        ("\u202etxt.exe", "\\u202etxt.exe"),
-        ("\u2066x\u2069", "\\u2066x\\u2069"),
-        ("\ud800", "\\ud800"),
-        ("\x00\x7f\x9b", "\\x00\\x7f\\x9b"),
-        ("x" * 400, "x" * 300 + "…"),
-    ],
-)
-def test_what_would_act_is_escaped(text: str, shown: str) -> None:
-    assert printable(text) == shown
-
-
-@given(st.text(st.characters()))
-def test_whatever_comes_can_be_printed_and_written(text: str) -> None:
-    shown = printable(text, 50)
-    assert shown.isprintable()
-    shown.encode()

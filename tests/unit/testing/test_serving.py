@@ -84,7 +84,7 @@ async def test_unless_that_is_allowed() -> None:
             await asyncio.sleep(1)
             assert call.report().close_code == 1011
         assert len(server.errors) == 1
-        assert "on_connect failed; it is closed with 1011: KeyError('the question')" in server.errors[0]
+        assert "on_connect raised KeyError('the question'); it is closed with 1011. " in server.errors[0]
 
 
 @in_virtual_time

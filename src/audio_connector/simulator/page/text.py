@@ -6,7 +6,7 @@ from __future__ import annotations
 import html
 from collections.abc import Iterable
 
-from audio_connector.simulator.summary import printable
+from audio_connector.wire.quoting import printable
 
 _MINUTE_S = 60
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 
 from audio_connector.errors import DialError, UsageError
-from audio_connector.simulator.summary import printable
 from audio_connector.testing.conformance import (
     clearing,
     closing,
@@ -22,6 +21,7 @@ from audio_connector.testing.conformance import (
 from audio_connector.testing.conformance.check import Check, Result, Status
 from audio_connector.testing.conformance.model import Failed, Skipped, Target, Timing
 from audio_connector.testing.conformance.session import Session
+from audio_connector.wire.quoting import printable
 
 CHECKS: tuple[Check, ...] = (
     *upgrade.CHECKS,

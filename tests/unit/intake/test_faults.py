@@ -1,0 +1,136 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The log of a connection stays readable, whatever fails in it and however often."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+
+import pytest
+
+from audio_connector.errors import ConnectionClosed, ProtocolError
+from audio_connector.intake.faults import FaultLog, excerpt
+from audio_connector.testing.virtual_time import run_in_virtual_time
+
+
+def on_message(message: bytes) -> None:
+    raise KeyError(message)
+
+
+def boom() -> KeyError:
+    try:
+        on_message(b"boom")
+    except KeyError as error:
+        return error
+    raise AssertionError
+
+
+def lines_of(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records]
+
+
+def test_a_handler_that_fails_with_every_frame_costs_a_traceback_and_a_few_lines(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scene() -> None:
+        log = FaultLog("c1")
+        for _ in range(500):
+            log.raised("on_message", on_message, boom())
+            await asyncio.sleep(0.02)
+        log.close()
+        log.close()
+        await asyncio.sleep(100.0)
+
+    run_in_virtual_time(scene())
+    first, *rest = lines_of(caplog)
+    assert first.startswith(
+        "connection c1: on_message raised KeyError(b'boom'); the connection goes on. The handler is on_message ("
+    )
+    assert "test_faults.py:" in first
+    assert rest == [
+        "connection c1: on_message raised KeyError 249 more times in 5 s",
+        "connection c1: on_message raised KeyError 250 more times in 5 s",
+    ]
+    assert [record.exc_info is not None for record in caplog.records] == [True, False, False]
+    assert {record.levelno for record in caplog.records} == {logging.ERROR}
+
+
+def test_a_count_is_told_although_nothing_follows(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        log = FaultLog("c1")
+        for _ in range(3):
+            log.raised("on_event", on_message, boom())
+        await asyncio.sleep(4.9)
+        assert len(caplog.records) == 1
+        await asyncio.sleep(0.2)
+        assert len(caplog.records) == 2
+
+    run_in_virtual_time(scene())
+    assert lines_of(caplog)[1] == "connection c1: on_event raised KeyError 2 more times in 5 s"
+
+
+def test_each_handler_and_each_type_of_error_has_its_own(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        log = FaultLog("c1")
+        for name in ("on_message", "on_audio"):
+            for error in (KeyError("x"), ValueError("y"), ValueError("z")):
+                log.raised(name, on_message, error)
+            log.was_cancelled(name, on_message)
+        log.told(ProtocolError("one"))
+        log.told(ProtocolError("other"))
+        log.close()
+
+    run_in_virtual_time(scene())
+    lines = lines_of(caplog)
+    assert len(lines) == 10
+    assert [line for line in lines if "more time" in line] == [
+        "connection c1: on_message raised ValueError 1 more time in 0 s",
+        "connection c1: on_audio raised ValueError 1 more time in 0 s",
+    ]
+    assert any("on_audio was cancelled; the connection goes on" in line for line in lines)
+    assert "connection c1: other" in lines
+
+
+@pytest.mark.parametrize("is_raised", [True, False])
+def test_that_the_caller_has_gone_is_no_mistake(is_raised: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        log = FaultLog("c1")
+        error = ConnectionClosed("cannot play audio", code=1000)
+        for _ in range(50):
+            if is_raised:
+                log.raised("on_audio", on_message, error)
+            else:
+                log.told(error)
+        log.close()
+
+    with caplog.at_level(logging.INFO):
+        run_in_virtual_time(scene())
+    assert len(caplog.records) == 2
+    assert {record.levelno for record in caplog.records} == {logging.INFO}
+    assert "cannot play audio" in lines_of(caplog)[0]
+
+
+def test_a_peer_cannot_write_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    evil = "x\nERROR forged\x1b[2J" + "y" * 10_000
+
+    async def scene() -> None:
+        log = FaultLog(evil)
+        log.told(ConnectionClosed(evil, code=1000))
+        log.told(ProtocolError(evil))
+        log.raised("on_message", on_message, ValueError(evil))
+        log.was_cancelled("on_message", on_message)
+
+    with caplog.at_level(logging.INFO):
+        run_in_virtual_time(scene())
+    assert len(caplog.records) == 4
+    for line in lines_of(caplog):
+        assert line.isprintable()
+        assert len(line) < 1200
+
+
+def test_an_error_whose_repr_fails_is_named_all_the_same() -> None:
+    class Rude(Exception):
+        def __repr__(self) -> str:
+            raise RuntimeError
+
+    assert excerpt(Rude()) == "Rude"

@@ -1,0 +1,77 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A call is two lines of the log at INFO, and the caller writes neither of them."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from dataclasses import replace
+from typing import Any
+
+import pytest
+from support.audio import numbered
+from support.conversation import Conversation
+
+from audio_connector.server.call_log import losses_of
+from audio_connector.testing.virtual_time import in_virtual_time, run_in_virtual_time
+
+FRAME = numbered(7, 640)
+
+
+def lines_of_a_call(caplog: pytest.LogCaptureFixture, **groups: Any) -> list[str]:
+    async def scene() -> None:
+        async with Conversation(
+            lambda client: client.set_handler(on_audio=lambda audio: None), **groups
+        ) as call:
+            await call.router_sends(FRAME)
+            await asyncio.sleep(12.3)
+            call.router_socket.close(1000, "bye\nERROR forged")
+            await call.session.task
+
+    with caplog.at_level(logging.INFO, logger="audio_connector.server"):
+        run_in_virtual_time(scene())
+    return [record.getMessage() for record in caplog.records if record.name == "audio_connector.server"]
+
+
+def test_a_call_is_two_lines(caplog: pytest.LogCaptureFixture) -> None:
+    headers = (("connectionid", "c1"), ("x-opentok-ws-sessionid", "2_MX4"))
+    first, last = lines_of_a_call(caplog, headers=headers, path="/voice?token=secret", rate_hz=8000)
+    assert first == "connection c1: opened by 127.0.0.1:49153 with path '/voice', session 2_MX4"
+    assert last == (
+        "connection c1: closed by the router with 1000 'bye\\nERROR forged' after 12.3 s, 8000 Hz; 0.0 s of audio "
+        "came and 0.0 s were sent; nothing was lost, 1 message unasked for"
+    )
+
+
+def test_a_caller_cannot_write_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    headers = (("connectionid", "a b\x1b[2J" + "c" * 500), ("x-opentok-ws-sessionid", "\u202e s"))
+    for line in lines_of_a_call(caplog, headers=headers, path="/\x1b[31m" + "p" * 5000, rate_hz=None):
+        assert line.isprintable()
+        assert len(line) < 400
+        assert line.startswith("connection 'a b\\x1b[2Jccc")
+
+
+def test_where_nobody_listens_to_it_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        async with Conversation() as call:
+            call.router_socket.close()
+            await call.session.task
+
+    with caplog.at_level(logging.WARNING, logger="audio_connector.server"):
+        run_in_virtual_time(scene())
+    assert caplog.records == []
+
+
+@in_virtual_time
+async def test_what_was_lost_is_said_with_its_amount() -> None:
+    async with Conversation(lambda client: client.set_handler(on_message=lambda message: None)) as call:
+        figures = call.client.statistics()
+    assert losses_of(figures) == "nothing was lost"
+    lossy = replace(figures, dropped_messages=3, dropped_ms=60.0, underruns=1, underrun_ms=85.2, stalls=2)
+    assert losses_of(lossy) == (
+        "lost: 60 ms of audio dropped unread, 85 ms of silence in 1 underrun, 2 stalls of the router"
+    )
+    worse = replace(figures, queued_ms=1500.0, unreadable_messages_received=1, unwanted_messages=20)
+    assert (
+        losses_of(worse) == "lost: 1500 ms of audio not sent, 1 unreadable message, 20 messages unasked for"
+    )
