@@ -24,8 +24,8 @@ from audio_connector.call.texts import TextQueue
 from audio_connector.errors import DeadlineError, IntakeOverflow, LimitError, ProtocolError, RouterStalled
 from audio_connector.intake.buffer import IntakeBuffer
 from audio_connector.intake.items import TextItem
-from audio_connector.playback.queue import NO_LIMIT, Answered, Finished, PlaybackQueue
-from audio_connector.playback.schedule import Schedule
+from audio_connector.playback.queue import Answered, Finished, PlaybackQueue
+from audio_connector.playback.schedule import NO_LIMIT, Schedule
 from audio_connector.playback.utterance import PLAIN
 from audio_connector.wire.closing import ABNORMAL
 from audio_connector.wire.codec import decode_event, notify_payload
@@ -310,7 +310,9 @@ class Call:
         schedule, queue = self._schedule, self._queue
         return tells.Figures(
             progress=schedule.progress(),
-            speeches=tuple((u.lane, schedule.progress_of(u)) for u in schedule.utterances() if u.lane != PLAIN),
+            speeches=tuple(
+                (u.lane, schedule.progress_of(u)) for u in schedule.utterances() if u.lane != PLAIN
+            ),
             accepted_bytes=queue.accepted_bytes,
             queued_bytes=schedule.queued_bytes,
             texts_taken=self._texts.taken,

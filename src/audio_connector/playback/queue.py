@@ -18,7 +18,6 @@ Time is an argument, and so is the format: until `settle` nothing is framed.
 
 from __future__ import annotations
 
-from collections import deque
 from typing import NamedTuple
 
 from audio_connector.audio.format import FRAME_MS, AudioFormat
@@ -130,7 +129,9 @@ class PlaybackQueue:
             self._seal(utterance, now)
         self.grant(now)
 
-    def write_granted(self, token: int, pcm: bytes, rate_hz: int | None, now: float, *, has_more: bool) -> None:
+    def write_granted(
+        self, token: int, pcm: bytes, rate_hz: int | None, now: float, *, has_more: bool
+    ) -> None:
         """Take the piece of whoever is in front of a line; with more to come, it goes on standing there."""
         self.accepted_bytes += len(pcm)
         utterance = self._lines.get(token)

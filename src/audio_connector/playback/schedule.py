@@ -249,7 +249,9 @@ class Schedule:
         """The whole connection's progress, valid until the next call that changes something."""
         clock = self._clock
         lead_s = None if self.is_held else self.lead_s
-        return Progress(clock.heard_before, clock.anchor_s, 0, clock.sent, clock.floor, self.queued_ms, lead_s)
+        return Progress(
+            clock.heard_before, clock.anchor_s, 0, clock.sent, clock.floor, self.queued_ms, lead_s
+        )
 
     def progress_of(self, utterance: Utterance) -> Progress:
         """One utterance's progress, valid until the next call that changes something."""

@@ -59,8 +59,8 @@ class Utterance:
     """
 
     __slots__ = (
-        "end_marks",
         "early",
+        "end_marks",
         "frame_bytes",
         "framer",
         "frames",

@@ -22,7 +22,6 @@ from audio_connector.intake.handlers import check_handler
 from audio_connector.validation import Values
 from audio_connector.wire.audio_transport import AudioTransport
 
-
 Host = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255)]
 
 

@@ -289,7 +289,10 @@ class AudioConnectorConnection:
         lane = self._plain
         if lane.write_now(audio_data, sample_rate, is_end=pad_last_frame):
             return
-        if not await lane.write(audio_data, sample_rate, is_end=pad_last_frame) and self._line.closed is not None:
+        if (
+            not await lane.write(audio_data, sample_rate, is_end=pad_last_frame)
+            and self._line.closed is not None
+        ):
             self._line.refuse("play the rest of the audio")
 
     def speech(self) -> Speech:
@@ -385,7 +388,10 @@ class AudioConnectorConnection:
             await asyncio.sleep(0)
         line.check_open("send a message")
         token = None
-        if self._texts_in_line or line.handed_chars - line.figures.texts_taken + len(text) > MAX_WAITING_CHARS:
+        if (
+            self._texts_in_line
+            or line.handed_chars - line.figures.texts_taken + len(text) > MAX_WAITING_CHARS
+        ):
             token = next(line.numbers)
             self._texts_in_line += 1
             try:

@@ -34,7 +34,16 @@ class Lane:
         max_buffer_s: What may be queued before writers wait.
     """
 
-    __slots__ = ("_half_hz", "_is_begun", "_line", "_max_buffer_s", "_number", "_restarts", "_waiting", "has_half")
+    __slots__ = (
+        "_half_hz",
+        "_is_begun",
+        "_line",
+        "_max_buffer_s",
+        "_number",
+        "_restarts",
+        "_waiting",
+        "has_half",
+    )
 
     def __init__(self, line: Line, number: int, *, max_buffer_s: float) -> None:
         self._line = line

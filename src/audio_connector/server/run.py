@@ -26,7 +26,9 @@ PORT = 8765
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
-def run(app: App, *, host: str | None = None, port: int | None = None, say: Callable[[str], None] | None = None) -> None:
+def run(
+    app: App, *, host: str | None = None, port: int | None = None, say: Callable[[str], None] | None = None
+) -> None:
     """Serve until Ctrl-C or SIGTERM; the whole main program of a bot.
 
     ::
@@ -56,7 +58,9 @@ def run(app: App, *, host: str | None = None, port: int | None = None, say: Call
     tell("stopped")
 
 
-def configuration_of(app: App, *, host: str | None = None, port: int | None = None) -> AudioConnectorServerConfig:
+def configuration_of(
+    app: App, *, host: str | None = None, port: int | None = None
+) -> AudioConnectorServerConfig:
     """Make a configuration of whatever an application is, see `run`."""
     if callable(app) and not _takes_a_connection(app):
         app = app()

@@ -16,10 +16,11 @@ from typing import Any
 
 from pydantic import BaseModel, PrivateAttr
 
-from audio_connector.errors import AudioConnectorStartServerError, UsageError
-from audio_connector.intake.items import TextItem
-from audio_connector.intake.handlers import call_handler
 from audio_connector.call import tells
+from audio_connector.errors import AudioConnectorStartServerError, UsageError
+from audio_connector.intake.handlers import call_handler
+from audio_connector.intake.items import TextItem
+from audio_connector.playback.queue import Answered, Finished
 from audio_connector.port.host import IoHost
 from audio_connector.server.config import AudioConnectorServerConfig, config_from
 from audio_connector.server.connection import AudioConnectorConnection
@@ -319,9 +320,9 @@ class AudioConnectorServer:
                 self._lines[link_id] = self._new_line(link_id)
         elif type(tell) is tells.Figures:
             line.figures = tell
-        elif type(tell) is tells.Answered:
+        elif type(tell) is Answered:
             line.answer(tell.token, tell.value)
-        elif type(tell) is tells.Finished:
+        elif type(tell) is Finished:
             line.finish(tell.lane, tell.outcome)
         elif type(tell) is tells.Ended:
             line.end(tell.how)

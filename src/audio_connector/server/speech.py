@@ -120,7 +120,8 @@ class Speech:
 
     def _progress(self) -> Progress:
         return next(
-            (progress for number, progress in self._line.figures.speeches if number == self._number), NOTHING_PLAYED
+            (progress for number, progress in self._line.figures.speeches if number == self._number),
+            NOTHING_PLAYED,
         )
 
     def _check_open(self) -> None:
