@@ -126,4 +126,4 @@ def _takes_a_connection(app: Callable[..., Any]) -> bool:
 
 def _print(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # nobody reads it
-        print(text, file=sys.stdout, flush=True)
+        sys.stdout.write(f"{text}\n")
