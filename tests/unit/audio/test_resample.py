@@ -10,7 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from audio_connector.audio.resample import LIVE_QUALITY, Resampler, resample
+from audio_connector.audio.polyphase import filter_between
+from audio_connector.audio.resample import LIVE_QUALITY, Resampler, resample, warm_up
 from audio_connector.errors import AudioDataError, AudioFormatError
 
 RATES_HZ = (4000, 8000, 11025, 16000, 22050, 24000, 44100, 48000, 192000)
@@ -248,3 +249,11 @@ def test_a_rate_out_of_range_is_refused(rate_hz: object) -> None:
         Resampler(rate_hz, 16000)  # type: ignore[arg-type] # the check is for callers without type checker
     with pytest.raises(AudioFormatError, match="4000 to 192000"):
         Resampler(16000, rate_hz)  # type: ignore[arg-type] # as above
+
+
+def test_warm_up_makes_the_filters_of_the_router() -> None:
+    filter_between.cache_clear()
+    warm_up()
+    assert filter_between.cache_info().currsize == 6
+    Resampler(8000, 24000).push(bytes(320))
+    assert filter_between.cache_info().currsize == 6
