@@ -94,8 +94,8 @@ class PcmIngest:
         """Return what the resampler holds, and go on: for when there is no time to wait for the next write.
 
         Returns:
-            Whole samples at ``rate_hz``, up to the end of what was written, as if silence followed; nothing the
-            second time. Half a sample stays, and what is written next goes on at exactly the next sample.
+            Whole samples at ``rate_hz``, up to the end of what was written; nothing the second time. Half a sample
+            stays, and what is written next goes on at exactly the next sample.
         """
         return b"" if self._resampler is None else self._resampler.drain()
 
