@@ -24,6 +24,9 @@ from audio_connector.wire.transport import Headers, Receiver, WireLimits
 
 logger = logging.getLogger("audio_connector.server")
 
+WRITE_HIGH_BYTES = 4096
+"""A clear waits behind what the router has not read: this and the kernel's part, a second of audio together."""
+
 ABORT_S = 0.5
 """For what is left after the closing handshakes."""
 
@@ -57,7 +60,9 @@ class IoSide:
         """Open the listening socket. Returns its address."""
         config, timeouts = self._config, self._config.timeouts
         limits = WireLimits(
-            max_message_bytes=config.limits.max_message_bytes, close_timeout_s=timeouts.close_s
+            max_message_bytes=config.limits.max_message_bytes,
+            close_timeout_s=timeouts.close_s,
+            write_high_bytes=WRITE_HIGH_BYTES,
         )
         options = ListenOptions(
             host=config.host,

@@ -171,7 +171,9 @@ class AudioConnectorServer:
                 self._io = None
                 await self._end_io(io)
                 if isinstance(error, OSError | ssl.SSLError | UnicodeError | OverflowError):
-                    raise AudioConnectorStartServerError(why_not_bound(config.host, config.port, error)) from error
+                    raise AudioConnectorStartServerError(
+                        why_not_bound(config.host, config.port, error)
+                    ) from error
                 raise
         if self._stopping is not None:
             await asyncio.shield(self._stopping)
