@@ -33,7 +33,7 @@ class Settled(NamedTuple):
 
 
 class Failed(NamedTuple):
-    """Something that the application should hear of: the name of a class of `audio_connector.errors`, and its text."""
+    """Something that the application should hear of: the name of a class in `errors`, and its text."""
 
     kind: str
     text: str
@@ -64,9 +64,9 @@ class Ended(NamedTuple):
 class Figures(NamedTuple):
     """How a call is, as of now; what is played is worked out from ``progress`` at any later time.
 
-    ``speeches`` has those that were not heard to their end, by number. ``accepted_bytes`` came from the application, as
-    they came; ``queued_bytes`` wait to be sent, as they will be. ``texts_taken`` are characters that have left. The rest
-    is described in `server.statistics`.
+    ``speeches`` has those that were not heard to their end, by number. ``accepted_bytes`` came from the
+    application, as they came; ``queued_bytes`` wait to be sent, as they will be. ``texts_taken`` are characters
+    that have left. The rest is described in `server.statistics`.
     """
 
     progress: Progress = NOTHING_PLAYED

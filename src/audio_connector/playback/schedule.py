@@ -337,8 +337,7 @@ class Schedule:
                 if not head.run_sent:
                     head.run_start = clock.sent
                 take = len(queued) if len(queued) < count else count
-                for _ in range(take):
-                    frames.append(queued.popleft())
+                frames += [queued.popleft() for _ in range(take)]
                 head.run_sent += take
                 clock.sent += take
                 count -= take

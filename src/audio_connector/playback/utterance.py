@@ -208,8 +208,8 @@ class Utterance:
         if self.ingest is not None and self.framer is not None:
             if self.ingest.has_half:
                 fault = AudioDataError(
-                    "an odd number of bytes over the whole utterance: 16-bit samples have two each. The last byte was "
-                    "not played; look for what cuts the audio in the middle of a sample"
+                    "an odd number of bytes over the whole utterance: 16-bit samples have two each. The last byte "
+                    "was not played; look for what cuts the audio in the middle of a sample"
                 )
                 self.frames.extend(self.framer.push(self.ingest.drain()))
                 self.ingest.reset()

@@ -29,7 +29,8 @@ hundred calls on a batch holds ten messages and more.
 """
 
 BUSY_S = 0.005
-"""An application that posts again within this is in the middle of a round; its messages share a wake-up at the end."""
+"""An application that posts again within this is in the middle of a round; its messages share a wake-up at the
+end."""
 
 LOOP_TURN_S = 0.01
 """Who has kept the application's loop for longer lets it run before going on; half a frame."""
@@ -135,8 +136,8 @@ class Inbox(Mailbox[T]):
 class Outbox(Mailbox[tuple[int, Tell]]):
     """From the I/O side to the application: tells, by the number of their connection.
 
-    ``note`` is called at once, in the sender's thread, for each tell but audio and texts. ``call_later`` is that of the
-    sender's loop, where messages gather for ``gather_s``.
+    ``note`` is called at once, in the sender's thread, for each tell but audio and texts. ``call_later`` is that of
+    the sender's loop, where messages gather for ``gather_s``.
     """
 
     def __init__(
