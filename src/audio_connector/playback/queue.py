@@ -11,7 +11,7 @@ The rules:
    as much again. So the queue is bounded by twice ``max_bytes`` and a piece for each line.
 4. An end holds from when it was asked for: nobody joins the line any more, and whoever stands in it is heard first.
 5. A flush cuts all that was asked for before it: audio, lines, and whoever waits to hear something.
-6. Every token is answered exactly once.
+6. Each ask to wait, and each piece that has more behind it, is answered exactly once, unless whoever waits has left.
 
 Time is an argument, and so is the format: until `settle` nothing is framed.
 """
@@ -137,7 +137,9 @@ class PlaybackQueue:
         utterance = self._lines.get(token)
         if utterance is None:
             self.refused_bytes += len(pcm)
-            return  # cut meanwhile, and answered so
+            if has_more:
+                self._answer(token, False)  # cut while the grant was on its way
+            return
         if pcm:
             self._write(utterance, pcm, rate_hz, now)
         if has_more:
@@ -199,10 +201,10 @@ class PlaybackQueue:
             if utterance.lane != PLAIN:
                 self.events.append(Finished(utterance.lane, Interrupted(heard_ms, unheard_ms)))
             for entry in utterance.line:
-                if isinstance(entry, Writer):
-                    self._answer(entry.token, False)
-                else:
+                if isinstance(entry, Mark):
                     marks.append(entry)
+                elif not entry.is_granted:
+                    self._answer(entry.token, False)
             marks += [mark for _, mark in utterance.marks] + utterance.end_marks
         for token in dict.fromkeys(mark.token for mark in marks):
             self._answer(token, Interrupted(played_ms, discarded_ms))
