@@ -164,7 +164,7 @@ class PlaybackQueue:
 
     def end(self, lane: int, now: float) -> None:
         """End a speech, once all who stand in its line have written."""
-        utterance = self._speeches.pop(lane, None)
+        utterance = self._speeches.get(lane)
         if utterance is not None:
             self._seal(utterance, now)
 
@@ -318,6 +318,7 @@ class PlaybackQueue:
 
     def _seal(self, utterance: Utterance, now: float) -> None:
         utterance.is_sealed = True
+        self._speeches.pop(utterance.lane, None)
         if utterance is self._plain:
             self._plain = None
         self._line_moved(utterance, now)
