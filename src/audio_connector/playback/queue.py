@@ -18,6 +18,7 @@ Time is an argument, and so is the format: until `settle` nothing is framed.
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 from audio_connector.audio.format import FRAME_MS, AudioFormat
@@ -83,7 +84,8 @@ class PlaybackQueue:
         self._speeches: dict[int, Utterance] = {}
         self._lines: dict[int, Utterance] = {}
         self._last_outcome = Played(0.0)
-        self._starving_since: float | None = None
+        self._warn_at: float | None = None
+        """When a speech that starves others is named; infinity where it was."""
 
     # What the application asks.
 
@@ -212,7 +214,7 @@ class PlaybackQueue:
         self._lines.clear()
         self.writers_waiting = 0
         self._plain = None
-        self._starving_since = None
+        self._warn_at = None
         self._last_outcome = Played(0.0)
         return Flushed(played_ms, discarded_ms)
 
@@ -240,16 +242,16 @@ class PlaybackQueue:
             self.note(now)
         if self.writers_waiting and frames:
             self.grant(now)
-        if len(schedule.waiting) > 1:
-            self._mind_the_starving(now)
+        if len(schedule.waiting) > 1 or self._warn_at is not None:
+            self._mind_the_starving(now, is_silent=not frames)
         return frames
 
     def next_deadline(self) -> float | None:
         """When `advance` has something to do next; None where only the application can change that."""
         deadline = self.schedule.next_deadline()
-        if self._starving_since is None or len(self.schedule.waiting) < 2:  # noqa: PLR2004 - itself and another
+        warn_at = self._warn_at
+        if warn_at is None or warn_at == math.inf:
             return deadline
-        warn_at = self._starving_since + STARVING_S
         return warn_at if deadline is None else min(deadline, warn_at)
 
     def grant(self, now: float) -> None:
@@ -375,16 +377,15 @@ class PlaybackQueue:
         if error is not None:
             self.events.append(error)
 
-    def _mind_the_starving(self, now: float) -> None:
+    def _mind_the_starving(self, now: float, *, is_silent: bool) -> None:
         """Is it a speech that says nothing which keeps the others waiting?"""
         waiting = self.schedule.waiting
-        is_starving = not waiting[0].is_sealed and not waiting[0].queued_bytes
-        if not is_starving:
-            self._starving_since = None
-        elif self._starving_since is None:
-            self._starving_since = now
-        elif now >= self._starving_since + STARVING_S:
-            self._starving_since = float("inf")
+        if not (is_silent and len(waiting) > 1 and not waiting[0].is_sealed and not waiting[0].queued_bytes):
+            self._warn_at = None
+        elif self._warn_at is None:
+            self._warn_at = now + STARVING_S
+        elif now >= self._warn_at:
+            self._warn_at = math.inf
             self.events.append(
                 f"a speech has been open for {STARVING_S:g} s without audio while others wait behind it; end it, by "
                 "leaving its async with block, as soon as nothing more is to be said"
