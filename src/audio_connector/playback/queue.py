@@ -189,7 +189,6 @@ class PlaybackQueue:
         """Cut everything: what is queued, what the router was sent and has not played, and whoever stands in line."""
         schedule = self.schedule
         self.note(now)
-        schedule.rest_if_paused(now)
         utterances = schedule.utterances()
         run_heard = schedule.cut(now)
         played_ms = discarded_ms = 0.0
@@ -223,16 +222,15 @@ class PlaybackQueue:
     def settle(self, audio_format: AudioFormat, now: float) -> None:
         """The router's format is known, or is another one than was thought."""
         self._format = audio_format
-        for utterance in self.schedule.waiting:
-            was_early = utterance.framer is None
-            fault = utterance.settle(audio_format)
-            if was_early and utterance.is_complete:
-                fault = utterance.complete() or fault
-            self._report(fault)
-        self.schedule.settle(audio_format, now)
-        for utterance in tuple(self.schedule.waiting):
+        kept = [(utterance, utterance.settle(audio_format)) for utterance in self.schedule.waiting]
+        self.schedule.settle(audio_format)
+        for utterance, early in kept:
+            for pcm, rate_hz in early:
+                self._write(utterance, pcm, rate_hz, now)
+            utterance.aim_marks()
             self._line_moved(utterance, now)
         self.note(now)
+        self.grant(now)
 
     def advance(self, now: float, limit: int = NO_LIMIT) -> list[bytes]:
         """Return the frames that are due, see `Schedule.advance`."""
@@ -280,7 +278,6 @@ class PlaybackQueue:
             ended, schedule.ended = schedule.ended, []
             for utterance in ended:
                 self._end(utterance)
-            self.grant(now)
 
     # Inside.
 
@@ -328,21 +325,22 @@ class PlaybackQueue:
     def _line_moved(self, utterance: Utterance, now: float) -> None:
         """Whoever is in front may have changed: place the marks that are, and complete it where nobody is left."""
         line = utterance.line
-        while line and isinstance(line[0], Mark) and (utterance.is_sealed or utterance.framer is not None):
-            mark = line.popleft()
-            assert isinstance(mark, Mark)
+        while line and isinstance(mark := line[0], Mark):
+            line.popleft()
             if utterance.is_sealed:
                 utterance.end_marks.append(mark)
             else:
                 utterance.marks.append((utterance.target, mark))
                 self.schedule.has_marks = True
                 self._note_marks(now)
-        if utterance.is_sealed and not line and not utterance.is_complete:
+        if utterance.is_sealed and not line and not utterance.is_complete and utterance.framer is not None:
+            self.schedule.note_heard(now)
             fault = utterance.complete()
             if utterance.lane == PLAIN:  # a speech says so itself, where it is ended
                 self._report(fault)
-            self.schedule.completed(utterance, now)
+            self.schedule.recount()
             self.note(now)
+            self.grant(now)
 
     def _note_marks(self, now: float) -> None:
         has_marks = False
