@@ -234,9 +234,13 @@ class Schedule:
     def progress(self) -> Progress:
         """The whole connection's progress, valid until the next call that changes something."""
         clock = self._clock
-        lead_s = None if self.is_held else self.lead_s
+        coming = 0
+        for utterance in () if self.is_held else self.waiting:
+            coming += len(utterance.frames)
+            if not utterance.is_complete:
+                break
         return Progress(
-            clock.heard_before, clock.anchor_s, 0, clock.sent, clock.floor, self.queued_ms, lead_s
+            clock.heard_before, clock.anchor_s, 0, clock.sent, clock.floor, self.queued_ms, coming, self.lead_s
         )
 
     def progress_of(self, utterance: Utterance) -> Progress:
@@ -249,7 +253,8 @@ class Schedule:
             utterance.run_sent,
             self._clock.floor,
             self.format.duration_ms(utterance.queued_bytes),
-            self.lead_s if is_sending else None,
+            len(utterance.frames) if is_sending else 0,
+            self.lead_s,
         )
 
     # The machine.
