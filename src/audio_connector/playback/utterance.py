@@ -98,7 +98,7 @@ class Utterance:
         self.frames: deque[bytes] = deque()
         self.frame_bytes = 0
         self.has_remainder = False
-        """Something is left beside whole frames, so that what follows has to be joined to it."""
+        """Something is left beside whole frames, or a resampler is in use, so that what follows has to pass through them."""
         self.framer: Framer | None = None
         self.ingest: PcmIngest | None = None
         if audio_format is not None:
@@ -163,7 +163,7 @@ class Utterance:
         frames = framer.push(ingest.write(pcm, sample_rate=rate_hz))
         self.frames.extend(frames)
         pending_bytes = framer.pending_bytes
-        self.has_remainder = pending_bytes > 0 or ingest.held
+        self.has_remainder = pending_bytes > 0 or not ingest.is_clean
         return len(frames) * self.frame_bytes + pending_bytes - before
 
     def settle(self, audio_format: AudioFormat) -> list[tuple[bytes, int | None]]:
@@ -198,7 +198,7 @@ class Utterance:
         self.frames.extend(self.framer.push(self.ingest.drain()))
         if not self.frames:
             self._pad()
-        self.has_remainder = self.framer.pending_bytes > 0 or self.ingest.held
+        self.has_remainder = self.framer.pending_bytes > 0 or not self.ingest.is_clean
         return self.queued_bytes - before
 
     def complete(self) -> AudioDataError | None:
@@ -288,7 +288,7 @@ class Utterance:
         self.frame_bytes = audio_format.frame_bytes
         self.framer = Framer(audio_format.frame_bytes)
         self.frames = deque(self.framer.push(pcm))
-        self.has_remainder = self.framer.pending_bytes > 0 or self.ingest.held
+        self.has_remainder = self.framer.pending_bytes > 0 or not self.ingest.is_clean
         if self.is_complete:
             self._pad()
 
