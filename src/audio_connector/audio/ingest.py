@@ -48,6 +48,11 @@ class PcmIngest:
         return bool(self._half) or self.held_bytes > 0
 
     @property
+    def is_clean(self) -> bool:
+        """Whether whole samples at ``rate_hz`` would come back as they are: no half sample, and no resampler in use."""
+        return self._is_clean
+
+    @property
     def has_half(self) -> bool:
         """Whether half a sample waits for its other byte."""
         return bool(self._half)
