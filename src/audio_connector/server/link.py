@@ -86,7 +86,9 @@ class Link:
 
     def on_pong(self, payload: bytes) -> None:
         """The router lives."""
-        self.call.pong_received(self._clock())
+        now = self._clock()
+        self.call.pong_received(now)
+        self._follow(now)
 
     def on_writable(self, writable: bool) -> None:
         """The write buffer has filled up, in the middle of `_write`, or has drained."""
