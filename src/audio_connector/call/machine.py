@@ -105,7 +105,7 @@ class Call:
         self.is_blocked = self._is_cleared = False
         self._announced_end = False
         self._own_end: tuple[int, str] | None = None
-        self.news_at = -math.inf
+        self.news_at = 0.0
         """When figures that are stale are due."""
         self._audio_messages_sent = self._text_messages_sent = 0
         self._odd_messages = self._stalls = 0
@@ -134,6 +134,7 @@ class Call:
     def opened(self, upgrade: Upgrade, now: float) -> None:
         """The upgrade is done."""
         self._liveness.start(now)
+        self.news_at = now
         self._settle_at = now + self._timeouts.first_message_s
         self.tells.append(tells.Opened(upgrade))
 
