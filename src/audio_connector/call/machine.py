@@ -134,6 +134,7 @@ class Call:
     def opened(self, upgrade: Upgrade, now: float) -> None:
         """The upgrade is done."""
         self._liveness.start(now)
+        self.news_at = now
         self._settle_at = now + self._timeouts.first_message_s
         self.tells.append(tells.Opened(upgrade))
 
