@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from audio_connector.call.asks import Ask
@@ -74,6 +74,10 @@ class IoSide:
         self._listening = await self._listen(self._accept, options)
         self.is_open = True
         return self._listening.address
+
+    def refusals(self) -> Mapping[str, int]:
+        """How many connections were refused so far, by HTTP status, "timeout" or "tls"; from any thread."""
+        return {} if self._listening is None else self._listening.refusals
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""

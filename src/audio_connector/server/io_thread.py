@@ -63,6 +63,7 @@ class IoThread:
         self.inbox: Inbox[tuple[int, Ask]] = Inbox(
             self._loop, self.side.apply, application_loop=application_loop, on_lost=lambda: None
         )
+        self.refusals = self.side.refusals
         self.post = self.inbox.post
         self.owes_work = self.outbox.owes_work
         self.clock = time.monotonic

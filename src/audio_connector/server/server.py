@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from types import TracebackType
 from typing import Any
@@ -60,6 +60,12 @@ class AudioConnectorServerHandle(BaseModel):
     def connections(self) -> Connections:
         """The live connections: by id, and ``by_session``."""
         return self._server.connections if self._server is not None else Connections()
+
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """How many connections were refused so far: by HTTP status, "timeout" (no request came) or "tls"."""
+        io = self._server._io if self._server is not None else None
+        return {} if io is None else io.refusals()
 
     def get_address(self) -> str:
         """Return the address to dial: ``ws://host:port`` or ``wss://host:port``, an IPv6 address in brackets."""
