@@ -5,9 +5,9 @@ import math
 from typing import Any
 
 import pytest
-from audio_connector.server.liveness import Liveness
 
-from audio_connector.server.config import Timeouts
+from audio_connector.call.liveness import Liveness
+from audio_connector.call.settings import Timeouts
 
 T0 = 5000.0
 
