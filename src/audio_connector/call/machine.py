@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from audio_connector.audio.format import FRAME_MS, AudioFormat
 from audio_connector.call import asks, tells
-from audio_connector.call.liveness import Liveness
 from audio_connector.call.settings import Intake, Playback, Timeouts
 from audio_connector.call.states import TABLE, Move, State
 from audio_connector.call.texts import TextQueue
@@ -29,6 +28,7 @@ from audio_connector.playback.schedule import NO_LIMIT, Schedule
 from audio_connector.playback.utterance import PLAIN
 from audio_connector.wire.closing import ABNORMAL
 from audio_connector.wire.codec import decode_event, notify_payload
+from audio_connector.wire.liveness import Liveness
 from audio_connector.wire.messages import ClosedBy, Connected, Disconnected, MediaUpdate, Notified
 from audio_connector.wire.transport import Closed, Upgrade
 
@@ -99,7 +99,11 @@ class Call:
             max_audio_bytes=self._format.bytes_for_ms(intake.max_buffer_ms), max_texts=intake.max_texts
         )
         self._window = intake.window_messages
-        self._liveness = Liveness(timeouts)
+        self._liveness = Liveness(
+            ping_interval_s=timeouts.ping_interval_s,
+            ping_timeout_s=timeouts.ping_timeout_s,
+            stall_s=timeouts.stall_s,
+        )
         self._settle_at = math.inf
         self._notifies: deque[tuple[object, int]] = deque(maxlen=1024)
         self.is_blocked = self._is_cleared = False

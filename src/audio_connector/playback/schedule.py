@@ -179,7 +179,12 @@ class Schedule:
             head = self.waiting[0]
             starved_at = head.starved_at
             # A pause in plain writes is no gap: what was said is over.
-            if starved_at is not None and head.lane == PLAIN and not head.frames and now >= starved_at + self.pause_s:
+            if (
+                starved_at is not None
+                and head.lane == PLAIN
+                and not head.frames
+                and now >= starved_at + self.pause_s
+            ):
                 head.rest()
 
     def next_deadline(self) -> float | None:
@@ -240,7 +245,14 @@ class Schedule:
             if not utterance.is_complete:
                 break
         return Progress(
-            clock.heard_before, clock.anchor_s, 0, clock.sent, clock.floor, self.queued_ms, coming, self.lead_s
+            clock.heard_before,
+            clock.anchor_s,
+            0,
+            clock.sent,
+            clock.floor,
+            self.queued_ms,
+            coming,
+            self.lead_s,
         )
 
     def progress_of(self, utterance: Utterance) -> Progress:
