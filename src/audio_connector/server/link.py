@@ -95,7 +95,9 @@ class Link:
 
     def on_pong(self, payload: bytes) -> None:
         """The router lives."""
-        self.call.pong_received(self._clock())
+        now = self._clock()
+        self.call.pong_received(now)
+        self._follow(now)
 
     def on_writable(self, writable: bool) -> None:
         """The write buffer has filled up, in the middle of `_write`, or has drained."""
@@ -156,8 +158,10 @@ class Link:
     def note_fault(self, error: Exception) -> None:
         """Count a text that should have been audio, and report the first: who is wrong once is wrong each time."""
         self.call.unreadable_messages += 1
+        self.call.is_stale = True
         if self.call.unreadable_messages == 1:
             self.report(error)
+        self._arm()
 
     def report(self, error: Exception) -> None:
         """Tell the application of an error."""
