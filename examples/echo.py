@@ -11,7 +11,7 @@ import argparse
 from audio_connector import AudioConnectorConnection, AudioConnectorServerConfig, Playback, run
 
 MAX_DELAY_MS = 300
-"""An echo that once fell behind, because network or machine stood still, catches up instead of staying late for ever."""
+"""An echo that once fell behind, because the network stood still, catches up instead of staying late for ever."""
 
 
 async def on_connect(client: AudioConnectorConnection) -> None:
