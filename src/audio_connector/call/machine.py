@@ -2,9 +2,9 @@
 """One call as a machine: no socket, no clock, no task.
 
 What goes in: what the wire brought (`audio_received` and the like), what the application asks (`ask`), and the time.
-What comes out: `tells` for the application, `writes` for the wire, and `next_deadline`, at which `wake` has something to
-do. Calling it early, late or twice is legal. Its states are the table in ``states.py``; liveness, playback and intake are
-machines of their own that it asks.
+What comes out: `tells` for the application, `writes` for the wire, and `next_deadline`, at which `wake` has
+something to do. Calling it early, late or twice is legal. Its states are the table in ``states.py``; liveness,
+playback and intake are machines of their own that it asks.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 
 from audio_connector.audio.format import FRAME_MS, AudioFormat
 from audio_connector.call import asks, tells
-from audio_connector.call.liveness import Liveness
 from audio_connector.call.settings import Intake, Playback, Timeouts
 from audio_connector.call.states import TABLE, Move, State
 from audio_connector.call.texts import TextQueue
@@ -29,12 +28,13 @@ from audio_connector.playback.schedule import NO_LIMIT, Schedule
 from audio_connector.playback.utterance import PLAIN
 from audio_connector.wire.closing import ABNORMAL
 from audio_connector.wire.codec import decode_event, notify_payload
+from audio_connector.wire.liveness import Liveness
 from audio_connector.wire.messages import ClosedBy, Connected, Disconnected, MediaUpdate, Notified
 from audio_connector.wire.transport import Closed, Upgrade
 
 FIGURES_S = 0.1
-"""How old the figures of an undisturbed call may be. What is played is worked out from them, so only what was sent since
-then is missing: half of the usual lead."""
+"""How old the figures of an undisturbed call may be. What is played is worked out from them, so only what was sent
+since then is missing: half of the usual lead."""
 
 FORMAT_BY_FRAME = {AudioFormat(rate_hz).frame_bytes: AudioFormat(rate_hz) for rate_hz in (8000, 16000, 24000)}
 """The router sends one frame a message (PROTOCOL 4.6), so the size of one tells the rate where no text has."""
@@ -99,7 +99,11 @@ class Call:
             max_audio_bytes=self._format.bytes_for_ms(intake.max_buffer_ms), max_texts=intake.max_texts
         )
         self._window = intake.window_messages
-        self._liveness = Liveness(timeouts)
+        self._liveness = Liveness(
+            ping_interval_s=timeouts.ping_interval_s,
+            ping_timeout_s=timeouts.ping_timeout_s,
+            stall_s=timeouts.stall_s,
+        )
         self._settle_at = math.inf
         self._notifies: deque[tuple[object, int]] = deque(maxlen=1024)
         self.is_blocked = self._is_cleared = False
@@ -157,9 +161,9 @@ class Call:
         elif buffer.push_audio(payload, now):
             self._fail(
                 IntakeOverflow(
-                    f"more than {self._max_buffer_ms:g} ms of incoming audio waited for the application, so the oldest "
-                    "is being dropped: make the handlers faster, or raise Intake.max_buffer_ms. statistics() counts the "
-                    "rest"
+                    f"more than {self._max_buffer_ms:g} ms of incoming audio waited for the application, so the "
+                    "oldest is being dropped: make the handlers faster, or raise Intake.max_buffer_ms. statistics() "
+                    "counts the rest"
                 )
             )
 
@@ -470,8 +474,8 @@ class Call:
         if liveness.is_stalled(now, unsent_bytes):
             self._fail(
                 RouterStalled(
-                    f"the router read nothing for {self._timeouts.stall_s:g} s while {self._schedule.queued_ms:.0f} ms "
-                    "of audio waited, so the connection was ended. Timeouts.stall_s sets the limit"
+                    f"the router read nothing for {self._timeouts.stall_s:g} s while {self._schedule.queued_ms:.0f} "
+                    "ms of audio waited, so the connection was ended. Timeouts.stall_s sets the limit"
                 )
             )
             self.abort(ABNORMAL, "the router stopped reading")

@@ -27,9 +27,9 @@ class Playback(FrozenValues):
         pause_ms: In audio sent without saying where an utterance ends, a gap up to this long counts as an
             underrun, and a longer one as a pause of the speaker.
         max_buffer_s: Sending waits while more than this is queued.
-        max_delay_ms: Plain writes that would be heard later than this after they were written lose their oldest audio,
-            blended at the cut, until the delay is half of it: for a relay, which otherwise stays late for ever once
-            it was stopped. None plays everything.
+        max_delay_ms: Plain writes that would be heard later than this lose their oldest audio, blended at the cut,
+            until the delay is half of it: for a relay, which otherwise stays late for ever once it was stopped. None
+            plays everything.
         clear_commands: JSON texts sent on a flush. Three forms are in use (PROTOCOL 3.3); unknown ones are
             harmless, so the default sends the two that Vonage's own code sends.
     """

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The application's end of one lane of audio, that of plain writes or of a speech: checked, handed over, waited for.
 
-Nothing is decided here but what needs no knowledge of the queue: whether it is audio, and whether there surely is room.
-Whoever is not sure of that stands in line on the I/O side, which knows.
+Nothing is decided here but what needs no knowledge of the queue: whether it is audio, and whether there surely is
+room. Whoever is not sure of that stands in line on the I/O side, which knows.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from audio_connector.playback.utterance import PLAIN
 from audio_connector.server.line import Line
 
 PIECE_BYTES = 64_000
-"""What is handed over at once: 2 s at 16 kHz, so that an hour in one call neither fills the queue nor holds up the I/O
-side."""
+"""What is handed over at once: 2 s at 16 kHz, so that an hour in one call neither fills the queue nor holds up the
+I/O side."""
 
 LONG_BYTES = 1000
 """Longer than a frame: whoever writes so much at a time may write a whole file."""

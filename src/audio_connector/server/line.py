@@ -32,15 +32,7 @@ class Followed(Protocol):
 
 
 class Line:
-    """Shared by all that the application holds of one connection.
-
-    Args:
-        link_id: The connection's number on the I/O side.
-        post: Hands a message to the I/O side.
-        report: Hands an error to on_error.
-        owes_work: Whether the application's loop should run first.
-        clock: Seconds of the I/O side's clock.
-    """
+    """Shared by all that the application holds of one connection; ``report`` hands an error to on_error."""
 
     def __init__(
         self,
@@ -120,14 +112,7 @@ class Line:
         self.post(Close(code, reason))
 
     def check_open(self, what: str) -> None:
-        """Refuse what needs an open connection.
-
-        Args:
-            what: What was asked, for the error.
-
-        Raises:
-            ConnectionClosed: It is over.
-        """
+        """Refuse what needs an open connection; ``what`` was asked, for the error."""
         if self._is_closing or self.closed is not None:
             self.refuse(what)
 

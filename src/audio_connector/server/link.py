@@ -31,16 +31,7 @@ class Postbox(Protocol):
 
 
 class Link:
-    """One connection on the I/O side; a `wire.transport.Receiver` and a `playback.pacer.Paced`.
-
-    Args:
-        link_id: Its number.
-        call: Its machine.
-        outbox: The way to the application.
-        pacer: Wakes this link at its deadlines.
-        clock: Seconds of a monotonic clock.
-        on_end: Called once, when the connection is over.
-    """
+    """One connection on the I/O side; a `wire.transport.Receiver` and a `playback.pacer.Paced`."""
 
     def __init__(
         self,

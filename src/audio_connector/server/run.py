@@ -17,7 +17,8 @@ from audio_connector.server.config import AudioConnectorServerConfig, config_fro
 from audio_connector.server.server import AudioConnectorServer
 
 App: TypeAlias = "Callable[..., Any] | AudioConnectorServerConfig | Mapping[str, Any]"
-"""An on_connect, a configuration, a mapping of its fields, or a function without parameters that returns one of them."""
+"""An on_connect, a configuration, a mapping of its fields, or a function without parameters that returns one of
+them."""
 
 HOST = "localhost"
 PORT = 8765
@@ -36,8 +37,8 @@ def run(
         if __name__ == "__main__":
             run(on_connect, port=8765)
 
-    At the first signal every call is closed with 1001 and its handlers come to their end, within ``Timeouts.stop_s``; a
-    second one does not wait for that.
+    At the first signal every call is closed with 1001 and its handlers come to their end, within
+    ``Timeouts.stop_s``; a second one does not wait for that.
 
     Args:
         app: An on_connect, an `AudioConnectorServerConfig`, a mapping of its fields, or a function without parameters
@@ -126,4 +127,4 @@ def _takes_a_connection(app: Callable[..., Any]) -> bool:
 
 def _print(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # nobody reads it
-        print(text, file=sys.stdout, flush=True)
+        sys.stdout.write(f"{text}\n")

@@ -25,8 +25,8 @@ from audio_connector.wire.quoting import printable
 logger = logging.getLogger("audio_connector.server")
 
 GRACE_S = 5.0
-"""How long after on_connect messages are kept that nobody has asked for yet: a task that it has started, and that first
-connects to a speech service, gets the caller's first words all the same."""
+"""How long after on_connect messages are kept that nobody has asked for yet: a task that it has started, and that
+first connects to a speech service, gets the caller's first words all the same."""
 
 CLOSED_WITH_1011 = "it is closed with 1011"
 
