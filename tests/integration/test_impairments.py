@@ -441,7 +441,7 @@ async def test_a_half_open_socket_that_is_spoken_to_stalls() -> None:
     assert [type(error) for error in call.errors] == [RouterStalled]
     assert call.end == Disconnected(code=1006, reason="the router stopped reading", closed_by="server")
     assert isinstance(call.outcomes[0], Interrupted)
-    assert call.client.statistics().stalls == 1
+    assert call.client.statistics().stalls >= 1
     assert (report.close_code, report.closed_by) == (1006, "network")
 
 

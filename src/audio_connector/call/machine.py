@@ -170,6 +170,7 @@ class Call:
     def text_received(self, text: str, now: float) -> None:
         """Note what a text says about the connection, and hand it on."""
         self._liveness.last_received_at = now
+        self.is_stale = True
         event = decode_event(text, is_first=not self._buffer.counters.text_messages)
         self._buffer.counters.text_messages += 1
         if isinstance(event, Connected):

@@ -29,7 +29,7 @@ class AudioConnectorServerConfig(Values):
     """The configuration of a server.
 
     Attributes:
-        host: Name or address to listen on: "localhost", "0.0.0.0", "::" for every address.
+        host: Name or address to listen on: "localhost", "0.0.0.0", "::" or "" for every address.
         port: TCP port, 0 to 65535; 0 takes a free one, which `AudioConnectorServerHandle.port` tells.
         ssl: A server-side context with its certificate loaded, for ``wss``; None for ``ws``.
         on_start: Called without arguments once the server listens. A function or a coroutine function, as all.
@@ -60,6 +60,14 @@ class AudioConnectorServerConfig(Values):
     intake: Intake = Intake()
     limits: Limits = Limits()
     timeouts: Timeouts = Timeouts()
+
+    @field_validator("host", mode="before")
+    @classmethod
+    def _is_no_blank(cls, host: object) -> object:
+        # Not the same as "": a variable that holds a blank by mistake must not open the server to every network.
+        if isinstance(host, str) and host and not host.strip():
+            raise ValueError("a blank; expected a name or an address, or '' for every address")
+        return host
 
     @field_validator("port", mode="before")
     @classmethod

@@ -167,6 +167,11 @@ class Lane:
         if rate_hz == self._half_hz and isinstance(audio, bytes | bytearray | memoryview):
             return
         raise AudioDataError(
-            f"got {'audio at another rate' if rate_hz != self._half_hz else 'a numpy array'} while half a sample "
-            "waits for its other byte; expected that byte first; write it, or write whole samples only"
+            f"got {'a numpy array' if rate_hz == self._half_hz else f'audio {_of_rate(rate_hz)}'} while half a sample "
+            f"{_of_rate(self._half_hz)} waits for its other byte; expected that byte first; write it, or write whole "
+            "samples only"
         )
+
+
+def _of_rate(rate_hz: int | None) -> str:
+    return "of the router's rate" if rate_hz is None else f"at {rate_hz} Hz"
