@@ -18,40 +18,14 @@ Time is an argument, and so is the format: until `settle` nothing is framed.
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 from audio_connector.audio.format import FRAME_MS, AudioFormat
 from audio_connector.errors import AudioDataError, PlaybackOverflow, UsageError
 from audio_connector.playback.schedule import NO_LIMIT, Schedule
-from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.playback.utterance import PLAIN, Mark, Utterance, Writer
+from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, Interrupted, Played
+from audio_connector.playback.utterance import Mark, Utterance, Writer
 
 STARVING_S = 10.0
 """An open speech with nothing to say that keeps others waiting for longer is named in a warning."""
-
-
-class Answered(NamedTuple):
-    """The answer to whoever waits: True or False to a writer in line, an outcome to all others.
-
-    Attributes:
-        token: Names the wait.
-        value: A plain value.
-    """
-
-    token: int
-    value: object
-
-
-class Finished(NamedTuple):
-    """A speech was heard to its end, or was cut.
-
-    Attributes:
-        lane: Its number.
-        outcome: How.
-    """
-
-    lane: int
-    outcome: Played | Interrupted
 
 
 PlaybackEvent = Answered | Finished | UsageError | PlaybackOverflow | str

@@ -23,9 +23,6 @@ from audio_connector.audio.ingest import PcmIngest
 from audio_connector.audio.resample import resample
 from audio_connector.errors import AudioDataError
 
-PLAIN = 0
-"""The lane of plain writes, which nobody begins: each utterance of it begins with its first write."""
-
 
 @dataclass(slots=True, eq=False)
 class Writer:
