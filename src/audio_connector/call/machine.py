@@ -23,9 +23,9 @@ from audio_connector.call.texts import TextQueue
 from audio_connector.errors import DeadlineError, IntakeOverflow, LimitError, ProtocolError, RouterStalled
 from audio_connector.intake.buffer import IntakeBuffer
 from audio_connector.intake.items import TextItem
-from audio_connector.playback.queue import Answered, Finished, PlaybackQueue
+from audio_connector.playback.queue import PlaybackQueue
 from audio_connector.playback.schedule import NO_LIMIT, Schedule
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN, Answered, Finished
 from audio_connector.wire.closing import ABNORMAL
 from audio_connector.wire.codec import decode_event, notify_payload
 from audio_connector.wire.liveness import Liveness

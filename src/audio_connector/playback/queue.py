@@ -19,40 +19,15 @@ Time is an argument, and so is the format: until `settle` nothing is framed.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
-from audio_connector.audio.format import FRAME_MS, AudioFormat
+from audio_connector.audio.format import AudioFormat
 from audio_connector.errors import AudioDataError, PlaybackOverflow, UsageError
 from audio_connector.playback.schedule import NO_LIMIT, Schedule
-from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.playback.utterance import PLAIN, Mark, Utterance, Writer
+from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, Interrupted, Played
+from audio_connector.playback.utterance import Mark, Utterance, Writer
 
 STARVING_S = 10.0
 """An open speech with nothing to say that keeps others waiting for longer is named in a warning."""
-
-
-class Answered(NamedTuple):
-    """The answer to whoever waits: True or False to a writer in line, an outcome to all others.
-
-    Attributes:
-        token: Names the wait.
-        value: A plain value.
-    """
-
-    token: int
-    value: object
-
-
-class Finished(NamedTuple):
-    """A speech was heard to its end, or was cut.
-
-    Attributes:
-        lane: Its number.
-        outcome: How.
-    """
-
-    lane: int
-    outcome: Played | Interrupted
 
 
 PlaybackEvent = Answered | Finished | UsageError | PlaybackOverflow | str
@@ -305,9 +280,8 @@ class PlaybackQueue:
         if self.skips == 1:
             self._report(
                 PlaybackOverflow(
-                    f"audio would have been heard more than {max_delay_s * 1000:g} ms after it was written, so "
-                    f"{count * FRAME_MS} ms of it were left out; statistics() counts the rest. Playback.max_delay_ms "
-                    "sets the bound"
+                    f"audio would have been heard more than {max_delay_s * 1000:g} ms after it was written, so the "
+                    "oldest is left out from now on; statistics() says how much. Playback.max_delay_ms sets the bound"
                 )
             )
 

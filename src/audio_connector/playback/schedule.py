@@ -25,8 +25,8 @@ from collections import deque
 from audio_connector.audio.format import FRAME_MS, AudioFormat
 from audio_connector.audio.mixing import crossfade
 from audio_connector.playback.clock import RunClock
-from audio_connector.playback.speech import FRAME_S, Progress
-from audio_connector.playback.utterance import PLAIN, Utterance
+from audio_connector.playback.speech import FRAME_S, PLAIN, Progress
+from audio_connector.playback.utterance import Utterance
 
 MIN_LEAD_S = 0.04
 """Two frames: below that, the jitter of any scheduler is heard. A smaller lead is raised to it."""

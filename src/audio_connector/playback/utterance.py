@@ -4,7 +4,8 @@
 The rules:
 
 1. What is written before the router's rate is known is kept as it came. Labelled audio is converted once it is
-   known; audio without a label is of the router's rate, whatever that turns out to be. Until then nothing is complete.
+   known; audio without a label is of the router's rate, whatever that turns out to be. Until then nothing is
+   complete.
 2. Half a sample and what the resampler holds live until the utterance ends. Where the router is about to run dry,
    `drain` makes frames of what is there, and what follows continues behind it.
 3. An utterance is *open* until it is sealed, so that nobody new may write to it, and everybody who was in line has
@@ -23,11 +24,14 @@ from audio_connector.audio.ingest import PcmIngest
 from audio_connector.audio.resample import resample
 from audio_connector.errors import AudioDataError
 
+<<<<<<< HEAD
 NEVER = 1 << 62
 
 PLAIN = 0
 """The lane of plain writes, which nobody begins: each utterance of it begins with its first write."""
 
+=======
+>>>>>>> wt-import
 
 @dataclass(slots=True, eq=False)
 class Writer:
@@ -98,7 +102,8 @@ class Utterance:
         self.frames: deque[bytes] = deque()
         self.frame_bytes = 0
         self.has_remainder = False
-        """Something is left beside whole frames, or a resampler is in use, so that what follows has to pass through them."""
+        """Something is left beside whole frames, or a resampler is in use, so that what follows has to pass through
+        them."""
         self.framer: Framer | None = None
         self.ingest: PcmIngest | None = None
         if audio_format is not None:

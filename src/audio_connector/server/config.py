@@ -47,19 +47,19 @@ class AudioConnectorServerConfig(Values):
             allowed. It is a ``ValueError`` too.
     """
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
     host: Host
     port: Annotated[int, Field(ge=0, le=65535)]
     ssl: SSLContext | None = None
     on_start: Callable[..., Any] | None = None
     on_stop: Callable[..., Any] | None = None
     on_connect: Callable[..., Any] | None = None
-    audio_transport: AudioTransport | Literal["binary", "json"] | Mapping[str, Any] | None = AudioTransport()
-    playback: Playback = Playback()
-    intake: Intake = Intake()
-    limits: Limits = Limits()
-    timeouts: Timeouts = Timeouts()
+    audio_transport: AudioTransport | Literal["binary", "json"] | Mapping[str, Any] | None = Field(
+        default_factory=AudioTransport
+    )
+    playback: Playback = Field(default_factory=Playback)
+    intake: Intake = Field(default_factory=Intake)
+    limits: Limits = Field(default_factory=Limits)
+    timeouts: Timeouts = Field(default_factory=Timeouts)
 
     @field_validator("host", mode="before")
     @classmethod
@@ -105,6 +105,8 @@ class AudioConnectorConnectionData(BaseModel):
         customHeaders: Every header of the upgrade, names in lower case, repeated values joined with ", ".
         id: Never empty: the bare ``connectionId`` header, the ``x-opentok`` one, or else made here.
     """
+
+    model_config = ConfigDict(defer_build=True)
 
     sessionId: str | None = None  # noqa: N815 - the documented name
     conferenceId: str | None = None  # noqa: N815
