@@ -110,7 +110,8 @@ async def test_calls_that_come_and_go_leave_nothing(calls: int, caplog: pytest.L
         # picows keeps up to 4 kB of each call; what 200 calls take is less than the noise of the figure.
         assert resident_bytes() - resident < max(6_000_000, 4096 * calls)
     assert io_threads() == 0
-    assert warnings_of(caplog) == []  # none of this is worth a line in the log
+    # None of this is worth a line in the log; but that this loop is blocked is true while objects are counted in it.
+    assert [text for text in warnings_of(caplog) if "loop was blocked" not in text] == []
 
 
 @BOTH_LOOPS
@@ -133,7 +134,7 @@ async def test_stop_with_200_open_calls() -> None:
     async with serving(on_connect) as handle:
         address = handle.get_address()
         calls = [asyncio.ensure_future(call(number)) for number in range(200)]
-        await until(lambda: len(ready) == len(ends) == 200, "all calls", 15)
+        await until(lambda: len(ready) == len(ends) == 200, "all calls", 60)
         begun = time.monotonic()
         await handle.stop()
         assert time.monotonic() - begun < 2
