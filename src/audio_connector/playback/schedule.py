@@ -78,7 +78,6 @@ class Schedule:
         Raises:
             AudioDataError: As `Utterance.write`.
         """
-        clock = self._clock
         if not utterance.frames:
             self.note_heard(now)
         self.queued_bytes += utterance.write(pcm, rate_hz)

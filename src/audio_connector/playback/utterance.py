@@ -24,14 +24,9 @@ from audio_connector.audio.ingest import PcmIngest
 from audio_connector.audio.resample import resample
 from audio_connector.errors import AudioDataError
 
-<<<<<<< HEAD
 NEVER = 1 << 62
+"""More frames than an utterance has."""
 
-PLAIN = 0
-"""The lane of plain writes, which nobody begins: each utterance of it begins with its first write."""
-
-=======
->>>>>>> wt-import
 
 @dataclass(slots=True, eq=False)
 class Writer:
