@@ -102,9 +102,11 @@ class Line:
         """Wait for the end of the connection, for so long."""
         token = next(self.numbers)
         future = self._waits[token] = asyncio.get_running_loop().create_future()
-        if self.closed is None:
-            await asyncio.wait((future,), timeout=timeout_s)
-        self._waits.pop(token, None)
+        try:
+            if self.closed is None:
+                await asyncio.wait((future,), timeout=timeout_s)
+        finally:
+            self._waits.pop(token, None)
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake; nothing can be sent afterwards."""
