@@ -121,7 +121,7 @@ def test_each_is_made_of_plain_values(value: object) -> None:
 
 
 def test_what_a_real_call_tells_is_plain_too() -> None:
-    call = VirtualCall(playback={"max_buffer_s": 0.1, "max_delay_ms": 100}, intake={"max_buffer_ms": 20})
+    call = VirtualCall(playback={"max_buffer_s": 0.1, "max_delay_ms": 300}, intake={"max_buffer_ms": 20})
     call.want(credit=1)
     speech = call.say(FRAME * 50)
     call.write(FRAME * 50)
