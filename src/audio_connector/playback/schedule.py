@@ -79,7 +79,7 @@ class Schedule:
             AudioDataError: As `Utterance.write`.
         """
         clock = self._clock
-        if not utterance.frames:
+        if not utterance.frames and (clock.anchor_s is None or now >= clock.dry_at_s):
             self.note_heard(now)
         self.queued_bytes += utterance.write(pcm, rate_hz)
         utterance.last_write_at = now
@@ -153,7 +153,8 @@ class Schedule:
             limit: At most so many frames.
         """
         waiting, clock = self.waiting, self._clock
-        self.note_heard(now)
+        if clock.anchor_s is None or self.finishing or now >= clock.dry_at_s:
+            self.note_heard(now)
         if not waiting or self.is_held:
             return []
         if clock.anchor_s is None:
@@ -179,7 +180,12 @@ class Schedule:
             head = self.waiting[0]
             starved_at = head.starved_at
             # A pause in plain writes is no gap: what was said is over.
-            if starved_at is not None and head.lane == PLAIN and not head.frames and now >= starved_at + self.pause_s:
+            if (
+                starved_at is not None
+                and head.lane == PLAIN
+                and not head.frames
+                and now >= starved_at + self.pause_s
+            ):
                 head.rest()
 
     def next_deadline(self) -> float | None:
@@ -240,7 +246,14 @@ class Schedule:
             if not utterance.is_complete:
                 break
         return Progress(
-            clock.heard_before, clock.anchor_s, 0, clock.sent, clock.floor, self.queued_ms, coming, self.lead_s
+            clock.heard_before,
+            clock.anchor_s,
+            0,
+            clock.sent,
+            clock.floor,
+            self.queued_ms,
+            coming,
+            self.lead_s,
         )
 
     def progress_of(self, utterance: Utterance) -> Progress:
@@ -310,7 +323,7 @@ class Schedule:
                     head.run_start = clock.sent
                 take = len(queued) if len(queued) < count else count
                 for _ in range(take):
-                    frames.append(queued.popleft())
+                    frames.append(queued.popleft())  # noqa: PERF401 - mostly it is one, for which that costs more
                 head.run_sent += take
                 clock.sent += take
                 count -= take
