@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one owner of what is said: all of begin, write, end, cut and wait is decided here, in the order of asking.
+"""The one owner of what is said: utterances are begun, written, ended, cut and waited for in the order of asking.
 
 The rules:
 
@@ -11,7 +11,7 @@ The rules:
    share as much again. So the queue is bounded by twice ``max_bytes`` and a piece for each line.
 4. An end holds from when it was asked for: nobody joins the line any more, and whoever stands in it is heard first.
 5. A flush cuts all that was asked for before it: audio, lines, and whoever waits to hear something.
-6. Each ask to wait, and each piece that has more behind it, is answered exactly once, unless whoever waits has left.
+6. Each ask to wait, and each piece with more behind it, is answered exactly once; whoever has left is not.
 
 Time is an argument, and so is the format: until `settle` nothing is framed.
 """

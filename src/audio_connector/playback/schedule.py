@@ -78,7 +78,8 @@ class Schedule:
         Raises:
             AudioDataError: As `Utterance.write`.
         """
-        if not utterance.frames:
+        clock = self._clock
+        if not utterance.frames and (clock.anchor_s is None or now >= clock.dry_at_s):
             self.note_heard(now)
         self.queued_bytes += utterance.write(pcm, rate_hz)
         utterance.last_write_at = now
@@ -152,7 +153,8 @@ class Schedule:
             limit: At most so many frames.
         """
         waiting, clock = self.waiting, self._clock
-        self.note_heard(now)
+        if clock.anchor_s is None or self.finishing or now >= clock.dry_at_s:
+            self.note_heard(now)
         if not waiting or self.is_held:
             return []
         if clock.anchor_s is None:
@@ -320,7 +322,8 @@ class Schedule:
                 if not head.run_sent:
                     head.run_start = clock.sent
                 take = len(queued) if len(queued) < count else count
-                frames += [queued.popleft() for _ in range(take)]
+                for _ in range(take):
+                    frames.append(queued.popleft())  # noqa: PERF401 - mostly it is one, for which that costs more
                 head.run_sent += take
                 clock.sent += take
                 count -= take
