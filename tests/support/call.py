@@ -354,8 +354,8 @@ class VirtualCall:
     @property
     def published(self) -> tells.Figures:
         """The latest figures that the application was told."""
-        noted = [tell for tell in self.told.at_once if isinstance(tell, tells.Figures)]
-        return noted[-1] if noted else tells.Figures()
+        noted = (tell for tell in reversed(self.told.at_once) if isinstance(tell, tells.Figures))
+        return next(noted, tells.Figures())
 
     @property
     def figures(self) -> tells.Figures:

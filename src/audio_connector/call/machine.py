@@ -233,14 +233,11 @@ class Call:
 
     def ask(self, ask: asks.Ask, now: float) -> None:
         """Do what the application asks; what follows from it is in `tells` and `writes`."""
-        if type(ask) is bytes:  # the path of every outgoing frame
-            self.is_stale = True
-            self._queue.write(PLAIN, ask, None, now)
-            return
-        self._actions[type(ask)](ask, now)
         self.is_stale = True
-        if type(ask) is not asks.Write:
-            self.has_news = True
+        if type(ask) is bytes:  # the path of every outgoing frame
+            self._queue.write(PLAIN, ask, None, now)
+        else:
+            self._actions[type(ask)](ask, now)
 
     def lose(self) -> None:
         """The wire closes by itself: nothing more can be sent."""

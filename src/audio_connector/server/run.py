@@ -78,8 +78,8 @@ def configuration_of(
 
 async def _serve(config: AudioConnectorServerConfig, say: Callable[[str], None]) -> None:
     async with AudioConnectorServer(config) as handle:
-        say(f"listening on {handle.get_address()}")
         with _signals_stop(asyncio.get_running_loop(), handle.stop):
+            say(f"listening on {handle.get_address()}")
             await handle.wait_closed()
 
 
@@ -92,12 +92,9 @@ def _signals_stop(loop: asyncio.AbstractEventLoop, stop: Callable[[], Any]) -> I
     before = {number: signal.getsignal(number) for number in SIGNALS}
     stopping: list[asyncio.Task[None]] = []
 
-    def begin() -> None:
-        restore()
-        stopping.append(loop.create_task(stop()))
-
     def on_signal(number: int, frame: object) -> None:
-        loop.call_soon_threadsafe(begin)
+        restore()  # here, for a loop that a handler blocks
+        loop.call_soon_threadsafe(lambda: stopping.append(loop.create_task(stop())))
 
     def restore() -> None:
         for number, handler in before.items():
@@ -123,3 +120,4 @@ def _takes_a_connection(app: Callable[..., Any]) -> bool:
 def _print(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # nobody reads it
         sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()

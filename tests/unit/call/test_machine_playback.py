@@ -14,7 +14,8 @@ from support.clock import VirtualClock
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.call.asks import SetLead, WriteGranted
-from audio_connector.playback.pacer import Pacer
+from audio_connector.call.machine import FIGURES_S
+from audio_connector.playback.pacer import TICK_S, Pacer
 from audio_connector.playback.speech import Played
 
 FRAME = numbered(7, 640)
@@ -116,6 +117,7 @@ def test_a_longer_lead_takes_effect_at_once() -> None:
 def test_what_is_published_is_what_the_router_plays() -> None:
     call = VirtualCall(playback={"lead_ms": 200})
     speech = call.say(FRAME * 100)
+    call.run_for(FIGURES_S + TICK_S)
     for _ in range(100):
         call.run_for(0.0131)
         heard_ms = (call.router.report().played_frames - 1) * 20.0

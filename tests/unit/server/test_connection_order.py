@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Any methods of the handle at once, cancelled at any of their awaits: every waiter resolves, what follows is heard."""
+"""Any methods at once, cancelled at any of their awaits: every waiter resolves, and what follows is heard."""
 
 from __future__ import annotations
 
@@ -146,7 +146,7 @@ def nothing_is_left(call: Conversation) -> None:
     assert not machine._texts.waiting
     assert line.handed_bytes == machine._queue.accepted_bytes
     for utterance in machine._schedule.utterances():
-        assert not (utterance.line or utterance.marks or utterance.end_marks)
+        assert [*utterance.line, *utterance.marks, *utterance.end_marks] == []
 
 
 @settings(max_examples=100)
