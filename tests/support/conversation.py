@@ -9,7 +9,7 @@ from typing import Any
 
 from support.call import Router
 
-from audio_connector.intake.handlers import Handler
+from audio_connector.validation.handlers import Handler
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.link import Link
 from audio_connector.server.server import AudioConnectorServer

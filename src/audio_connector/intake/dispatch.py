@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from types import CoroutineType
 
 from audio_connector.intake.faults import GOES_ON, FaultLog, excerpt
-from audio_connector.intake.handlers import Handler, call_handler, forgive_cancelling
+from audio_connector.validation.handlers import Handler, call_handler, forgive_cancelling
 from audio_connector.intake.items import Item, TextItem
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.wire.messages import Disconnected, Event

@@ -12,7 +12,7 @@ from typing import NamedTuple
 
 from audio_connector.errors import ConnectionClosed
 from audio_connector.intake.episodes import Episodes, Repeats
-from audio_connector.intake.handlers import Handler, name_of
+from audio_connector.validation.handlers import Handler, name_of
 from audio_connector.wire.quoting import named, printable
 
 logger = logging.getLogger("audio_connector.server")

@@ -18,7 +18,7 @@ from pydantic import (
 
 from audio_connector.call.settings import Intake, Limits, Playback, Timeouts
 from audio_connector.errors import AudioConnectorConfigError
-from audio_connector.intake.handlers import check_handler
+from audio_connector.validation.handlers import check_handler
 from audio_connector.validation import Values
 from audio_connector.wire.audio_transport import AudioTransport
 

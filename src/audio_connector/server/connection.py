@@ -22,7 +22,7 @@ from audio_connector.call import asks
 from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.errors import UsageError
 from audio_connector.intake.dispatch import Dispatcher
-from audio_connector.intake.handlers import Handler, check_disconnect_handler, check_handler
+from audio_connector.validation.handlers import Handler, check_disconnect_handler, check_handler
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.playback.speech import Flushed, Interrupted, Played
 from audio_connector.playback.utterance import PLAIN

@@ -16,7 +16,7 @@ import weakref
 from collections.abc import Callable
 
 from audio_connector.errors import ConnectionClosed
-from audio_connector.intake.handlers import Handler, call_handler
+from audio_connector.validation.handlers import Handler, call_handler
 from audio_connector.server.call_log import log_end, log_opening
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.wire.messages import Disconnected

@@ -34,7 +34,7 @@ TOLD_IN_FULL = 3
 STOOD_STILL_S = 2.0
 """So long a busy machine makes a thread wait now and then; the lead covers most of it."""
 
-HANDED_OVER_BY = ("intake/dispatch.py", "server/session.py", "intake/handlers.py")
+HANDED_OVER_BY = ("intake/dispatch.py", "server/session.py", "validation/handlers.py")
 RUN_BY = ("/asyncio/",)
 
 

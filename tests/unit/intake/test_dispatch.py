@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.dispatching import TEXT, Stage
 
 from audio_connector.intake.dispatch import Dispatcher
-from audio_connector.intake.handlers import Handler
+from audio_connector.validation.handlers import Handler
 from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
 
 
