@@ -22,7 +22,6 @@ from audio_connector.call import asks
 from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.errors import UsageError
 from audio_connector.intake.dispatch import Dispatcher
-from audio_connector.validation.handlers import Handler, check_disconnect_handler, check_handler
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.playback.speech import Flushed, Interrupted, Played
 from audio_connector.playback.utterance import PLAIN
@@ -36,6 +35,7 @@ from audio_connector.server.statistics import (
     playback_of,
     statistics_of,
 )
+from audio_connector.validation.handlers import Handler, check_disconnect_handler, check_handler
 from audio_connector.wire.closing import REASON_BYTES
 from audio_connector.wire.codec import encode_json
 from audio_connector.wire.transport import Headers, Upgrade
