@@ -20,7 +20,6 @@ from audio_connector.call import asks
 from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.errors import UsageError
 from audio_connector.intake.dispatch import Dispatcher
-from audio_connector.intake.handlers import Handler, check_disconnect_handler, check_handler
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.playback.speech import PLAIN, Flushed, Interrupted, Played
 from audio_connector.server.config import AudioConnectorConnectionData, AudioConnectorServerConfig
@@ -33,6 +32,7 @@ from audio_connector.server.statistics import (
     playback_of,
     statistics_of,
 )
+from audio_connector.validation.handlers import Handler, check_disconnect_handler, check_handler
 from audio_connector.wire.closing import check_close
 from audio_connector.wire.codec import encode_json
 from audio_connector.wire.identity import identity_of

@@ -16,7 +16,6 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from audio_connector.call import tells
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
-from audio_connector.intake.handlers import call_handler
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.speech import Answered, Finished
 from audio_connector.port.host import IoHost
@@ -25,9 +24,10 @@ from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.line import Line
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import Session
-from audio_connector.server.tls import check_context
+from audio_connector.validation.handlers import call_handler
 from audio_connector.wire.addresses import why_not_bound
 from audio_connector.wire.messages import Disconnected
+from audio_connector.wire.tls import check_context
 
 logger = logging.getLogger("audio_connector.server")
 

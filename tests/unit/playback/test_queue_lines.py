@@ -7,8 +7,7 @@ import pytest
 from support.audio import numbered, numbers_of
 from support.player import Player, about
 
-from audio_connector.playback.speech import Played
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN, Played
 
 
 def say(number: int, count: int = 1) -> bytes:

@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from support.player import FRAME_S, ROUNDING_S, Player, heard_until
 
-from audio_connector.playback.queue import Answered, Finished, PlaybackEvent
+from audio_connector.playback.queue import PlaybackEvent
 from audio_connector.playback.schedule import NO_LIMIT
-from audio_connector.playback.speech import Interrupted, Played
-from audio_connector.playback.utterance import PLAIN, Utterance
+from audio_connector.playback.speech import PLAIN, Answered, Finished, Interrupted, Played
+from audio_connector.playback.utterance import Utterance
 
 PIECE_BYTES = 3000
 SIZES = st.one_of(st.integers(0, PIECE_BYTES), st.sampled_from([320, 640, 640, 640, 960, 1, 641]))

@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from support.audio import counting_pcm, numbered
 from support.player import Player, about
 
-from audio_connector.playback.speech import Interrupted, Played
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN, Interrupted, Played
 
 FRAME = numbered(7, 640)
 

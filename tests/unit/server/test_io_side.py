@@ -13,7 +13,7 @@ from support.conversation import LoopClock
 
 from audio_connector.call import asks, tells
 from audio_connector.errors import VideoError
-from audio_connector.playback.queue import Answered
+from audio_connector.playback.speech import Answered
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_side import IoSide
 from audio_connector.server.link import Link

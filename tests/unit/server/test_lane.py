@@ -13,7 +13,7 @@ from support.audio import counting_pcm, numbered
 from audio_connector.call import asks
 from audio_connector.call.tells import Figures
 from audio_connector.errors import AudioDataError, AudioFormatError
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN
 from audio_connector.server.lane import PIECE_BYTES, Lane
 from audio_connector.server.line import Line
 

@@ -42,7 +42,14 @@ def config(**values: Any) -> AudioConnectorServerConfig:
     return AudioConnectorServerConfig(**{"host": "127.0.0.1", "port": 0, "on_connect": on_connect, **values})
 
 
-HANDLERS = (on_connect, Bot().on_connect, Bot(), partial(on_connect), lambda client: None, lambda *clients: None)
+HANDLERS = (
+    on_connect,
+    Bot().on_connect,
+    Bot(),
+    partial(on_connect),
+    lambda client: None,
+    lambda *clients: None,
+)
 
 
 @pytest.mark.parametrize("app", HANDLERS)
@@ -52,7 +59,12 @@ def test_an_on_connect(app: Callable[..., Any]) -> None:
     assert made.on_connect is app
 
 
-FIELDS: Mapping[str, Any] = {"host": "127.0.0.1", "port": 0, "on_connect": on_connect, "playback": {"lead_ms": 300}}
+FIELDS: Mapping[str, Any] = {
+    "host": "127.0.0.1",
+    "port": 0,
+    "on_connect": on_connect,
+    "playback": {"lead_ms": 300},
+}
 
 
 @pytest.mark.parametrize(
