@@ -15,8 +15,7 @@ from audio_connector.call.machine import Call
 from audio_connector.call.states import State
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.pacer import Pacer
-from audio_connector.playback.queue import Answered, Finished
-from audio_connector.playback.speech import PLAIN, Flushed, Interrupted, Played
+from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, Interrupted, Played
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.link import Link
 from audio_connector.simulator.playout import PlayoutBuffer, PlayoutReport

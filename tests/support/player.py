@@ -10,10 +10,9 @@ from typing import Any
 import pytest
 
 from audio_connector.audio.format import AudioFormat
-from audio_connector.playback.queue import Answered, Finished, PlaybackEvent, PlaybackQueue
+from audio_connector.playback.queue import PlaybackEvent, PlaybackQueue
 from audio_connector.playback.schedule import NO_LIMIT, Schedule
-from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, Interrupted, Played
 
 FRAME_S = 0.02
 ROUNDING_S = 1e-7

@@ -81,13 +81,14 @@ class IoThread:
 
     async def listen(self) -> tuple[str, int]:
         """Open the listening socket. Returns its address."""
-        return await self._call(self.side.listen())
+        return await self.call(self.side.listen())
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""
-        await self._call(self.side.close_all(code, reason, timeout_s))
+        await self.call(self.side.close_all(code, reason, timeout_s))
 
-    async def _call(self, work: Coroutine[Any, Any, T]) -> T:
+    async def call(self, work: Coroutine[Any, Any, T]) -> T:
+        """Run a coroutine on the I/O thread and wait for it."""
         return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def shut_down(self) -> None:

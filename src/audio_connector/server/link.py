@@ -23,8 +23,9 @@ BURST_FRAMES = 4
 class Postbox(Protocol):
     """The way to the application; `port.mailbox.Outbox` is one."""
 
-    note: Note
-    """Tells at once."""
+    @property
+    def note(self) -> Note:
+        """Tells at once."""
 
     def post(self, message: tuple[int, tells.Tell], /) -> None:
         """Tell in the order of events."""

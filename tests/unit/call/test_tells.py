@@ -18,8 +18,7 @@ from audio_connector.call import asks, tells
 from audio_connector.errors import VideoError
 from audio_connector.intake.buffer import IntakeCounters
 from audio_connector.intake.items import TextItem
-from audio_connector.playback.queue import Answered, Finished
-from audio_connector.playback.speech import Flushed, Interrupted, Played, Progress
+from audio_connector.playback.speech import Answered, Finished, Flushed, Interrupted, Played, Progress
 from audio_connector.wire.messages import (
     Connected,
     Disconnected,
@@ -72,7 +71,7 @@ TELLS: list[Any] = [
     tells.Warned("a speech has been open"),
     tells.Ended(Disconnected(code=1006, reason="", closed_by="network")),
     tells.Figures(
-        progress=Progress(1, 2.0, 3, 4, 5, 6.0, 0.2), speeches=((3, Progress()),), intake=IntakeCounters(7)
+        progress=Progress(1, 2.0, 3, 4, 5, 6.0, 7, 0.2), speeches=((3, Progress()),), intake=IntakeCounters(7)
     ),
 ]
 

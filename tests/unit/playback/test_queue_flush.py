@@ -9,8 +9,7 @@ from hypothesis import strategies as st
 from support.audio import counting_pcm, numbered, numbers_of
 from support.player import FRAME_S, Player, about
 
-from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN, Flushed, Interrupted, Played
 
 SIZES = st.integers(1, 40_000).map(lambda samples: 2 * samples)
 

@@ -11,8 +11,7 @@ from support.player import Player, about
 
 from audio_connector.audio.resample import resample
 from audio_connector.errors import AudioDataError
-from audio_connector.playback.speech import Flushed, Played
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN, Flushed, Played
 
 FRAME = numbered(7, 640)
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from support.audio import counting_pcm, numbered, numbers_of
 from support.player import FRAME_S, ROUNDING_S, Player, about
 
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN
 
 FRAME = 640
 LEADS_S = st.one_of(st.sampled_from([0.04, 0.05, 0.2, 1.0, 7.5]), st.floats(0.0, 60.0))

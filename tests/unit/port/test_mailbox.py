@@ -17,8 +17,8 @@ from audio_connector.port.mailbox import BUSY_S, LOOK_AGAIN_S, LOOP_TURN_S, Inbo
 from audio_connector.testing.virtual_time import in_virtual_time, rest
 
 
-class Loop(asyncio.AbstractEventLoop):
-    """One that only notes what it would call, and calls it when it is told to."""
+class Loop:
+    """As much of one as a mailbox needs: only notes what it would call, and calls it when it is told to."""
 
     def __init__(self) -> None:
         self.woken: list[Callable[[], None]] = []
@@ -53,7 +53,7 @@ class Loop(asyncio.AbstractEventLoop):
 def new_mailbox(loop: Loop, got: list[int], lost: list[bool] | None = None) -> Mailbox[int]:
     clock = VirtualClock()
     return Mailbox(
-        loop,
+        loop,  # type: ignore[arg-type]
         got.append,
         on_lost=lambda: lost.append(True) if lost is not None else None,
         clock=clock.time,
@@ -80,7 +80,7 @@ def test_what_is_posted_while_it_is_drained_comes_in_the_next_round() -> None:
         if number < 5:
             mailbox.post(number + 1)
 
-    mailbox: Mailbox[int] = Mailbox(loop, deliver, on_lost=lambda: None)
+    mailbox: Mailbox[int] = Mailbox(loop, deliver, on_lost=lambda: None)  # type: ignore[arg-type]
     mailbox.post(0)
     for number in range(6):
         loop.run()
@@ -94,7 +94,7 @@ def test_one_message_that_fails_takes_no_other_along(caplog: pytest.LogCaptureFi
     def deliver(number: int) -> None:
         got.append(number // (number - 1))
 
-    mailbox: Mailbox[int] = Mailbox(loop, deliver, on_lost=lambda: None)
+    mailbox: Mailbox[int] = Mailbox(loop, deliver, on_lost=lambda: None)  # type: ignore[arg-type]
     for number in (0, 1, 2):
         mailbox.post(number)
     loop.run()
@@ -169,7 +169,12 @@ def test_a_finalizer_in_the_middle_of_a_post_may_post() -> None:
 
 def new_inbox(got: list[int], monkeypatch: pytest.MonkeyPatch) -> tuple[Inbox[int], Loop, Loop, VirtualClock]:
     io_loop, loop, clock = Loop(), Loop(), VirtualClock()
-    inbox: Inbox[int] = Inbox(io_loop, got.append, application_loop=loop, on_lost=lambda: None)
+    inbox: Inbox[int] = Inbox(
+        io_loop,  # type: ignore[arg-type]
+        got.append,
+        application_loop=loop,  # type: ignore[arg-type]
+        on_lost=lambda: None,
+    )
     monkeypatch.setattr(inbox, "_clock", clock.time)
     return inbox, io_loop, loop, clock
 
@@ -247,7 +252,7 @@ class Gathering:
         self.delivered: list[tuple[int, object]] = []
         self.lost = 0
         self.outbox = Outbox(
-            self.loop,
+            self.loop,  # type: ignore[arg-type]
             self.delivered.append,
             lambda link_id, tell: None,
             call_later=self.clock.call_later,
