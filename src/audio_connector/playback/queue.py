@@ -7,8 +7,8 @@ The rules:
    plain one before it, so whatever is written plainly afterwards is said after the speech.
 2. Whoever finds no room stands in the line of an utterance. The one in front is *granted* a piece at a time. A line
    that someone has left, or that a flush cut, goes on: nothing is owed to who is not there.
-3. The utterance at the head has room of its own, since only what it says makes room for the others; those behind share
-   as much again. So the queue is bounded by twice ``max_bytes`` and a piece for each line.
+3. The utterance at the head has room of its own, since only what it says makes room for the others; those behind
+   share as much again. So the queue is bounded by twice ``max_bytes`` and a piece for each line.
 4. An end holds from when it was asked for: nobody joins the line any more, and whoever stands in it is heard first.
 5. A flush cuts all that was asked for before it: audio, lines, and whoever waits to hear something.
 6. Each ask to wait, and each piece with more behind it, is answered exactly once; whoever has left is not.
