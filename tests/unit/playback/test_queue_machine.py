@@ -192,8 +192,10 @@ class QueueMachine(RuleBasedStateMachine):
             self.queue.writers_waiting or self.schedule.queued_bytes > self.queue.max_bytes
         ):
             return
-        lane, pcm, rate_hz = self.lane_of(which), self.pcm(size_bytes), rate_hz if self.has_rates else None
-        said = self.utterance(lane)
+        self.write_to(self.lane_of(which), size_bytes, rate_hz if self.has_rates else None, is_end=is_end)
+
+    def write_to(self, lane: int, size_bytes: int, rate_hz: int | None, *, is_end: bool) -> None:
+        said, pcm = self.utterance(lane), self.pcm(size_bytes)
         self.add(said, pcm, rate_hz)
         self.queue.write(lane, pcm, rate_hz, self.player.now, is_end=is_end)
         if is_end:
@@ -326,9 +328,12 @@ class QueueMachine(RuleBasedStateMachine):
     def set_lead(self, lead_s: float) -> None:
         self.schedule.set_lead(lead_s)
 
-    @precondition(lambda self: self.has_corrections)
-    @rule(off=st.integers(-5, 5))
-    def hear_from_the_router(self, off: int) -> None:
+    @precondition(lambda self: self.has_corrections and not self.is_polite)
+    @rule(seconds=st.floats(0.0, 0.5), off=st.sampled_from([-3, -2, -1, 0, 1, 5, 30]))
+    def hear_from_the_router(self, seconds: float, off: int) -> None:
+        self.write_to(PLAIN, PIECE_BYTES, None, is_end=True)  # for a run to be on
+        self.time_passes(seconds)
+        self.the_played_position_never_goes_back()
         index = int(self.played_ms / 20) + off
         self.schedule.heard_at(index, self.player.now)
 
