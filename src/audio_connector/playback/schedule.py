@@ -262,7 +262,7 @@ class Schedule:
         return Progress(
             utterance.heard_before,
             self._clock.anchor_s,
-            utterance.run_start,
+            utterance.run_start if utterance.run_sent else self._clock.sent,
             utterance.run_sent,
             self._clock.floor,
             self.format.duration_ms(utterance.queued_bytes),

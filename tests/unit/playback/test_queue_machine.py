@@ -16,10 +16,10 @@ from support.player import FRAME_S, ROUNDING_S, Player, heard_until
 from audio_connector.playback.queue import PlaybackEvent
 from audio_connector.playback.schedule import NO_LIMIT
 from audio_connector.playback.speech import PLAIN, Answered, Finished, Interrupted, Played
-from audio_connector.playback.utterance import Utterance
+from audio_connector.playback.utterance import Utterance, Writer
 
-PIECE_BYTES = 3000
-SIZES = st.one_of(st.integers(0, PIECE_BYTES), st.sampled_from([320, 640, 640, 640, 960, 1, 641]))
+PIECE_BYTES = 16_000
+SIZES = st.one_of(st.integers(0, 3000), st.sampled_from([320, 640, 640, 960, 1, 641, PIECE_BYTES]))
 TIMES_S = st.one_of(st.sampled_from([0.0, 0.005, 0.02, 0.1, 0.2]), st.floats(0.0, 1.0))
 RATES_HZ = st.sampled_from([None, None, 8000, 16000, 22050, 24000])
 ROUTER_RATES_HZ = st.sampled_from([8000, 16000, 24000])
@@ -192,8 +192,10 @@ class QueueMachine(RuleBasedStateMachine):
             self.queue.writers_waiting or self.schedule.queued_bytes > self.queue.max_bytes
         ):
             return
-        lane, pcm, rate_hz = self.lane_of(which), self.pcm(size_bytes), rate_hz if self.has_rates else None
-        said = self.utterance(lane)
+        self.write_to(self.lane_of(which), size_bytes, rate_hz if self.has_rates else None, is_end=is_end)
+
+    def write_to(self, lane: int, size_bytes: int, rate_hz: int | None, *, is_end: bool) -> None:
+        said, pcm = self.utterance(lane), self.pcm(size_bytes)
         self.add(said, pcm, rate_hz)
         self.queue.write(lane, pcm, rate_hz, self.player.now, is_end=is_end)
         if is_end:
@@ -228,9 +230,13 @@ class QueueMachine(RuleBasedStateMachine):
         self.look()
 
     @precondition(lambda self: self.numbers)
-    @rule(which=st.integers(0, 10**6))
-    def leave(self, which: int) -> None:
-        self.give_up(1 + which % (self.numbers + 1))  # whoever it is; also nobody, and twice
+    @rule(which=WHICH, is_waiting=st.sampled_from([True, True, False]))
+    def leave(self, which: int, is_waiting: bool) -> None:
+        waiting = sorted({*self.writers, *self.awaited, *self.granted})
+        if is_waiting and waiting:
+            self.give_up(waiting[which % len(waiting)])
+        else:
+            self.give_up(1 + which % (self.numbers + 1))  # also nobody, and twice
 
     @rule(which=WHICH)
     def end(self, which: int) -> None:
@@ -322,9 +328,12 @@ class QueueMachine(RuleBasedStateMachine):
     def set_lead(self, lead_s: float) -> None:
         self.schedule.set_lead(lead_s)
 
-    @precondition(lambda self: self.has_corrections)
-    @rule(off=st.integers(-20, 20))
-    def hear_from_the_router(self, off: int) -> None:
+    @precondition(lambda self: self.has_corrections and not self.is_polite)
+    @rule(seconds=st.floats(0.0, 0.5), off=st.sampled_from([-3, -2, -1, 0, 1, 5, 30]))
+    def hear_from_the_router(self, seconds: float, off: int) -> None:
+        self.write_to(PLAIN, PIECE_BYTES, None, is_end=True)  # for a run to be on
+        self.time_passes(seconds)
+        self.the_played_position_never_goes_back()
         index = int(self.played_ms / 20) + off
         self.schedule.heard_at(index, self.player.now)
 
@@ -383,6 +392,13 @@ class QueueMachine(RuleBasedStateMachine):
             assert self.schedule.queued_bytes <= most_bytes
         assert self.queue.writers_waiting == len(self.writers)
 
+    @invariant()
+    def whoever_is_in_front_at_the_head_may_write_where_there_is_room(self) -> None:
+        waiting = self.schedule.waiting
+        if waiting and waiting[0].queued_bytes <= self.queue.max_bytes:
+            tokens = [entry.token for entry in waiting[0].line if isinstance(entry, Writer)]
+            assert not tokens or tokens[0] in self.granted
+
     # In the end.
 
     def teardown(self) -> None:
@@ -434,5 +450,5 @@ PHASES = (Phase.explicit, Phase.reuse, Phase.generate, Phase.shrink)
 
 TestQueue = QueueMachine.TestCase
 TestQueue.settings = settings(
-    max_examples=150, stateful_step_count=40, deadline=None, phases=PHASES, report_multiple_bugs=False
+    max_examples=250, stateful_step_count=40, deadline=None, phases=PHASES, report_multiple_bugs=False
 )

@@ -117,6 +117,15 @@ def test_what_waits_behind_an_open_speech_is_not_foretold() -> None:
     assert progress.queued_ms_at(player.now) == player.schedule.queued_ms == 20_000.0
 
 
+def test_the_next_in_turn_is_foretold_behind_what_was_sent_before_it() -> None:
+    player = Player(lead_s=0.2)
+    player.say(1, numbered(1, 640) * 11)
+    player.say(2, numbered(2, 640))
+    progress = player.schedule.progress_of(player.schedule.waiting[0])
+    assert (progress.run_sent, progress.run_coming) == (0, 1)
+    assert [progress.played_ms(player.start + seconds) for seconds in (0.0, 0.1, 0.23, 0.25)] == [0, 0, 0, 20]
+
+
 def test_what_is_held_is_not_foretold() -> None:
     player = Player()
     player.write_plain(numbered(1, 640) * 100)
