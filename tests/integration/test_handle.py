@@ -144,7 +144,7 @@ async def test_a_format_that_the_protocol_does_not_have_is_told_of(content_type:
         await until(lambda: heard.errors, "the error")
         assert str(heard.errors[0]) == (
             f"the first message says content-type {content_type!r}; expected audio/l16 with rate 8000, 16000 or "
-            "24000. Going on with 16000 Hz"
+            "24000. The size of its audio messages will tell, or else it is taken for 16000 Hz"
         )
         assert heard.client.format == AudioFormat(16000)
 

@@ -397,10 +397,13 @@ class Call:
             self._fail(
                 ProtocolError(
                     f"the first message says content-type {event.content_type!r:.100}; expected audio/l16 with rate "
-                    f"8000, 16000 or 24000. Going on with {self._format.rate_hz} Hz"
+                    "8000, 16000 or 24000. The size of its audio messages will tell, or else it is taken for 16000 Hz"
                 )
             )
-        self._settle(event.format or self._format, now, is_guess=event.format is None and self._is_guessed)
+        if event.format is not None:
+            self._settle(event.format, now)
+        else:  # who it is, all the same; the rate is not guessed as long as something may still tell it
+            self.tells.append(tells.Settled(self._format, event))
 
     def _how_ended(self, closed: Closed) -> Disconnected:
         if self._own_end is not None:

@@ -25,7 +25,7 @@ class Opened(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """The format of the call is known, from the first message or, where that is None, otherwise."""
+    """The format of the call is known, or the first message without it; None where that has not come."""
 
     format: AudioFormat
     first_message: Connected | None

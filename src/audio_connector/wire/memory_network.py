@@ -64,7 +64,7 @@ class MemoryNetwork:
         self.ports = ports
         self._call_later = call_later
         self._latency_s = latency_s
-        self._opening_s = opening_s
+        self.opening_s = opening_s
         self._dialled = 0
 
     async def listen(
@@ -111,9 +111,9 @@ class MemoryNetwork:
         router = self._end(receiver, options.limits)
         self._dialled += 1
         peer = ("127.0.0.1", FIRST_FREE_PORT + self._dialled)
-        if self._opening_s:
+        if self.opening_s:
             server.pause_reading()
-            self._call_later(self._opening_s, server.resume_reading)
+            self._call_later(self.opening_s, server.resume_reading)
         connect(server, router, Upgrade(path, parts.query, request, peer, is_secure))
         return router
 

@@ -43,6 +43,7 @@ class Stage:
     def __init__(self, **groups: Any) -> None:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
+        loop.network.opening_s = 0.0
         self.loop = loop
         self.posted = Posted()
         config = AudioConnectorServerConfig(host="127.0.0.1", port=8765, **groups)
