@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable
 from typing import Any
 
+from support.lateness import on_time
 from support.serving import serving
 
 from audio_connector import AudioConnectorConnection
@@ -42,8 +42,10 @@ async def check(on_connect: Callable[..., Any]) -> list[Result]:
         return await run_checks(target, timing=TIMING, at_once=len(CHECKS))
 
 
-async def test_this_server_passes_every_check_that_its_bots_allow() -> None:
-    by_echo, by_parrot = await asyncio.gather(check(echo), check(parrot))
+async def pass_every_check() -> None:
+    # One after the other: both in one loop are late for their own frames where the machine is busy.
+    by_echo = await check(echo)
+    by_parrot = await check(parrot)
     failed = [
         (result.check.full_name, result.reason) for result in by_echo + by_parrot if result.status == "fail"
     ]
@@ -51,3 +53,7 @@ async def test_this_server_passes_every_check_that_its_bots_allow() -> None:
     skipped = {result.check.full_name for result in by_echo if result.status == "skip"}
     assert {name for name in skipped if not name.startswith("clear/")} == {"events/replies"}
     assert [result.check.full_name for result in by_parrot if result.status == "skip"] == []
+
+
+async def test_this_server_passes_every_check_that_its_bots_allow() -> None:
+    await on_time(pass_every_check)

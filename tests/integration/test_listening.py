@@ -369,6 +369,16 @@ async def test_a_port_that_stops_ends_a_tls_handshake() -> None:
 # How it is accepted.
 
 
+async def test_who_comes_while_it_stops_is_dropped() -> None:
+    async with port_at() as port:
+        with socket.create_connection(port.listening.address) as caller:
+            caller.setblocking(False)
+            port.listening._accept(port.listening._sockets[0])
+            port.listening.stop()
+            assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(caller, 1), DEADLINE_S) == b""
+    assert port.ends == []
+
+
 async def test_a_full_descriptor_table_is_said_once_and_got_over(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -6,6 +6,8 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import subprocess
+import sys
 import types
 from collections.abc import Callable
 from pathlib import Path
@@ -191,3 +193,23 @@ def test_an_undocumented_constant_is_found() -> None:
     assert origin_of("B", "from x import A as B") == "x"
     with pytest.raises(LookupError):
         origin_of("A", "from x import B")
+
+
+def test_the_import_is_cheap() -> None:
+    """It leaves numpy to those who resample or write arrays, and sockets to a server that starts: 0.05 s or more.
+
+    Nor does it build a schema of pydantic's: the first one looks for plugins in everything that is installed.
+    """
+    heavy = {
+        "numpy",
+        "soxr",
+        "soundfile",
+        "matplotlib",
+        "picows",
+        "aiofastnet",
+        "uvloop",
+        "importlib.metadata",
+    }
+    code = f"import sys, audio_connector; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "set()\n"

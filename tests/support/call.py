@@ -10,19 +10,24 @@ from typing import Any, Protocol, TypeVar
 from support.clock import VirtualClock
 
 from audio_connector.audio.format import AudioFormat
+from audio_connector.call import asks, tells
+from audio_connector.call.machine import Call
+from audio_connector.call.states import State
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.pacer import Pacer
-from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.server import mail
+from audio_connector.playback.queue import Answered, Finished
+from audio_connector.playback.speech import PLAIN, Flushed, Interrupted, Played
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.link import Link
 from audio_connector.simulator.playout import PlayoutBuffer, PlayoutReport
 from audio_connector.wire.codec import decode_command, encode_event
 from audio_connector.wire.memory import MemoryTransport, connect
-from audio_connector.wire.messages import ClearCommand, Connected, Event
+from audio_connector.wire.messages import ClearCommand, Connected, Disconnected, Event
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
-MailT = TypeVar("MailT")
+TellT = TypeVar("TellT")
+
+LINK_ID = 1
 
 
 class Clock(Protocol):
@@ -92,8 +97,79 @@ class Router:
         self.closed = closed
 
 
+class Told:
+    """The application's end of the port: notes all that it is told; a `server.link.Postbox`."""
+
+    def __init__(self) -> None:
+        self.in_order: list[tells.Tell] = []
+        """Tells in the order of events."""
+        self.at_once: list[tells.Tell | tells.Figures] = []
+        """What is told at once, figures among it."""
+        self.note = self._note
+
+    def post(self, message: tuple[int, tells.Tell], /) -> None:
+        assert message[0] == LINK_ID
+        self.in_order.append(message[1])
+
+    def _note(self, link_id: int, tell: tells.Tell | tells.Figures) -> None:
+        assert link_id == LINK_ID
+        self.at_once.append(tell)
+
+
+@dataclass(frozen=True)
+class Wait:
+    """Somebody who waits for an answer."""
+
+    told: Told
+    token: int
+
+    @property
+    def answers(self) -> list[object]:
+        """All that came; never more than one."""
+        return [
+            tell.value
+            for tell in self.told.at_once
+            if isinstance(tell, Answered) and tell.token == self.token
+        ]
+
+    @property
+    def is_done(self) -> bool:
+        return bool(self.answers)
+
+    @property
+    def answer(self) -> object:
+        [answer] = self.answers
+        return answer
+
+
+@dataclass(frozen=True)
+class FollowedSpeech:
+    """What the application holds of a speech."""
+
+    call: VirtualCall
+    lane: int
+
+    @property
+    def outcomes(self) -> list[Played | Interrupted]:
+        """All that came; never more than one."""
+        noted = self.call.told.at_once
+        return [tell.outcome for tell in noted if isinstance(tell, Finished) and tell.lane == self.lane]
+
+    @property
+    def outcome(self) -> Played | Interrupted | None:
+        outcomes = self.outcomes
+        assert len(outcomes) <= 1
+        return outcomes[0] if outcomes else None
+
+    @property
+    def played_ms(self) -> float:
+        """By what is published."""
+        found = [p for lane, p in self.call.published.speeches if lane == self.lane]
+        return found[0].played_ms(self.call.clock.now) if found else 0.0
+
+
 class VirtualCall:
-    """A `Link` and everything around it. What the application would do is done by the methods.
+    """A `Link`, its machine and everything around it. What the application would do is done by the methods.
 
     Args:
         rate_hz: What the router's first message says; None where it sends none.
@@ -115,23 +191,29 @@ class VirtualCall:
         self.clock = clock or VirtualClock()
         self.pacer = pacer or Pacer(self.clock.time, self.clock.call_later, self._fail)
         self.start = self.clock.now
-        self.mail: list[mail.ToApplication] = []
+        self.told = Told()
         self.ended = 0
         config = AudioConnectorServerConfig(host="localhost", port=0, **groups)  # type: ignore[arg-type]
+        self.machine = Call(config.playback, config.intake, config.timeouts)
         self.link = Link(
-            1, config, post=self.mail.append, pacer=self.pacer, clock=self.clock.time, on_end=self._end
+            LINK_ID,
+            self.machine,
+            outbox=self.told,
+            pacer=self.pacer,
+            clock=self.clock.time,
+            on_end=self._end,
         )
         self.router = Router(self.clock, rate_hz or 16000)
         call_later = self.clock.call_later
         self.socket = MemoryTransport(self.link, call_later=call_later, kernel_bytes=kernel_bytes)
         self.router_socket = MemoryTransport(self.router, call_later=call_later)
-        self._ids = itertools.count(1)
+        self._numbers = itertools.count(1)
         connect(self.socket, self.router_socket)
         if rate_hz is not None:
             self.router_says(Connected(format=AudioFormat(rate_hz)))
 
     def _end(self, link_id: int) -> None:
-        assert link_id == 1
+        assert link_id == LINK_ID
         self.ended += 1
 
     @staticmethod
@@ -162,92 +244,131 @@ class VirtualCall:
         self.router_socket.send_audio(audio)
         self.run_for(0.0)
 
-    # What the application does.
+    # What the application asks.
+
+    def ask(self, ask: asks.Ask) -> None:
+        """Without any time passing, not even for what is due now."""
+        if not self.ended:
+            self.link.ask(ask)
+
+    def new_number(self) -> int:
+        return next(self._numbers)
 
     def write(
-        self,
-        pcm: bytes,
-        utterance_id: int = 0,
-        *,
-        is_end: bool = False,
-        has_tail: bool = False,
-        rate_hz: int | None = None,
+        self, pcm: bytes, lane: int = PLAIN, *, is_end: bool = False, rate_hz: int | None = None
     ) -> None:
-        rate_hz = rate_hz or self.link.published.format.rate_hz
-        self.link.on_write(mail.Write(1, utterance_id, pcm, rate_hz, is_end, has_tail))
+        """Plainly, or to a speech."""
+        is_plain = lane == PLAIN and rate_hz is None and not is_end
+        self.ask(pcm if is_plain and pcm else asks.Write(lane, pcm, rate_hz, is_end))
         self.run_for(0.0)
 
-    def begin(self, utterance_id: int) -> FollowedSpeech:
-        speech = FollowedSpeech(mail.SpeechProgress(), mail.Reply())
-        self.link.on_begin_speech(mail.BeginSpeech(1, utterance_id, speech.progress, speech.reply))
+    def begin(self) -> FollowedSpeech:
+        lane = self.new_number()
+        self.ask(asks.BeginSpeech(lane))
+        return FollowedSpeech(self, lane)
+
+    def end_speech(self, speech: FollowedSpeech) -> None:
+        self.ask(asks.EndSpeech(speech.lane))
+        self.run_for(0.0)
+
+    def say(self, pcm: bytes) -> FollowedSpeech:
+        """A whole speech, in one write."""
+        speech = self.begin()
+        self.write(pcm, speech.lane)
+        self.end_speech(speech)
         return speech
 
-    def say(self, pcm: bytes, utterance_id: int = 1) -> FollowedSpeech:
-        """A whole speech, in one call."""
-        speech = self.begin(utterance_id)
-        self.write(pcm, utterance_id, is_end=True)
-        return speech
+    def stand_in_line(self, lane: int = PLAIN, *, is_end: bool = False) -> Wait:
+        token = self.new_number()
+        self.ask(asks.StandInLine(lane, token, is_end))
+        return Wait(self.told, token)
 
-    def send_text(self, text: str) -> None:
-        self.link.on_send_text(mail.SendText(1, text))
+    def wait_played(self) -> Wait:
+        token = self.new_number()
+        self.ask(asks.WaitPlayed(token))
+        return Wait(self.told, token)
+
+    def send_text(self, text: str, wait: Wait | None = None) -> None:
+        self.ask(asks.SendText(text, None if wait is None else wait.token))
         self.run_for(0.0)
 
-    def flush(self, up_to_id: int = 1) -> Flushed:
-        reply: mail.Reply[Flushed] = mail.Reply()
-        self.link.on_flush(mail.Flush(1, up_to_id, reply))
+    def stand_in_text_line(self) -> Wait:
+        token = self.new_number()
+        self.ask(asks.StandInTextLine(token))
+        return Wait(self.told, token)
+
+    def leave(self, wait: Wait) -> None:
+        self.ask(asks.Leave(wait.token))
+
+    def flush(self) -> Flushed:
+        token = self.new_number()
+        self.ask(asks.Flush(token))
         self.run_for(0.0)
-        return reply.result(timeout=0)
+        flushed = Wait(self.told, token).answer
+        assert isinstance(flushed, Flushed)
+        return flushed
 
-    def await_played(self) -> mail.Reply[Played | Interrupted]:
-        reply: mail.Reply[Played | Interrupted] = mail.Reply()
-        self.link.on_await_played(mail.AwaitPlayed(1, reply))
-        return reply
-
-    def await_room(self, taken_bytes: int) -> mail.Reply[None]:
-        reply: mail.Reply[None] = mail.Reply()
-        self.link.on_await_room(mail.AwaitRoom(1, taken_bytes, reply))
-        return reply
-
-    def await_closed(self) -> mail.Reply[Any]:
-        reply: mail.Reply[Any] = mail.Reply()
-        self.link.on_await_closed(mail.AwaitClosed(1, reply))
-        return reply
-
-    def want(self, *, audio: bool = True, texts: bool = True, credit: int = 0) -> None:
-        self.link.on_want(mail.Want(1, audio, texts, credit))
+    def want(
+        self, *, audio: bool = True, texts: bool = True, credit: int = 0, is_settled: bool = False
+    ) -> None:
+        self.ask(asks.Want(audio, texts, credit, is_settled))
 
     def close(self, code: int = 1000, reason: str = "") -> None:
-        self.link.on_close(mail.Close(1, code, reason))
+        self.ask(asks.Close(code, reason))
         self.run_for(0.0)
 
     # What the application was told.
 
-    def posted(self, kind: type[MailT]) -> list[MailT]:
-        return [message for message in self.mail if isinstance(message, kind)]
+    def told_of(self, kind: type[TellT]) -> list[TellT]:
+        return [tell for tell in self.told.in_order if isinstance(tell, kind)]
 
     @property
     def arrived(self) -> list[bytes | str]:
         """Audio, and texts as they came."""
-        items = [message.item for message in self.posted(mail.Arrived)]
-        return [item.text if isinstance(item, TextItem) else item for item in items]
+        return [
+            tell.text if isinstance(tell, TextItem) else tell
+            for tell in self.told.in_order
+            if isinstance(tell, bytes | TextItem)
+        ]
 
     @property
     def errors(self) -> list[Exception]:
-        return [message.error for message in self.posted(mail.Failed)]
+        return [failed.error() for failed in self.told_of(tells.Failed)]
+
+    @property
+    def end(self) -> Disconnected | None:
+        """How it ended; None before that."""
+        ends = self.told_of(tells.Ended)
+        assert len(ends) <= 1
+        return ends[0].how if ends else None
+
+    def is_in(self, state: State) -> bool:
+        return self.machine.state is state
+
+    @property
+    def format(self) -> AudioFormat | None:
+        """What was told last; None before it is settled."""
+        settled = self.told_of(tells.Settled)
+        return settled[-1].format if settled else None
+
+    @property
+    def published(self) -> tells.Figures:
+        """The latest figures that the application was told."""
+        noted = (tell for tell in reversed(self.told.at_once) if isinstance(tell, tells.Figures))
+        return next(noted, tells.Figures())
+
+    @property
+    def figures(self) -> tells.Figures:
+        """The figures as of now, whether or not they are due."""
+        machine = self.machine
+        before = machine.has_news, machine.is_stale, machine.news_at
+        machine.has_news = True
+        figures = machine.news(self.clock.now)
+        machine.has_news, machine.is_stale, machine.news_at = before
+        assert figures is not None
+        return figures
 
     @property
     def played_ms(self) -> float:
         """By what is published, as the application works it out."""
-        return self.link.published.progress.played_ms(self.clock.now)
-
-
-@dataclass(frozen=True)
-class FollowedSpeech:
-    """What the application holds of a speech."""
-
-    progress: mail.SpeechProgress
-    reply: mail.Reply[Played | Interrupted]
-
-    @property
-    def outcome(self) -> Played | Interrupted | None:
-        return self.reply.result() if self.reply.done() else None
+        return self.published.progress.played_ms(self.clock.now)

@@ -153,7 +153,7 @@ class Wedged(AnswerBot):
 
     async def interrupted(self) -> None:
         await super().interrupted()
-        self.HANGOVER_S = 1000.0
+        self.HANGOVER_TICKS = 50_000
 
 
 BARGE_IN_FAULTS = {

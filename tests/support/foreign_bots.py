@@ -73,12 +73,12 @@ class AnswerBot(EchoBot):
 
     REPLY_S = 0.6
     LEAD_S = 0.1
-    HANGOVER_S = 0.08
+    HANGOVER_TICKS = 4
 
     def __init__(self, connection: ServerConnection) -> None:
         super().__init__(connection)
         self.reply: asyncio.Task[None] | None = None
-        self.voice_at: float | None = None
+        self.quiet_ticks: int | None = None
         self.voices = 0
         self.is_cleared = True
 
@@ -98,7 +98,7 @@ class AnswerBot(EchoBot):
             self.voices = 0
             return
         self.voices += 1
-        self.voice_at = time.monotonic()
+        self.quiet_ticks = 0
         if self.voices == 2 and self.is_speaking:
             await self.interrupted()
 
@@ -107,11 +107,18 @@ class AnswerBot(EchoBot):
         return self.reply is not None and not self.reply.done()
 
     async def listen(self) -> None:
-        """Answer each time when nobody spoke for a while."""
+        """Answer each time when nobody spoke for a while.
+
+        Counted in wake-ups: before each of them the loop has read what came, however late it is. By the clock, a loop
+        that was late took the participant for silent in the middle of what was said.
+        """
         while True:
             await asyncio.sleep(FRAME_S)
-            if self.voice_at is not None and time.monotonic() - self.voice_at > self.HANGOVER_S:
-                self.voice_at = None
+            if self.quiet_ticks is None:
+                continue
+            self.quiet_ticks += 1
+            if self.quiet_ticks > self.HANGOVER_TICKS:
+                self.quiet_ticks = None
                 if not self.is_speaking:
                     self.reply = asyncio.create_task(self.speak())
 

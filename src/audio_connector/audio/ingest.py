@@ -48,6 +48,11 @@ class PcmIngest:
         return bool(self._half) or self.held_bytes > 0
 
     @property
+    def is_clean(self) -> bool:
+        """Whether whole samples at ``rate_hz`` come back as they are: no half sample, no resampler in use."""
+        return self._is_clean
+
+    @property
     def has_half(self) -> bool:
         """Whether half a sample waits for its other byte."""
         return bool(self._half)
@@ -94,8 +99,8 @@ class PcmIngest:
         """Return what the resampler holds, and go on: for when there is no time to wait for the next write.
 
         Returns:
-            Whole samples at ``rate_hz``, up to the end of what was written, as if silence followed; nothing the
-            second time. Half a sample stays, and what is written next goes on at exactly the next sample.
+            Whole samples at ``rate_hz``, up to the end of what was written; nothing the second time. Half a sample
+            stays, and what is written next goes on at exactly the next sample.
         """
         return b"" if self._resampler is None else self._resampler.drain()
 

@@ -2,8 +2,11 @@
 """The filter of a sample rate conversion, and one stream that goes through it.
 
 Output ``n`` of a stream is a weighted sum of the input around position ``n * in_hz / out_hz``; nothing but that
-stretch of input is its state. So what is held can be taken out at any time, as if silence followed, and the
-stream goes on from its true past.
+stretch of input is its state. So what is held can be taken out at any time, and the stream goes on from its true
+past. What is taken out ends where the input ends, and needs some input beyond: it is predicted from what was there.
+If audio does go on, a join is hardly heard so. Of real speech, drained every 20 ms, what was taken out differs by
+-33, -61, -49 and -35 dB from an undisturbed stream at 8 > 16, 24 > 16, 16 > 24 and 16 > 8 kHz; with silence in place
+of the prediction by -24, -42, -27 and -32 dB.
 
 The weights are multiples of 2^-30, and those of each output add up to exactly 1. A product with a 16-bit sample,
 and every partial sum, then fits into the 53 bits of a float64: the result is the same in whatever order BLAS
@@ -18,6 +21,8 @@ from __future__ import annotations
 
 import functools
 import math
+from collections.abc import Sequence
+from operator import mul
 from typing import Final, TypeAlias
 
 import numpy as np
@@ -37,11 +42,22 @@ _GRID: Final = 2.0**30
 # More are fewer steps of Python for each sample, and more products with zero. 24 > 16 kHz costs 1.5, 1.3 and
 # 1.4 ms of CPU for one second of audio with 8, 16 and 32.
 _BLOCK_OUTPUTS: Final = 16
+# Up to so many phases one matrix holds them all, and a push is one product. With more, the matrices take turns; 40
+# outputs each are best there: 44.1 > 16 kHz costs 3.9, 3.6, 3.7 and 6.7 ms with 16, 40, 80 and all 160.
+_MAX_PHASES_AT_ONCE: Final = 80
+_MIN_TURN_OUTPUTS: Final = 40
 # Beyond it weights are made anew for every push, at 20 times the CPU: so with 22,049 > 16,000 Hz, which would take
 # 22 MB. The largest table between rates in use is that of 11,025 > 192,000 Hz with 2.6 MB.
 _MAX_TABLE_BYTES: Final = 4 << 20
 # OpenBLAS starts threads of its own for matrix products of more multiplications.
 _MAX_PRODUCTS: Final = 1 << 18
+
+# The prediction: of orders from 8 to 32 16 is best, and farther than 32 samples it is of no use.
+_PREDICTED_FROM: Final = 16
+_PREDICTED_SAMPLES: Final = 32
+_FLATTENING: Final = (
+    1e-4  # of the energy, added as white noise: a tone does not make it unstable; so much hurts nowhere
+)
 
 _FLOAT_BYTES: Final = 8
 _SAMPLE_MIN: Final = -32768
@@ -60,7 +76,8 @@ class Filter:
     """
 
     __slots__ = (
-        "block_outputs", "down", "half_width", "max_blocks", "phases", "step", "table", "up", "window_samples",
+        "block_outputs", "down", "half_width", "max_blocks", "past_samples", "phases", "step", "table", "up",
+        "window_samples",
     )  # fmt: skip
 
     def __init__(self, up: int, down: int) -> None:
@@ -73,6 +90,9 @@ class Filter:
             if phases * self.window_samples * block_outputs * _FLOAT_BYTES <= _MAX_TABLE_BYTES:
                 self.table = self.weights(0, phases)
                 break
+        # Kept at all times, also where outputs are half a period ahead of the input: what is predicted must not
+        # depend on earlier drains.
+        self.past_samples = 2 * self.half_width - down // up - 2
         self.step = self.window_start(1) - self.window_start(0)
         self.max_blocks = max(1, _MAX_PRODUCTS // (self.window_samples * self.block_outputs))
 
@@ -114,8 +134,9 @@ class Stream:
         self._filter = filter_between(in_hz, out_hz)
         self._fed_samples = 0
         self._returned_samples = 0
-        # The input that is needed still, from this position on; before the first sample there was silence.
-        self._kept_at = self._filter.window_start(0)
+        # The input that is needed still, from this position on, and some more to predict from. Before the first
+        # sample there was silence.
+        self._kept_at = self._filter.window_start(0) - self._filter.half_width
         self._kept: _Floats = np.zeros(-self._kept_at)
 
     @property
@@ -133,14 +154,20 @@ class Stream:
         return self._produce(samples, settled)
 
     def drain(self) -> bytes:
-        """Return the rest as if silence followed; what really follows is continued from the true past."""
-        return self._produce(np.empty(0, np.int16), self._returned_samples + self.held_samples)
+        """Return the rest as if it went on as before; what really follows is continued from the true past."""
+        if not self.held_samples:
+            return b""
+        end = self._returned_samples + self.held_samples
+        return self._produce(
+            np.empty(0, np.int16), end, predicted=_predicted(self._kept[-self._filter.past_samples :])
+        )
 
-    def _produce(self, samples: npt.NDArray[np.int16], end: int) -> bytes:
+    def _produce(self, samples: npt.NDArray[np.int16], end: int, *, predicted: Sequence[float] = ()) -> bytes:
         kernel = self._filter
         kept, known = len(self._kept), len(self._kept) + len(samples)
-        # Silence behind it: for a drain, and for the outputs of the last block that are not wanted yet.
+        # Something behind it: for a drain, and for the outputs of the last block that are not wanted yet.
         signal = np.zeros(known + kernel.window_samples)
+        signal[known : known + len(predicted)] = predicted
         signal[:kept] = self._kept
         signal[kept:known] = samples
         size, parts = kernel.block_outputs, []
@@ -150,8 +177,8 @@ class Stream:
             wanted = min(end - self._returned_samples, blocks * size - skipped)
             parts.append(_to_bytes(self._outputs(signal, first, blocks)[skipped : skipped + wanted]))
             self._returned_samples += wanted
-        passed = kernel.window_start(self._returned_samples // size) - self._kept_at
-        passed = min(passed, known)  # more where the window of the next block begins behind what was fed
+        needed_from = kernel.window_start(self._returned_samples // size) - kernel.half_width
+        passed = min(needed_from - self._kept_at, known)
         self._kept = signal[passed:known].copy()
         self._kept_at += passed
         return b"".join(parts)
@@ -187,9 +214,10 @@ class Stream:
 
 def _blocks_for(up: int) -> tuple[int, int]:
     """Choose how many outputs a block has, and after how many blocks the weights repeat."""
-    if up <= 2 * _BLOCK_OUTPUTS:
+    if up <= _MAX_PHASES_AT_ONCE:
         return up * -(-_BLOCK_OUTPUTS // up), 1
-    size = next(size for size in range(_BLOCK_OUTPUTS, up + 1) if up % size == 0)
+    sizes = range(_MIN_TURN_OUTPUTS, 4 * _MIN_TURN_OUTPUTS)
+    size = next((size for size in sizes if up % size == 0), 1)  # 1 for primes and their like
     return size, up // size
 
 
@@ -212,6 +240,22 @@ def _curve() -> tuple[_Floats, _Floats]:
     curve: _Floats = np.sinc(2 * _CUTOFF * places) * np.i0(_BETA * np.sqrt(1 - (places / _HALF_WIDTH) ** 2))
     curve[-1] = 0
     return curve, np.diff(curve, append=0)
+
+
+def _predicted(past: _Floats) -> list[float]:
+    """Return how a signal will go on, by linear prediction, for a few samples; never louder than it was."""
+    order = _PREDICTED_FROM
+    if len(past) < 2 * order:
+        return []
+    rows = np.stack([past[lag : len(past) - order + lag] for lag in range(order)])
+    energy = rows @ rows.T
+    energy[np.diag_indices(order)] += _FLATTENING * float(past @ past) + 1
+    weights: list[float] = np.linalg.solve(energy, rows @ past[order:]).tolist()
+    signal: list[float] = past[-order:].tolist()
+    peak = float(np.abs(past).max())
+    for at in range(_PREDICTED_SAMPLES):
+        signal.append(max(-peak, min(peak, sum(map(mul, weights, signal[at:])))))
+    return signal[order:]
 
 
 def _to_bytes(values: _Floats) -> bytes:

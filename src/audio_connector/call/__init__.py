@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""One call as a machine without I/O: what came in, what is asked and the time go in; writes, tells and a deadline come out."""
+"""One call as a machine without I/O: events, asks and the time go in; writes, tells and a deadline come out."""

@@ -1,8 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the application asks of a call: plain values, in the order of asking, that could cross a network.
 
-Plain bytes are an ask too, and the most frequent one: audio of the router's rate, written without a speech. A *token*
-is a number by which the asker knows the `tells.Answered` that comes back, exactly once.
+Plain bytes are an ask too, and the most frequent one: audio of the router's rate, written without a speech. A
+*lane* is `playback.speech.PLAIN` or the number of a speech. A *token* is a number by which the asker knows the
+answer, a `tells.Answered`, which comes exactly once. PCM is 16-bit little-endian mono, any number of bytes;
+``rate_hz`` is its rate, None for that of the router.
 """
 
 from __future__ import annotations
@@ -11,14 +13,7 @@ from typing import NamedTuple
 
 
 class Write(NamedTuple):
-    """Audio that does not have to wait.
-
-    Attributes:
-        lane: `playback.utterance.PLAIN`, or the number of a speech.
-        pcm: 16-bit little-endian mono PCM, any number of bytes.
-        rate_hz: Its rate; None for that of the router.
-        is_end: The utterance ends with it.
-    """
+    """Audio that does not have to wait; with ``is_end`` the utterance ends with it."""
 
     lane: int
     pcm: bytes
@@ -27,13 +22,7 @@ class Write(NamedTuple):
 
 
 class StandInLine(NamedTuple):
-    """Wait for room; answered True where a piece may be written, False where the utterance was cut.
-
-    Attributes:
-        lane: Of the utterance.
-        token: Of the answer, and of every piece.
-        is_end: The utterance ends with what will be written.
-    """
+    """Wait for room: True where a piece may be written, False where the utterance was cut."""
 
     lane: int
     token: int
@@ -41,14 +30,7 @@ class StandInLine(NamedTuple):
 
 
 class WriteGranted(NamedTuple):
-    """A piece by who was granted one.
-
-    Attributes:
-        token: Of the `StandInLine`.
-        pcm: The piece.
-        rate_hz: As in `Write`.
-        has_more: Another answer is awaited, and another piece follows it.
-    """
+    """A piece by who was granted one; with ``has_more`` another answer is awaited, and another piece follows it."""
 
     token: int
     pcm: bytes
@@ -63,7 +45,7 @@ class Leave(NamedTuple):
 
 
 class BeginSpeech(NamedTuple):
-    """An utterance with a lane of its own begins; a `Finished` tells how it ends."""
+    """An utterance with a lane of its own begins; a `tells.Finished` tells how it ends."""
 
     lane: int
 
@@ -87,19 +69,14 @@ class WaitPlayed(NamedTuple):
 
 
 class SendText(NamedTuple):
-    """A text message, ahead of all audio that is still queued.
-
-    Attributes:
-        text: The text.
-        token: Of who stood in line for it; None where there was room.
-    """
+    """A text, ahead of all audio that is queued; with the token of who stood in line for it."""
 
     text: str
     token: int | None
 
 
 class StandInTextLine(NamedTuple):
-    """Wait for room for a text; answered True."""
+    """Wait for room for a text: True."""
 
     token: int
 
@@ -111,14 +88,7 @@ class SetLead(NamedTuple):
 
 
 class Want(NamedTuple):
-    """What the application can take now.
-
-    Attributes:
-        audio: It takes audio.
-        texts: It takes texts.
-        credit: And so many further messages.
-        is_settled: What it does not take now need not be kept for it.
-    """
+    """What is taken, and how many further messages; once settled, what is not taken need not be kept."""
 
     audio: bool
     texts: bool
@@ -134,18 +104,6 @@ class Close(NamedTuple):
 
 
 Ask = (
-    bytes
-    | Write
-    | StandInLine
-    | WriteGranted
-    | Leave
-    | BeginSpeech
-    | EndSpeech
-    | Flush
-    | WaitPlayed
-    | SendText
-    | StandInTextLine
-    | SetLead
-    | Want
-    | Close
-)
+    bytes | Write | StandInLine | WriteGranted | Leave | BeginSpeech | EndSpeech | Flush | WaitPlayed | SendText
+    | StandInTextLine | SetLead | Want | Close
+)  # fmt: skip

@@ -2,9 +2,9 @@
 """One call as a machine: no socket, no clock, no task.
 
 What goes in: what the wire brought (`audio_received` and the like), what the application asks (`ask`), and the time.
-What comes out: `tells` for the application, `writes` for the wire, and `next_deadline`, at which `wake` has something to
-do. Calling it early, late or twice is legal. Its states are the table in ``states.py``; liveness, playback and intake are
-machines of their own that it asks.
+What comes out: `tells` for the application, `writes` for the wire, and `next_deadline`, at which `wake` has
+something to do. Calling it early, late or twice is legal. Its states are the table in ``states.py``; liveness,
+playback and intake are machines of their own that it asks.
 """
 
 from __future__ import annotations
@@ -17,24 +17,24 @@ from typing import Any, NamedTuple
 
 from audio_connector.audio.format import FRAME_MS, AudioFormat
 from audio_connector.call import asks, tells
-from audio_connector.call.liveness import Liveness
 from audio_connector.call.settings import Intake, Playback, Timeouts
 from audio_connector.call.states import TABLE, Move, State
 from audio_connector.call.texts import TextQueue
 from audio_connector.errors import DeadlineError, IntakeOverflow, LimitError, ProtocolError, RouterStalled
 from audio_connector.intake.buffer import IntakeBuffer
 from audio_connector.intake.items import TextItem
-from audio_connector.playback.queue import Answered, Finished, PlaybackQueue
+from audio_connector.playback.queue import PlaybackQueue
 from audio_connector.playback.schedule import NO_LIMIT, Schedule
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN, Answered, Finished
 from audio_connector.wire.closing import ABNORMAL
 from audio_connector.wire.codec import decode_event, notify_payload
+from audio_connector.wire.liveness import Liveness
 from audio_connector.wire.messages import ClosedBy, Connected, Disconnected, MediaUpdate, Notified
 from audio_connector.wire.transport import Closed, Upgrade
 
 FIGURES_S = 0.1
-"""How old the figures of an undisturbed call may be. What is played is worked out from them, so only what was sent since
-then is missing: half of the usual lead."""
+"""How old the figures of an undisturbed call may be. What is played is worked out from them, so only what was sent
+since then is missing: half of the usual lead."""
 
 FORMAT_BY_FRAME = {AudioFormat(rate_hz).frame_bytes: AudioFormat(rate_hz) for rate_hz in (8000, 16000, 24000)}
 """The router sends one frame a message (PROTOCOL 4.6), so the size of one tells the rate where no text has."""
@@ -99,13 +99,17 @@ class Call:
             max_audio_bytes=self._format.bytes_for_ms(intake.max_buffer_ms), max_texts=intake.max_texts
         )
         self._window = intake.window_messages
-        self._liveness = Liveness(timeouts)
+        self._liveness = Liveness(
+            ping_interval_s=timeouts.ping_interval_s,
+            ping_timeout_s=timeouts.ping_timeout_s,
+            stall_s=timeouts.stall_s,
+        )
         self._settle_at = math.inf
         self._notifies: deque[tuple[object, int]] = deque(maxlen=1024)
         self.is_blocked = self._is_cleared = False
         self._announced_end = False
         self._own_end: tuple[int, str] | None = None
-        self.news_at = -math.inf
+        self.news_at = 0.0
         """When figures that are stale are due."""
         self._audio_messages_sent = self._text_messages_sent = 0
         self._odd_messages = self._stalls = 0
@@ -134,6 +138,7 @@ class Call:
     def opened(self, upgrade: Upgrade, now: float) -> None:
         """The upgrade is done."""
         self._liveness.start(now)
+        self.news_at = now
         self._settle_at = now + self._timeouts.first_message_s
         self.tells.append(tells.Opened(upgrade))
 
@@ -156,15 +161,16 @@ class Call:
         elif buffer.push_audio(payload, now):
             self._fail(
                 IntakeOverflow(
-                    f"more than {self._max_buffer_ms:g} ms of incoming audio waited for the application, so the oldest "
-                    "is being dropped: make the handlers faster, or raise Intake.max_buffer_ms. statistics() counts the "
-                    "rest"
+                    f"more than {self._max_buffer_ms:g} ms of incoming audio waited for the application, so the "
+                    "oldest is being dropped: make the handlers faster, or raise Intake.max_buffer_ms. statistics() "
+                    "counts the rest"
                 )
             )
 
     def text_received(self, text: str, now: float) -> None:
         """Note what a text says about the connection, and hand it on."""
         self._liveness.last_received_at = now
+        self.is_stale = True
         event = decode_event(text, is_first=not self._buffer.counters.text_messages)
         self._buffer.counters.text_messages += 1
         if isinstance(event, Connected):
@@ -227,14 +233,11 @@ class Call:
 
     def ask(self, ask: asks.Ask, now: float) -> None:
         """Do what the application asks; what follows from it is in `tells` and `writes`."""
-        if type(ask) is bytes:  # the path of every outgoing frame
-            self.is_stale = True
-            self._queue.write(PLAIN, ask, None, now)
-            return
-        self._actions[type(ask)](ask, now)
         self.is_stale = True
-        if type(ask) is not asks.Write:
-            self.has_news = True
+        if type(ask) is bytes:  # the path of every outgoing frame
+            self._queue.write(PLAIN, ask, None, now)
+        else:
+            self._actions[type(ask)](ask, now)
 
     def lose(self) -> None:
         """The wire closes by itself: nothing more can be sent."""
@@ -468,8 +471,8 @@ class Call:
         if liveness.is_stalled(now, unsent_bytes):
             self._fail(
                 RouterStalled(
-                    f"the router read nothing for {self._timeouts.stall_s:g} s while {self._schedule.queued_ms:.0f} ms "
-                    "of audio waited, so the connection was ended. Timeouts.stall_s sets the limit"
+                    f"the router read nothing for {self._timeouts.stall_s:g} s while {self._schedule.queued_ms:.0f} "
+                    "ms of audio waited, so the connection was ended. Timeouts.stall_s sets the limit"
                 )
             )
             self.abort(ABNORMAL, "the router stopped reading")

@@ -17,33 +17,27 @@ A move that the table does not have changes nothing: each may come at any time, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from enum import Enum, auto
+from enum import Enum
 
 
 class State(Enum):
     """Where a call is."""
 
-    UNSETTLED = auto()
-    OPEN = auto()
-    HELD = auto()
-    CLOSING = auto()
-    CLOSED = auto()
+    UNSETTLED, OPEN, HELD, CLOSING, CLOSED = range(5)
 
 
 class Move(Enum):
     """What takes it elsewhere."""
 
-    SETTLE = auto()
-    BLOCK = auto()
-    UNBLOCK = auto()
-    CLOSE = auto()
-    END = auto()
+    SETTLE, BLOCK, UNBLOCK, CLOSE, END = range(5)
 
+
+_ENDS = {Move.CLOSE: State.CLOSING, Move.END: State.CLOSED}
 
 TABLE: Mapping[State, Mapping[Move, State]] = {
-    State.UNSETTLED: {Move.SETTLE: State.OPEN, Move.CLOSE: State.CLOSING, Move.END: State.CLOSED},
-    State.OPEN: {Move.BLOCK: State.HELD, Move.CLOSE: State.CLOSING, Move.END: State.CLOSED},
-    State.HELD: {Move.UNBLOCK: State.OPEN, Move.CLOSE: State.CLOSING, Move.END: State.CLOSED},
+    State.UNSETTLED: {Move.SETTLE: State.OPEN, **_ENDS},
+    State.OPEN: {Move.BLOCK: State.HELD, **_ENDS},
+    State.HELD: {Move.UNBLOCK: State.OPEN, **_ENDS},
     State.CLOSING: {Move.END: State.CLOSED},
     State.CLOSED: {},
 }

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a call tells the application: plain values that could cross a network.
 
-Plain bytes are a tell too, and the most frequent one: one message of audio. `Figures` are not part of the order of events:
-only the latest count, and every answer comes behind figures that are at least as new.
+Plain bytes are a tell too, and the most frequent one: one message of audio. `Figures` are not part of the order of
+events: only the latest count, and every answer comes behind figures that are at least as new.
 """
 
 from __future__ import annotations
@@ -13,8 +13,7 @@ from audio_connector import errors
 from audio_connector.audio.format import AudioFormat
 from audio_connector.intake.buffer import IntakeCounters
 from audio_connector.intake.items import TextItem
-from audio_connector.playback.queue import Answered, Finished
-from audio_connector.playback.speech import NOTHING_PLAYED, Progress
+from audio_connector.playback.speech import NOTHING_PLAYED, Answered, Finished, Progress
 from audio_connector.wire.messages import Connected, Disconnected
 from audio_connector.wire.transport import Upgrade
 
@@ -26,24 +25,14 @@ class Opened(NamedTuple):
 
 
 class Settled(NamedTuple):
-    """The format of the call is known.
-
-    Attributes:
-        format: Of the audio both ways.
-        first_message: What said so; None where the audio did, or nothing in time.
-    """
+    """The format of the call is known, from the first message or, where that is None, otherwise."""
 
     format: AudioFormat
     first_message: Connected | None
 
 
 class Failed(NamedTuple):
-    """Something went wrong that the application should hear of; the call goes on or not.
-
-    Attributes:
-        kind: The name of a class of `audio_connector.errors`.
-        text: What it says.
-    """
+    """Something that the application should hear of: the name of a class in `errors`, and its text."""
 
     kind: str
     text: str
@@ -72,27 +61,11 @@ class Ended(NamedTuple):
 
 
 class Figures(NamedTuple):
-    """How a call is, as of now; what is played is worked out from it at any later time.
+    """How a call is, as of now; what is played is worked out from ``progress`` at any later time.
 
-    Attributes:
-        progress: Of the whole call.
-        speeches: Of each speech that was not heard to its end, by its number.
-        accepted_bytes: Audio that the call has taken from the application, as it came.
-        queued_bytes: What of it waits to be sent, as it will be sent.
-        texts_taken: Characters of texts that have left for the router.
-        intake: Counts of what arrives.
-        is_active: False while the stream is muted.
-        audio_messages_sent: Frames sent.
-        text_messages_sent: Texts sent, clear commands included.
-        odd_messages: Messages of audio that were not exactly one frame.
-        unreadable_messages: Texts that should have been audio in JSON and were not.
-        queued_peak_bytes: Most that ever waited to be sent.
-        underruns: Gaps in the middle of an utterance.
-        underrun_ms: Their sum.
-        skips: Times that audio was left out, because it would have been heard too late.
-        skipped_ms: Its duration.
-        stalls: Times that the router stopped reading for a while.
-        round_trip_ms: Of the latest ping; None before the first answer.
+    ``speeches`` has those that were not heard to their end, by number. ``accepted_bytes`` came from the
+    application, as they came; ``queued_bytes`` wait to be sent, as they will be. ``texts_taken`` are characters
+    that have left. The rest is described in `server.statistics`.
     """
 
     progress: Progress = NOTHING_PLAYED

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one owner of what is said: utterances are begun, written, ended, cut and waited for here, in the order of asking.
+"""The one owner of what is said: utterances are begun, written, ended, cut and waited for in the order of asking.
 
 The rules:
 
@@ -7,51 +7,27 @@ The rules:
    plain one before it, so whatever is written plainly afterwards is said after the speech.
 2. Whoever finds no room stands in the line of an utterance. The one in front is *granted* a piece at a time. A line
    that someone has left, or that a flush cut, goes on: nothing is owed to who is not there.
-3. The utterance at the head has room of its own, since only what it says makes room for the others; those behind share
-   as much again. So the queue is bounded by twice ``max_bytes`` and a piece for each line.
+3. The utterance at the head has room of its own, since only what it says makes room for the others; those behind
+   share as much again. So the queue is bounded by twice ``max_bytes`` and a piece for each line.
 4. An end holds from when it was asked for: nobody joins the line any more, and whoever stands in it is heard first.
 5. A flush cuts all that was asked for before it: audio, lines, and whoever waits to hear something.
-6. Every token is answered exactly once.
+6. Each ask to wait, and each piece with more behind it, is answered exactly once; whoever has left is not.
 
 Time is an argument, and so is the format: until `settle` nothing is framed.
 """
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import math
 
-from audio_connector.audio.format import FRAME_MS, AudioFormat
+from audio_connector.audio.format import AudioFormat
 from audio_connector.errors import AudioDataError, PlaybackOverflow, UsageError
 from audio_connector.playback.schedule import NO_LIMIT, Schedule
-from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.playback.utterance import PLAIN, Mark, Utterance, Writer
+from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, Interrupted, Played
+from audio_connector.playback.utterance import Mark, Utterance, Writer
 
 STARVING_S = 10.0
 """An open speech with nothing to say that keeps others waiting for longer is named in a warning."""
-
-
-class Answered(NamedTuple):
-    """The answer to whoever waits: True or False to a writer in line, an outcome to all others.
-
-    Attributes:
-        token: Names the wait.
-        value: A plain value.
-    """
-
-    token: int
-    value: object
-
-
-class Finished(NamedTuple):
-    """A speech was heard to its end, or was cut.
-
-    Attributes:
-        lane: Its number.
-        outcome: How.
-    """
-
-    lane: int
-    outcome: Played | Interrupted
 
 
 PlaybackEvent = Answered | Finished | UsageError | PlaybackOverflow | str
@@ -83,7 +59,8 @@ class PlaybackQueue:
         self._speeches: dict[int, Utterance] = {}
         self._lines: dict[int, Utterance] = {}
         self._last_outcome = Played(0.0)
-        self._starving_since: float | None = None
+        self._warn_at: float | None = None
+        """When a speech that starves others is named; infinity where it was."""
 
     # What the application asks.
 
@@ -137,7 +114,9 @@ class PlaybackQueue:
         utterance = self._lines.get(token)
         if utterance is None:
             self.refused_bytes += len(pcm)
-            return  # cut meanwhile, and answered so
+            if has_more:
+                self._answer(token, False)  # cut while the grant was on its way
+            return
         if pcm:
             self._write(utterance, pcm, rate_hz, now)
         if has_more:
@@ -162,7 +141,7 @@ class PlaybackQueue:
 
     def end(self, lane: int, now: float) -> None:
         """End a speech, once all who stand in its line have written."""
-        utterance = self._speeches.pop(lane, None)
+        utterance = self._speeches.get(lane)
         if utterance is not None:
             self._seal(utterance, now)
 
@@ -185,7 +164,6 @@ class PlaybackQueue:
         """Cut everything: what is queued, what the router was sent and has not played, and whoever stands in line."""
         schedule = self.schedule
         self.note(now)
-        schedule.rest_if_paused(now)
         utterances = schedule.utterances()
         run_heard = schedule.cut(now)
         played_ms = discarded_ms = 0.0
@@ -199,10 +177,10 @@ class PlaybackQueue:
             if utterance.lane != PLAIN:
                 self.events.append(Finished(utterance.lane, Interrupted(heard_ms, unheard_ms)))
             for entry in utterance.line:
-                if isinstance(entry, Writer):
-                    self._answer(entry.token, False)
-                else:
+                if isinstance(entry, Mark):
                     marks.append(entry)
+                elif not entry.is_granted:
+                    self._answer(entry.token, False)
             marks += [mark for _, mark in utterance.marks] + utterance.end_marks
         for token in dict.fromkeys(mark.token for mark in marks):
             self._answer(token, Interrupted(played_ms, discarded_ms))
@@ -210,7 +188,7 @@ class PlaybackQueue:
         self._lines.clear()
         self.writers_waiting = 0
         self._plain = None
-        self._starving_since = None
+        self._warn_at = None
         self._last_outcome = Played(0.0)
         return Flushed(played_ms, discarded_ms)
 
@@ -219,16 +197,15 @@ class PlaybackQueue:
     def settle(self, audio_format: AudioFormat, now: float) -> None:
         """The router's format is known, or is another one than was thought."""
         self._format = audio_format
-        for utterance in self.schedule.waiting:
-            was_early = utterance.framer is None
-            fault = utterance.settle(audio_format)
-            if was_early and utterance.is_complete:
-                fault = utterance.complete() or fault
-            self._report(fault)
-        self.schedule.settle(audio_format, now)
-        for utterance in tuple(self.schedule.waiting):
+        kept = [(utterance, utterance.settle(audio_format)) for utterance in self.schedule.waiting]
+        self.schedule.settle(audio_format)
+        for utterance, early in kept:
+            for pcm, rate_hz in early:
+                self._write(utterance, pcm, rate_hz, now)
+            utterance.aim_marks()
             self._line_moved(utterance, now)
         self.note(now)
+        self.grant(now)
 
     def advance(self, now: float, limit: int = NO_LIMIT) -> list[bytes]:
         """Return the frames that are due, see `Schedule.advance`."""
@@ -238,16 +215,16 @@ class PlaybackQueue:
             self.note(now)
         if self.writers_waiting and frames:
             self.grant(now)
-        if len(schedule.waiting) > 1:
-            self._mind_the_starving(now)
+        if len(schedule.waiting) > 1 or self._warn_at is not None:
+            self._mind_the_starving(now, is_silent=not frames)
         return frames
 
     def next_deadline(self) -> float | None:
         """When `advance` has something to do next; None where only the application can change that."""
         deadline = self.schedule.next_deadline()
-        if self._starving_since is None or len(self.schedule.waiting) < 2:  # noqa: PLR2004 - itself and another
+        warn_at = self._warn_at
+        if warn_at is None or warn_at == math.inf:
             return deadline
-        warn_at = self._starving_since + STARVING_S
         return warn_at if deadline is None else min(deadline, warn_at)
 
     def grant(self, now: float) -> None:
@@ -276,7 +253,6 @@ class PlaybackQueue:
             ended, schedule.ended = schedule.ended, []
             for utterance in ended:
                 self._end(utterance)
-            self.grant(now)
 
     # Inside.
 
@@ -304,9 +280,8 @@ class PlaybackQueue:
         if self.skips == 1:
             self._report(
                 PlaybackOverflow(
-                    f"audio would have been heard more than {max_delay_s * 1000:g} ms after it was written, so "
-                    f"{count * FRAME_MS} ms of it were left out; statistics() counts the rest. Playback.max_delay_ms "
-                    "sets the bound"
+                    f"audio would have been heard more than {max_delay_s * 1000:g} ms after it was written, so the "
+                    "oldest is left out from now on; statistics() says how much. Playback.max_delay_ms sets the bound"
                 )
             )
 
@@ -316,6 +291,7 @@ class PlaybackQueue:
 
     def _seal(self, utterance: Utterance, now: float) -> None:
         utterance.is_sealed = True
+        self._speeches.pop(utterance.lane, None)
         if utterance is self._plain:
             self._plain = None
         self._line_moved(utterance, now)
@@ -323,21 +299,22 @@ class PlaybackQueue:
     def _line_moved(self, utterance: Utterance, now: float) -> None:
         """Whoever is in front may have changed: place the marks that are, and complete it where nobody is left."""
         line = utterance.line
-        while line and isinstance(line[0], Mark) and (utterance.is_sealed or utterance.framer is not None):
-            mark = line.popleft()
-            assert isinstance(mark, Mark)
+        while line and isinstance(mark := line[0], Mark):
+            line.popleft()
             if utterance.is_sealed:
                 utterance.end_marks.append(mark)
             else:
                 utterance.marks.append((utterance.target, mark))
                 self.schedule.has_marks = True
                 self._note_marks(now)
-        if utterance.is_sealed and not line and not utterance.is_complete:
+        if utterance.is_sealed and not line and not utterance.is_complete and utterance.framer is not None:
+            self.schedule.note_heard(now)
             fault = utterance.complete()
             if utterance.lane == PLAIN:  # a speech says so itself, where it is ended
                 self._report(fault)
-            self.schedule.completed(utterance, now)
+            self.schedule.recount()
             self.note(now)
+            self.grant(now)
 
     def _note_marks(self, now: float) -> None:
         has_marks = False
@@ -372,16 +349,15 @@ class PlaybackQueue:
         if error is not None:
             self.events.append(error)
 
-    def _mind_the_starving(self, now: float) -> None:
+    def _mind_the_starving(self, now: float, *, is_silent: bool) -> None:
         """Is it a speech that says nothing which keeps the others waiting?"""
         waiting = self.schedule.waiting
-        is_starving = not waiting[0].is_sealed and not waiting[0].queued_bytes
-        if not is_starving:
-            self._starving_since = None
-        elif self._starving_since is None:
-            self._starving_since = now
-        elif now >= self._starving_since + STARVING_S:
-            self._starving_since = float("inf")
+        if not (is_silent and len(waiting) > 1 and not waiting[0].is_sealed and not waiting[0].queued_bytes):
+            self._warn_at = None
+        elif self._warn_at is None:
+            self._warn_at = now + STARVING_S
+        elif now >= self._warn_at:
+            self._warn_at = math.inf
             self.events.append(
                 f"a speech has been open for {STARVING_S:g} s without audio while others wait behind it; end it, by "
                 "leaving its async with block, as soon as nothing more is to be said"

@@ -25,8 +25,8 @@ from collections import deque
 from audio_connector.audio.format import FRAME_MS, AudioFormat
 from audio_connector.audio.mixing import crossfade
 from audio_connector.playback.clock import RunClock
-from audio_connector.playback.speech import FRAME_S, Progress
-from audio_connector.playback.utterance import PLAIN, Utterance
+from audio_connector.playback.speech import FRAME_S, PLAIN, Progress
+from audio_connector.playback.utterance import Utterance
 
 MIN_LEAD_S = 0.04
 """Two frames: below that, the jitter of any scheduler is heard. A smaller lead is raised to it."""
@@ -69,7 +69,6 @@ class Schedule:
         self.underrun_ms = 0.0
         self.skipped_frames = 0
         self._clock = RunClock()
-        self._first_waiting_at: float | None = None
 
     # What is written.
 
@@ -80,32 +79,20 @@ class Schedule:
             AudioDataError: As `Utterance.write`.
         """
         clock = self._clock
-        if not utterance.frames:
-            if clock.anchor_s is not None and now >= clock.dry_at_s:
-                self.end_run_if_dry(now)
-            if utterance.starved_at is not None:
-                self._resume(utterance, now)
+        if not utterance.frames and (clock.anchor_s is None or now >= clock.dry_at_s):
+            self.note_heard(now)
         self.queued_bytes += utterance.write(pcm, rate_hz)
         utterance.last_write_at = now
         if self.queued_bytes > self.queued_peak_bytes:
             self.queued_peak_bytes = self.queued_bytes
-        if clock.anchor_s is None and self._first_waiting_at is None:
-            self._first_waiting_at = now
-
-    def completed(self, utterance: Utterance, now: float) -> None:
-        """An utterance was completed, so that it may start, or may be over."""
-        self.end_run_if_dry(now)
-        if utterance.starved_at is not None and utterance.frames:
-            self._resume(utterance, now)
-        self.recount()
-        if self._clock.anchor_s is None and self._first_waiting_at is None and utterance.frames:
-            self._first_waiting_at = now
-        self._finish_sent()
+        if utterance.waiting_since is None:
+            utterance.waiting_since = now
 
     def recount(self) -> None:
-        """Sum up anew what is queued, where an utterance has changed as a whole."""
+        """Sum up anew what is queued, where an utterance was completed or framed anew, and see which are over."""
         self.queued_bytes = sum(utterance.queued_bytes for utterance in self.waiting)
         self.queued_peak_bytes = max(self.queued_peak_bytes, self.queued_bytes)
+        self._finish_sent()
 
     def skip(self, utterance: Utterance, now: float, *, max_delay_s: float, target_s: float) -> int:
         """Where an utterance at the head is heard too late, drop its oldest frames, blending at the cut.
@@ -140,17 +127,13 @@ class Schedule:
         self.queued_bytes = 0
         self.has_marks = False
         self._clock.end(run_heard)
-        self._first_waiting_at = None
         return run_heard
 
-    def settle(self, audio_format: AudioFormat, now: float) -> None:
-        """The format is known, and what waits is in it: it has waited since it came."""
+    def settle(self, audio_format: AudioFormat) -> None:
+        """The format is known, and what waits is in it."""
         self.format = audio_format
         self.frame_bytes = audio_format.frame_bytes
         self.recount()
-        if self._clock.anchor_s is None and any(utterance.frames for utterance in self.waiting):
-            self._first_waiting_at = min(now, self._first_waiting_at or now)
-        self._finish_sent()
 
     def set_lead(self, lead_s: float) -> None:
         """Change how far ahead of the router's clock frames are sent, from now on."""
@@ -170,31 +153,40 @@ class Schedule:
             limit: At most so many frames.
         """
         waiting, clock = self.waiting, self._clock
-        if clock.anchor_s is not None and (self.finishing or now >= clock.dry_at_s):
+        if clock.anchor_s is None or self.finishing or now >= clock.dry_at_s:
             self.note_heard(now)
-        if not waiting:
+        if not waiting or self.is_held:
             return []
         if clock.anchor_s is None:
-            self.rest_if_paused(now)
-            if self.is_held:
-                return []
             self._drain(now)
             if not self._may_start(now):
                 return []
             self._start_run(now)
-        elif self.is_held:
-            return []
         frames = self._take_due(now, limit)
         if waiting and waiting[0].has_remainder and len(frames) < limit and self._drain(now):
             frames += self._take_due(now, limit - len(frames))
         return frames
 
     def note_heard(self, now: float) -> None:
-        """Note which utterances were heard to their end, and whether the run is over."""
-        if self._clock.anchor_s is not None:
+        """Note which utterances were heard to their end, whether the run is over, and whether the speaker rests."""
+        clock = self._clock
+        if clock.anchor_s is not None:
             if self.finishing:
                 self._note_ended(now)
-            self.end_run_if_dry(now)
+            if now < clock.dry_at_s:
+                return
+            self._end_run(now)
+        if self.waiting:
+            head = self.waiting[0]
+            starved_at = head.starved_at
+            # A pause in plain writes is no gap: what was said is over.
+            if (
+                starved_at is not None
+                and head.lane == PLAIN
+                and not head.frames
+                and now >= starved_at + self.pause_s
+            ):
+                head.rest()
 
     def next_deadline(self) -> float | None:
         """When `advance` has something to do next; None where only a write can change that."""
@@ -248,9 +240,20 @@ class Schedule:
     def progress(self) -> Progress:
         """The whole connection's progress, valid until the next call that changes something."""
         clock = self._clock
-        lead_s = None if self.is_held else self.lead_s
+        coming = 0
+        for utterance in () if self.is_held else self.waiting:
+            coming += len(utterance.frames)
+            if not utterance.is_complete:
+                break
         return Progress(
-            clock.heard_before, clock.anchor_s, 0, clock.sent, clock.floor, self.queued_ms, lead_s
+            clock.heard_before,
+            clock.anchor_s,
+            0,
+            clock.sent,
+            clock.floor,
+            self.queued_ms,
+            coming,
+            self.lead_s,
         )
 
     def progress_of(self, utterance: Utterance) -> Progress:
@@ -263,16 +266,15 @@ class Schedule:
             utterance.run_sent,
             self._clock.floor,
             self.format.duration_ms(utterance.queued_bytes),
-            self.lead_s if is_sending else None,
+            len(utterance.frames) if is_sending else 0,
+            self.lead_s,
         )
 
     # The machine.
 
-    def end_run_if_dry(self, now: float) -> None:
-        """End the run where all that was sent has been heard."""
+    def _end_run(self, now: float) -> None:
+        """All that was sent has been heard."""
         clock = self._clock
-        if clock.anchor_s is None or not clock.is_dry(now):
-            return
         self._note_ended(now)
         dry_at = clock.dry_at_s
         clock.end(clock.sent)
@@ -281,23 +283,11 @@ class Schedule:
             if head.run_sent:
                 # Even where frames wait: we, or the router's reading, were too late for them.
                 head.starved_at = dry_at
+                head.waiting_since = dry_at if head.frames else None
             head.start_run()
-            if head.frames:
-                self._first_waiting_at = dry_at
-
-    def rest_if_paused(self, now: float) -> None:
-        """A pause in plain writes is no gap: what was said is over."""
-        if self._clock.anchor_s is not None or not self.waiting:
-            return
-        head = self.waiting[0]
-        if head.starved_at is None or head.lane != PLAIN or head.frames:
-            return
-        if now >= head.starved_at + self.pause_s:
-            head.rest()
 
     def _start_run(self, now: float) -> None:
         self._clock.start(now)
-        self._first_waiting_at = None
         head = self.waiting[0]
         if head.starved_at is not None:
             self.underruns += 1
@@ -312,17 +302,12 @@ class Schedule:
             self.ended.append(finishing.popleft())
 
     def _may_start(self, now: float) -> bool:
-        playable = 0
-        for utterance in self.waiting:
-            playable += len(utterance.frames)
-            if not utterance.is_complete:
-                break
-            if playable:
-                return True
-        if not playable:
+        head = self.waiting[0]
+        if not head.frames:
             return False
-        since = self._first_waiting_at
-        return playable * FRAME_S >= self.prime_s or since is None or now >= since + self.prime_s
+        if head.is_complete or len(head.frames) * FRAME_S >= self.prime_s or head.waiting_since is None:
+            return True
+        return now >= head.waiting_since + self.prime_s
 
     def _take_due(self, now: float, limit: int) -> list[bytes]:
         clock, waiting = self._clock, self.waiting
@@ -338,7 +323,7 @@ class Schedule:
                     head.run_start = clock.sent
                 take = len(queued) if len(queued) < count else count
                 for _ in range(take):
-                    frames.append(queued.popleft())
+                    frames.append(queued.popleft())  # noqa: PERF401 - mostly it is one, for which that costs more
                 head.run_sent += take
                 clock.sent += take
                 count -= take
@@ -353,18 +338,10 @@ class Schedule:
     def _finish_sent(self) -> None:
         """Move utterances on that are complete and wholly sent."""
         waiting = self.waiting
-        while waiting and waiting[0].is_complete and not waiting[0].frames and not waiting[0].early:
+        while waiting and waiting[0].is_complete and not waiting[0].frames:
             utterance = waiting.popleft()
             # Where nothing of it is in the run it was heard already, or was empty from the start.
             (self.finishing if utterance.run_sent else self.ended).append(utterance)
-
-    def _resume(self, utterance: Utterance, now: float) -> None:
-        """Audio comes again after the router ran dry."""
-        assert utterance.starved_at is not None
-        if utterance.lane == PLAIN and now > utterance.starved_at + self.pause_s:
-            utterance.rest()
-        if self._first_waiting_at is None:
-            self._first_waiting_at = now
 
     def _drain(self, now: float) -> bool:
         """Just before the router runs dry, play what the head holds back.
@@ -377,7 +354,7 @@ class Schedule:
             return False
         self.queued_bytes += head.drain()
         if self._clock.anchor_s is None:
-            self._first_waiting_at = now - self.prime_s
+            head.waiting_since = now - self.prime_s
         return bool(head.frames)
 
     def _drain_at(self, head: Utterance) -> float:
@@ -389,8 +366,7 @@ class Schedule:
         if self.is_held:
             return None
         if head.frames:
-            since = self._first_waiting_at
-            since = head.last_write_at if since is None else since
+            since = head.last_write_at if head.waiting_since is None else head.waiting_since
             return since if self._may_start(since) else since + self.prime_s
         times: list[float] = []
         if head.remainder_bytes:

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from audio_connector.audio.format import FRAME_MS
 
+PLAIN = 0
+"""The lane of plain writes, which nobody begins: each utterance of it begins with its first write."""
+
 FRAME_S = FRAME_MS / 1000
 EPSILON_FRAMES = 1e-6
 """Slack, in frames, for the rounding of float seconds: 20 ns."""
@@ -51,6 +54,30 @@ class Flushed:
     discarded_ms: float
 
 
+class Answered(NamedTuple):
+    """The answer to whoever waits: True or False to a writer in line, an outcome to all others.
+
+    Attributes:
+        token: Names the wait.
+        value: A plain value.
+    """
+
+    token: int
+    value: object
+
+
+class Finished(NamedTuple):
+    """A speech was heard to its end, or was cut.
+
+    Attributes:
+        lane: Its number.
+        outcome: How.
+    """
+
+    lane: int
+    outcome: Played | Interrupted
+
+
 class Progress(NamedTuple):
     """How far an utterance, or a whole connection, has got: a value that is true at any later time too.
 
@@ -63,7 +90,8 @@ class Progress(NamedTuple):
         run_sent: Frames of this utterance that were sent in the present run.
         run_floor: Frames of the run that were reported as heard: a corrected clock takes none of them back.
         queued_ms: Audio that waited to be sent.
-        lead_s: So long before it is heard each of its frames is sent; None while nothing of it is sent.
+        run_coming: Frames of it that are sent in time, even if nothing more is asked.
+        lead_s: So long before it is heard each of them is sent.
     """
 
     heard_before: int = 0
@@ -72,7 +100,8 @@ class Progress(NamedTuple):
     run_sent: int = 0
     run_floor: int = 0
     queued_ms: float = 0.0
-    lead_s: float | None = None
+    run_coming: int = 0
+    lead_s: float = 0.0
 
     def played_ms(self, now: float) -> float:
         """Milliseconds heard at a time of the same monotonic clock."""
@@ -87,10 +116,10 @@ class Progress(NamedTuple):
         return self.queued_ms - (self._run_sent(now) - self.run_sent) * FRAME_MS
 
     def _run_sent(self, now: float) -> int:
-        if self.anchor_s is None or self.lead_s is None:
+        if self.anchor_s is None or not self.run_coming:
             return self.run_sent
         due = frames_until(now + self.lead_s, self.anchor_s) + 1 - self.run_start
-        return max(self.run_sent, min(due, self.run_sent + int(self.queued_ms / FRAME_MS)))
+        return max(self.run_sent, min(due, self.run_sent + self.run_coming))
 
     def _run_heard(self, now: float) -> int:
         if self.anchor_s is None:

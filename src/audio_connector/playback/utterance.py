@@ -4,7 +4,7 @@
 The rules:
 
 1. What is written before the router's rate is known is kept as it came. Labelled audio is converted once it is
-   known; audio without a label is of the router's rate, whatever that turns out to be.
+   known; audio without a label is of the router's rate, whatever that turns out to be. Nothing is complete before.
 2. Half a sample and what the resampler holds live until the utterance ends. Where the router is about to run dry,
    `drain` makes frames of what is there, and what follows continues behind it.
 3. An utterance is *open* until it is sealed, so that nobody new may write to it, and everybody who was in line has
@@ -23,8 +23,8 @@ from audio_connector.audio.ingest import PcmIngest
 from audio_connector.audio.resample import resample
 from audio_connector.errors import AudioDataError
 
-PLAIN = 0
-"""The lane of plain writes, which nobody begins: each utterance of it begins with its first write."""
+NEVER = 1 << 62
+"""More frames than an utterance has."""
 
 
 @dataclass(slots=True, eq=False)
@@ -80,6 +80,7 @@ class Utterance:
         "run_start",
         "said_from",
         "starved_at",
+        "waiting_since",
     )
 
     def __init__(self, lane: int, audio_format: AudioFormat | None) -> None:
@@ -95,7 +96,7 @@ class Utterance:
         self.frames: deque[bytes] = deque()
         self.frame_bytes = 0
         self.has_remainder = False
-        """Something is left beside whole frames, so that what follows has to be joined to it."""
+        """Something is left beside whole frames, or a resampler is in use: what follows has to be joined to it."""
         self.framer: Framer | None = None
         self.ingest: PcmIngest | None = None
         if audio_format is not None:
@@ -109,6 +110,8 @@ class Utterance:
         """What was said before that pause."""
         self.starved_at: float | None = None
         self.last_write_at = 0.0
+        self.waiting_since: float | None = None
+        """Since when the first audio waits that the router has to play next."""
         self.marks: deque[tuple[int, Mark]] = deque()
         """Who waits for so many of its frames to be heard; the earliest first."""
         self.end_marks: list[Mark] = []
@@ -158,27 +161,26 @@ class Utterance:
         frames = framer.push(ingest.write(pcm, sample_rate=rate_hz))
         self.frames.extend(frames)
         pending_bytes = framer.pending_bytes
-        self.has_remainder = pending_bytes > 0 or ingest.held
+        self.has_remainder = pending_bytes > 0 or not ingest.is_clean
         return len(frames) * self.frame_bytes + pending_bytes - before
 
-    def settle(self, audio_format: AudioFormat) -> AudioDataError | None:
-        """The router's format is known: make frames of what came before, or make them anew.
+    def settle(self, audio_format: AudioFormat) -> list[tuple[bytes, int | None]]:
+        """The router's format is known, or is another one: what was framed is framed anew.
 
         Returns:
-            What was wrong with audio that came early; the rest of it is kept.
+            What came early and is to be written now: audio and its rate.
         """
         if self.framer is not None and self.ingest is not None:
             self._change(audio_format)
-            return None
-        self._tune(audio_format)
+        else:
+            self._tune(audio_format)
         early, self.early = self.early, []
-        fault = None
-        for pcm, rate_hz in early:
-            try:
-                self.write(pcm, rate_hz)
-            except AudioDataError as error:
-                fault = error
-        return fault
+        return early
+
+    def aim_marks(self) -> None:
+        """Frames were made anew: whoever waits for some that were not sent yet waits for all that is there."""
+        sent, end = self.sent, self.target
+        self.marks = deque((target if target <= sent else end, mark) for target, mark in self.marks)
 
     def drain(self) -> int:
         """Make frames of what is there, for a router that is about to run dry.
@@ -194,7 +196,7 @@ class Utterance:
         self.frames.extend(self.framer.push(self.ingest.drain()))
         if not self.frames:
             self._pad()
-        self.has_remainder = self.framer.pending_bytes > 0 or self.ingest.held
+        self.has_remainder = self.framer.pending_bytes > 0 or not self.ingest.is_clean
         return self.queued_bytes - before
 
     def complete(self) -> AudioDataError | None:
@@ -208,8 +210,8 @@ class Utterance:
         if self.ingest is not None and self.framer is not None:
             if self.ingest.has_half:
                 fault = AudioDataError(
-                    "an odd number of bytes over the whole utterance: 16-bit samples have two each. The last byte was "
-                    "not played; look for what cuts the audio in the middle of a sample"
+                    "an odd number of bytes over the whole utterance: 16-bit samples have two each. The last byte "
+                    "was not played; look for what cuts the audio in the middle of a sample"
                 )
                 self.frames.extend(self.framer.push(self.ingest.drain()))
                 self.ingest.reset()
@@ -234,8 +236,9 @@ class Utterance:
 
     @property
     def target(self) -> int:
-        """How many of its frames hold all that was written so far."""
-        assert self.framer is not None
+        """How many of its frames hold all that was written so far; `NEVER` before there can be frames."""
+        if self.framer is None:
+            return NEVER
         return self.sent + len(self.frames) + math.ceil(self.remainder_bytes / self.frame_bytes)
 
     def start_run(self) -> None:
@@ -283,7 +286,7 @@ class Utterance:
         self.frame_bytes = audio_format.frame_bytes
         self.framer = Framer(audio_format.frame_bytes)
         self.frames = deque(self.framer.push(pcm))
-        self.has_remainder = self.framer.pending_bytes > 0 or self.ingest.held
+        self.has_remainder = self.framer.pending_bytes > 0 or not self.ingest.is_clean
         if self.is_complete:
             self._pad()
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Protocol
 
@@ -37,6 +37,9 @@ class IoHost(Protocol):
 
     def clock(self) -> float:
         """Seconds of the I/O side's monotonic clock; from any thread."""
+
+    def refusals(self) -> Mapping[str, int]:
+        """How many connections were refused so far, by HTTP status, "timeout" or "tls"; from any thread."""
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, abort what is left at the deadline; on the application's loop."""

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The carrier within one process: messages from one side to the other, in order, in batches, never blocking who posts.
+"""The carrier within one process: messages from one side to the other, in order and in batches; posting never blocks.
 
-The mailboxes are bounded by what feeds them: to the application by the window of each connection, by one set of figures
-each and by what it has asked; from it by the room that it is granted. A batch costs one wake-up, however many messages it
-holds.
+The mailboxes are bounded by what feeds them: to the application by the window of each connection and by what it has
+asked, from it by the room that it is granted. A batch costs one wake-up, however many messages it holds.
 """
 
 from __future__ import annotations
@@ -25,12 +24,16 @@ logger = logging.getLogger("audio_connector.server")
 GATHER_S = 0.002
 """How long what arrives waits for company on its way to the application: a tenth of a frame.
 
-Each wake-up of the application hands the interpreter over and back, which costs more than a frame does; from a hundred
-calls on a batch then holds ten messages and more.
+Each wake-up of the application hands the interpreter over and back, which costs more than a frame does; from a
+hundred calls on a batch holds ten messages and more.
 """
 
 BUSY_S = 0.005
-"""An application that posts again within this is in the middle of a round, and its messages share a wake-up at the end."""
+"""An application that posts again within this is in the middle of a round; its messages share a wake-up at the
+end."""
+
+LOOK_AGAIN_S = 0.01
+"""More than `BUSY_S`: whatever is put off was posted by then."""
 
 LOOP_TURN_S = 0.01
 """Who has kept the application's loop for longer lets it run before going on; half a frame."""
@@ -39,14 +42,7 @@ T = TypeVar("T")
 
 
 class Mailbox(Generic[T]):
-    """Messages for one loop, from any thread; in order.
-
-    Args:
-        loop: The loop that receives.
-        deliver: Called on that loop for each message.
-        clock: Seconds of a monotonic clock.
-        on_lost: Told that the receiving loop is closed, and what it will not look at any more.
-    """
+    """Messages for one loop, from any thread; in order. ``on_lost`` is told that the loop is closed."""
 
     def __init__(
         self,
@@ -111,8 +107,9 @@ class Mailbox(Generic[T]):
 class Inbox(Mailbox[T]):
     """From the application to the I/O side.
 
-    A message wakes the I/O side at once, unless the application is in the middle of a round of many: then they share a
-    wake-up at its end. Where it blocks instead of ending the round, the I/O side finds them by itself, see `poll`.
+    A message wakes the I/O side at once, unless the application is in the middle of a round of many: then they share
+    a wake-up at its end. It may block instead of ending the round, so the I/O side looks again by itself after each
+    batch: what was put off then waits for `LOOK_AGAIN_S` at most.
     """
 
     def __init__(
@@ -126,6 +123,7 @@ class Inbox(Mailbox[T]):
         super().__init__(loop, deliver, on_lost=on_lost)
         self._application_loop = application_loop
         self._application_thread = threading.get_ident()
+        self._looks_again = False
 
     def _arm(self) -> None:
         if threading.get_ident() == self._application_thread and self._clock() - self._woken_at < BUSY_S:
@@ -134,8 +132,15 @@ class Inbox(Mailbox[T]):
                 return
         self.wake()
 
-    def poll(self) -> None:
-        """Look by itself; on the receiving loop, in every round that has something else to do."""
+    def drain(self) -> None:
+        """Deliver what is there, and look again a little later; on the I/O side's loop."""
+        super().drain()
+        if not self._looks_again:
+            self._looks_again = True
+            self._loop.call_later(LOOK_AGAIN_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looks_again = False
         if self._messages:
             self.drain()
 
@@ -143,14 +148,8 @@ class Inbox(Mailbox[T]):
 class Outbox(Mailbox[tuple[int, Tell]]):
     """From the I/O side to the application: tells, by the number of their connection.
 
-    Args:
-        loop: The application's.
-        deliver: Called there for each tell that is in the order of events.
-        note: Called at once for each tell but audio and texts, in the sender's thread.
-        call_later: The sender's loop's, which gathers for `GATHER_S`.
-        on_lost: As `Mailbox`.
-        clock: Seconds of a monotonic clock.
-        gather_s: As `GATHER_S`.
+    ``note`` is called at once, in the sender's thread, for each tell but audio and texts. ``call_later`` is that of
+    the sender's loop, where messages gather for ``gather_s``.
     """
 
     def __init__(

@@ -22,7 +22,7 @@ class AudioConnectorServerConfig(Values):
     """The configuration of a server.
 
     Attributes:
-        host: Name or address to listen on: "localhost", "0.0.0.0", "::" for every address.
+        host: Name or address to listen on: "localhost", "0.0.0.0", "::" or "" for every address.
         port: TCP port, 0 to 65535; 0 takes a free one, which `AudioConnectorServerHandle.port` tells.
         ssl: A server-side context with its certificate loaded, for ``wss``; None for ``ws``.
         on_start: Called without arguments once the server listens. A function or a coroutine function, as all.
@@ -40,19 +40,27 @@ class AudioConnectorServerConfig(Values):
             allowed. It is a ``ValueError`` too.
     """
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
     host: Host
     port: Annotated[int, Field(ge=0, le=65535)]
     ssl: SSLContext | None = None
     on_start: Handler | None = None
     on_stop: Handler | None = None
     on_connect: Handler | None = None
-    audio_transport: AudioTransport | Literal["binary", "json"] | Mapping[str, Any] | None = AudioTransport()
-    playback: Playback = Playback()
-    intake: Intake = Intake()
-    limits: Limits = Limits()
-    timeouts: Timeouts = Timeouts()
+    audio_transport: AudioTransport | Literal["binary", "json"] | Mapping[str, Any] | None = Field(
+        default_factory=AudioTransport
+    )
+    playback: Playback = Field(default_factory=Playback)
+    intake: Intake = Field(default_factory=Intake)
+    limits: Limits = Field(default_factory=Limits)
+    timeouts: Timeouts = Field(default_factory=Timeouts)
+
+    @field_validator("host", mode="before")
+    @classmethod
+    def _is_no_blank(cls, host: object) -> object:
+        # Not the same as "": a variable that holds a blank by mistake must not open the server to every network.
+        if isinstance(host, str) and host and not host.strip():
+            raise ValueError("a blank; expected a name or an address, or '' for every address")
+        return host
 
     @field_validator("port", mode="before")
     @classmethod
@@ -84,6 +92,8 @@ class AudioConnectorConnectionData(BaseModel):
         customHeaders: Every header of the upgrade, names in lower case, repeated values joined with ", ".
         id: Never empty: the bare ``connectionId`` header, the ``x-opentok`` one, or else made here.
     """
+
+    model_config = ConfigDict(defer_build=True)
 
     sessionId: str | None = None  # noqa: N815 - the documented name
     conferenceId: str | None = None  # noqa: N815

@@ -10,12 +10,10 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import uuid
-from collections.abc import Mapping
 from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-from audio_connector.audio.files import iter_audio_file
 from audio_connector.audio.format import FRAME_MS, AudioFormat, check_rate_hz
 from audio_connector.audio.pcm import AudioInput
 from audio_connector.call import asks
@@ -23,8 +21,7 @@ from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.errors import UsageError
 from audio_connector.intake.dispatch import Dispatcher
 from audio_connector.intake.streams import AudioStream, EventStream
-from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN, Flushed, Interrupted, Played
 from audio_connector.server.config import AudioConnectorConnectionData, AudioConnectorServerConfig
 from audio_connector.server.lane import Lane
 from audio_connector.server.line import Line
@@ -36,8 +33,9 @@ from audio_connector.server.statistics import (
     statistics_of,
 )
 from audio_connector.validation.handlers import Handler, check_disconnect_handler, check_handler
-from audio_connector.wire.closing import REASON_BYTES
+from audio_connector.wire.closing import check_close
 from audio_connector.wire.codec import encode_json
+from audio_connector.wire.identity import identity_of
 from audio_connector.wire.transport import Headers, Upgrade
 
 USUAL_FRAME_BYTES = 640
@@ -46,19 +44,6 @@ USUAL_FRAME_BYTES = 640
 MAX_CHUNK_MS = 60_000
 MAX_LEAD_S = 60
 """The router holds 60 s (PROTOCOL 4.12)."""
-
-STANDARD_CLOSE_CODES = (1000, 1001, 1003, 1008, 1011, 1012, 1013)
-"""Codes that a server may send (RFC 6455 7.4)."""
-
-OWN_CLOSE_CODES = range(3000, 5000)
-"""Codes for libraries and applications (RFC 6455 7.4.2)."""
-
-_ID_KEYS = {
-    "session_id": ("x-opentok-ws-sessionid", "sessionid", "session_id", "session-id"),
-    "connection_id": ("x-opentok-ws-connectionid", "connectionid", "connection_id", "connection-id"),
-    "conference_id": ("x-opentok-ws-conferenceid", "conferenceid", "conference_id", "conference-id"),
-}
-"""Where an identity is looked for, in the headers and then in the first message (PROTOCOL 1.2, 1.3, 1.14)."""
 
 
 class AudioConnectorConnection:
@@ -74,7 +59,7 @@ class AudioConnectorConnection:
         self._close_s = config.timeouts.close_s
         self._max_buffer_s = config.playback.max_buffer_s
         self._plain = Lane(line, PLAIN, max_buffer_s=self._max_buffer_s)
-        self._id = upgrade.headers.get("connectionid") or self._identity("connection_id") or uuid.uuid4().hex
+        self._id = upgrade.headers.get("connectionid") or self.connection_id or uuid.uuid4().hex
         self._best_played_ms = 0.0
         self._texts_in_line = 0
         self._dispatcher = Dispatcher(
@@ -98,17 +83,17 @@ class AudioConnectorConnection:
     @property
     def session_id(self) -> str | None:
         """The Vonage session (PROTOCOL 1.2), from the headers or the first message."""
-        return self._identity("session_id")
+        return identity_of("session", self._upgrade.headers, self._line.first_message)
 
     @property
     def connection_id(self) -> str | None:
         """The connector's own connection in that session, likewise."""
-        return self._identity("connection_id")
+        return identity_of("connection", self._upgrade.headers, self._line.first_message)
 
     @property
     def conference_id(self) -> str | None:
         """The conference, likewise."""
-        return self._identity("conference_id")
+        return identity_of("conference", self._upgrade.headers, self._line.first_message)
 
     @property
     def path(self) -> str:
@@ -312,6 +297,8 @@ class AudioConnectorConnection:
             AudioFileError: It cannot be read as audio.
             ConnectionClosed: The connection is over.
         """
+        from audio_connector.audio.files import iter_audio_file  # noqa: PLC0415 - only who plays files needs it
+
         self._line.check_open("play a file")
         blocks = iter_audio_file(path)
         block = await asyncio.to_thread(next, blocks, None)
@@ -347,10 +334,10 @@ class AudioConnectorConnection:
 
         Returns:
             How much was heard of the utterances that this waited for, or of the latest one where nothing was left to
-            wait for.
+            wait for; of the whole call where that had ended before.
         """
         outcome: Played | Interrupted | None = await self._line.ask(asks.WaitPlayed)
-        return Interrupted(0.0, 0.0) if outcome is None else outcome
+        return Interrupted(self.playback.played_ms, 0.0) if outcome is None else outcome
 
     def set_buffer_timing(self, active_seconds: float | None = None) -> None:
         """Set the lead: how far ahead of real time audio may be sent on this connection.
@@ -422,7 +409,9 @@ class AudioConnectorConnection:
         Raises:
             UsageError: A code or reason that a close frame cannot carry, or a timeout that is no number.
         """
-        _check_close(code, reason, timeout)
+        check_close(code, reason)
+        if not _is_number(timeout) or not timeout >= 0:
+            raise UsageError(f"timeout={timeout!r}: expected seconds, 0 or more")
         if after_playback and self._line.closed is None:
             with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
                 await asyncio.wait_for(self.wait_until_played(), timeout)
@@ -435,21 +424,6 @@ class AudioConnectorConnection:
 
     def _new_lane(self) -> Lane:
         return Lane(self._line, PLAIN, max_buffer_s=self._max_buffer_s)
-
-    # Checks.
-
-    def _identity(self, which: str) -> str | None:
-        keys = _ID_KEYS[which]
-        header = self._upgrade.headers.get(keys[0])
-        if header:
-            return header
-        first = self._line.first_message
-        return _find_text(first.headers, keys) if first is not None else None
-
-
-def _find_text(values: Mapping[str, object], keys: tuple[str, ...]) -> str | None:
-    lower = {key.lower(): value for key, value in values.items()}
-    return next((value for key in keys if isinstance(value := lower.get(key), str) and value), None)
 
 
 def _is_number(value: object) -> bool:
@@ -466,17 +440,3 @@ def _check_frame_arguments(bytes_per_sample: object, frames_ms: object) -> None:
         raise UsageError(
             f"frames_ms={frames_ms!r}: expected 10 or 20; leave it out, the wire carries 20 ms frames"
         )
-
-
-def _check_close(code: object, reason: object, timeout: object) -> None:
-    if (
-        not isinstance(code, int)
-        or isinstance(code, bool)
-        or not (code in STANDARD_CLOSE_CODES or code in OWN_CLOSE_CODES)
-    ):
-        standard = ", ".join(map(str, STANDARD_CLOSE_CODES))
-        raise UsageError(f"code={code!r}: expected one of {standard}, or 3000 to 4999")
-    if not isinstance(reason, str) or len(reason.encode("utf-8", "replace")) > REASON_BYTES:
-        raise UsageError(f"reason={reason!r:.60}: expected a text of up to {REASON_BYTES} bytes in UTF-8")
-    if not _is_number(timeout) or not timeout >= 0:  # type: ignore[operator]  # a number, just checked
-        raise UsageError(f"timeout={timeout!r}: expected seconds, 0 or more")

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import ssl
-from collections.abc import Callable
-from typing import Any, Protocol
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from audio_connector.call.asks import Ask
 from audio_connector.call.machine import Call
@@ -20,48 +19,20 @@ from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.link import Link, Postbox
 from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.json_audio import JsonAudio
+from audio_connector.wire.network import Listen, Listening, ListenOptions
 from audio_connector.wire.transport import Headers, Receiver, WireLimits
 
 logger = logging.getLogger("audio_connector.server")
 
+WRITE_HIGH_BYTES = 4096
+"""A clear waits behind what the router has not read: this and the kernel's part, a second of audio together."""
 
-class Listening(Protocol):
-    """What is listened on."""
-
-    @property
-    def address(self) -> tuple[str, int]:
-        """Host and port."""
-
-    def stop(self) -> None:
-        """Accept nothing more."""
-
-
-class Listen(Protocol):
-    """How it is listened; `wire.picows.listen` has this form."""
-
-    async def __call__(
-        self,
-        accept: Callable[[Headers, str], Receiver | None],
-        *,
-        host: str,
-        port: int,
-        ssl_context: ssl.SSLContext | None,
-        limits: WireLimits,
-        handshake_timeout_s: float,
-    ) -> Listening:
-        """Listen, or raise OSError."""
+ABORT_S = 0.5
+"""For what is left after the closing handshakes."""
 
 
 class IoSide:
-    """Every link of one server. All methods run on the loop that it is put on.
-
-    Args:
-        config: Where to listen, and the bounds and times of every connection.
-        outbox: The way to the application.
-        listen: How it is listened.
-        clock: Seconds of a monotonic clock.
-        call_later: The loop's.
-    """
+    """Every link of one server. All methods run on the loop that it is put on, whose ``call_later`` it is given."""
 
     def __init__(
         self,
@@ -87,19 +58,26 @@ class IoSide:
 
     async def listen(self) -> tuple[str, int]:
         """Open the listening socket. Returns its address."""
-        config = self._config
-        self._listening = await self._listen(
-            self._accept,
+        config, timeouts = self._config, self._config.timeouts
+        limits = WireLimits(
+            max_message_bytes=config.limits.max_message_bytes,
+            close_timeout_s=timeouts.close_s,
+            write_high_bytes=WRITE_HIGH_BYTES,
+        )
+        options = ListenOptions(
             host=config.host,
             port=config.port,
             ssl_context=config.ssl,
-            limits=WireLimits(
-                max_message_bytes=config.limits.max_message_bytes, close_timeout_s=config.timeouts.close_s
-            ),
-            handshake_timeout_s=config.timeouts.handshake_s,
+            limits=limits,
+            handshake_timeout_s=timeouts.handshake_s,
         )
+        self._listening = await self._listen(self._accept, options)
         self.is_open = True
         return self._listening.address
+
+    def refusals(self) -> Mapping[str, int]:
+        """How many connections were refused so far, by HTTP status, "timeout" or "tls"; from any thread."""
+        return {} if self._listening is None else self._listening.refusals
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""
@@ -110,11 +88,10 @@ class IoSide:
         self._all_gone = asyncio.Event()
         for link in list(self.links.values()):
             link.close(code, reason)
-        if await self._wait_until_gone(timeout_s):
-            return
-        for link in list(self.links.values()):
-            link.abort(code, reason)
-        await self._wait_until_gone(0.5)
+        if not await self._wait_until_gone(timeout_s):
+            for link in list(self.links.values()):
+                link.abort(code, reason)
+            await self._wait_until_gone(ABORT_S)
 
     def stop(self) -> None:
         """End everything at once."""
@@ -140,7 +117,7 @@ class IoSide:
             return None
         self._link_count += 1
         config = self._config
-        link = Link(
+        link = self.links[self._link_count] = Link(
             self._link_count,
             Call(config.playback, config.intake, config.timeouts),
             outbox=self._outbox,
@@ -148,7 +125,6 @@ class IoSide:
             clock=self._clock,
             on_end=self._forget,
         )
-        self.links[link.id] = link
         if not self._audio_transport.is_json:
             return link
         return JsonAudio(link, self._audio_transport, role="server", on_fault=link.note_fault)

@@ -14,7 +14,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -35,14 +35,7 @@ T = TypeVar("T")
 
 
 class IoThread:
-    """Runs the I/O side of one server in a thread of its own; a `port.host.IoHost`.
-
-    Args:
-        application_loop: Where tells are delivered.
-        deliver: Called there for each.
-        note: Called at once, in the I/O thread, for what somebody may wait for.
-        config: Where to listen, and the bounds and times of every connection.
-    """
+    """Runs the I/O side of one server in a thread of its own; a `port.host.IoHost`."""
 
     def __init__(
         self,
@@ -57,7 +50,7 @@ class IoThread:
             application_loop,
             deliver,
             note,
-            call_later=self._gather,
+            call_later=self._loop.call_later,
             on_lost=self._lose_application,
         )
         self.side = IoSide(
@@ -70,6 +63,7 @@ class IoThread:
         self.inbox: Inbox[tuple[int, Ask]] = Inbox(
             self._loop, self.side.apply, application_loop=application_loop, on_lost=lambda: None
         )
+        self.refusals = self.side.refusals
         self.post = self.inbox.post
         self.owes_work = self.outbox.owes_work
         self.clock = time.monotonic
@@ -85,17 +79,16 @@ class IoThread:
         self._loop.call_soon(self._watch, LoopWatchdog(self.outbox, threading.get_ident()))
         self._thread.start()
 
-    async def call(self, work: Coroutine[Any, Any, T]) -> T:
-        """Run a coroutine on the I/O thread and wait for it."""
-        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
-
     async def listen(self) -> tuple[str, int]:
         """Open the listening socket. Returns its address."""
-        return await self.call(self.side.listen())
+        return await self._call(self.side.listen())
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""
-        await self.call(self.side.close_all(code, reason, timeout_s))
+        await self._call(self.side.close_all(code, reason, timeout_s))
+
+    async def _call(self, work: Coroutine[Any, Any, T]) -> T:
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, self._loop))
 
     def shut_down(self) -> None:
         """End the thread; from any thread. It ends by itself within milliseconds."""
@@ -134,14 +127,6 @@ class IoThread:
             self._loop.close()
             self.inbox.give_up()
             self.ended.set_result(None)
-
-    def _gather(self, delay_s: float, wake: Callable[[], None]) -> object:
-        return self._loop.call_later(delay_s, self._end_gathering, wake)
-
-    def _end_gathering(self, wake: Callable[[], None]) -> None:
-        wake()
-        # An application that was blocked in the middle of a round has not waked this side.
-        self.inbox.poll()
 
     def _watch(self, watchdog: LoopWatchdog) -> None:
         self.side.pacer.arm(watchdog, watchdog.wake(time.monotonic()))

@@ -1,23 +1,22 @@
 # SPDX-License-Identifier: Apache-2.0
 """The application's end of one lane of audio, that of plain writes or of a speech: checked, handed over, waited for.
 
-Nothing is decided here but what needs no knowledge of the queue: whether it is audio, and whether there surely is room.
-Whoever is not sure of that stands in line on the I/O side, which knows.
+Nothing is decided here but what needs no knowledge of the queue: whether it is audio, and whether there surely is
+room. Whoever is not sure of that stands in line on the I/O side, which knows.
 """
 
 from __future__ import annotations
 
 from audio_connector.audio.format import SAMPLE_BYTES, check_rate_hz
 from audio_connector.audio.pcm import AudioInput, to_pcm16
-from audio_connector.audio.sniff import refuse_file
 from audio_connector.call.asks import StandInLine, Write, WriteGranted
 from audio_connector.errors import AudioDataError
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN
 from audio_connector.server.line import Line
 
 PIECE_BYTES = 64_000
-"""What is handed over at once: 2 s at 16 kHz, so that an hour in one call neither fills the queue nor holds up the I/O
-side."""
+"""What is handed over at once: 2 s at 16 kHz, so that an hour in one call neither fills the queue nor holds up the
+I/O side."""
 
 LONG_BYTES = 1000
 """Longer than a frame: whoever writes so much at a time may write a whole file."""
@@ -75,6 +74,8 @@ class Lane:
             check_rate_hz(rate_hz)
         pcm = to_pcm16(audio)
         if not self._is_begun or len(pcm) > LONG_BYTES:
+            from audio_connector.audio.sniff import refuse_file  # noqa: PLC0415 - its patterns take 5 ms to compile
+
             refuse_file(pcm[:SNIFFED_BYTES])
         if self.has_half and pcm:
             self._check_completes_half(audio, rate_hz)
@@ -167,6 +168,11 @@ class Lane:
         if rate_hz == self._half_hz and isinstance(audio, bytes | bytearray | memoryview):
             return
         raise AudioDataError(
-            f"got {'audio at another rate' if rate_hz != self._half_hz else 'a numpy array'} while half a sample waits "
-            "for its other byte; expected that byte first; write it, or write whole samples only"
+            f"got {'a numpy array' if rate_hz == self._half_hz else f'audio {_of_rate(rate_hz)}'} while half a sample "
+            f"{_of_rate(self._half_hz)} waits for its other byte; expected that byte first; write it, or write whole "
+            "samples only"
         )
+
+
+def _of_rate(rate_hz: int | None) -> str:
+    return "of the router's rate" if rate_hz is None else f"at {rate_hz} Hz"

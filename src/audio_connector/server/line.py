@@ -32,15 +32,7 @@ class Followed(Protocol):
 
 
 class Line:
-    """Shared by all that the application holds of one connection.
-
-    Args:
-        link_id: The connection's number on the I/O side.
-        post: Hands a message to the I/O side.
-        report: Hands an error to on_error.
-        owes_work: Whether the application's loop should run first.
-        clock: Seconds of the I/O side's clock.
-    """
+    """Shared by all that the application holds of one connection; ``report`` hands an error to on_error."""
 
     def __init__(
         self,
@@ -110,9 +102,11 @@ class Line:
         """Wait for the end of the connection, for so long."""
         token = next(self.numbers)
         future = self._waits[token] = asyncio.get_running_loop().create_future()
-        if self.closed is None:
-            await asyncio.wait((future,), timeout=timeout_s)
-        self._waits.pop(token, None)
+        try:
+            if self.closed is None:
+                await asyncio.wait((future,), timeout=timeout_s)
+        finally:
+            self._waits.pop(token, None)
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake; nothing can be sent afterwards."""
@@ -120,14 +114,7 @@ class Line:
         self.post(Close(code, reason))
 
     def check_open(self, what: str) -> None:
-        """Refuse what needs an open connection.
-
-        Args:
-            what: What was asked, for the error.
-
-        Raises:
-            ConnectionClosed: It is over.
-        """
+        """Refuse what needs an open connection; ``what`` was asked, for the error."""
         if self._is_closing or self.closed is not None:
             self.refuse(what)
 

@@ -31,16 +31,7 @@ class Postbox(Protocol):
 
 
 class Link:
-    """One connection on the I/O side; a `wire.transport.Receiver` and a `playback.pacer.Paced`.
-
-    Args:
-        link_id: Its number.
-        call: Its machine.
-        outbox: The way to the application.
-        pacer: Wakes this link at its deadlines.
-        clock: Seconds of a monotonic clock.
-        on_end: Called once, when the connection is over.
-    """
+    """One connection on the I/O side; a `wire.transport.Receiver` and a `playback.pacer.Paced`."""
 
     def __init__(
         self,
@@ -95,7 +86,9 @@ class Link:
 
     def on_pong(self, payload: bytes) -> None:
         """The router lives."""
-        self.call.pong_received(self._clock())
+        now = self._clock()
+        self.call.pong_received(now)
+        self._follow(now)
 
     def on_writable(self, writable: bool) -> None:
         """The write buffer has filled up, in the middle of `_write`, or has drained."""
@@ -156,8 +149,10 @@ class Link:
     def note_fault(self, error: Exception) -> None:
         """Count a text that should have been audio, and report the first: who is wrong once is wrong each time."""
         self.call.unreadable_messages += 1
+        self.call.is_stale = True
         if self.call.unreadable_messages == 1:
             self.report(error)
+        self._arm()
 
     def report(self, error: Exception) -> None:
         """Tell the application of an error."""

@@ -17,7 +17,8 @@ from audio_connector.server.config import AudioConnectorServerConfig, config_fro
 from audio_connector.server.server import AudioConnectorServer
 
 App: TypeAlias = "Callable[..., Any] | AudioConnectorServerConfig | Mapping[str, Any]"
-"""An on_connect, a configuration, a mapping of its fields, or a function without parameters that returns one of them."""
+"""An on_connect, a configuration, a mapping of its fields, or a function without parameters that returns one of
+them."""
 
 HOST = "localhost"
 PORT = 8765
@@ -29,15 +30,10 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def run(
     app: App, *, host: str | None = None, port: int | None = None, say: Callable[[str], None] | None = None
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM; the whole main program of a bot.
+    """Serve until Ctrl-C or SIGTERM; the whole main program of a bot: ``run(on_connect, port=8765)``.
 
-    ::
-
-        if __name__ == "__main__":
-            run(on_connect, port=8765)
-
-    At the first signal every call is closed with 1001 and its handlers come to their end, within ``Timeouts.stop_s``; a
-    second one does not wait for that.
+    At the first signal every call is closed with 1001 and its handlers come to their end, within
+    ``Timeouts.stop_s``; a second one does not wait for that.
 
     Args:
         app: An on_connect, an `AudioConnectorServerConfig`, a mapping of its fields, or a function without parameters
@@ -82,8 +78,8 @@ def configuration_of(
 
 async def _serve(config: AudioConnectorServerConfig, say: Callable[[str], None]) -> None:
     async with AudioConnectorServer(config) as handle:
-        say(f"listening on {handle.get_address()}")
         with _signals_stop(asyncio.get_running_loop(), handle.stop):
+            say(f"listening on {handle.get_address()}")
             await handle.wait_closed()
 
 
@@ -96,12 +92,9 @@ def _signals_stop(loop: asyncio.AbstractEventLoop, stop: Callable[[], Any]) -> I
     before = {number: signal.getsignal(number) for number in SIGNALS}
     stopping: list[asyncio.Task[None]] = []
 
-    def begin() -> None:
-        restore()
-        stopping.append(loop.create_task(stop()))
-
     def on_signal(number: int, frame: object) -> None:
-        loop.call_soon_threadsafe(begin)
+        restore()  # here, for a loop that a handler blocks
+        loop.call_soon_threadsafe(lambda: stopping.append(loop.create_task(stop())))
 
     def restore() -> None:
         for number, handler in before.items():
@@ -127,3 +120,4 @@ def _takes_a_connection(app: Callable[..., Any]) -> bool:
 def _print(text: str) -> None:
     with contextlib.suppress(OSError, ValueError):  # nobody reads it
         sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()

@@ -5,29 +5,27 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import socket
 import ssl
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from types import TracebackType
 from typing import Any
 
-from pydantic import BaseModel, PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from audio_connector.call import tells
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
 from audio_connector.intake.items import TextItem
-from audio_connector.playback.queue import Answered, Finished
+from audio_connector.playback.speech import Answered, Finished
 from audio_connector.port.host import IoHost
 from audio_connector.server.config import AudioConnectorServerConfig, config_from
 from audio_connector.server.connection import AudioConnectorConnection
-from audio_connector.server.io_thread import IoThread
 from audio_connector.server.line import Line
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import Session
 from audio_connector.validation.handlers import call_handler
+from audio_connector.wire.addresses import why_not_bound
 from audio_connector.wire.messages import Disconnected
 from audio_connector.wire.tls import check_context
 
@@ -51,6 +49,8 @@ class AudioConnectorServerHandle(BaseModel):
         secure: True where it speaks TLS.
     """
 
+    model_config = ConfigDict(defer_build=True)
+
     host: str
     port: int
     running: bool = False
@@ -62,9 +62,15 @@ class AudioConnectorServerHandle(BaseModel):
         """The live connections: by id, and ``by_session``."""
         return self._server.connections if self._server is not None else Connections()
 
+    @property
+    def refusals(self) -> Mapping[str, int]:
+        """How many connections were refused so far: by HTTP status, "timeout" (no request came) or "tls"."""
+        io = self._server._io if self._server is not None else None
+        return {} if io is None else io.refusals()
+
     def get_address(self) -> str:
         """Return the address to dial: ``ws://host:port`` or ``wss://host:port``, an IPv6 address in brackets."""
-        host = f"[{self.host}]" if ":" in self.host else self.host
+        host = f"[{self.host}]" if ":" in self.host else self.host or "localhost"
         return f"{'wss' if self.secure else 'ws'}://{host}:{self.port}"
 
     async def stop(self) -> None:
@@ -172,7 +178,9 @@ class AudioConnectorServer:
                 self._io = None
                 await self._end_io(io)
                 if isinstance(error, OSError | ssl.SSLError | UnicodeError | OverflowError):
-                    raise _start_error(config, error) from error
+                    raise AudioConnectorStartServerError(
+                        why_not_bound(config.host, config.port, error)
+                    ) from error
                 raise
         if self._stopping is not None:
             await asyncio.shield(self._stopping)
@@ -192,7 +200,7 @@ class AudioConnectorServer:
 
     async def wait_closed(self) -> None:
         """Wait until the server has stopped; from any loop."""
-        await asyncio.wrap_future(_copy_of(self._closed))
+        await asyncio.shield(asyncio.wrap_future(self._closed))
 
     # Stopping.
 
@@ -207,7 +215,7 @@ class AudioConnectorServer:
     async def _stop_from_elsewhere(self, io: IoHost, loop: asyncio.AbstractEventLoop) -> None:
         """Have the loop that started the server stop it; where that does not run, end the I/O side alone."""
         assert self._config is not None
-        closed = asyncio.wrap_future(_copy_of(self._closed))
+        closed = asyncio.wrap_future(self._closed)
         with contextlib.suppress(RuntimeError):  # it is closed
             loop.call_soon_threadsafe(self._begin_stop)
         while not loop.is_closed():
@@ -288,7 +296,7 @@ class AudioConnectorServer:
 
     async def _end_io(self, io: IoHost) -> None:
         io.shut_down()
-        await asyncio.wrap_future(_copy_of(io.ended))
+        await asyncio.shield(asyncio.wrap_future(io.ended))
         if not io.join(1.0):
             logger.error("the I/O thread did not end within 1 s")
 
@@ -309,7 +317,11 @@ class AudioConnectorServer:
             else:
                 deliveries[type(tell)](link_id, tell)
 
-        make: Callable[..., IoHost] = getattr(self._loop, IO_HOST, IoThread)
+        make: Callable[..., IoHost] | None = getattr(self._loop, IO_HOST, None)
+        if make is None:
+            from audio_connector.server.io_thread import IoThread  # noqa: PLC0415 - picows and uvloop take 50 ms
+
+            make = IoThread
         return make(self._loop, deliver, self._note, config)
 
     def _note(self, link_id: int, tell: tells.Tell | tells.Figures) -> None:
@@ -372,33 +384,3 @@ class AudioConnectorServer:
         self.connections._remove(link_id)
         if not self._sessions and self._all_over is not None:
             self._all_over.set()
-
-
-def _copy_of(future: Future[None]) -> Future[None]:
-    """A future of the caller's own that is done when the other is: who cancels a wait must not cancel the others'."""
-    copy: Future[None] = Future()
-
-    def pass_on(done: Future[None]) -> None:
-        if copy.set_running_or_notify_cancel():
-            copy.set_result(done.result())
-
-    future.add_done_callback(pass_on)
-    return copy
-
-
-def _start_error(config: AudioConnectorServerConfig, error: BaseException) -> AudioConnectorStartServerError:
-    where = f"{config.host}:{config.port}"
-    code = getattr(error, "errno", None)
-    if isinstance(error, socket.gaierror | UnicodeError):
-        what = (
-            "the host is not known; expected a name or address of this machine, such as localhost or 0.0.0.0"
-        )
-    elif code == errno.EADDRINUSE:
-        what = "the port is in use; choose another one, 0 for any free one, or end the program that has it"
-    elif code == errno.EADDRNOTAVAIL:
-        what = "the address is not one of this machine; 0.0.0.0 listens on all of them"
-    elif code in (errno.EACCES, errno.EPERM):
-        what = "this user may not use the port; choose one from 1024 on"
-    else:
-        what = f"{getattr(error, 'strerror', None) or error}"
-    return AudioConnectorStartServerError(f"cannot listen on {where}: {what}")

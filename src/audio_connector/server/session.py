@@ -20,8 +20,8 @@ from audio_connector.wire.messages import Disconnected
 logger = logging.getLogger("audio_connector.server")
 
 GRACE_S = 5.0
-"""How long after on_connect messages are kept that nobody has asked for yet: a task that it has started and that
-connects to a speech service first gets the caller's first words all the same."""
+"""How long after on_connect messages are kept that nobody has asked for yet: a task that it has started, and that
+first connects to a speech service, gets the caller's first words all the same."""
 
 HURRY_S = 0.2
 """For each handler, once the server cannot wait any longer."""

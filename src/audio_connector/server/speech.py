@@ -53,8 +53,8 @@ class Speech:
         self._end()
         if error is None and self._lane.has_half and not self.is_interrupted:
             raise AudioDataError(
-                "an odd number of bytes over the whole utterance: 16-bit samples have two each. All but the last byte "
-                "is played; look for what cuts the audio in the middle of a sample"
+                "an odd number of bytes over the whole utterance: 16-bit samples have two each. All but the last "
+                "byte is played; look for what cuts the audio in the middle of a sample"
             )
         return False
 

@@ -52,6 +52,7 @@ class InLoopIo:
         self.inbox: Mailbox[tuple[int, Ask]] = Mailbox(
             loop, self.side.apply, on_lost=lambda: None, clock=loop.time
         )
+        self.refusals = self.side.refusals
         self.post = self.inbox.post
         self.owes_work = outbox.owes_work
         self.clock = loop.time

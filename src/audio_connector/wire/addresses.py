@@ -171,3 +171,21 @@ def _set_ipv6_only(sock: socket.socket, *, is_only: bool) -> None:
         if is_only:
             raise
         # OpenBSD has no socket for both.
+
+
+def why_not_bound(host: str, port: int, error: BaseException) -> str:
+    """Say why an address cannot be listened at, and what to do."""
+    code = getattr(error, "errno", None)
+    if isinstance(error, socket.gaierror | UnicodeError):
+        what = (
+            "the host is not known; expected a name or address of this machine, such as localhost or 0.0.0.0"
+        )
+    elif code == errno.EADDRINUSE:
+        what = "the port is in use; choose another one, 0 for any free one, or end the program that has it"
+    elif code == errno.EADDRNOTAVAIL:
+        what = "the address is not one of this machine; 0.0.0.0 listens on all of them"
+    elif code in (errno.EACCES, errno.EPERM):
+        what = "this user may not use the port; choose one from 1024 on"
+    else:
+        what = f"{getattr(error, 'strerror', None) or error}"
+    return f"cannot listen on {host}:{port}: {what}"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from audio_connector.errors import UsageError
+
 NORMAL = 1000
 PROTOCOL_FAULT = 1002
 NO_CODE = 1005
@@ -14,6 +16,12 @@ TOO_BIG = 1009
 
 MAX_CODE = 4999
 RESERVED_CODES = (1004, NO_CODE, ABNORMAL, 1015)
+
+STANDARD_CODES = (1000, 1001, 1003, 1008, 1011, 1012, 1013)
+"""Codes that a server may send (RFC 6455 7.4)."""
+
+OWN_CODES = range(3000, 5000)
+"""Codes for libraries and applications (RFC 6455 7.4.2)."""
 
 REASON_BYTES = 123
 """Longest reason: a control frame holds 125 bytes, and the code takes two."""
@@ -33,3 +41,16 @@ def code_for_answer(received: int) -> int:
 def fit_reason(reason: str) -> str:
     """Cut a reason to what a close frame holds, between characters."""
     return reason.encode("utf-8", "replace")[:REASON_BYTES].decode("utf-8", "ignore")
+
+
+def check_close(code: object, reason: object) -> None:
+    """Refuse what a close frame of a server cannot carry.
+
+    Raises:
+        UsageError: The code is none that may be sent, or the reason is too long.
+    """
+    if type(code) is not int or not (code in STANDARD_CODES or code in OWN_CODES):
+        standard = ", ".join(map(str, STANDARD_CODES))
+        raise UsageError(f"code={code!r}: expected one of {standard}, or 3000 to 4999")
+    if not isinstance(reason, str) or len(reason.encode("utf-8", "replace")) > REASON_BYTES:
+        raise UsageError(f"reason={reason!r:.60}: expected a text of up to {REASON_BYTES} bytes in UTF-8")

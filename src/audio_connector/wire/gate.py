@@ -81,6 +81,7 @@ class Gates:
         self.refusals = Refusals()
         self.waiting: set[Gate] = set()
         """Those whose connection is their own."""
+        self.is_stopped = False
         self._clock = clock
 
     def note(
@@ -98,7 +99,8 @@ class Gates:
             logger.log(logging.ERROR if error else logging.INFO, "%s", line, exc_info=error)
 
     def stop(self) -> None:
-        """Drop who has not asked for an upgrade yet."""
+        """Drop who has not asked for an upgrade yet, and who is just coming."""
+        self.is_stopped = True
         for gate in list(self.waiting):
             gate.abort()
         for line in self.refusals.take_untold():
@@ -124,6 +126,8 @@ class Gate(asyncio.Protocol):
         self._gates.waiting.add(self)
         self._transport = cast("asyncio.Transport", transport)
         self._deadline = asyncio.get_running_loop().call_later(self._gates.timeout_s, self._give_up)
+        if self._gates.is_stopped:
+            self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, on whichever side."""

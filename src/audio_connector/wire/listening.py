@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from typing import Any
 
 import aiofastnet
+from aiofastnet.selector_transport import SelectorSocketTransport  # type: ignore[import-not-found]
 
 from audio_connector.wire.addresses import addresses_of, listen_all, shut_down
 from audio_connector.wire.gate import Gate, Gates, Open
@@ -52,6 +53,7 @@ class Listening:
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_exhausted = False
+        self._watches_sockets = True
         self._tls: dict[str, Any] = {}
         self._filters = ExitStack()
         host, port = sockets[0].getsockname()[:2]
@@ -93,6 +95,7 @@ class Listening:
         try:
             self._loop.add_reader(sock.fileno(), self._accept, sock)
         except NotImplementedError:  # by the loop of Windows
+            self._watches_sockets = False
             self._start(self._accept_one_by_one(sock))
 
     def _accept(self, listening: socket.socket) -> None:
@@ -127,7 +130,14 @@ class Listening:
     def _let_in(self, sock: socket.socket, peer: str) -> None:
         self._is_exhausted = False
         sock.setblocking(False)
-        self._start(self._open(sock, peer))
+        if self._tls or not self._watches_sockets:
+            self._start(self._open(sock, peer))
+            return
+        # What the public function makes; without its task and its future, opening a call costs a tenth less.
+        try:
+            SelectorSocketTransport(self._loop, sock, Gate(self._gates))
+        except OSError:  # it has gone before it was let in
+            sock.close()
 
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
@@ -156,7 +166,7 @@ class Listening:
 
     def _note_failure(self, peer: str, error: OSError) -> None:
         if not self._tls:
-            return  # it has gone before it was let in
+            return
         if isinstance(error, ConnectionAbortedError):
             self._gates.note(
                 TOO_SLOW, peer=peer, detail=f"no TLS handshake within {self._gates.timeout_s:g} s"

@@ -274,7 +274,8 @@ class _Socket(WSListener):
         if not self._ws.is_close_frame_sent:
             # picows cannot send a close frame without a code: 1000 answers one without.
             self._ws.send_close(cast("WSCloseCode", code_for_answer(_number(frame.get_close_code()))))
-            self._arm_deadline()
+            if self._request is None or self._watermarks is not None or self._unsent_bytes():
+                self._arm_deadline()  # else it ends at once
         if self._request is not None:
             # The server closes TCP first, so that TIME_WAIT stays on the side that can bear it (RFC 6455 7.1.1).
             self._ws.disconnect()

@@ -9,8 +9,10 @@ import numpy.typing as npt
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.audio import real_speech
 
-from audio_connector.audio.resample import LIVE_QUALITY, Resampler, resample
+from audio_connector.audio.polyphase import filter_between
+from audio_connector.audio.resample import LIVE_QUALITY, Resampler, resample, warm_up
 from audio_connector.errors import AudioDataError, AudioFormatError
 
 RATES_HZ = (4000, 8000, 11025, 16000, 22050, 24000, 44100, 48000, 192000)
@@ -198,6 +200,37 @@ def test_a_sine_in_just_in_time_pieces_does_not_click(
     assert np.abs(samples).max() <= 1.1 * 16384
 
 
+@pytest.mark.parametrize(
+    ("in_hz", "out_hz", "least_db"),
+    [(8000, 16000, 32), (24000, 16000, 55), (16000, 24000, 45), (16000, 8000, 33)],
+)
+def test_speech_that_goes_on_after_each_drain_hardly_differs(in_hz: int, out_hz: int, least_db: int) -> None:
+    speech, piece_bytes = real_speech(in_hz), in_hz // 50 * 2
+    undisturbed = np.frombuffer(resample(speech, in_hz, out_hz), "<i2").astype(np.float64)
+    resampler = Resampler(in_hz, out_hz)
+    level = error = 0.0
+    at = 0
+    for start in range(0, len(speech) - piece_bytes, piece_bytes):
+        at += len(resampler.push(speech[start : start + piece_bytes])) // 2
+        drained = np.frombuffer(resampler.drain(), "<i2")
+        true = undisturbed[at : at + len(drained)]
+        level += float(true @ true)
+        error += float((drained - true) @ (drained - true))
+        at += len(drained)
+    assert 10 * math.log10(level / error) > least_db
+
+
+@pytest.mark.parametrize(("in_hz", "out_hz"), RELAY_PAIRS_HZ)
+def test_no_drain_is_louder_than_the_sine(in_hz: int, out_hz: int) -> None:
+    for hz in (100, 1000, 2000, 3000, 3600):
+        pcm = tone(hz, in_hz)
+        resampler = Resampler(in_hz, out_hz)
+        piece_bytes = in_hz // 50 * 2 - 6  # at another phase each time
+        for start in range(0, len(pcm), piece_bytes):
+            out = resampler.push(pcm[start : start + piece_bytes]) + resampler.drain()
+            assert np.abs(np.frombuffer(out, "<i2").astype(int)).max() <= 1.1 * 16384
+
+
 def test_held_bytes_are_what_the_end_would_return() -> None:
     resampler = Resampler(24000, 16000)
     assert (resampler.in_hz, resampler.out_hz, resampler.held_bytes) == (24000, 16000, 0)
@@ -248,3 +281,11 @@ def test_a_rate_out_of_range_is_refused(rate_hz: object) -> None:
         Resampler(rate_hz, 16000)  # type: ignore[arg-type] # the check is for callers without type checker
     with pytest.raises(AudioFormatError, match="4000 to 192000"):
         Resampler(16000, rate_hz)  # type: ignore[arg-type] # as above
+
+
+def test_warm_up_makes_the_filters_of_the_router() -> None:
+    filter_between.cache_clear()
+    warm_up()
+    assert filter_between.cache_info().currsize == 6
+    Resampler(8000, 24000).push(bytes(320))
+    assert filter_between.cache_info().currsize == 6

@@ -283,9 +283,11 @@ async def test_what_was_wanted_once_stays_wanted() -> None:
 
 
 @in_virtual_time
-async def test_it_says_when_it_has_settled_and_asks_again_for_what_is_wanted_later() -> None:
+async def test_it_says_once_that_the_rest_can_go_and_asks_again_for_what_is_wanted_later() -> None:
     stage = Stage(2)
     stage.set(on_audio=lambda audio: None)
+    stage.dispatcher.settle()
+    assert stage.wanted == [(True, False, 0, False)]  # it is kept on the other side, for who asks late
     stage.dispatcher.let_go()
     stage.dispatcher.let_go()
     stage.feed(b"1", b"2")

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import json
-import math
 import ssl
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
@@ -13,20 +11,16 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
+from audio_connector.call.settings import Intake, Limits, Playback, Timeouts
 from audio_connector.errors import AudioConnectorConfigError, HandlerError, UsageError
 from audio_connector.server.config import (
     AudioConnectorConnectionData,
     AudioConnectorServerConfig,
-    Intake,
-    Limits,
-    Playback,
-    Timeouts,
     config_from,
 )
 from audio_connector.wire.audio_transport import AudioTransport
 
 GOOD: Mapping[str, Any] = {"host": "localhost", "port": 8765}
-GROUPS: list[type[BaseModel]] = [Playback, Intake, Limits, Timeouts, AudioTransport]
 
 
 def nothing() -> None: ...
@@ -59,21 +53,6 @@ def test_the_documented_construction() -> None:
     assert dump["playback"]["lead_ms"] == 200
 
 
-@pytest.mark.parametrize("group", GROUPS)
-def test_every_group_has_defaults_is_frozen_and_survives_json(group: type[BaseModel]) -> None:
-    values = group()
-    for name in group.model_fields:
-        with pytest.raises(ValueError, match="frozen"):
-            setattr(values, name, getattr(values, name))
-    assert group(**json.loads(json.dumps(values.model_dump()))) == values
-
-
-@pytest.mark.parametrize("group", GROUPS)
-def test_every_attribute_is_explained(group: type[BaseModel]) -> None:
-    for name in group.model_fields:
-        assert f"    {name}: " in (group.__doc__ or "")
-
-
 @pytest.mark.parametrize(
     ("name", "value"),
     [
@@ -83,8 +62,6 @@ def test_every_attribute_is_explained(group: type[BaseModel]) -> None:
         ("port", 1.5),
         ("port", True),
         ("port", None),
-        ("host", ""),
-        ("host", "  "),
         ("host", None),
         ("host", "x" * 256),
         ("ssl", True),
@@ -101,32 +78,18 @@ def test_a_wrong_value_is_named(name: str, value: object) -> None:
     assert repr(value)[:70] in text
 
 
-OUT_OF_RANGE: list[tuple[type[BaseModel], str, object]] = [
-    (Playback, "lead_ms", 39.9),
-    (Playback, "lead_ms", 60_001),
-    (Playback, "lead_ms", math.nan),
-    (Playback, "prime_ms", -1),
-    (Playback, "pause_ms", 0),
-    (Playback, "max_buffer_s", 0),
-    (Playback, "clear_commands", ("no json",)),
-    (Playback, "clear_commands", ("[NaN]",)),
-    (Playback, "clear_commands", '{"action":"clear"}'),
-    (Intake, "max_buffer_ms", 19),
-    (Intake, "max_texts", 0),
-    (Intake, "window_messages", 1),
-    (Limits, "max_message_bytes", 1023),
-    (Timeouts, "handshake_s", 0),
-    (Timeouts, "stall_s", math.inf),
-    (Timeouts, "ping_interval_s", -1),
-    (Timeouts, "stop_s", None),
-]
-
-
-@pytest.mark.parametrize(("group", "name", "value"), OUT_OF_RANGE)
-def test_a_group_s_wrong_value_is_named_alone_and_inside(
+@pytest.mark.parametrize(
+    ("group", "name", "value"),
+    [
+        (Playback, "lead_ms", 39.9),
+        (Intake, "max_texts", 0),
+        (Limits, "max_message_bytes", 1),
+        (Timeouts, "stop_s", None),
+    ],
+)
+def test_a_wrong_value_of_a_group_is_named_with_its_group(
     group: type[BaseModel], name: str, value: object
 ) -> None:
-    assert f"{name}" in refused(group, **{name: value})
     text = refused(AudioConnectorServerConfig, **GOOD, **{group.__name__.lower(): {name: value}})
     assert name in text
     assert group.__name__.lower() in text
@@ -159,7 +122,7 @@ def test_how_audio_crosses_the_wire_may_be_said_in_any_way(
 
 
 def test_every_mistake_is_named_at_once() -> None:
-    text = refused(AudioConnectorServerConfig, host="", port=-1)
+    text = refused(AudioConnectorServerConfig, host=None, port=-1)
     assert "host" in text
     assert "port" in text
 
@@ -170,8 +133,6 @@ def test_what_is_missing_is_named() -> None:
 
 def test_a_field_that_does_not_exist_is_not_ignored() -> None:
     assert "did you mean 'on_connect'" in refused(AudioConnectorServerConfig, **GOOD, onconnect=nothing)
-    assert "did you mean 'lead_ms'" in refused(Playback, lead=200)
-    assert "it has lead_ms, prime_ms" in refused(Playback, xyz=1)
 
 
 def test_also_inside_a_group() -> None:
@@ -224,6 +185,10 @@ def test_what_was_assigned_since_is_checked_too() -> None:
     config.port = -5
     with pytest.raises(AudioConnectorConfigError, match="port=-5"):
         config_from(config)
+
+
+def test_no_host_means_all_addresses() -> None:
+    assert AudioConnectorServerConfig(host="", port=0).host == ""
 
 
 def test_the_data_of_a_connection_has_the_documented_names() -> None:

@@ -11,13 +11,30 @@ import pytest
 from support.call import Router
 from support.conversation import LoopClock
 
-from audio_connector.server import mail
+from audio_connector.call import asks, tells
+from audio_connector.errors import VideoError
+from audio_connector.playback.queue import Answered
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_side import IoSide
 from audio_connector.server.link import Link
 from audio_connector.testing.network import dial, listen
 from audio_connector.testing.virtual_time import VirtualLoop, in_virtual_time, rest
 from audio_connector.wire.memory import MemoryTransport
+
+
+class Posted:
+    """The way to the application; a `server.link.Postbox`."""
+
+    def __init__(self) -> None:
+        self.tells: list[tuple[int, object]] = []
+        self.noted: list[tuple[int, object]] = []
+        self.note = self._note
+
+    def post(self, message: tuple[int, tells.Tell], /) -> None:
+        self.tells.append(message)
+
+    def _note(self, link_id: int, tell: tells.Tell | tells.Figures) -> None:
+        self.noted.append((link_id, tell))
 
 
 class Stage:
@@ -27,18 +44,18 @@ class Stage:
         loop = asyncio.get_running_loop()
         assert isinstance(loop, VirtualLoop)
         self.loop = loop
-        self.posted: list[mail.ToApplication] = []
+        self.posted = Posted()
         config = AudioConnectorServerConfig(host="127.0.0.1", port=8765, **groups)
         self.side = IoSide(
-            config, post=self.posted.append, listen=listen, clock=loop.time, call_later=loop.call_later
+            config, outbox=self.posted, listen=listen, clock=loop.time, call_later=loop.call_later
         )
 
     async def call(self) -> tuple[Router, MemoryTransport]:
         router = Router(LoopClock(self.loop), 16000)
         return router, await dial("ws://127.0.0.1:8765", router)
 
-    def posted_of(self, kind: type) -> list[Any]:
-        return [message for message in self.posted if isinstance(message, kind)]
+    def told_of(self, kind: type) -> list[Any]:
+        return [tell for _, tell in self.posted.tells if isinstance(tell, kind)]
 
 
 @in_virtual_time
@@ -68,7 +85,7 @@ async def test_all_are_closed_and_who_does_not_answer_is_aborted_at_the_deadline
     assert polite.closed is not None
     assert (polite.closed.code, polite.closed.reason) == (1001, "bye")
     assert deaf.closed is not None
-    assert [ended.how.code for ended in stage.posted_of(mail.Ended)] == [1001, 1001]
+    assert [ended.how.code for ended in stage.told_of(tells.Ended)] == [1001, 1001]
 
 
 @in_virtual_time
@@ -80,7 +97,7 @@ async def test_stopping_ends_all_at_once() -> None:
     await rest()
     assert router.closed is not None
     assert stage.side.links == {}
-    assert [(ended.how.code, ended.how.closed_by) for ended in stage.posted_of(mail.Ended)] == [
+    assert [(ended.how.code, ended.how.closed_by) for ended in stage.told_of(tells.Ended)] == [
         (1001, "server")
     ]
 
@@ -91,16 +108,16 @@ async def test_a_failure_of_one_link_ends_that_one_with_1011_and_is_told() -> No
     await stage.side.listen()
     one, _ = await stage.call()
     other, _ = await stage.call()
-    reply: mail.Reply[Any] = mail.Reply()
-    broken: Any = mail.AwaitRoom(1, "many", reply)  # type: ignore[arg-type]  # an error of the library, as it were
+    broken: Any = asks.SetLead("much")  # type: ignore[arg-type]  # an error of the library, as it were
     logging.disable(logging.CRITICAL)
     try:
-        stage.side.apply(broken)
+        stage.side.apply((1, broken))
     finally:
         logging.disable(logging.NOTSET)
     await rest()
-    assert reply.result(timeout=0) is None
-    assert isinstance(stage.posted_of(mail.Failed)[0].error, TypeError)
+    [failed] = stage.told_of(tells.Failed)
+    assert type(failed.error()) is VideoError
+    assert "not supported between instances" in str(failed.error())
     assert one.closed is not None
     assert (one.closed.code, one.closed.reason) == (1011, "internal error")
     assert other.closed is None
@@ -108,9 +125,58 @@ async def test_a_failure_of_one_link_ends_that_one_with_1011_and_is_told() -> No
 
 
 @in_virtual_time
-async def test_a_message_for_a_link_that_is_over_is_answered() -> None:
+async def test_a_link_that_is_over_has_answered_everybody_and_hears_no_more() -> None:
     stage = Stage()
-    reply: mail.Reply[Any] = mail.Reply()
-    stage.side.apply(mail.AwaitClosed(7, reply))
-    stage.side.apply(mail.Close(7, 1000, ""))
-    assert reply.result(timeout=0) is None
+    await stage.side.listen()
+    _, socket = await stage.call()
+    stage.side.apply((1, asks.WaitPlayed(5)))
+    socket.reset()
+    await rest()
+    told = len(stage.posted.tells), len(stage.posted.noted)
+    for ask in (asks.WaitPlayed(6), asks.Flush(7), asks.Close(1000, ""), b"1" * 640):
+        stage.side.apply((1, ask))
+        stage.side.apply((99, ask))
+    assert (len(stage.posted.tells), len(stage.posted.noted)) == told
+    stage.side.stop()
+
+
+@in_virtual_time
+async def test_answers_and_figures_are_told_at_once_and_the_rest_in_order() -> None:
+    stage = Stage()
+    await stage.side.listen()
+    await stage.call()
+    stage.side.apply((1, asks.WaitPlayed(5)))
+    stage.side.apply((1, asks.Flush(6)))
+    at_once = [tell for _, tell in stage.posted.noted if isinstance(tell, Answered)]
+    assert [answered.token for answered in at_once] == [5, 6]
+    assert stage.told_of(Answered) == stage.told_of(tells.Figures) == []
+    assert [type(tell) for _, tell in stage.posted.tells] == [tells.Opened]
+    assert (1, stage.posted.tells[0][1]) in stage.posted.noted, "also what is in order"
+    stage.side.stop()
+
+
+@in_virtual_time
+async def test_the_numbers_of_links_are_never_used_again() -> None:
+    stage = Stage()
+    await stage.side.listen()
+    for number in range(1, 6):
+        _, socket = await stage.call()
+        assert list(stage.side.links) == [number]
+        socket.reset()
+        await rest()
+        assert stage.side.links == {}
+    stage.side.stop()
+
+
+@in_virtual_time
+async def test_audio_in_json_is_read_and_what_is_none_is_counted() -> None:
+    stage = Stage(audio_transport="json")
+    await stage.side.listen()
+    _, socket = await stage.call()
+    [link] = stage.side.links.values()
+    socket.send_text('{"audio":"not base64!"}')
+    socket.send_text('{"audio":17}')
+    await rest()
+    assert link.call.unreadable_messages >= 1
+    assert len(stage.told_of(tells.Failed)) == 1
+    stage.side.stop()

@@ -4,20 +4,27 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
-from collections.abc import Callable
+import time
 from typing import Any
 
 import pytest
+from support.serving import io_threads
 
-from audio_connector.playback.speech import Interrupted
-from audio_connector.server import mail
+from audio_connector.call import asks
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.io_thread import IoThread
+from audio_connector.server.io_thread import IoThread, _log_loop_error
 
 
 def config(**values: Any) -> AudioConnectorServerConfig:
     return AudioConnectorServerConfig(**{"host": "127.0.0.1", "port": 0, **values})
+
+
+def new_io(loop: asyncio.AbstractEventLoop | None = None) -> IoThread:
+    return IoThread(
+        loop or asyncio.get_running_loop(), lambda message: None, lambda link_id, tell: None, config()
+    )
 
 
 async def ended(io: IoThread) -> None:
@@ -27,7 +34,7 @@ async def ended(io: IoThread) -> None:
 
 
 async def test_it_listens_and_ends_without_a_trace() -> None:
-    io = IoThread(asyncio.get_running_loop(), lambda message: None, config())
+    io = new_io()
     before = threading.active_count()
     io.start()
     host, port = await io.listen()
@@ -37,32 +44,53 @@ async def test_it_listens_and_ends_without_a_trace() -> None:
     await ended(io)
     assert threading.active_count() == before
     io.shut_down()
+    assert io.join(0.0)
 
 
-ASKED: list[tuple[Callable[[mail.Reply[Any]], mail.ToIo], object]] = [
-    (lambda reply: mail.AwaitPlayed(7, reply), Interrupted(0.0, 0.0)),
-    (lambda reply: mail.BeginSpeech(7, 1, mail.SpeechProgress(), reply), Interrupted(0.0, 0.0)),
-    (lambda reply: mail.AwaitRoom(7, 100, reply), None),
-    (lambda reply: mail.AwaitClosed(7, reply), None),
-    (lambda reply: mail.Flush(7, 1, reply), None),
-]
-
-
-@pytest.mark.parametrize("when", ["the connection is over", "the thread has ended"])
-@pytest.mark.parametrize(("ask", "answer"), ASKED)
-async def test_whoever_asks_too_late_is_answered(
-    when: str, ask: Callable[[mail.Reply[Any]], mail.ToIo], answer: object
-) -> None:
-    io = IoThread(asyncio.get_running_loop(), lambda message: None, config())
+@pytest.mark.parametrize("is_over", [False, True])
+async def test_what_is_asked_of_nobody_does_no_harm(is_over: bool) -> None:
+    io = new_io()
     io.start()
-    if when == "the thread has ended":
+    if is_over:
         await ended(io)
-    reply: mail.Reply[Any] = mail.Reply()
-    gone: mail.Reply[Any] = mail.Reply()
-    gone.cancel()
-    io.inbox.post(ask(gone))
-    io.inbox.post(ask(reply))
-    io.inbox.post(mail.SendText(7, "{}"))
-    assert await asyncio.wrap_future(reply) == answer
-    if when == "the connection is over":
+    for ask in (asks.WaitPlayed(5), asks.Flush(6), asks.SendText("{}", None), bytes(640)):
+        io.post((7, ask))
+    await asyncio.sleep(0)  # the round ends, and with it the gathering
+    if not is_over:
         await ended(io)
+    assert not io.inbox._messages
+
+
+async def test_its_clock_is_the_one_that_everybody_has() -> None:
+    io = new_io()
+    io.start()
+    assert io.clock() == pytest.approx(time.monotonic(), abs=1.0)
+    await ended(io)
+
+
+def test_a_loop_that_ends_without_stopping_its_server_ends_the_thread(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def forget() -> IoThread:
+        io = new_io()
+        io.start()
+        await io.listen()
+        return io
+
+    io = asyncio.run(forget())
+    io.outbox.post((1, b""))
+    assert io.ended.result(10.0) is None
+    assert io.join(5.0)
+    assert "has ended without handle.stop()" in caplog.text
+    assert io_threads() == 0
+
+
+async def test_a_failed_handshake_is_information_and_all_else_is_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    loop = asyncio.get_running_loop()
+    with caplog.at_level(logging.INFO, logger="audio_connector.server"):
+        _log_loop_error(loop, {"message": "x", "exception": ConnectionResetError("gone")})
+        _log_loop_error(loop, {"message": "what", "exception": KeyError("y")})
+        _log_loop_error(loop, {"message": "only words"})
+    assert [record.levelno for record in caplog.records] == [logging.INFO, logging.ERROR, logging.ERROR]

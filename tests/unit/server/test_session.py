@@ -11,9 +11,11 @@ from support.audio import numbered
 from support.call import Router
 from support.conversation import Conversation, LoopClock
 
+from audio_connector.call.machine import FIGURES_S
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.server import AudioConnectorServer
-from audio_connector.testing.in_loop import dial
+from audio_connector.server.session import GRACE_S
+from audio_connector.testing.network import dial
 from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
 from audio_connector.wire.messages import Disconnected
 
@@ -184,6 +186,11 @@ async def send_all(call: Conversation, frames: int, texts: int) -> None:
         await rest()
 
 
+async def past_the_grace() -> None:
+    """What nobody has asked for is not kept any longer, and the figures say so."""
+    await asyncio.sleep(GRACE_S + 2 * FIGURES_S)
+
+
 @pytest.mark.parametrize("is_settled", [True, False])
 @in_virtual_time
 async def test_texts_that_nobody_asked_for_never_end_a_call(is_settled: bool) -> None:
@@ -205,6 +212,7 @@ async def test_texts_that_nobody_asked_for_never_end_a_call(is_settled: bool) ->
         await send_all(call, 150, 150)
         assert call.router.closed is None
         assert len(heard) == 150
+        await past_the_grace()
         statistics = call.client.statistics()
         assert statistics.unwanted_messages == (151 if is_settled else 141)
         assert statistics.dropped_messages == 0
@@ -226,6 +234,7 @@ async def test_who_only_speaks_is_not_told_to_be_slow(is_settled: bool) -> None:
 
     async with Conversation(on_connect, intake={"max_buffer_ms": 200}, timeouts={"handler_s": 0.1}) as call:
         await send_all(call, 100, 0)
+        await past_the_grace()
         assert errors == []
         statistics = call.client.statistics()
         assert (statistics.dropped_messages, statistics.overflow_episodes) == (0, 0)
@@ -233,16 +242,32 @@ async def test_who_only_speaks_is_not_told_to_be_slow(is_settled: bool) -> None:
 
 
 @in_virtual_time
-async def test_who_asks_after_on_connect_gets_what_comes_from_then_on() -> None:
+async def test_who_asks_soon_after_on_connect_gets_what_came_before() -> None:
+    """As a task does that first connects to a speech service."""
+    async with Conversation(lambda client: None) as call:
+        await send_all(call, 3, 3)
+        await asyncio.sleep(GRACE_S - 0.1)
+        told: list[object] = []
+        call.client.set_handler(on_message=told.append)
+        await rest()
+        assert len(told) == 7
+        await past_the_grace()
+        assert call.client.statistics().unwanted_messages == 0
+
+
+@in_virtual_time
+async def test_who_asks_later_gets_what_comes_from_then_on() -> None:
     for on_connect in (None, lambda client: None):
         async with Conversation(on_connect) as call:
             await send_all(call, 3, 3)
+            await past_the_grace()
             told: list[object] = []
             call.client.set_handler(on_message=told.append)
             await rest()
             assert told == []
             await call.router_sends(FRAME)
             assert told == [FRAME]
+            await asyncio.sleep(2 * FIGURES_S)
             assert call.client.statistics().unwanted_messages == 7
 
 
@@ -281,7 +306,9 @@ async def test_an_open_call_has_one_task_and_an_ended_one_none() -> None:
     before = len(asyncio.all_tasks())
     for on_connect in (None, lambda client: None):
         async with Conversation(on_connect) as call:
-            assert len(asyncio.all_tasks()) - before == 2, "the dispatcher's, and the one that sees to the end"
+            assert len(asyncio.all_tasks()) - before == 2, (
+                "the dispatcher's, and the one that sees to the end"
+            )
             call.router_socket.close()
             await rest()
             assert call.is_over

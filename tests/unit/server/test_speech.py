@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 from support.audio import counting_pcm, cut, numbered, numbers_of, padded, real_speech
 from support.conversation import Conversation
 
+from audio_connector.call.machine import FIGURES_S
 from audio_connector.errors import AudioDataError, ConnectionClosed, SpeechInterrupted, UsageError
 from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
+from audio_connector.testing.virtual_time import in_virtual_time, run_in_virtual_time
 
 OLD, NEW = numbered(1, 640), numbered(2, 640)
 
@@ -38,9 +39,9 @@ async def test_how_far_it_is() -> None:
         async with call.client.speech() as speech:
             assert (speech.played_ms, speech.queued_ms, speech.is_interrupted) == (0.0, 0.0, False)
             await speech.write(OLD * 100)
-            await rest()
-        assert speech.queued_ms == 2000.0 - 11 * 20
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(2 * FIGURES_S)
+        assert speech.queued_ms == 2000.0 - 21 * 20
+        await asyncio.sleep(0.8)
         assert speech.played_ms in (980.0, 1000.0)
         assert call.client.playback.played_ms == speech.played_ms
         state = call.client.playback

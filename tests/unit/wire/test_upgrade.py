@@ -81,6 +81,13 @@ def test_an_upgrade_is_one_among_any_tokens(connection: str) -> None:
         (head(*[(f"x-{at}", "y") for at in range(MAX_HEADERS)]), TOO_LARGE),
         (b"\x16\x03\x01\x02\x00", TLS_AT_PLAIN_PORT),
         (b"", NOT_HTTP),
+        (b"GET / HTTP/1.1", NOT_HTTP),
+        (head() + b"\r\n", NOT_HTTP),
+        (head() + b"\r\n folded", NOT_HTTP),
+        (head().replace(b"Upgrade\r\n", b"Upgrade\r\r\n"), NOT_HTTP),
+        (head().replace(b"Upgrade\r\n", b"Upgrade\n"), NOT_HTTP),
+        (head(("Connection", "x")).replace(b"\r\nConn", b"\nConn"), NOT_HTTP),
+        (head() + b"\r\nX:" + b" " * 16_000 + b"\0", NOT_HTTP),  # in no time
     ],
 )
 def test_what_is_none_is_refused(raw: bytes, why: Refusal) -> None:
@@ -88,6 +95,9 @@ def test_what_is_none_is_refused(raw: bytes, why: Refusal) -> None:
 
 
 def test_bytes_beyond_ascii_are_utf_8_or_else_latin_1() -> None:
+    one_of_each = read(head(("x", "Zo\xc3\xab"), ("x", "Zo\xeb")))
+    assert one_of_each.headers.get_all("x") == ["Zoë", "Zoë"]
+    assert read(head(("x", "Zo\xc3\xab\xc2\xa0 "))).headers["x"] == "Zoë\xa0"
     assert header_text("plain") == "plain"
     assert header_text("Zoë".encode().decode("ascii", "surrogateescape")) == "Zoë"
     assert header_text("Zoë".encode("latin-1").decode("ascii", "surrogateescape")) == "Zoë"

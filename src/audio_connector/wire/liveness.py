@@ -16,20 +16,22 @@ from __future__ import annotations
 
 import math
 
-from audio_connector.call.settings import Timeouts
-
 
 class Liveness:
     """Watches one router.
 
     Args:
-        timeouts: Of the configuration.
+        ping_interval_s: From one ping to the next; None for none.
+        ping_timeout_s: A router that is silent for so long after a ping is gone; None never gives up.
+        stall_s: One that reads nothing for so long is given up.
     """
 
-    def __init__(self, timeouts: Timeouts) -> None:
-        self._interval_s = timeouts.ping_interval_s
-        self._timeout_s = timeouts.ping_timeout_s
-        self._stall_s = timeouts.stall_s
+    def __init__(
+        self, *, ping_interval_s: float | None, ping_timeout_s: float | None, stall_s: float
+    ) -> None:
+        self._interval_s = ping_interval_s
+        self._timeout_s = ping_timeout_s
+        self._stall_s = stall_s
         self.last_received_at = 0.0
         """Set on everything that arrives."""
         self.is_blocked = False

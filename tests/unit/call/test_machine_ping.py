@@ -7,8 +7,8 @@ import pytest
 from support.audio import numbered
 from support.call import VirtualCall
 
+from audio_connector.call import tells
 from audio_connector.errors import DeadlineError
-from audio_connector.server import mail
 from audio_connector.wire.messages import MediaUpdate
 
 FRAME = numbered(7, 640)
@@ -19,8 +19,8 @@ def test_a_router_that_answers_is_kept_for_an_hour_although_it_says_nothing() ->
     call = VirtualCall(timeouts=PINGS)
     call.run_for(3600.0)
     assert call.errors == []
-    assert call.link.published.closed is None
-    assert call.link.published.round_trip_ms == 0.0
+    assert call.end is None
+    assert call.figures.round_trip_ms == 0.0
 
 
 def test_a_silent_router_is_closed_with_1011() -> None:
@@ -34,9 +34,9 @@ def test_a_silent_router_is_closed_with_1011() -> None:
     assert "40" in str(call.errors[0])
     assert call.socket.is_closing
     call.run_until(50.0)
-    assert call.link.published.closed is not None
-    assert (call.link.published.closed.code, call.link.published.closed.closed_by) == (1011, "server")
-    assert len(call.posted(mail.Ended)) == call.ended == 1
+    assert call.end is not None
+    assert (call.end.code, call.end.closed_by) == (1011, "server")
+    assert len(call.told_of(tells.Ended)) == call.ended == 1
     assert len(call.errors) == 1
 
 
@@ -51,7 +51,7 @@ def test_one_that_throttles_its_reading_is_not_taken_for_silent(per_message_s: f
     call.say(FRAME * 6000)
     call.run_for(180.0)
     assert call.errors == []
-    assert call.link.published.closed is None
+    assert call.end is None
     assert call.router.report().underruns == 0
 
 
@@ -86,7 +86,7 @@ def test_while_it_does_not_read_the_stall_decides() -> None:
     call.router_socket.resume_reading()
     call.run_for(30.0)
     assert call.errors == []
-    assert call.link.published.closed is None
+    assert call.end is None
 
 
 def test_a_muted_router_that_answers_is_kept() -> None:
@@ -101,7 +101,7 @@ def test_without_an_interval_a_silent_router_is_kept() -> None:
     call.router_socket.pause_reading()
     call.run_for(100_000.0)
     assert call.errors == []
-    assert call.link.published.closed is None
+    assert call.end is None
     assert call.clock.next_timer_at() is None, "and nothing wakes up for it"
 
 
@@ -110,7 +110,7 @@ def test_without_a_timeout_a_silent_router_is_kept() -> None:
     call.router_socket.pause_reading()
     call.run_for(3600.0)
     assert call.errors == []
-    assert call.link.published.closed is None
+    assert call.end is None
 
 
 def test_no_ping_is_sent_once_it_is_closing() -> None:
@@ -120,5 +120,5 @@ def test_no_ping_is_sent_once_it_is_closing() -> None:
     call.close()
     call.run_for(5.0)
     assert call.errors == []
-    assert call.link.published.closed is not None
-    assert call.link.published.closed.code == 1000
+    assert call.end is not None
+    assert call.end.code == 1000

@@ -9,9 +9,9 @@ from hypothesis import strategies as st
 from support.audio import numbered, numbers_of
 from support.call import VirtualCall
 
+from audio_connector.call import tells
 from audio_connector.errors import IntakeOverflow, LimitError
 from audio_connector.intake.items import TextItem
-from audio_connector.server import mail
 from audio_connector.wire.messages import Connected, Disconnected, MediaUpdate
 
 
@@ -27,8 +27,8 @@ def quiet_call(**intake: float) -> VirtualCall:
     """A call whose first message was taken."""
     call = VirtualCall(intake={"window_messages": 24, **intake})
     call.want(audio=False)
-    assert len(call.posted(mail.Arrived)) == 1
-    call.mail.clear()
+    assert len(call.arrived) == 1
+    call.told.in_order.clear()
     return call
 
 
@@ -104,7 +104,7 @@ def slow_call() -> VirtualCall:
     call.want()
     call.router_sends(frame(0))
     assert audio_of(call) == [0]
-    call.mail.clear()
+    call.told.in_order.clear()
     return call
 
 
@@ -119,7 +119,7 @@ def test_beyond_the_bound_the_oldest_audio_is_dropped_and_said_so_once() -> None
     call.want(credit=1000)
     assert audio_of(call) == list(range(91, 101))
     assert [item for item in call.arrived if isinstance(item, str)] == [text(k) for k in range(10, 101, 10)]
-    counters = call.link.published.intake
+    counters = call.figures.intake
     assert (counters.dropped_messages, counters.dropped_bytes, counters.overflow_episodes) == (
         90,
         90 * 640,
@@ -135,7 +135,7 @@ def test_the_next_episode_is_reported_again() -> None:
             call.router_sends(frame(number))
         call.want(credit=10)
     assert len(call.errors) == 3
-    assert call.link.published.intake.overflow_episodes == 3
+    assert call.figures.intake.overflow_episodes == 3
 
 
 def test_the_bound_is_a_time_whatever_the_rate() -> None:
@@ -159,20 +159,21 @@ def test_texts_that_are_wanted_and_not_taken_close_the_connection_with_1008() ->
     assert [type(error) for error in call.errors] == [LimitError]
     assert call.router.closed is not None
     assert call.router.closed.code == 1008
-    assert call.posted(mail.Ended)[0].how.code == 1008
+    assert call.end is not None
+    assert call.end.code == 1008
 
 
 @pytest.mark.parametrize("is_settled", [True, False])
 def test_what_nobody_wants_ends_no_call_and_is_no_overflow(is_settled: bool) -> None:
     call = quiet_call(max_texts=10, max_buffer_ms=200)
-    call.link.on_want(mail.Want(1, audio=False, texts=False, credit=0, is_settled=is_settled))
+    call.want(audio=False, texts=False, is_settled=is_settled)
     for number in range(1, 101):
         call.router_sends(frame(number))
         call.router_socket.send_text(text(number))
         call.run_for(0.0)
     assert call.errors == []
     assert call.router.closed is None
-    counters = call.link.published.intake
+    counters = call.figures.intake
     assert counters.unwanted_messages == (200 if is_settled else 180)
     assert (counters.dropped_messages, counters.overflow_episodes) == (0, 0)
     call.want(credit=1000)
@@ -188,36 +189,35 @@ def test_an_empty_message_is_nothing() -> None:
     call.want()
     call.router_sends(b"")
     assert call.arrived == []
-    assert call.link.published.odd_messages == 0
-    assert call.link.published.intake.audio_messages == 0
+    assert call.figures.odd_messages == 0
+    assert call.figures.intake.audio_messages == 0
 
 
 def test_texts_arrive_with_their_meaning() -> None:
     call = VirtualCall()
     call.want()
     call.router_says(MediaUpdate(active=False))
-    items = [message.item for message in call.posted(mail.Arrived)]
-    assert [type(item) for item in items] == [TextItem, TextItem]
-    assert [item.event for item in items if isinstance(item, TextItem)] == [
-        Connected(format=call.link.published.format, content_type="audio/l16;rate=16000"),
+    items = call.told_of(TextItem)
+    assert [item.event for item in items] == [
+        Connected(format=call.format, content_type="audio/l16;rate=16000"),
         MediaUpdate(active=False),
     ]
-    assert items[1].text[0] == " ", "as it came"  # type: ignore[union-attr]  # a TextItem, just checked
+    assert items[1].text[0] == " ", "as it came"
 
 
 def test_muting_is_published_and_no_gap() -> None:
     call = VirtualCall()
     call.router_sends(frame(1))
     call.router_says(MediaUpdate(active=False))
-    assert not call.link.published.is_active
+    assert not call.published.is_active
     call.run_for(5.0)
     call.router_says(MediaUpdate(active=True))
-    assert call.link.published.is_active
+    assert call.published.is_active
     call.run_for(1.0)
     call.router_sends(frame(2))
     call.run_for(0.5)
     call.router_sends(frame(3))
-    counters = call.link.published.intake
+    counters = call.figures.intake
     assert counters.muted_ms == pytest.approx(5000.0)
     assert (counters.gaps, counters.silence_ms) == (1, pytest.approx(500.0))
 
@@ -238,9 +238,9 @@ def test_at_the_end_everything_is_handed_over_whether_there_is_credit_or_not() -
     call.run_for(0.0)
     assert call.arrived == sent
     how = Disconnected(code=1000, reason="bye", closed_by="router")
-    assert call.mail[-1] == mail.Ended(1, how)
-    assert call.link.published.closed == how
-    assert not call.link.published.is_active
+    assert call.told.in_order[-1] == tells.Ended(how)
+    assert call.end == how
+    assert not call.published.is_active
 
 
 def test_also_what_nobody_has_asked_for_yet() -> None:
@@ -261,7 +261,7 @@ def test_a_goodbye_and_then_a_broken_socket_is_a_normal_end(says_goodbye: bool) 
     expected = Disconnected(code=1006, reason="", closed_by="network")
     if says_goodbye:
         expected = Disconnected(code=1006, reason="websocket:disconnected", closed_by="router")
-    assert call.link.published.closed == expected
+    assert call.end == expected
 
 
 def test_our_own_close_is_ours() -> None:
@@ -270,5 +270,5 @@ def test_our_own_close_is_ours() -> None:
     call.run_for(1.0)
     assert call.router.closed is not None
     assert (call.router.closed.code, call.router.closed.reason) == (3001, "enough")
-    assert call.link.published.closed == Disconnected(code=3001, reason="enough", closed_by="server")
+    assert call.end == Disconnected(code=3001, reason="enough", closed_by="server")
     assert call.ended == 1

@@ -56,8 +56,8 @@ def test_at_a_router_that_obeys_nothing_more_is_heard(after_s: float, lead_ms: i
 def test_the_commands_come_after_the_old_audio_and_before_the_new() -> None:
     call = VirtualCall(playback={"lead_ms": 200})
     call.say(OLD * 100)
-    call.flush(up_to_id=1)
-    call.say(NEW * 3, utterance_id=2)
+    call.flush()
+    call.say(NEW * 3)
     messages = [arrival.message for arrival in call.router.arrivals]
     assert messages == [OLD] * 11 + CLEARS + [NEW] * 3
     call.run_for(1.0)
@@ -75,31 +75,34 @@ def test_the_commands_are_configured() -> None:
 
 def test_late_writes_are_refused_and_new_speech_is_not() -> None:
     call = VirtualCall()
-    call.say(OLD * 100, utterance_id=1)
+    old = call.say(OLD * 100)
+    cut = call.begin()
     call.run_for(0.5)
-    call.flush(up_to_id=3)
+    call.flush()
     before = len(call.router.frames)
-    assert call.begin(2).outcome == Interrupted(0.0, 0.0), "it was begun before the flush"
-    call.write(OLD * 10, 2, is_end=True)
-    call.write(OLD * 10, 3)
-    call.write(OLD * 10, 1, is_end=True)
-    speech = call.say(NEW * 10, utterance_id=4)
+    assert cut.outcome == Interrupted(0.0, 0.0), "it was begun before the flush"
+    call.write(OLD * 10, cut.lane)
+    call.end_speech(cut)
+    call.write(OLD * 10, old.lane, is_end=True)
+    assert call.stand_in_line(cut.lane).answer is False
+    speech = call.say(NEW * 10)
     call.run_for(5.0)
     assert numbers_of(call.router.frames[before:]) == [2] * 10
     assert speech.outcome == Played(200.0)
-    assert call.link.published.progress.queued_ms == 0.0
+    assert len(cut.outcomes) == len(old.outcomes) == 1
+    assert call.figures.queued_bytes == 0
 
 
 def test_everybody_who_waits_is_answered() -> None:
-    call = VirtualCall()
-    speeches = [call.say(OLD * 100, utterance_id) for utterance_id in (1, 2)]
-    room, played = call.await_room(640 * 200), call.await_played()
+    call = VirtualCall(playback={"max_buffer_s": 1})
+    speeches = [call.say(OLD * 100) for _ in range(2)]
+    writer, played = call.stand_in_line(), call.wait_played()
     call.run_for(0.5)
-    call.flush(up_to_id=2)
+    call.flush()
     assert speeches[0].outcome == Interrupted(500.0, 1500.0)
     assert speeches[1].outcome == Interrupted(0.0, 2000.0)
-    assert played.result(timeout=0) == Interrupted(500.0, 3500.0)
-    assert room.done()
+    assert played.answer == Interrupted(500.0, 3500.0)
+    assert writer.answer is False
 
 
 def test_a_flush_of_nothing_tells_the_router_all_the_same() -> None:
@@ -113,8 +116,8 @@ def test_a_notify_of_what_was_cut_corrects_nothing() -> None:
     call.say(OLD * 100)
     call.send_text('{"action":"notify","payload":"old"}')
     call.run_for(0.1)
-    call.flush(up_to_id=1)
-    call.say(NEW * 100, utterance_id=2)
+    call.flush()
+    call.say(NEW * 100)
     call.run_for(0.5)
     call.router_socket.send_text('{"event":"websocket:notify","payload":"old"}')
     call.run_for(3.0)
@@ -130,3 +133,35 @@ def test_a_flush_before_the_format_is_known_cuts_what_waits() -> None:
     call.run_for(5.0)
     assert call.router.frames == []
     assert call.router.texts == CLEARS
+
+
+def test_at_a_router_that_does_not_read_one_clear_is_enough() -> None:
+    call = VirtualCall()
+    call.say(OLD * 1000)
+    call.run_for(0.5)
+    call.router_socket.pause_reading()
+    call.run_for(2.0)
+    assert call.machine.is_blocked
+    for _ in range(100):
+        call.flush()
+    assert call.socket.write_buffer_bytes < 16384 + 4 * 640 + 200
+    call.router_socket.resume_reading()
+    call.run_for(1.0)
+    assert call.router.texts == CLEARS
+    call.flush()
+    assert call.router.texts == CLEARS * 2
+
+
+def test_nothing_that_follows_is_forgotten_by_a_flush() -> None:
+    call = VirtualCall()
+    call.flush()
+    speeches = []
+    for number in range(1, 50):
+        call.write(numbered(number, 640))
+        speeches.append(call.say(OLD))
+        call.flush()
+        call.run_for(0.001)
+    assert all(isinstance(speech.outcome, Interrupted) for speech in speeches)
+    last = call.say(NEW * 3)
+    call.run_for(3.0)
+    assert last.outcome == Played(60.0)

@@ -11,12 +11,12 @@ from hypothesis import strategies as st
 from support.audio import counting_pcm, cut, numbered, numbers_of, padded, real_speech
 from support.call import VirtualCall
 from support.clock import VirtualClock
-from support.player import about
 
 from audio_connector.audio.format import AudioFormat
-from audio_connector.playback.pacer import Pacer
+from audio_connector.call.asks import SetLead, WriteGranted
+from audio_connector.call.machine import FIGURES_S
+from audio_connector.playback.pacer import TICK_S, Pacer
 from audio_connector.playback.speech import Played
-from audio_connector.server import mail
 
 FRAME = numbered(7, 640)
 TEXT = '{"event":"hello"}'
@@ -34,7 +34,7 @@ def test_ten_minutes_in_one_call(lead_ms: int) -> None:
     assert report.played_frames == 30_000
     call.run_for(0.1)
     assert speech.outcome == Played(600_000.0)
-    assert call.link.published.progress.underruns == 0
+    assert call.figures.underruns == 0
 
 
 @settings(max_examples=30)
@@ -66,8 +66,8 @@ def test_an_echo_of_a_jittery_router_has_no_gap(jitter_ms: list[int]) -> None:
     call.run_for(1.0)
     report = call.router.report()
     assert numbers_of(call.router.frames) == list(range(1, 101))
-    assert report.underruns == call.link.published.progress.underruns == 0
-    assert call.link.published.audio_messages_sent == 100
+    assert report.underruns == call.figures.underruns == 0
+    assert call.figures.audio_messages_sent == 100
 
 
 def test_an_echo_is_delayed_by_the_prime_and_no_more() -> None:
@@ -76,8 +76,8 @@ def test_an_echo_is_delayed_by_the_prime_and_no_more() -> None:
         call.write(numbered(1 + number, 640))
         call.run_for(0.02)
     late_s = [arrival.at - call.start - k * 0.02 for k, arrival in enumerate(call.router.arrivals)]
-    assert max(late_s) == about(0.08)
-    assert max(late_s[5:]) == about(0.0)
+    assert max(late_s) == pytest.approx(0.08, abs=1e-6)
+    assert max(late_s[5:]) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_a_text_overtakes_what_waits_and_not_what_was_sent() -> None:
@@ -87,7 +87,7 @@ def test_a_text_overtakes_what_waits_and_not_what_was_sent() -> None:
     call.run_for(5.0)
     kinds = ["text" if isinstance(arrival.message, str) else "audio" for arrival in call.router.arrivals]
     assert kinds == ["audio"] * 11 + ["text"] + ["audio"] * 89
-    assert call.link.published.text_messages_sent == 1
+    assert call.figures.text_messages_sent == 1
 
 
 def test_several_calls_share_a_pacer_and_each_has_its_own_clock() -> None:
@@ -107,7 +107,7 @@ def test_several_calls_share_a_pacer_and_each_has_its_own_clock() -> None:
 def test_a_longer_lead_takes_effect_at_once() -> None:
     call = VirtualCall(playback={"lead_ms": 200})
     call.say(FRAME * 1000)
-    call.link.on_set_lead(mail.SetLead(1, 7.5))
+    call.ask(SetLead(7.5))
     call.run_for(0.0)
     assert len(call.router.frames) == 376
     call.run_for(25.0)
@@ -117,73 +117,78 @@ def test_a_longer_lead_takes_effect_at_once() -> None:
 def test_what_is_published_is_what_the_router_plays() -> None:
     call = VirtualCall(playback={"lead_ms": 200})
     speech = call.say(FRAME * 100)
+    call.run_for(FIGURES_S + TICK_S)
     for _ in range(100):
         call.run_for(0.0131)
         heard_ms = (call.router.report().played_frames - 1) * 20.0
         assert call.played_ms == heard_ms
-        assert speech.progress.progress.played_ms(call.clock.now) == heard_ms
-    queued_ms, in_flight_ms = call.link.published.progress.queued_ms, call.router.playout.buffered_ms
+        assert speech.played_ms == heard_ms
+    queued_ms, in_flight_ms = call.figures.progress.queued_ms, call.router.playout.buffered_ms
     assert queued_ms + in_flight_ms + call.played_ms + 20.0 == 2000.0
-    assert call.link.published.queued_peak_bytes == 64_000
+    assert call.figures.queued_peak_bytes == 64_000
 
 
 def test_a_speech_that_comes_frame_by_frame_is_followed_frame_by_frame() -> None:
     call = VirtualCall(playback={"lead_ms": 200, "prime_ms": 100})
-    speech = call.begin(1)
+    speech = call.begin()
     for number in range(100):
-        call.write(FRAME, 1)
+        call.write(FRAME, speech.lane)
         call.run_for(0.0199)
-        assert speech.progress.progress.played_ms(call.clock.now) == call.played_ms
+        assert speech.played_ms == call.played_ms
         assert call.played_ms == max(0, number - 4) * 20.0
         call.run_for(0.0001)
     assert call.router.report().underruns == 0
 
 
-def test_what_is_held_back_behind_single_frames_is_asked_for_too() -> None:
+def test_what_is_held_back_behind_single_frames_is_played_in_time() -> None:
     call = VirtualCall()
-    for _ in range(20):
-        call.write(FRAME, has_tail=True)
+    pcm = counting_pcm(21 * 640 - 100)
+    for at in range(0, len(pcm), 640):
+        call.write(pcm[at : at + 640])
         call.run_for(0.02)
-    assert call.posted(mail.TailRequested) == []
     call.run_for(1.0)
-    assert call.posted(mail.TailRequested) == [mail.TailRequested(1, 0)]
+    assert b"".join(call.router.frames) == padded(pcm, 640)
+    assert call.router.report().underruns == 0
 
 
-def test_who_waits_for_room_is_answered_when_there_is_some() -> None:
-    call = VirtualCall(playback={"lead_ms": 200})
+def test_who_stands_in_line_is_granted_a_piece_at_a_time_and_in_order() -> None:
+    call = VirtualCall(playback={"lead_ms": 200, "max_buffer_s": 1})
     call.write(FRAME * 100)
-    replies = [call.await_room(taken_bytes) for taken_bytes in (640 * 11, 640 * 12, 640 * 100)]
-    assert [reply.done() for reply in replies] == [True, False, False]
-    call.run_for(0.026)
-    assert [reply.done() for reply in replies] == [True, True, False]
-    call.run_for(2.0)
-    assert [reply.done() for reply in replies] == [True, True, True]
+    first, second = call.stand_in_line(), call.stand_in_line()
+    call.run_until(0.75)
+    assert not first.is_done
+    call.run_until(0.85)
+    assert (first.answers, second.answers) == ([True], [])
+    call.ask(WriteGranted(first.token, FRAME * 50, None, True))
+    call.run_for(0.02)
+    assert (first.answers, second.answers) == ([True], [])
+    call.run_until(1.9)
+    assert (first.answers, second.answers) == ([True, True], [])
+    call.ask(WriteGranted(first.token, FRAME, None, False))
+    assert second.answers == [True]
+    call.leave(second)
+    call.run_for(5.0)
+    assert len(call.router.frames) == 151
+    assert call.router.report().underruns == 0
 
 
 def test_who_waits_until_all_was_played_is_answered_when_it_was() -> None:
     call = VirtualCall()
-    nothing = call.await_played()
-    assert nothing.result(timeout=0) == Played(0.0)
+    nothing = call.wait_played()
+    assert nothing.answer == Played(0.0)
     call.say(FRAME * 100)
-    reply = call.await_played()
+    reply = call.wait_played()
     call.run_for(1.999)
-    assert not reply.done()
+    assert not reply.is_done
     call.run_for(0.007)
-    assert reply.done()
+    assert reply.is_done
     # The clock of the router agrees, but for the rounding to wake-ups.
     assert call.router.report().buffered_frames == 0
 
 
-def test_the_application_is_asked_for_what_it_holds_back() -> None:
-    call = VirtualCall()
-    call.write(FRAME * 10, has_tail=True)
-    call.run_for(1.0)
-    assert call.posted(mail.TailRequested) == [mail.TailRequested(1, 0)]
-
-
 def test_the_speeches_of_one_call_end_in_order_and_each_is_answered() -> None:
     call = VirtualCall()
-    speeches = [call.say(counting_pcm(10_000), utterance_id) for utterance_id in range(1, 6)]
+    speeches = [call.say(counting_pcm(10_000)) for _ in range(5)]
     assert all(speech.outcome is None for speech in speeches)
     call.run_for(2.0)
     assert [speech.outcome for speech in speeches] == [Played(320.0)] * 5

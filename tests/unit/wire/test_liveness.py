@@ -5,16 +5,15 @@ import math
 from typing import Any
 
 import pytest
-from audio_connector.server.liveness import Liveness
 
-from audio_connector.server.config import Timeouts
+from audio_connector.wire.liveness import Liveness
 
 T0 = 5000.0
 
 
 def started(**timeouts: float | None) -> Liveness:
     values: dict[str, Any] = {"ping_interval_s": 20.0, "ping_timeout_s": 10.0, "stall_s": 5.0, **timeouts}
-    liveness = Liveness(Timeouts(**values))
+    liveness = Liveness(**values)
     liveness.start(T0)
     return liveness
 

@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can be set about a call: a wrong value says which, and what is allowed."""
+
+from __future__ import annotations
+
+import json
+import math
+from typing import Any
+
+import pytest
+
+from audio_connector.call.settings import Intake, Limits, Playback, Timeouts
+from audio_connector.errors import AudioConnectorConfigError, UsageError
+from audio_connector.validation import FrozenValues
+
+GROUPS: list[type[FrozenValues]] = [Playback, Intake, Limits, Timeouts]
+
+
+def refused(group: type[FrozenValues], **values: Any) -> str:
+    with pytest.raises(AudioConnectorConfigError) as caught:
+        group(**values)
+    assert isinstance(caught.value, UsageError)
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_group_has_defaults_is_frozen_and_survives_json(group: type[FrozenValues]) -> None:
+    values = group()
+    for name in group.model_fields:
+        with pytest.raises(ValueError, match="frozen"):
+            setattr(values, name, getattr(values, name))
+    assert group(**json.loads(json.dumps(values.model_dump()))) == values
+
+
+@pytest.mark.parametrize("group", GROUPS)
+def test_every_attribute_is_explained(group: type[FrozenValues]) -> None:
+    for name in group.model_fields:
+        assert f"    {name}: " in (group.__doc__ or "")
+
+
+OUT_OF_RANGE: list[tuple[type[FrozenValues], str, object]] = [
+    (Playback, "lead_ms", 39.9),
+    (Playback, "lead_ms", 60_001),
+    (Playback, "lead_ms", math.nan),
+    (Playback, "prime_ms", -1),
+    (Playback, "pause_ms", 0),
+    (Playback, "max_buffer_s", 0),
+    (Playback, "max_delay_ms", 99),
+    (Playback, "max_delay_ms", math.inf),
+    (Playback, "clear_commands", ("no json",)),
+    (Playback, "clear_commands", ("[NaN]",)),
+    (Playback, "clear_commands", '{"action":"clear"}'),
+    (Intake, "max_buffer_ms", 19),
+    (Intake, "max_texts", 0),
+    (Intake, "window_messages", 1),
+    (Limits, "max_message_bytes", 1023),
+    (Timeouts, "handshake_s", 0),
+    (Timeouts, "stall_s", math.inf),
+    (Timeouts, "ping_interval_s", -1),
+    (Timeouts, "stop_s", None),
+]
+
+
+@pytest.mark.parametrize(("group", "name", "value"), OUT_OF_RANGE)
+def test_a_wrong_value_is_named(group: type[FrozenValues], name: str, value: object) -> None:
+    text = refused(group, **{name: value})
+    assert name in text
+    assert repr(value) in text
+
+
+def test_a_field_that_does_not_exist_is_not_ignored() -> None:
+    assert "did you mean 'lead_ms'" in refused(Playback, lead=200)
+    assert "it has lead_ms, prime_ms" in refused(Playback, xyz=1)
