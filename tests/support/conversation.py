@@ -16,6 +16,7 @@ from audio_connector.server.session import Session
 from audio_connector.testing.in_loop import InLoopIo
 from audio_connector.testing.network import dial
 from audio_connector.testing.virtual_time import VirtualLoop, rest
+from audio_connector.validation.handlers import Handler
 from audio_connector.wire.codec import encode_event
 from audio_connector.wire.memory import MemoryTransport
 from audio_connector.wire.messages import Connected, Event

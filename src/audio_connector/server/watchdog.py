@@ -28,6 +28,8 @@ STOOD_STILL_S = 2.0
 """So long a busy machine makes a thread wait now and then; the lead covers most of it."""
 
 RUN_HANDLERS = ("intake/dispatch.py", "server/session.py", "validation/handlers.py")
+RUN_ANY = (*RUN_HANDLERS, "/asyncio/")
+"""Files whose calls into other files are calls of the application's code."""
 
 
 class LoopWatchdog:
@@ -43,7 +45,7 @@ class LoopWatchdog:
         self._since: float | None = None
         self._next_word_s = BLOCKED_S
         self._told_in = ""
-        self._episodes = Episodes("other handlers")
+        self._episodes = Episodes("other places")
 
     def wake(self, now: float) -> float:
         """Look; called every `CHECK_S` on the I/O thread."""
@@ -55,7 +57,7 @@ class LoopWatchdog:
                 "nothing of this process ran for %.1f s, audio included: it was suspended, the machine is too busy, "
                 "or a call into C kept Python's lock. The application's thread is in %s",
                 late_s,
-                self._look()[1],
+                self._look(),
             )
         self._looks_at = now + CHECK_S
         since = self._loop.pending_since()
@@ -80,8 +82,8 @@ class LoopWatchdog:
     def _speak(self, blocked_s: float, now: float) -> None:
         is_first = self._next_word_s == BLOCKED_S
         self._next_word_s = max(NEXT_WORD_S, LATER * self._next_word_s)
-        what, place = self._look()
-        word = self._episodes.note(what, now) if is_first else Word(what, 1, 0.0)
+        place = self._look()
+        word = self._episodes.note(place, now) if is_first else Word(place, 1, 0.0)
         if word is None:
             return  # it is counted: a handler that blocks each time must not fill the log
         count = f", {word.times} times in {word.seconds:.3g} s" if word.times > 1 else ""
@@ -95,35 +97,28 @@ class LoopWatchdog:
         )
         self._told_in = place
 
-    def _look(self) -> tuple[str, str]:
+    def _look(self) -> str:
         return where_is(sys._current_frames().get(self._thread_id))
 
 
-def where_is(frame: FrameType | None) -> tuple[str, str]:
-    """Name the handler that a thread is in, or else the task or callback of its loop; and then with its line."""
+def where_is(frame: FrameType | None) -> str:
+    """Name the handler that a thread is in, or else the task or callback of its loop, and the line that it is at."""
     calls: list[FrameType] = []
-    while frame is not None and not (calls and _runs(frame, (*RUN_HANDLERS, "/asyncio/"))):
-        if calls or not _runs(frame, ("/asyncio/",)):
-            calls.append(frame)
+    while frame is not None and (not calls or _runs(calls[-1], RUN_ANY) or not _runs(frame, RUN_ANY)):
+        calls.append(frame)
         frame = frame.f_back
     if not calls:
-        return ("a thread that has ended",) * 2
-    if frame is None:
-        calls = calls[:1]
+        return "a thread that has ended"
+    called = calls[-1 if frame is not None else 0]
+    place = _name(called) if called is calls[0] else f"{_name(called)}, at {_name(calls[0])}"
     is_handler = frame is not None and _runs(frame, RUN_HANDLERS)
-    what = f"the handler {_called(calls[-1])}" if is_handler else _called(calls[-1])
-    at = f", at {_called(calls[0])} ({_line(calls[0])})" if len(calls) > 1 else ""
-    return what, f"{what} ({_line(calls[-1])}){at}{'' if is_handler else ', outside of handlers'}"
+    return f"the handler {place}" if is_handler else f"{place}, outside of handlers"
 
 
 def _runs(frame: FrameType, files: tuple[str, ...]) -> bool:
     return any(file in frame.f_code.co_filename.replace("\\", "/") for file in files)
 
 
-def _called(frame: FrameType) -> str:
+def _name(frame: FrameType) -> str:
     code: Any = frame.f_code
-    return str(getattr(code, "co_qualname", code.co_name))
-
-
-def _line(frame: FrameType) -> str:
-    return f"{frame.f_code.co_filename}:{frame.f_lineno}"
+    return f"{getattr(code, 'co_qualname', code.co_name)} ({code.co_filename}:{frame.f_lineno})"

@@ -206,7 +206,7 @@ def test_the_log_stays_readable_whatever_the_loop_does(
 
 
 def frame_of(function: Callable[[], FrameType]) -> str:
-    return where_is(function())[1]
+    return where_is(function())
 
 
 def under(filename: str, inner: Callable[[], FrameType]) -> Callable[[], FrameType]:
@@ -251,11 +251,10 @@ def test_elsewhere_is_said_to_be_elsewhere() -> None:
     where = frame_of(here)
     assert where.startswith("here (")
     assert where.endswith("outside of handlers")
-    assert where_is(None)[1] == "a thread that has ended"
+    assert where_is(None) == "a thread that has ended"
 
 
 def test_a_task_is_named_that_is_not_a_handler() -> None:
     """As of a bot that iterates over the audio."""
     where = frame_of(under("/usr/lib/python3.11/asyncio/events.py", my_handler))
     assert re.fullmatch(r"my_handler \(.*:\d+\), at here \(.*:\d+\), outside of handlers", where), where
-    assert where_is(under(DISPATCH, my_handler)())[0] == "the handler my_handler"
