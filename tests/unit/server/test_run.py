@@ -42,7 +42,14 @@ def config(**values: Any) -> AudioConnectorServerConfig:
     return AudioConnectorServerConfig(**{"host": "127.0.0.1", "port": 0, "on_connect": on_connect, **values})
 
 
-HANDLERS = (on_connect, Bot().on_connect, Bot(), partial(on_connect), lambda client: None, lambda *clients: None)
+HANDLERS = (
+    on_connect,
+    Bot().on_connect,
+    Bot(),
+    partial(on_connect),
+    lambda client: None,
+    lambda *clients: None,
+)
 
 
 @pytest.mark.parametrize("app", HANDLERS)
@@ -52,7 +59,12 @@ def test_an_on_connect(app: Callable[..., Any]) -> None:
     assert made.on_connect is app
 
 
-FIELDS: Mapping[str, Any] = {"host": "127.0.0.1", "port": 0, "on_connect": on_connect, "playback": {"lead_ms": 300}}
+FIELDS: Mapping[str, Any] = {
+    "host": "127.0.0.1",
+    "port": 0,
+    "on_connect": on_connect,
+    "playback": {"lead_ms": 300},
+}
 
 
 @pytest.mark.parametrize(
@@ -220,12 +232,15 @@ BLOCKED = """
 
 
 @POSIX
-def test_also_where_a_handler_blocks_the_loop() -> None:
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, -signal.SIGTERM), (signal.SIGINT, 0)])
+def test_also_where_a_handler_blocks_the_loop(number: int, status: int) -> None:
     with running(BLOCKED) as program, connect(program.address, proxy=None, close_timeout=1):
         assert program.read() == "blocked\n"
-        while program.process.poll() is None:  # two that come at once are one
-            program.process.send_signal(signal.SIGTERM)
-        assert program.process.returncode == -signal.SIGTERM
+        program.process.send_signal(number)
+        with pytest.raises(subprocess.TimeoutExpired):  # two that come at once are one
+            program.process.wait(0.2)
+        program.process.send_signal(number)
+        assert program.process.wait(20) == status
 
 
 @POSIX
