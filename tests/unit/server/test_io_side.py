@@ -14,6 +14,7 @@ from support.conversation import LoopClock
 from audio_connector.call import asks, tells
 from audio_connector.errors import VideoError
 from audio_connector.playback.queue import Answered
+from audio_connector.port.host import Note
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_side import IoSide
 from audio_connector.server.link import Link
@@ -28,7 +29,7 @@ class Posted:
     def __init__(self) -> None:
         self.tells: list[tuple[int, object]] = []
         self.noted: list[tuple[int, object]] = []
-        self.note = self._note
+        self.note: Note = self._note
 
     def post(self, message: tuple[int, tells.Tell], /) -> None:
         self.tells.append(message)
