@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import argparse
 
-from _run import listening, run
+from audio_connector import AudioConnectorConnection, AudioConnectorServerConfig, Playback, run
 
-from audio_connector import AudioConnectorConnection, AudioConnectorServerConfig
+MAX_DELAY_MS = 300
+"""An echo that once fell behind, because the network stood still, catches up instead of staying late for ever."""
 
 
 async def on_connect(client: AudioConnectorConnection) -> None:
@@ -31,15 +32,16 @@ async def on_connect(client: AudioConnectorConnection) -> None:
     client.set_handler(on_message=on_message, on_disconnect=on_disconnect, on_error=on_error)
 
 
-def config(host: str, port: int) -> AudioConnectorServerConfig:
-    """The server, at an address."""
-    return AudioConnectorServerConfig(host=host, port=port, on_connect=on_connect)
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="localhost")
     parser.add_argument("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
     arguments = parser.parse_args()
-    run(config(arguments.host, arguments.port), ready=listening)
-    print("stopped")
+    run(
+        AudioConnectorServerConfig(
+            host=arguments.host,
+            port=arguments.port,
+            on_connect=on_connect,
+            playback=Playback(max_delay_ms=MAX_DELAY_MS),
+        )
+    )

@@ -14,9 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-from _run import listening, run
 
-from audio_connector import AudioConnectorConnection, AudioConnectorServerConfig
+from audio_connector import AudioConnectorConnection, run
 
 VOICE_RATE_HZ = 24000
 GREETING_HZ = (440.0, 554.4, 659.3, 880.0, 659.3, 554.4)
@@ -113,16 +112,10 @@ class Greeter:
             await asyncio.gather(voice, return_exceptions=True)
 
 
-def config(host: str, port: int, greeting: Path | None) -> AudioConnectorServerConfig:
-    """The server, at an address."""
-    return AudioConnectorServerConfig(host=host, port=port, on_connect=Greeter(greeting).on_connect)
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="localhost")
     parser.add_argument("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--greeting", type=Path, metavar="FILE", help="play this audio file as the greeting")
     arguments = parser.parse_args()
-    run(config(arguments.host, arguments.port, arguments.greeting), ready=listening)
-    print("stopped")
+    run(Greeter(arguments.greeting).on_connect, host=arguments.host, port=arguments.port)

@@ -12,9 +12,7 @@ import wave
 from dataclasses import dataclass
 from pathlib import Path
 
-from _run import listening, run
-
-from audio_connector import AudioConnectorConnection, AudioConnectorServerConfig
+from audio_connector import AudioConnectorConnection, run
 
 
 @dataclass
@@ -37,12 +35,6 @@ class Recorder:
         print(f"recorded {path}", flush=True)
 
 
-def config(host: str, port: int, recorder: Recorder) -> AudioConnectorServerConfig:
-    """The server, at an address; the folder is made."""
-    recorder.folder.mkdir(parents=True, exist_ok=True)
-    return AudioConnectorServerConfig(host=host, port=port, on_connect=recorder.on_connect)
-
-
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--host", default="localhost")
@@ -50,6 +42,5 @@ if __name__ == "__main__":
     parser.add_argument("--folder", type=Path, default=Path("recordings"), help="default: %(default)s")
     parser.add_argument("--rate", type=int, default=16000, metavar="HZ", help="default: %(default)s")
     arguments = parser.parse_args()
-    recorder = Recorder(arguments.folder, arguments.rate)
-    run(config(arguments.host, arguments.port, recorder), ready=listening)
-    print("stopped")
+    arguments.folder.mkdir(parents=True, exist_ok=True)
+    run(Recorder(arguments.folder, arguments.rate).on_connect, host=arguments.host, port=arguments.port)

@@ -48,8 +48,10 @@ def heed_interrupts() -> None:
 
 
 @contextlib.asynccontextmanager
-async def started(program: str | Path, *arguments: str, is_quiet: bool = True) -> AsyncIterator[Example]:
-    """The example on a free port; at the end it is interrupted, and, unless told otherwise, has to leave quietly."""
+async def started(
+    program: str | Path, *arguments: str, number: signal.Signals = signal.SIGINT
+) -> AsyncIterator[Example]:
+    """The example on a free port; at the end it gets a signal, and has to leave quietly."""
     process = await asyncio.create_subprocess_exec(
         sys.executable,
         str(EXAMPLES / program),
@@ -65,11 +67,10 @@ async def started(program: str | Path, *arguments: str, is_quiet: bool = True) -
             _, errors = await process.communicate()
             pytest.fail(f"{program} said {first!r} and {errors.decode()}")
         yield Example(process, first.removeprefix("listening on ").strip())
-        process.send_signal(signal.SIGINT)
+        process.send_signal(number)
         output, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
-        if is_quiet:
-            assert (errors.decode(), process.returncode) == ("", 0)
-            assert output.decode().endswith("stopped\n")
+        assert (errors.decode(), process.returncode) == ("", 0)
+        assert output.decode().splitlines()[-1:] == ["stopped"]
     finally:
         if process.returncode is None:
             process.kill()
@@ -145,16 +146,23 @@ async def test_recorder_writes_the_call_to_a_file(tmp_path: Path) -> None:
             assert file.getnframes() == pytest.approx(8000, rel=0.01)
 
 
-async def test_the_bot_of_the_readme_echoes(tmp_path: Path) -> None:
-    """The first Python block of the README, word for word but for its port."""
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+async def test_the_bot_of_the_readme_echoes_and_leaves_with_1001(
+    tmp_path: Path, number: signal.Signals
+) -> None:
+    """The first Python block of the README, word for word but for its port, at its end with a call open."""
     readme = (EXAMPLES.parent / "README.md").read_text(encoding="utf-8")
     bot = readme.split("```python\n")[1].split("```")[0]
     assert "port=8765" in bot
     path = tmp_path / "bot.py"
     path.write_text(bot.replace("port=8765", "port=0"), encoding="utf-8")
-    async with started(path, is_quiet=False) as example, dialled(example) as socket:
-        await socket.send(LOUD)
-        assert await audio_from(socket, 1) == [LOUD]
+    async with contextlib.AsyncExitStack() as stack:
+        async with started(path, number=number) as example:
+            socket = await stack.enter_async_context(dialled(example))
+            await socket.send(LOUD)
+            assert await audio_from(socket, 1) == [LOUD]
+        await asyncio.wait_for(socket.wait_closed(), DEADLINE_S)
+        assert (socket.close_code, socket.close_reason) == (1001, "the server has stopped")
 
 
 @pytest.mark.parametrize("name", sorted(path.name for path in EXAMPLES.glob("[a-z]*.py")))

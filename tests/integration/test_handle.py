@@ -129,6 +129,7 @@ async def test_the_first_message_says_the_format(rate_hz: int) -> None:
         await until(lambda: len(heard.messages) == 2, "both messages")
         assert heard.client.format == AudioFormat(rate_hz)
         assert heard.client.format.frame_bytes == len(frame) == rate_hz // 25
+        await until(lambda: heard.client.statistics().audio_messages_received == 1, "the figures")
         statistics = heard.client.statistics()
         assert (statistics.audio_messages_received, statistics.audio_ms_received) == (1, 20.0)
         assert (statistics.text_messages_received, statistics.odd_messages_received) == (1, 0)

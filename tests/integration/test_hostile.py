@@ -209,7 +209,7 @@ async def test_texts_that_nobody_wants_end_no_call_whatever_their_size() -> None
             await caller.send(json.dumps("x" * 1_000_000))
         await (await caller.ping())
         (client,) = handle.connections.all()
-        assert client.statistics().text_messages_received == 21
+        await until(lambda: client.statistics().text_messages_received == 21, "the figures")
         assert client.statistics().unwanted_messages == 17
 
 

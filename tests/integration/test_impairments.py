@@ -99,7 +99,7 @@ async def test_jitter_above_the_lead_makes_holes_and_loses_nothing() -> None:
     assert (app.call.errors, app.call.end) == ([], HUNG_UP)
 
 
-@pytest.mark.parametrize(("for_s", "underrun_ms"), [(0.15, 0), (0.5, 320)])
+@pytest.mark.parametrize(("for_s", "underrun_ms"), [(0.15, 0), (0.5, 300)])
 @in_virtual_time
 async def test_a_stall_of_the_network_loses_nothing(for_s: float, underrun_ms: float) -> None:
     """The lead of 200 ms rides it out, or is missing from the hole; the frame that plays is part of it."""
@@ -441,7 +441,7 @@ async def test_a_half_open_socket_that_is_spoken_to_stalls() -> None:
     assert [type(error) for error in call.errors] == [RouterStalled]
     assert call.end == Disconnected(code=1006, reason="the router stopped reading", closed_by="server")
     assert isinstance(call.outcomes[0], Interrupted)
-    assert call.client.statistics().stalls == 1
+    assert call.client.statistics().stalls >= 1
     assert (report.close_code, report.closed_by) == (1006, "network")
 
 

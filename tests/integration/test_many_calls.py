@@ -110,7 +110,8 @@ async def test_calls_that_come_and_go_leave_nothing(calls: int, caplog: pytest.L
         # picows keeps up to 4 kB of each call; what 200 calls take is less than the noise of the figure.
         assert resident_bytes() - resident < max(6_000_000, 4096 * calls)
     assert io_threads() == 0
-    assert warnings_of(caplog) == []  # none of this is worth a line in the log
+    # None of this is worth a line in the log; but that this loop is blocked is true while objects are counted in it.
+    assert [text for text in warnings_of(caplog) if "loop was blocked" not in text] == []
 
 
 @BOTH_LOOPS
@@ -133,7 +134,7 @@ async def test_stop_with_200_open_calls() -> None:
     async with serving(on_connect) as handle:
         address = handle.get_address()
         calls = [asyncio.ensure_future(call(number)) for number in range(200)]
-        await until(lambda: len(ready) == len(ends) == 200, "all calls", 15)
+        await until(lambda: len(ready) == len(ends) == 200, "all calls", 60)
         begun = time.monotonic()
         await handle.stop()
         assert time.monotonic() - begun < 2
@@ -258,7 +259,9 @@ async def test_a_router_that_never_reads_is_given_up(way: str) -> None:
         assert (
             failures[0]
             .args[0]
-            .startswith("cannot play audio: the connection was closed by the server with 1006")
+            .startswith(
+                "cannot play the rest of the audio: the connection was closed by the server with 1006"
+            )
         )
 
 
@@ -284,18 +287,23 @@ async def test_a_router_that_pauses_for_less_than_the_limit_hears_everything() -
         assert client.statistics().underruns == 0
 
 
-async def test_texts_to_a_router_that_never_reads_are_bounded() -> None:
+async def test_texts_to_a_router_that_never_reads_wait_until_it_is_given_up() -> None:
+    sent: list[int] = []
     errors: list[Exception] = []
     ends: list[Disconnected] = []
     text = '"' + "x" * 100_000 + '"'
 
     async def on_connect(client: AudioConnectorConnection) -> None:
         client.set_handler(on_error=errors.append, on_disconnect=ends.append)
-        for _ in range(200):
+        for number in range(200):
             await client.send_json_packet(text)
+            sent.append(number)
 
-    async with serving(on_connect) as handle, bare(handle.get_address(), read_buffer=4096):
+    async with (
+        serving(on_connect, timeouts=Timeouts(stall_s=1)) as handle,
+        bare(handle.get_address(), read_buffer=4096),
+    ):
         await until(lambda: ends, "the end")
-    assert ends == [Disconnected(code=1006, reason="too much unsent data", closed_by="server")]
-    assert [type(error).__name__ for error in errors] == ["LimitError"]
-    assert "bytes are unsent because the router does not read" in str(errors[0])
+    assert ends == [Disconnected(code=1006, reason="the router stopped reading", closed_by="server")]
+    assert [type(error) for error in errors] == [RouterStalled]
+    assert len(sent) < 100  # the kernel takes a part of them

@@ -190,16 +190,20 @@ async def test_another_rate_is_resampled_without_seams(source_hz: int) -> None:
         assert abs(len(expected) - 32000) < 100
 
 
-async def test_the_real_rate_comes_after_the_first_audio() -> None:
-    """Nothing is played before the format is known, and what was written for another one is converted."""
+@pytest.mark.parametrize("sample_rate", [None, 16000])
+async def test_the_real_rate_comes_after_the_first_audio(sample_rate: int | None) -> None:
+    """Nothing is played before the format is known: unlabelled audio was of that format all along."""
     tone = (np.sin(np.arange(16000) * 2 * np.pi * 440 / 16000) * 20000).astype("<i2").tobytes()
 
     async def scene(client: AudioConnectorConnection) -> None:
-        await client.send_audio_buffer(tone, pad_last_frame=True)
+        await client.send_audio_buffer(tone, sample_rate=sample_rate, pad_last_frame=True)
 
     async with acting(scene, rate_hz=None, timeouts=Timeouts(first_message_s=5)) as (caller, outcome):
         await outcome
         await caller.send(first_message(8000))
+        if sample_rate is None:
+            assert await all_audio(caller, 32000) == tone
+            return
         heard = np.frombuffer(await all_audio(caller, 16000), "<i2")
         expected = (np.sin(np.arange(8000) * 2 * np.pi * 440 / 8000) * 20000).astype(int)
         assert np.abs(heard[200:7800] - expected[200:7800]).max() < 60

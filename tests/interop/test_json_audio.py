@@ -145,6 +145,7 @@ async def test_events_and_binary_audio_interleave() -> None:
         heard = await listener.call()
         await until(lambda: len(heard.messages) == 6, "all messages")
         assert heard.messages == [first_message(), first, mute, second, unknown, third]
+        await until(lambda: heard.client.statistics().audio_messages_received == 3, "the figures")
         statistics = heard.client.statistics()
         assert (statistics.audio_messages_received, statistics.text_messages_received) == (3, 3)
         assert statistics.unreadable_messages_received == 0
@@ -211,7 +212,7 @@ async def test_what_should_be_audio_and_is_none_is_reported_once_and_counted() -
             "samples under 'audio' in a JSON text; the text was handed on as it came. Compare audio_transport with "
             "audioTransport of the REST call"
         )
-        assert heard.client.statistics().unreadable_messages_received == 3
+        await until(lambda: heard.client.statistics().unreadable_messages_received == 3, "the figures")
         heard.client.disconnect()
         assert await how_closed(router.connection) == (1000, "")
 

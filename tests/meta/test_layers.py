@@ -63,7 +63,7 @@ PURE = (
     "wire.fragments",
     "playback",
     "intake.buffer",
-    "intake.episodes",
+    "wire.episodes",
     "intake.items",
     "wire.quoting",
     "call",

@@ -15,9 +15,7 @@ from audio_connector.call.machine import Call
 from audio_connector.call.states import State
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.pacer import Pacer
-from audio_connector.playback.queue import Answered, Finished
-from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, Interrupted, Played
 from audio_connector.port.host import Note
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.link import Link

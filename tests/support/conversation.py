@@ -9,14 +9,14 @@ from typing import Any
 
 from support.call import Router
 
-from audio_connector.intake.handlers import Handler
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.link import Link
 from audio_connector.server.server import AudioConnectorServer
 from audio_connector.server.session import Session
 from audio_connector.testing.in_loop import InLoopIo
 from audio_connector.testing.network import dial
-from audio_connector.testing.virtual_time import rest
+from audio_connector.testing.virtual_time import OPENING_S, rest
+from audio_connector.validation.handlers import Handler
 from audio_connector.wire.codec import encode_event
 from audio_connector.wire.memory import MemoryTransport
 from audio_connector.wire.messages import Connected, Event
@@ -85,6 +85,7 @@ class Conversation:
             await asyncio.sleep(0)
         [self.session] = self._server._sessions.values()
         self.client = self.session.connection
+        await asyncio.sleep(OPENING_S)
         await rest()
         return self
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 
-from audio_connector.intake.dispatch import Dispatcher, TextItem
-from audio_connector.intake.handlers import Handler
+from audio_connector.intake.dispatch import Dispatcher
+from audio_connector.intake.items import TextItem
+from audio_connector.validation.handlers import Handler
 from audio_connector.wire.messages import Dtmf
 
 TEXT = TextItem(' {"digit":"1"}', Dtmf(digit="1"))

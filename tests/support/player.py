@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A `Schedule` in virtual time, driven as a loop drives it, and an independent idea of what a router hears."""
+"""A `PlaybackQueue` in virtual time, driven as a loop drives it, and an independent idea of what a router hears."""
 
 from __future__ import annotations
 
@@ -10,16 +10,10 @@ from typing import Any
 import pytest
 
 from audio_connector.audio.format import AudioFormat
-from audio_connector.playback.schedule import Schedule
-from audio_connector.playback.speech import (
-    Flushed,
-    Interrupted,
-    MarkReached,
-    Played,
-    ScheduleEvent,
-    TailWanted,
-    UtteranceEnded,
-)
+from audio_connector.playback.queue import Answered, Finished, PlaybackEvent, PlaybackQueue
+from audio_connector.playback.schedule import NO_LIMIT, Schedule
+from audio_connector.playback.speech import Flushed, Interrupted, Played
+from audio_connector.playback.utterance import PLAIN
 
 FRAME_S = 0.02
 ROUNDING_S = 1e-7
@@ -53,32 +47,38 @@ def heard_until(sent: list[Sent], now: float) -> int:
 
 
 class Player:
-    """Runs a schedule: it wakes at its deadlines and at no other time, but for what is written.
+    """Runs a queue: it wakes at its deadlines and at no other time, but for what is asked.
 
     Args:
-        rate_hz: Of the connection.
+        rate_hz: Of the connection; None where it is not known yet: see `settle`.
         lead_s: As `Schedule`; so are ``prime_s`` and ``pause_s``.
+        max_bytes: As `PlaybackQueue`; so is ``max_delay_s``.
         now: When it begins.
     """
 
     def __init__(
         self,
-        rate_hz: int = 16000,
+        rate_hz: int | None = 16000,
         *,
         lead_s: float = 0.2,
         prime_s: float = 0.1,
         pause_s: float = 0.4,
+        max_bytes: int = 1 << 40,
+        max_delay_s: float | None = None,
         now: float = 5000.0,
     ) -> None:
-        self.schedule = Schedule(AudioFormat(rate_hz), lead_s=lead_s, prime_s=prime_s, pause_s=pause_s)
+        self.schedule = Schedule(lead_s=lead_s, prime_s=prime_s, pause_s=pause_s)
+        self.queue = PlaybackQueue(self.schedule, max_bytes=max_bytes, max_delay_s=max_delay_s)
         self.start = self.now = now
         self.sent: list[Sent] = []
-        self.events: list[tuple[float, ScheduleEvent]] = []
+        self.events: list[tuple[float, PlaybackEvent]] = []
         self.wakes = 0
+        if rate_hz is not None:
+            self.settle(rate_hz)
 
     @property
     def frame_bytes(self) -> int:
-        return self.schedule.format.frame_bytes
+        return self.schedule.frame_bytes
 
     @property
     def frames(self) -> list[bytes]:
@@ -93,47 +93,80 @@ class Player:
     def played_ms(self) -> float:
         return self.schedule.progress().played_ms(self.now)
 
-    def advance(self) -> list[bytes]:
-        frames = self.schedule.advance(self.now)
+    def advance(self, limit: int = NO_LIMIT) -> list[bytes]:
+        frames = self.queue.advance(self.now, limit)
         self.sent += [Sent(self.now, frame) for frame in frames]
-        self.events += [(self.now, event) for event in self.schedule.events]
-        self.schedule.events.clear()
+        self.events += [(self.now, event) for event in self.queue.events]
+        self.queue.events.clear()
         return frames
 
-    def record(self, frame: bytes) -> None:
-        """Note a frame that left by itself."""
-        self.sent.append(Sent(self.now, frame))
+    def settle(self, rate_hz: int) -> None:
+        self.queue.settle(AudioFormat(rate_hz), self.now)
+        self.release()
 
-    def write(self, utterance_id: int, pcm: bytes, *, has_tail: bool = False) -> None:
-        self.schedule.write(utterance_id, pcm, self.now, has_tail=has_tail)
+    def hold(self) -> None:
+        self.schedule.is_held = True
+
+    def release(self) -> None:
+        self.schedule.is_held = False
         self.advance()
 
-    def end(self, utterance_id: int) -> None:
-        self.schedule.end(utterance_id, self.now)
+    # What an application asks.
+
+    def begin(self, lane: int) -> None:
+        self.queue.begin(lane, self.now)
         self.advance()
 
-    def say(self, utterance_id: int, pcm: bytes) -> None:
-        """A whole utterance."""
-        self.schedule.begin(utterance_id)
-        self.schedule.write(utterance_id, pcm, self.now)
-        self.end(utterance_id)
-
-    def mark(self, token: object) -> None:
-        self.schedule.mark(token, self.now)
+    def write(self, lane: int, pcm: bytes, rate_hz: int | None = None, *, is_end: bool = False) -> None:
+        self.queue.write(lane, pcm, rate_hz, self.now, is_end=is_end)
         self.advance()
 
-    def flush(self, up_to_id: int) -> Flushed:
-        flushed = self.schedule.flush(self.now, up_to_id=up_to_id)
+    def write_plain(self, pcm: bytes, rate_hz: int | None = None) -> None:
+        self.write(PLAIN, pcm, rate_hz)
+
+    def end(self, lane: int) -> None:
+        self.queue.end(lane, self.now)
+        self.advance()
+
+    def say(self, lane: int, pcm: bytes, rate_hz: int | None = None) -> None:
+        """A whole speech."""
+        self.queue.begin(lane, self.now)
+        self.queue.write(lane, pcm, rate_hz, self.now)
+        self.end(lane)
+
+    def stand(self, lane: int, token: int, *, is_end: bool = False) -> None:
+        """Wait for room."""
+        self.queue.ask(lane, token, self.now, is_end=is_end)
+        self.advance()
+
+    def write_granted(
+        self, token: int, pcm: bytes, rate_hz: int | None = None, *, has_more: bool = False
+    ) -> None:
+        self.queue.write_granted(token, pcm, rate_hz, self.now, has_more=has_more)
+        self.advance()
+
+    def leave(self, token: int) -> None:
+        self.queue.leave(token, self.now)
+        self.advance()
+
+    def wait(self, token: int) -> None:
+        self.queue.wait(token, self.now)
+        self.advance()
+
+    def flush(self) -> Flushed:
+        flushed = self.queue.flush(self.now)
         self.advance()
         return flushed
 
+    # Time.
+
     def run_until(self, now: float) -> None:
         """Sleep from deadline to deadline; each wake-up has to make the next deadline later than itself."""
-        while (deadline := self.schedule.next_deadline()) is not None and deadline <= now:
+        while (deadline := self.queue.next_deadline()) is not None and deadline <= now:
             self.now = max(self.now, deadline)
             self.wakes += 1
             self.advance()
-            after = self.schedule.next_deadline()
+            after = self.queue.next_deadline()
             assert after is None or after > self.now, f"woken at {self.now!r} for {after!r}: a busy loop"
         self.now = max(self.now, now)
 
@@ -143,7 +176,7 @@ class Player:
     def run_out(self, *, at_most_s: float = 100_000.0) -> None:
         """Go on until there is no deadline left."""
         for _ in itertools.count():
-            deadline = self.schedule.next_deadline()
+            deadline = self.queue.next_deadline()
             if deadline is None:
                 return
             assert deadline < self.start + at_most_s, "this never ends"
@@ -152,17 +185,31 @@ class Player:
     # What came to pass.
 
     def ends(self) -> dict[int, Played | Interrupted]:
-        """How each utterance ended, the last time that it did."""
-        return {
-            event.utterance_id: event.outcome for _, event in self.events if isinstance(event, UtteranceEnded)
-        }
+        """How each speech ended, in the order in which they did."""
+        finished = [event for _, event in self.events if isinstance(event, Finished)]
+        ends = {event.lane: event.outcome for event in finished}
+        assert len(ends) == len(finished), "a speech ended twice"
+        return ends
 
-    def marks(self) -> dict[object, tuple[float, Played | Interrupted]]:
-        """When each mark was reached, and how."""
-        reached = [(at, event) for at, event in self.events if isinstance(event, MarkReached)]
-        marks = {event.token: (at, event.outcome) for at, event in reached}
-        assert len(marks) == len(reached), "a mark was reached twice"
-        return marks
+    def answers(self, token: int) -> list[object]:
+        """What was answered under a number."""
+        return [
+            event.value for _, event in self.events if isinstance(event, Answered) and event.token == token
+        ]
 
-    def tail_requests(self) -> list[tuple[float, int]]:
-        return [(at, event.utterance_id) for at, event in self.events if isinstance(event, TailWanted)]
+    def waits(self) -> dict[int, tuple[float, Played | Interrupted]]:
+        """When each wait for something to be heard was answered, and how."""
+        reached = [
+            (at, event.token, event.value)
+            for at, event in self.events
+            if isinstance(event, Answered) and isinstance(event.value, Played | Interrupted)
+        ]
+        waits = {token: (at, outcome) for at, token, outcome in reached}
+        assert len(waits) == len(reached), "a wait was answered twice"
+        return waits
+
+    def errors(self) -> list[Exception]:
+        return [event for _, event in self.events if isinstance(event, Exception)]
+
+    def warnings(self) -> list[tuple[float, str]]:
+        return [(at, event) for at, event in self.events if isinstance(event, str)]

@@ -78,9 +78,13 @@ class Framer:
         Returns:
             One frame, or None where nothing was pending. Afterwards the framer is as new.
         """
-        rest = self._rest
-        self._rest = b""
+        rest = self.take_rest()
         return rest.ljust(self._frame_bytes, b"\0") if rest else None
+
+    def take_rest(self) -> bytes:
+        """Return the remainder as it is, possibly nothing. Afterwards the framer is as new."""
+        rest, self._rest = self._rest, b""
+        return rest
 
     def clear(self) -> int:
         """Drop the remainder.
@@ -88,6 +92,4 @@ class Framer:
         Returns:
             The number of bytes dropped.
         """
-        dropped_bytes = len(self._rest)
-        self._rest = b""
-        return dropped_bytes
+        return len(self.take_rest())

@@ -49,7 +49,7 @@ class PcmIngest:
 
     @property
     def is_clean(self) -> bool:
-        """Whether whole samples at ``rate_hz`` would come back as they are: no half sample, and no resampler in use."""
+        """Whether whole samples at ``rate_hz`` come back as they are: no half sample, no resampler in use."""
         return self._is_clean
 
     @property

@@ -23,9 +23,9 @@ from audio_connector.call.texts import TextQueue
 from audio_connector.errors import DeadlineError, IntakeOverflow, LimitError, ProtocolError, RouterStalled
 from audio_connector.intake.buffer import IntakeBuffer
 from audio_connector.intake.items import TextItem
-from audio_connector.playback.queue import Answered, Finished, PlaybackQueue
+from audio_connector.playback.queue import PlaybackQueue
 from audio_connector.playback.schedule import NO_LIMIT, Schedule
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN, Answered, Finished
 from audio_connector.wire.closing import ABNORMAL
 from audio_connector.wire.codec import decode_event, notify_payload
 from audio_connector.wire.liveness import Liveness
@@ -170,6 +170,7 @@ class Call:
     def text_received(self, text: str, now: float) -> None:
         """Note what a text says about the connection, and hand it on."""
         self._liveness.last_received_at = now
+        self.is_stale = True
         event = decode_event(text, is_first=not self._buffer.counters.text_messages)
         self._buffer.counters.text_messages += 1
         if isinstance(event, Connected):

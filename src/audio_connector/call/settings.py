@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import Field, field_validator, model_validator
 
 from audio_connector.errors import MessageError
 from audio_connector.validation import FrozenValues
@@ -40,6 +40,15 @@ class Playback(FrozenValues):
     max_buffer_s: Annotated[float, Field(ge=0.1, le=3600)] = 30
     max_delay_ms: Annotated[float, Field(ge=100, le=60_000)] | None = None
     clear_commands: tuple[str, ...] = (CLEAR_FORMS["action"], CLEAR_FORMS["event"])
+
+    @model_validator(mode="after")
+    def _can_be_kept(self) -> Playback:
+        if self.max_delay_ms is not None and self.max_delay_ms <= self.lead_ms:
+            raise ValueError(
+                f"max_delay_ms={self.max_delay_ms:g}: expected more than lead_ms={self.lead_ms:g}, which is how much "
+                "the router holds already"
+            )
+        return self
 
     @field_validator("clear_commands")
     @classmethod

@@ -13,8 +13,7 @@ from audio_connector import errors
 from audio_connector.audio.format import AudioFormat
 from audio_connector.intake.buffer import IntakeCounters
 from audio_connector.intake.items import TextItem
-from audio_connector.playback.queue import Answered, Finished
-from audio_connector.playback.speech import NOTHING_PLAYED, Progress
+from audio_connector.playback.speech import NOTHING_PLAYED, Answered, Finished, Progress
 from audio_connector.wire.messages import Connected, Disconnected
 from audio_connector.wire.transport import Upgrade
 

@@ -5,7 +5,7 @@ The rules:
 
 1. Items leave in the order in which they arrived, as far as their kind, audio or texts, is wanted: an application
    that only wants events yet finds its audio kept for it, and the other way round.
-2. That is so until it has *settled*. From then on a kind that nobody wants is not kept; who asks for it later gets
+2. That is so until it has *settled*. From then on a kind that nobody wants has no room; who asks for it later gets
    what comes from then on.
 3. Beyond a bound the oldest of the kind is dropped, but no text while texts are wanted: the next one is refused
    instead, and the caller is told so.
@@ -54,24 +54,15 @@ class IntakeCounters:
 
 
 class IntakeBuffer(Generic[TextT]):
-    """Audio and texts of one connection that wait for the application.
-
-    Args:
-        max_audio_bytes: Bound of the audio kept, and, for each `MIN_MESSAGE_BYTES` of it, of one message.
-        max_texts: Bound of the texts kept.
-        max_text_bytes: Bound of their sizes, summed. One is kept whatever its size.
-    """
+    """Audio and texts that wait for the application; the newest of each is kept whatever its size."""
 
     def __init__(self, *, max_audio_bytes: int, max_texts: int, max_text_bytes: int = MAX_TEXT_BYTES) -> None:
         self.max_audio_bytes = max_audio_bytes
         self.max_texts = max_texts
         self.max_text_bytes = max_text_bytes
         self.counters = IntakeCounters()
-        self.audio_bytes = 0
-        self.text_bytes = 0
-        self.wants_audio = False
-        self.wants_texts = False
-        self.is_settled = False
+        self.audio_bytes = self.text_bytes = 0
+        self.wants_audio = self.wants_texts = self.is_settled = False
         self._audio: deque[tuple[int, float, bytes]] = deque()
         self._texts: deque[tuple[int, int, TextT]] = deque()
         self._arrivals = 0
@@ -88,23 +79,10 @@ class IntakeBuffer(Generic[TextT]):
         return len(self._texts)
 
     def want(self, audio: bool, texts: bool, *, is_settled: bool) -> None:
-        """Say what the application takes.
-
-        Args:
-            audio: Somebody takes audio.
-            texts: Somebody takes texts.
-            is_settled: Nobody is expected to ask for more, so the other kind is let go.
-        """
+        """Say what the application takes, and whether nobody is expected to ask for more."""
         self.wants_audio, self.wants_texts, self.is_settled = audio, texts, is_settled
-        if is_settled and not audio:
-            self.counters.unwanted_messages += len(self._audio)
-            self._audio.clear()
-            self.audio_bytes = 0
-            self._is_dropping = False
-        if is_settled and not texts:
-            self.counters.unwanted_messages += len(self._texts)
-            self._texts.clear()
-            self.text_bytes = 0
+        self._drop_audio()
+        self._drop_texts()
 
     def note_audio(self, size_bytes: int, now: float) -> None:
         """Count an audio message and the gap before it, whether or not it is kept here."""
@@ -112,8 +90,10 @@ class IntakeBuffer(Generic[TextT]):
         counters.audio_messages += 1
         counters.audio_bytes += size_bytes
         last_at, self._last_audio_at = self._last_audio_at, now
-        if last_at is not None and (now - last_at) * 1000 > GAP_MS:
-            self._note_gap((now - last_at) * 1000)
+        if last_at is not None and (gap_ms := (now - last_at) * 1000) > GAP_MS:
+            counters.gaps += 1
+            counters.silence_ms += gap_ms
+            counters.longest_gap_ms = max(counters.longest_gap_ms, gap_ms)
 
     def note_active(self, active: bool, now: float) -> None:
         """The stream was muted or unmuted; time muted is not a gap."""
@@ -122,66 +102,43 @@ class IntakeBuffer(Generic[TextT]):
         self._muted_since = None if active else now
         self._last_audio_at = None
 
-    def push_audio(self, payload: bytes, now: float) -> int:
-        """Keep audio, and drop the oldest where that goes beyond the bound.
-
-        Args:
-            payload: One message.
-            now: Seconds of the monotonic clock.
-
-        Returns:
-            How many messages were dropped that the application wants, if that starts an episode; else 0.
-        """
-        if self.is_settled and not self.wants_audio:
+    def push_audio(self, payload: bytes, now: float) -> bool:
+        """Keep audio, and drop the oldest beyond the bound; True where that begins an episode."""
+        if self.is_settled and not self.wants_audio:  # who only speaks pays no more for each frame than this
             self.counters.unwanted_messages += 1
-            return 0
+            return False
         self._arrivals += 1
         self._audio.append((self._arrivals, now, payload))
         self.audio_bytes += len(payload)
-        dropped = self._drop_audio()
-        self.counters.buffered_peak_bytes = max(self.counters.buffered_peak_bytes, self.audio_bytes)
-        if not dropped or self._is_dropping:
-            return 0
-        self._is_dropping = True
-        self.counters.overflow_episodes += 1
-        return dropped
+        was_dropping, counters = self._is_dropping, self.counters
+        self._drop_audio()
+        if self.audio_bytes > counters.buffered_peak_bytes:
+            counters.buffered_peak_bytes = self.audio_bytes
+        return self._is_dropping and not was_dropping
 
     def push_text(self, text: TextT, size_bytes: int) -> bool:
         """Keep a text; False where texts are wanted and a bound is reached, and this one was not taken."""
-        if self.is_settled and not self.wants_texts:
-            self.counters.unwanted_messages += 1
-            return True
-        texts = self._texts
-        while texts and (len(texts) >= self.max_texts or self.text_bytes + size_bytes > self.max_text_bytes):
-            if self.wants_texts:
-                return False
-            _, oldest_bytes, _ = texts.popleft()
-            self.text_bytes -= oldest_bytes
-            self.counters.unwanted_messages += 1
+        is_full = len(self._texts) >= self.max_texts or self.text_bytes + size_bytes > self.max_text_bytes
+        if self.wants_texts and self._texts and is_full:
+            return False
         self._arrivals += 1
-        texts.append((self._arrivals, size_bytes, text))
+        self._texts.append((self._arrivals, size_bytes, text))
         self.text_bytes += size_bytes
+        self._drop_texts()
         return True
 
     def take(self, limit: int, now: float, *, unwanted_too: bool = False) -> list[bytes | TextT]:
-        """Take the oldest items that are wanted.
-
-        Args:
-            limit: At most so many.
-            now: Seconds of the monotonic clock.
-            unwanted_too: Also of a kind that nobody wants yet, as at the end.
-        """
-        audio, texts = self.wants_audio or unwanted_too, self.wants_texts or unwanted_too
+        """Take so many of the oldest items that are wanted; at the end also of what nobody wants yet."""
+        audio = self._audio if self.wants_audio or unwanted_too else ()
+        texts = self._texts if self.wants_texts or unwanted_too else ()
         taken: list[bytes | TextT] = []
         while len(taken) < limit:
-            has_audio = audio and bool(self._audio)
-            has_text = texts and bool(self._texts)
-            if has_audio and not (has_text and self._texts[0][0] < self._audio[0][0]):
+            if audio and not (texts and texts[0][0] < audio[0][0]):
                 _, at, payload = self._audio.popleft()
                 self.audio_bytes -= len(payload)
                 self.counters.age_peak_ms = max(self.counters.age_peak_ms, (now - at) * 1000)
                 taken.append(payload)
-            elif has_text:
+            elif texts:
                 _, size_bytes, text = self._texts.popleft()
                 self.text_bytes -= size_bytes
                 taken.append(text)
@@ -191,25 +148,33 @@ class IntakeBuffer(Generic[TextT]):
             self._is_dropping = False
         return taken
 
-    def _drop_audio(self) -> int:
-        """Go back below the bound; returns how many were dropped that the application wants."""
-        counters, dropped = self.counters, 0
-        max_messages = max(1, self.max_audio_bytes // MIN_MESSAGE_BYTES)
-        while len(self._audio) > max_messages or (
-            self.audio_bytes > self.max_audio_bytes and len(self._audio) > 1
-        ):
-            _, _, oldest = self._audio.popleft()
+    def _drop_audio(self) -> None:
+        """Go back below the bound."""
+        audio, counters = self._audio, self.counters
+        kept, max_bytes = self._bound(self.wants_audio, self.max_audio_bytes)
+        max_messages = max(kept, max_bytes // MIN_MESSAGE_BYTES)
+        while len(audio) > max_messages or (self.audio_bytes > max_bytes and len(audio) > kept):
+            _, _, oldest = audio.popleft()
             self.audio_bytes -= len(oldest)
             if not self.wants_audio:
                 counters.unwanted_messages += 1
                 continue
             counters.dropped_messages += 1
             counters.dropped_bytes += len(oldest)
-            dropped += 1
-        return dropped
+            counters.overflow_episodes += not self._is_dropping
+            self._is_dropping = True
+        if not audio:
+            self._is_dropping = False
 
-    def _note_gap(self, gap_ms: float) -> None:
-        counters = self.counters
-        counters.gaps += 1
-        counters.silence_ms += gap_ms
-        counters.longest_gap_ms = max(counters.longest_gap_ms, gap_ms)
+    def _drop_texts(self) -> None:
+        """The same; only where nobody wants them, or else there is nothing to drop."""
+        kept, max_bytes = self._bound(self.wants_texts, self.max_text_bytes)
+        max_texts = self.max_texts * kept
+        while len(self._texts) > max_texts or (self.text_bytes > max_bytes and len(self._texts) > kept):
+            _, oldest_bytes, _ = self._texts.popleft()
+            self.text_bytes -= oldest_bytes
+            self.counters.unwanted_messages += 1
+
+    def _bound(self, is_wanted: bool, max_bytes: int) -> tuple[int, int]:
+        """How many are kept at least, and how many bytes at most."""
+        return (1, max_bytes) if is_wanted or not self.is_settled else (0, 0)

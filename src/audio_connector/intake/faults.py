@@ -11,8 +11,8 @@ import logging
 from typing import NamedTuple
 
 from audio_connector.errors import ConnectionClosed
-from audio_connector.intake.episodes import Episodes, Repeats
-from audio_connector.intake.handlers import Handler, name_of
+from audio_connector.validation.handlers import Handler, name_of
+from audio_connector.wire.episodes import Episodes, Word
 from audio_connector.wire.quoting import named, printable
 
 logger = logging.getLogger("audio_connector.server")
@@ -30,95 +30,46 @@ class _Kind(NamedTuple):
 
 
 class FaultLog:
-    """The faults of one connection; on the application's loop.
-
-    Args:
-        connection_id: As the peer may have chosen it.
-    """
+    """The faults of one connection, whose id a peer may have chosen; on the application's loop."""
 
     def __init__(self, connection_id: str) -> None:
         self.label = named(connection_id)
-        self._episodes: Episodes[_Kind] = Episodes(_Kind("other errors came", logging.ERROR))
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._timer: asyncio.TimerHandle | None = None
+        self._episodes = Episodes(_Kind("other errors came", logging.ERROR))
 
-    def raised(self, name: str, handler: Handler, error: Exception, then: str = GOES_ON) -> None:
-        """A handler has raised.
-
-        Args:
-            name: What it was set as: on_message and so on.
-            handler: It.
-            error: What it raised.
-            then: What follows from it.
-        """
-        kind = f"{name} raised {type(error).__name__}"
-        if isinstance(error, ConnectionClosed):
-            # What every echo runs into when the caller hangs up: no mistake, so neither ERROR nor traceback.
-            if self._is_new(_Kind(kind, logging.INFO)):
-                logger.info("connection %s: %s: %s", self.label, kind, printable(str(error)))
-        elif self._is_new(_Kind(kind, logging.ERROR)):
-            logger.error(
-                "connection %s: %s raised %s; %s. The handler is %s",
-                self.label,
-                name,
-                excerpt(error),
-                then,
-                name_of(handler),
-                exc_info=error,
-            )
-
-    def was_cancelled(self, name: str, handler: Handler, then: str = GOES_ON) -> None:
-        """A handler was cancelled, but by nobody of the library."""
-        kind = f"{name} was cancelled"
-        if self._is_new(_Kind(kind, logging.ERROR)):
-            logger.error("connection %s: %s; %s. The handler is %s", self.label, kind, then, name_of(handler))
+    def raised(self, name: str, handler: Handler | None, error: BaseException, then: str = GOES_ON) -> None:
+        """A handler, set as ``name``, or what runs them all, has raised or was cancelled, and what follows."""
+        if isinstance(error, asyncio.CancelledError):
+            what = full = f"{name} was cancelled"
+        else:
+            what, full = f"{name} raised {type(error).__name__}", f"{name} raised {excerpt(error)}"
+        where = "" if handler is None else f". The handler is {name_of(handler)}"
+        self._note(what, f"{full}; {then}{where}", error)
 
     def told(self, error: Exception) -> None:
         """Something else is wrong; the text of the error says what."""
         text = printable(str(error), 2 * ERROR_CHARS) or excerpt(error)
-        level = logging.INFO if isinstance(error, ConnectionClosed) else logging.ERROR
-        if self._is_new(_Kind(f"{type(error).__name__}: {text}", level)):
-            has_traceback = level > logging.INFO and error.__traceback__ is not None
-            logger.log(
-                level, "connection %s: %s", self.label, text, exc_info=error if has_traceback else None
-            )
+        self._note(f"{type(error).__name__}: {text}", text, error)
 
     def close(self) -> None:
         """Tell what was only counted so far; also where the loop has ended."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-        if self._loop is not None:
-            self._tell(self._episodes.finish(self._loop.time()))
+        for word in self._episodes.finish():
+            self._count(word)
 
-    def _is_new(self, kind: _Kind) -> bool:
-        loop = self._loop = asyncio.get_running_loop()
-        if self._episodes.note(kind, loop.time()):
-            return True
-        if self._timer is None:
-            self._arm(loop)
-        return False
-
-    def _arm(self, loop: asyncio.AbstractEventLoop) -> None:
-        at = self._episodes.next_deadline()
-        self._timer = None if at is None else loop.call_at(at, self._on_time)
-
-    def _on_time(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._tell(self._episodes.due(loop.time()))
-        self._arm(loop)
-
-    def _tell(self, repeats: list[Repeats[_Kind]]) -> None:
-        for said in repeats:
-            logger.log(
-                said.kind.level,
-                "connection %s: %s %d more time%s in %.3g s",
-                self.label,
-                said.kind.what,
-                said.times,
-                "" if said.times == 1 else "s",
-                said.seconds,
+    def _note(self, what: str, text: str, error: BaseException) -> None:
+        # What every echo runs into when the caller hangs up is no mistake, so it is neither ERROR nor traceback.
+        level = logging.INFO if isinstance(error, ConnectionClosed) else logging.ERROR
+        word = self._episodes.note(_Kind(what, level), asyncio.get_running_loop().time())
+        if word is not None and word.times > 1:
+            self._count(word)
+        elif word is not None:
+            has_trace = (
+                level == logging.ERROR and isinstance(error, Exception) and error.__traceback__ is not None
             )
+            logger.log(level, "connection %s: %s", self.label, text, exc_info=error if has_trace else None)
+
+    def _count(self, word: Word[_Kind]) -> None:
+        times = f"{word.times} more time{'' if word.times == 1 else 's'} in {word.seconds:.3g} s"
+        logger.log(word.kind.level, "connection %s: %s %s", self.label, word.kind.what, times)
 
 
 def excerpt(error: BaseException) -> str:

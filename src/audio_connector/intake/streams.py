@@ -13,25 +13,27 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from audio_connector.audio.format import SAMPLE_BYTES, AudioFormat
-from audio_connector.audio.resample import LIVE_QUALITY, Resampler
+from audio_connector.audio.format import FRAME_MS, SAMPLE_BYTES, AudioFormat
+from audio_connector.audio.framing import Framer
+from audio_connector.audio.ingest import PcmIngest
 from audio_connector.errors import IntakeOverflow, LimitError, UsageError
 from audio_connector.wire.messages import Event
 
 T = TypeVar("T")
 
 
-class _Stream(Generic[T]):
+class Stream(Generic[T]):
     """What both streams share: items that wait, one consumer that waits, an end."""
 
     def __init__(self) -> None:
+        self.is_over = False
+        """Nothing more will be pushed."""
         self._ready: deque[T] = deque()
         self._waiter: asyncio.Future[None] | None = None
         self._loop = _running_loop()
-        self._is_over = False
         self._error: Exception | None = None
 
-    def __aiter__(self) -> _Stream[T]:
+    def __aiter__(self) -> Stream[T]:
         return self
 
     async def __anext__(self) -> T:
@@ -41,7 +43,7 @@ class _Stream(Generic[T]):
             if self._error is not None:
                 error, self._error = self._error, None
                 raise error
-            if self._is_over:
+            if self.is_over:
                 raise StopAsyncIteration
             if self._waiter is not None and not self._waiter.done():
                 raise UsageError(
@@ -54,50 +56,60 @@ class _Stream(Generic[T]):
             finally:
                 if self._waiter is waiter:  # one that was cancelled may have a successor
                     self._waiter = None
-        item = self._ready.popleft()
-        self._taken(item)
-        return item
+        return self._take()
 
     async def aclose(self) -> None:
         """Stop: nothing more is kept for this stream. Not needed when the connection ends."""
-        self._is_over = True
         self._ready.clear()
+        self._finish()
+
+    def push(self, item: T) -> None:
+        """Take an item; from the connection's loop."""
+        self._on_own_loop(self._push, item)
+
+    def end(self, last: Event | None = None) -> None:
+        """The connection is over; what is left is handed out first, and then the last event, among events."""
+        self._on_own_loop(self._end, last)
+
+    def _push(self, item: T) -> None:
+        raise NotImplementedError
+
+    def _end(self, last: T | None) -> None:
+        raise NotImplementedError
+
+    def _take(self) -> T:
+        return self._ready.popleft()
+
+    def _finish(self) -> None:
+        self.is_over = True
         self._wake()
 
-    @property
-    def is_over(self) -> bool:
-        """True where nothing more will be pushed."""
-        return self._is_over
-
-    def _taken(self, item: T) -> None:
-        """An item leaves."""
-
     def _wake(self) -> None:
-        """Wake the consumer; on its loop."""
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def _on_own_loop(self, action: Callable[..., None], *arguments: object) -> None:
+    def _on_own_loop(self, action: Callable[..., None], argument: object) -> None:
         loop = self._loop
         if loop is None or loop is _running_loop():
-            action(*arguments)
+            self._unless_over(action, argument)
             return
         try:
-            loop.call_soon_threadsafe(action, *arguments)
+            loop.call_soon_threadsafe(self._unless_over, action, argument)
         except RuntimeError:
-            self._is_over = True  # the consumer's loop is gone, and the consumer with it
+            self.is_over = True  # the consumer's loop is gone, and the consumer with it
+
+    def _unless_over(self, action: Callable[..., None], argument: object) -> None:
+        if not self.is_over:
+            action(argument)
 
 
-class AudioStream(_Stream[bytes]):
-    """The incoming audio of one connection, piece by piece, until it ends.
+class AudioStream(Stream[bytes]):
+    """The incoming audio of one connection, piece by piece, until it ends; made by ``client.audio()``.
 
-    Args:
-        get_format: The connection's format, asked when audio arrives: it may change.
-        chunk_ms: Length of the pieces in milliseconds; None hands each message on as it came, one frame, without the
-            half of a sample that may be left over at its end.
-        sample_rate: Rate of the pieces in Hz; None keeps the connection's.
-        max_buffer_ms: Beyond it the oldest audio is dropped.
-        on_overflow: Told once per episode of dropping.
+    Each piece is ``bytes``: whole 16-bit samples, mono, little-endian. Half a sample at a message's end is left out.
+
+    The format is asked for when audio arrives, for it may change. Beyond ``max_buffer_ms`` the oldest audio is
+    dropped, and ``on_overflow`` is told once per episode.
     """
 
     def __init__(
@@ -116,75 +128,47 @@ class AudioStream(_Stream[bytes]):
         self._max_buffer_ms = max_buffer_ms
         self._on_overflow = on_overflow
         self._source_hz = 0
-        self._resampler: Resampler | None = None
-        self._half_sample = b""
-        self._piece_bytes = 0
-        self._rest = b""
-        self._ready_bytes = 0
-        self._max_bytes = 0
+        self._ingest = PcmIngest(sample_rate or AudioFormat().rate_hz)
+        self._framer: Framer | None = None
+        self._ready_bytes = self._max_bytes = 0
         self._is_dropping = False
         self.dropped_bytes = 0
 
-    def push(self, payload: bytes) -> None:
-        """Take a message; from the connection's loop."""
-        self._on_own_loop(self._push, payload)
-
-    def end(self) -> None:
-        """The connection is over; what is left is handed out first."""
-        self._on_own_loop(self._end)
-
-    def _push(self, payload: bytes) -> None:
-        if self._is_over:
-            return
+    def _push(self, item: bytes) -> None:
         source_hz = self._get_format().rate_hz
         if source_hz != self._source_hz:
             self._start(source_hz)
-        if self._resampler is not None:
-            payload = self._half_sample + payload
-            whole = len(payload) - len(payload) % SAMPLE_BYTES
-            self._half_sample = payload[whole:]
-            payload = self._resampler.push(payload[:whole])
-        elif len(payload) % SAMPLE_BYTES:
+        if len(item) % SAMPLE_BYTES:
             # A message that was cut off: half a sample would shift all that follows, or raise in the application.
-            payload = payload[:-1]
-        self._cut(payload)
-
-    def _cut(self, payload: bytes) -> None:
-        if self._piece_bytes:
-            payload = self._rest + payload
-            whole = len(payload) - len(payload) % self._piece_bytes
-            self._rest = payload[whole:]
-            for at in range(0, whole, self._piece_bytes):
-                self._add(payload[at : at + self._piece_bytes])
-        elif payload:
-            self._add(payload)
+            item = item[:-1]
+        self._cut(self._ingest.write(item, sample_rate=source_hz))
 
     def _start(self, source_hz: int) -> None:
         """Set up for a rate. What is left of the one before goes ahead, as a short piece where sizes change."""
-        if self._resampler is not None:
-            self._cut(self._resampler.finish())
         self._source_hz = source_hz
-        self._resampler, self._half_sample = None, b""
         rate_hz = self._sample_rate or source_hz
-        if rate_hz != source_hz:
-            self._resampler = Resampler(source_hz, rate_hz, quality=LIVE_QUALITY)
+        if self._ingest.rate_hz != rate_hz:
+            self._ingest = PcmIngest(rate_hz)
         piece_bytes = 0
-        if self._chunk_ms is not None or self._resampler is not None:
-            piece_bytes = 2 * max(1, round(rate_hz * (self._chunk_ms or 20) / 1000))
-        if piece_bytes != self._piece_bytes and self._rest:
-            self._add(self._rest)
-            self._rest = b""
-        self._piece_bytes = piece_bytes
-        self._max_bytes = max(self._piece_bytes, round(rate_hz * self._max_buffer_ms / 500))
+        if self._chunk_ms is not None or rate_hz != source_hz:
+            piece_bytes = SAMPLE_BYTES * max(1, round(rate_hz * (self._chunk_ms or FRAME_MS) / 1000))
+        if self._framer is None or self._framer.frame_bytes != piece_bytes:
+            self._add_rest()
+            self._framer = Framer(piece_bytes) if piece_bytes else None
+        self._max_bytes = round(rate_hz * SAMPLE_BYTES * self._max_buffer_ms / 1000)
+
+    def _cut(self, pcm: bytes) -> None:
+        for piece in (pcm,) if self._framer is None else self._framer.push(pcm):
+            self._add(piece)
 
     def _add(self, piece: bytes) -> None:
+        if not piece:
+            return
         self._ready.append(piece)
         self._ready_bytes += len(piece)
         self._wake()
         while self._ready_bytes > self._max_bytes and len(self._ready) > 1:
-            oldest_bytes = len(self._ready.popleft())
-            self._ready_bytes -= oldest_bytes
-            self.dropped_bytes += oldest_bytes
+            self.dropped_bytes += len(self._take())
             if not self._is_dropping:
                 self._is_dropping = True
                 self._on_overflow(
@@ -194,60 +178,48 @@ class AudioStream(_Stream[bytes]):
                     )
                 )
 
-    def _taken(self, item: bytes) -> None:
-        self._ready_bytes -= len(item)
+    def _add_rest(self) -> None:
+        if self._framer is not None:
+            self._add(self._framer.take_rest())
+
+    def _take(self) -> bytes:
+        piece = self._ready.popleft()
+        self._ready_bytes -= len(piece)
         if not self._ready:
             self._is_dropping = False
+        return piece
 
-    def _end(self) -> None:
-        if self._is_over:
-            return
-        tail = self._rest + (self._resampler.finish() if self._resampler is not None else b"")
-        while tail:
-            piece, tail = tail[: self._piece_bytes], tail[self._piece_bytes :]
-            self._ready.append(piece)
-            self._ready_bytes += len(piece)
-        self._is_over = True
-        self._wake()
+    def _end(self, last: object) -> None:
+        self._cut(self._ingest.finish())
+        self._add_rest()
+        self._finish()
 
 
-class EventStream(_Stream[Event]):
-    """The events of one connection, until it ends; the last one is `Disconnected`.
+class EventStream(Stream[Event]):
+    """The events of one connection, until it ends; the last one is `Disconnected`. Made by ``client.events()``.
 
-    Args:
-        max_events: A consumer that lets more wait is told so with a `LimitError`, since no event is dropped.
+    A consumer that lets more than ``max_events`` wait is told so with a `LimitError`, since no event is dropped.
     """
 
     def __init__(self, *, max_events: int) -> None:
         super().__init__()
         self._max_events = max_events
 
-    def push(self, event: Event) -> None:
-        """Take an event; from the connection's loop."""
-        self._on_own_loop(self._push, event)
-
-    def end(self, last: Event) -> None:
-        """The connection is over."""
-        self._on_own_loop(self._end, last)
-
-    def _push(self, event: Event) -> None:
-        if self._is_over:
+    def _push(self, item: Event) -> None:
+        if len(self._ready) < self._max_events:
+            self._ready.append(item)
+            self._wake()
             return
-        if len(self._ready) >= self._max_events:
-            self._is_over = True
-            self._error = LimitError(
-                f"{self._max_events} events were not read from client.events(), so it ends here: read it in a loop "
-                "of its own, or raise Intake.max_texts"
-            )
-        else:
-            self._ready.append(event)
-        self._wake()
+        self._error = LimitError(
+            f"{self._max_events} events were not read from client.events(), so it ends here: read it in a loop "
+            "of its own, or raise Intake.max_texts"
+        )
+        self._finish()
 
-    def _end(self, last: Event) -> None:
-        if not self._is_over:
+    def _end(self, last: Event | None) -> None:
+        if last is not None:
             self._ready.append(last)
-            self._is_over = True
-        self._wake()
+        self._finish()
 
 
 def _running_loop() -> asyncio.AbstractEventLoop | None:

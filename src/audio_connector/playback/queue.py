@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The one owner of what is said: all of begin, write, end, cut and wait is decided here, in the order of asking.
+"""The one owner of what is said: utterances are begun, written, ended, cut and waited for in the order of asking.
 
 The rules:
 
@@ -11,7 +11,7 @@ The rules:
    share as much again. So the queue is bounded by twice ``max_bytes`` and a piece for each line.
 4. An end holds from when it was asked for: nobody joins the line any more, and whoever stands in it is heard first.
 5. A flush cuts all that was asked for before it: audio, lines, and whoever waits to hear something.
-6. Each ask to wait, and each piece that has more behind it, is answered exactly once, unless whoever waits has left.
+6. Each ask to wait, and each piece with more behind it, is answered exactly once; whoever has left is not.
 
 Time is an argument, and so is the format: until `settle` nothing is framed.
 """
@@ -19,40 +19,15 @@ Time is an argument, and so is the format: until `settle` nothing is framed.
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
 
-from audio_connector.audio.format import FRAME_MS, AudioFormat
+from audio_connector.audio.format import AudioFormat
 from audio_connector.errors import AudioDataError, PlaybackOverflow, UsageError
 from audio_connector.playback.schedule import NO_LIMIT, Schedule
-from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.playback.utterance import PLAIN, Mark, Utterance, Writer
+from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, Interrupted, Played
+from audio_connector.playback.utterance import Mark, Utterance, Writer
 
 STARVING_S = 10.0
 """An open speech with nothing to say that keeps others waiting for longer is named in a warning."""
-
-
-class Answered(NamedTuple):
-    """The answer to whoever waits: True or False to a writer in line, an outcome to all others.
-
-    Attributes:
-        token: Names the wait.
-        value: A plain value.
-    """
-
-    token: int
-    value: object
-
-
-class Finished(NamedTuple):
-    """A speech was heard to its end, or was cut.
-
-    Attributes:
-        lane: Its number.
-        outcome: How.
-    """
-
-    lane: int
-    outcome: Played | Interrupted
 
 
 PlaybackEvent = Answered | Finished | UsageError | PlaybackOverflow | str
@@ -305,9 +280,8 @@ class PlaybackQueue:
         if self.skips == 1:
             self._report(
                 PlaybackOverflow(
-                    f"audio would have been heard more than {max_delay_s * 1000:g} ms after it was written, so "
-                    f"{count * FRAME_MS} ms of it were left out; statistics() counts the rest. Playback.max_delay_ms "
-                    "sets the bound"
+                    f"audio would have been heard more than {max_delay_s * 1000:g} ms after it was written, so the "
+                    "oldest is left out from now on; statistics() says how much. Playback.max_delay_ms sets the bound"
                 )
             )
 

@@ -25,8 +25,8 @@ from collections import deque
 from audio_connector.audio.format import FRAME_MS, AudioFormat
 from audio_connector.audio.mixing import crossfade
 from audio_connector.playback.clock import RunClock
-from audio_connector.playback.speech import FRAME_S, Progress
-from audio_connector.playback.utterance import PLAIN, Utterance
+from audio_connector.playback.speech import FRAME_S, PLAIN, Progress
+from audio_connector.playback.utterance import Utterance
 
 MIN_LEAD_S = 0.04
 """Two frames: below that, the jitter of any scheduler is heard. A smaller lead is raised to it."""
@@ -79,7 +79,7 @@ class Schedule:
             AudioDataError: As `Utterance.write`.
         """
         clock = self._clock
-        if not utterance.frames:
+        if not utterance.frames and (clock.anchor_s is None or now >= clock.dry_at_s):
             self.note_heard(now)
         self.queued_bytes += utterance.write(pcm, rate_hz)
         utterance.last_write_at = now
@@ -153,7 +153,8 @@ class Schedule:
             limit: At most so many frames.
         """
         waiting, clock = self.waiting, self._clock
-        self.note_heard(now)
+        if clock.anchor_s is None or self.finishing or now >= clock.dry_at_s:
+            self.note_heard(now)
         if not waiting or self.is_held:
             return []
         if clock.anchor_s is None:
@@ -321,7 +322,8 @@ class Schedule:
                 if not head.run_sent:
                     head.run_start = clock.sent
                 take = len(queued) if len(queued) < count else count
-                frames += [queued.popleft() for _ in range(take)]
+                for _ in range(take):
+                    frames.append(queued.popleft())  # noqa: PERF401 - mostly it is one, for which that costs more
                 head.run_sent += take
                 clock.sent += take
                 count -= take

@@ -9,6 +9,9 @@ from typing import NamedTuple
 
 from audio_connector.audio.format import FRAME_MS
 
+PLAIN = 0
+"""The lane of plain writes, which nobody begins: each utterance of it begins with its first write."""
+
 FRAME_S = FRAME_MS / 1000
 EPSILON_FRAMES = 1e-6
 """Slack, in frames, for the rounding of float seconds: 20 ns."""
@@ -49,6 +52,30 @@ class Flushed:
 
     played_ms: float
     discarded_ms: float
+
+
+class Answered(NamedTuple):
+    """The answer to whoever waits: True or False to a writer in line, an outcome to all others.
+
+    Attributes:
+        token: Names the wait.
+        value: A plain value.
+    """
+
+    token: int
+    value: object
+
+
+class Finished(NamedTuple):
+    """A speech was heard to its end, or was cut.
+
+    Attributes:
+        lane: Its number.
+        outcome: How.
+    """
+
+    lane: int
+    outcome: Played | Interrupted
 
 
 class Progress(NamedTuple):

@@ -4,7 +4,7 @@
 The rules:
 
 1. What is written before the router's rate is known is kept as it came. Labelled audio is converted once it is
-   known; audio without a label is of the router's rate, whatever that turns out to be. Until then nothing is complete.
+   known; audio without a label is of the router's rate, whatever that turns out to be. Nothing is complete before.
 2. Half a sample and what the resampler holds live until the utterance ends. Where the router is about to run dry,
    `drain` makes frames of what is there, and what follows continues behind it.
 3. An utterance is *open* until it is sealed, so that nobody new may write to it, and everybody who was in line has
@@ -24,9 +24,7 @@ from audio_connector.audio.resample import resample
 from audio_connector.errors import AudioDataError
 
 NEVER = 1 << 62
-
-PLAIN = 0
-"""The lane of plain writes, which nobody begins: each utterance of it begins with its first write."""
+"""More frames than an utterance has."""
 
 
 @dataclass(slots=True, eq=False)
@@ -98,7 +96,7 @@ class Utterance:
         self.frames: deque[bytes] = deque()
         self.frame_bytes = 0
         self.has_remainder = False
-        """Something is left beside whole frames, or a resampler is in use, so that what follows has to pass through them."""
+        """Something is left beside whole frames, or a resampler is in use: what follows has to be joined to it."""
         self.framer: Framer | None = None
         self.ingest: PcmIngest | None = None
         if audio_format is not None:
@@ -238,7 +236,7 @@ class Utterance:
 
     @property
     def target(self) -> int:
-        """How many of its frames hold all that was written so far; more than there can be before there are frames."""
+        """How many of its frames hold all that was written so far; `NEVER` before there can be frames."""
         if self.framer is None:
             return NEVER
         return self.sent + len(self.frames) + math.ceil(self.remainder_bytes / self.frame_bytes)

@@ -32,6 +32,9 @@ BUSY_S = 0.005
 """An application that posts again within this is in the middle of a round; its messages share a wake-up at the
 end."""
 
+LOOK_AGAIN_S = 0.01
+"""More than `BUSY_S`: whatever is put off was posted by then."""
+
 LOOP_TURN_S = 0.01
 """Who has kept the application's loop for longer lets it run before going on; half a frame."""
 
@@ -105,7 +108,8 @@ class Inbox(Mailbox[T]):
     """From the application to the I/O side.
 
     A message wakes the I/O side at once, unless the application is in the middle of a round of many: then they share
-    a wake-up at its end. Where it blocks instead of ending the round, the I/O side finds them by itself, see `poll`.
+    a wake-up at its end. It may block instead of ending the round, so the I/O side looks again by itself after each
+    batch: what was put off then waits for `LOOK_AGAIN_S` at most.
     """
 
     def __init__(
@@ -119,6 +123,7 @@ class Inbox(Mailbox[T]):
         super().__init__(loop, deliver, on_lost=on_lost)
         self._application_loop = application_loop
         self._application_thread = threading.get_ident()
+        self._looks_again = False
 
     def _arm(self) -> None:
         if threading.get_ident() == self._application_thread and self._clock() - self._woken_at < BUSY_S:
@@ -127,8 +132,15 @@ class Inbox(Mailbox[T]):
                 return
         self.wake()
 
-    def poll(self) -> None:
-        """Look by itself; on the receiving loop, in every round that has something else to do."""
+    def drain(self) -> None:
+        """Deliver what is there, and look again a little later; on the I/O side's loop."""
+        super().drain()
+        if not self._looks_again:
+            self._looks_again = True
+            self._loop.call_later(LOOK_AGAIN_S, self._look_again)
+
+    def _look_again(self) -> None:
+        self._looks_again = False
         if self._messages:
             self.drain()
 

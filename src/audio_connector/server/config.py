@@ -3,23 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from ssl import SSLContext
 from typing import Annotated, Any, Literal
 
-from pydantic import (
-    BaseModel,
-    ConfigDict,
-    Field,
-    StringConstraints,
-    ValidationInfo,
-    field_validator,
-)
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
 
 from audio_connector.call.settings import Intake, Limits, Playback, Timeouts
 from audio_connector.errors import AudioConnectorConfigError
-from audio_connector.intake.handlers import check_handler
 from audio_connector.validation import Values
+from audio_connector.validation.handlers import Handler, check_handler
 from audio_connector.wire.audio_transport import AudioTransport
 
 Host = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255)]
@@ -29,7 +22,7 @@ class AudioConnectorServerConfig(Values):
     """The configuration of a server.
 
     Attributes:
-        host: Name or address to listen on: "localhost", "0.0.0.0", "::" for every address.
+        host: Name or address to listen on: "localhost", "0.0.0.0", "::" or "" for every address.
         port: TCP port, 0 to 65535; 0 takes a free one, which `AudioConnectorServerHandle.port` tells.
         ssl: A server-side context with its certificate loaded, for ``wss``; None for ``ws``.
         on_start: Called without arguments once the server listens. A function or a coroutine function, as all.
@@ -47,19 +40,27 @@ class AudioConnectorServerConfig(Values):
             allowed. It is a ``ValueError`` too.
     """
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
-
     host: Host
     port: Annotated[int, Field(ge=0, le=65535)]
     ssl: SSLContext | None = None
-    on_start: Callable[..., Any] | None = None
-    on_stop: Callable[..., Any] | None = None
-    on_connect: Callable[..., Any] | None = None
-    audio_transport: AudioTransport | Literal["binary", "json"] | Mapping[str, Any] | None = AudioTransport()
-    playback: Playback = Playback()
-    intake: Intake = Intake()
-    limits: Limits = Limits()
-    timeouts: Timeouts = Timeouts()
+    on_start: Handler | None = None
+    on_stop: Handler | None = None
+    on_connect: Handler | None = None
+    audio_transport: AudioTransport | Literal["binary", "json"] | Mapping[str, Any] | None = Field(
+        default_factory=AudioTransport
+    )
+    playback: Playback = Field(default_factory=Playback)
+    intake: Intake = Field(default_factory=Intake)
+    limits: Limits = Field(default_factory=Limits)
+    timeouts: Timeouts = Field(default_factory=Timeouts)
+
+    @field_validator("host", mode="before")
+    @classmethod
+    def _is_no_blank(cls, host: object) -> object:
+        # Not the same as "": a variable that holds a blank by mistake must not open the server to every network.
+        if isinstance(host, str) and host and not host.strip():
+            raise ValueError("a blank; expected a name or an address, or '' for every address")
+        return host
 
     @field_validator("port", mode="before")
     @classmethod
@@ -73,17 +74,11 @@ class AudioConnectorServerConfig(Values):
     def _is_audio_transport(cls, value: object) -> AudioTransport:
         return AudioTransport.of(value)
 
-    @field_validator("on_start", "on_stop")
+    @field_validator("on_start", "on_stop", "on_connect")
     @classmethod
-    def _takes_nothing(
-        cls, handler: Callable[..., Any] | None, info: ValidationInfo
-    ) -> Callable[..., Any] | None:
-        return check_handler(info.field_name or "handler", handler, None)
-
-    @field_validator("on_connect")
-    @classmethod
-    def _takes_a_connection(cls, handler: Callable[..., Any] | None) -> Callable[..., Any] | None:
-        return check_handler("on_connect", handler, "connection")
+    def _can_be_called(cls, handler: Handler | None, info: ValidationInfo) -> Handler | None:
+        name = str(info.field_name)
+        return check_handler(name, handler, "connection" if name == "on_connect" else None)
 
 
 class AudioConnectorConnectionData(BaseModel):
@@ -97,6 +92,8 @@ class AudioConnectorConnectionData(BaseModel):
         customHeaders: Every header of the upgrade, names in lower case, repeated values joined with ", ".
         id: Never empty: the bare ``connectionId`` header, the ``x-opentok`` one, or else made here.
     """
+
+    model_config = ConfigDict(defer_build=True)
 
     sessionId: str | None = None  # noqa: N815 - the documented name
     conferenceId: str | None = None  # noqa: N815
@@ -112,16 +109,13 @@ def config_from(values: object) -> AudioConnectorServerConfig:
     Raises:
         AudioConnectorConfigError: It is neither, or a value is wrong.
     """
-    if isinstance(values, AudioConnectorServerConfig):
-        # Fields may have been assigned since; check the values as they are now.
-        return AudioConnectorServerConfig(
-            **{name: getattr(values, name) for name in type(values).model_fields}
+    if not isinstance(values, AudioConnectorServerConfig) and not hasattr(values, "keys"):
+        raise AudioConnectorConfigError(
+            f"got {type(values).__name__} {values!r}; expected an AudioConnectorServerConfig or a mapping of its "
+            "fields"
         )
-    if isinstance(values, dict) or hasattr(values, "keys"):
-        fields = dict(values)  # type: ignore[call-overload]  # anything with keys() is a mapping to dict
-        if not all(isinstance(name, str) for name in fields):
-            raise AudioConnectorConfigError(f"got the field names {list(fields)!r}; expected texts")
-        return AudioConnectorServerConfig(**fields)
-    raise AudioConnectorConfigError(
-        f"got {type(values).__name__} {values!r}; expected an AudioConnectorServerConfig or a mapping of its fields"
-    )
+    # Also of a configuration: its fields may have been assigned since.
+    fields = dict(values)  # type: ignore[call-overload]  # a model, or anything with keys(), is a mapping to dict
+    if not all(isinstance(name, str) for name in fields):
+        raise AudioConnectorConfigError(f"got the field names {list(fields)!r}; expected texts")
+    return AudioConnectorServerConfig(**fields)

@@ -14,17 +14,14 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
-from audio_connector.audio.files import iter_audio_file
 from audio_connector.audio.format import FRAME_MS, AudioFormat, check_rate_hz
 from audio_connector.audio.pcm import AudioInput
 from audio_connector.call import asks
 from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.errors import UsageError
 from audio_connector.intake.dispatch import Dispatcher
-from audio_connector.intake.handlers import Handler, check_disconnect_handler, check_handler
 from audio_connector.intake.streams import AudioStream, EventStream
-from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN, Flushed, Interrupted, Played
 from audio_connector.server.config import AudioConnectorConnectionData, AudioConnectorServerConfig
 from audio_connector.server.lane import Lane
 from audio_connector.server.line import Line
@@ -35,6 +32,7 @@ from audio_connector.server.statistics import (
     playback_of,
     statistics_of,
 )
+from audio_connector.validation.handlers import Handler, check_disconnect_handler, check_handler
 from audio_connector.wire.closing import check_close
 from audio_connector.wire.codec import encode_json
 from audio_connector.wire.identity import identity_of
@@ -299,6 +297,8 @@ class AudioConnectorConnection:
             AudioFileError: It cannot be read as audio.
             ConnectionClosed: The connection is over.
         """
+        from audio_connector.audio.files import iter_audio_file  # noqa: PLC0415 - only who plays files needs it
+
         self._line.check_open("play a file")
         blocks = iter_audio_file(path)
         block = await asyncio.to_thread(next, blocks, None)
@@ -334,10 +334,10 @@ class AudioConnectorConnection:
 
         Returns:
             How much was heard of the utterances that this waited for, or of the latest one where nothing was left to
-            wait for.
+            wait for; of the whole call where that had ended before.
         """
         outcome: Played | Interrupted | None = await self._line.ask(asks.WaitPlayed)
-        return Interrupted(0.0, 0.0) if outcome is None else outcome
+        return Interrupted(self.playback.played_ms, 0.0) if outcome is None else outcome
 
     def set_buffer_timing(self, active_seconds: float | None = None) -> None:
         """Set the lead: how far ahead of real time audio may be sent on this connection.

@@ -14,7 +14,7 @@ import logging
 import sys
 import threading
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
@@ -50,7 +50,7 @@ class IoThread:
             application_loop,
             deliver,
             note,
-            call_later=self._gather,
+            call_later=self._loop.call_later,
             on_lost=self._lose_application,
         )
         self.side = IoSide(
@@ -127,14 +127,6 @@ class IoThread:
             self._loop.close()
             self.inbox.give_up()
             self.ended.set_result(None)
-
-    def _gather(self, delay_s: float, wake: Callable[[], None]) -> object:
-        return self._loop.call_later(delay_s, self._end_gathering, wake)
-
-    def _end_gathering(self, wake: Callable[[], None]) -> None:
-        wake()
-        # An application that was blocked in the middle of a round has not waked this side.
-        self.inbox.poll()
 
     def _watch(self, watchdog: LoopWatchdog) -> None:
         self.side.pacer.arm(watchdog, watchdog.wake(time.monotonic()))

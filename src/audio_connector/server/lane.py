@@ -9,10 +9,9 @@ from __future__ import annotations
 
 from audio_connector.audio.format import SAMPLE_BYTES, check_rate_hz
 from audio_connector.audio.pcm import AudioInput, to_pcm16
-from audio_connector.audio.sniff import refuse_file
 from audio_connector.call.asks import StandInLine, Write, WriteGranted
 from audio_connector.errors import AudioDataError
-from audio_connector.playback.utterance import PLAIN
+from audio_connector.playback.speech import PLAIN
 from audio_connector.server.line import Line
 
 PIECE_BYTES = 64_000
@@ -75,6 +74,8 @@ class Lane:
             check_rate_hz(rate_hz)
         pcm = to_pcm16(audio)
         if not self._is_begun or len(pcm) > LONG_BYTES:
+            from audio_connector.audio.sniff import refuse_file  # noqa: PLC0415 - its patterns take 5 ms to compile
+
             refuse_file(pcm[:SNIFFED_BYTES])
         if self.has_half and pcm:
             self._check_completes_half(audio, rate_hz)
@@ -167,6 +168,11 @@ class Lane:
         if rate_hz == self._half_hz and isinstance(audio, bytes | bytearray | memoryview):
             return
         raise AudioDataError(
-            f"got {'audio at another rate' if rate_hz != self._half_hz else 'a numpy array'} while half a sample "
-            "waits for its other byte; expected that byte first; write it, or write whole samples only"
+            f"got {'a numpy array' if rate_hz == self._half_hz else f'audio {_of_rate(rate_hz)}'} while half a "
+            f"sample {_of_rate(self._half_hz)} waits for its other byte; expected that byte first; write it, or "
+            "write whole samples only"
         )
+
+
+def _of_rate(rate_hz: int | None) -> str:
+    return "of the router's rate" if rate_hz is None else f"at {rate_hz} Hz"

@@ -149,8 +149,10 @@ class Link:
     def note_fault(self, error: Exception) -> None:
         """Count a text that should have been audio, and report the first: who is wrong once is wrong each time."""
         self.call.unreadable_messages += 1
+        self.call.is_stale = True
         if self.call.unreadable_messages == 1:
             self.report(error)
+        self._arm()
 
     def report(self, error: Exception) -> None:
         """Tell the application of an error."""

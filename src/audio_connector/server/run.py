@@ -30,12 +30,7 @@ SIGNALS = (signal.SIGINT, signal.SIGTERM)
 def run(
     app: App, *, host: str | None = None, port: int | None = None, say: Callable[[str], None] | None = None
 ) -> None:
-    """Serve until Ctrl-C or SIGTERM; the whole main program of a bot.
-
-    ::
-
-        if __name__ == "__main__":
-            run(on_connect, port=8765)
+    """Serve until Ctrl-C or SIGTERM; the whole main program of a bot: ``run(on_connect, port=8765)``.
 
     At the first signal every call is closed with 1001 and its handlers come to their end, within
     ``Timeouts.stop_s``; a second one does not wait for that.

@@ -12,23 +12,22 @@ from concurrent.futures import Future, InvalidStateError
 from types import TracebackType
 from typing import Any
 
-from pydantic import BaseModel, PrivateAttr
+from pydantic import BaseModel, ConfigDict, PrivateAttr
 
 from audio_connector.call import tells
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
-from audio_connector.intake.handlers import call_handler
 from audio_connector.intake.items import TextItem
-from audio_connector.playback.queue import Answered, Finished
+from audio_connector.playback.speech import Answered, Finished
 from audio_connector.port.host import IoHost
 from audio_connector.server.config import AudioConnectorServerConfig, config_from
 from audio_connector.server.connection import AudioConnectorConnection
-from audio_connector.server.io_thread import IoThread
 from audio_connector.server.line import Line
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import Session
-from audio_connector.server.tls import check_context
+from audio_connector.validation.handlers import call_handler
 from audio_connector.wire.addresses import why_not_bound
 from audio_connector.wire.messages import Disconnected
+from audio_connector.wire.tls import check_context
 
 logger = logging.getLogger("audio_connector.server")
 
@@ -49,6 +48,8 @@ class AudioConnectorServerHandle(BaseModel):
         running: True from the start until `stop`.
         secure: True where it speaks TLS.
     """
+
+    model_config = ConfigDict(defer_build=True)
 
     host: str
     port: int
@@ -316,7 +317,11 @@ class AudioConnectorServer:
             else:
                 deliveries[type(tell)](link_id, tell)
 
-        make: Callable[..., IoHost] = getattr(self._loop, IO_HOST, IoThread)
+        make: Callable[..., IoHost] | None = getattr(self._loop, IO_HOST, None)
+        if make is None:
+            from audio_connector.server.io_thread import IoThread  # noqa: PLC0415 - picows and uvloop take 50 ms
+
+            make = IoThread
         return make(self._loop, deliver, self._note, config)
 
     def _note(self, link_id: int, tell: tells.Tell | tells.Figures) -> None:

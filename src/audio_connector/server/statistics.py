@@ -111,8 +111,7 @@ def playback_of(line: Line, now: float) -> PlaybackState:
 
 def statistics_of(line: Line, now: float) -> ConnectionStatistics:
     """Read what the I/O side has counted; during a call a tenth of a second old at most."""
-    figures, intake = line.figures, line.figures.intake
-    ms = line.format.duration_ms
+    figures, intake, ms = line.figures, line.figures.intake, line.format.duration_ms
     return ConnectionStatistics(
         audio_messages_received=intake.audio_messages,
         audio_ms_received=ms(intake.audio_bytes),

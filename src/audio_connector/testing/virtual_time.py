@@ -39,6 +39,10 @@ SPIN_ROUNDS = 1_000_000
 WIND_UP_S = 100.0
 """How long what was cancelled may still take."""
 
+OPENING_S = 0.005
+"""How long after the opening a server hears the router's first words. On a wire they come after on_connect has begun,
+and a bot has to cope with that; from then on no time passes on the way, so that the times of a test are exact."""
+
 REST_S = 1e-8
 """Ten times the resolution of the clock."""
 
@@ -103,7 +107,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self._thread = threading.get_ident()
         self.ports: dict[int, MemoryListening] = {}
         """What listens in memory."""
-        self.network = MemoryNetwork(self.ports, self.call_later)
+        self.network = MemoryNetwork(self.ports, self.call_later, opening_s=OPENING_S)
         """Where servers listen, and routers dial."""
         self._complaints: list[dict[str, Any]] = []
         self._tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()

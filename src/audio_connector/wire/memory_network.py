@@ -50,14 +50,21 @@ class MemoryNetwork:
         ports: What listens, by port; kept by the owner of the network.
         call_later: Seconds and a callback.
         latency_s: How long what is sent is under way, in each direction.
+        opening_s: How long after the opening the end that was dialled reads what the other one sends first.
     """
 
     def __init__(
-        self, ports: dict[int, MemoryListening], call_later: CallLater, *, latency_s: float = 0.0
+        self,
+        ports: dict[int, MemoryListening],
+        call_later: CallLater,
+        *,
+        latency_s: float = 0.0,
+        opening_s: float = 0.0,
     ) -> None:
         self.ports = ports
         self._call_later = call_later
         self._latency_s = latency_s
+        self._opening_s = opening_s
         self._dialled = 0
 
     async def listen(
@@ -104,6 +111,9 @@ class MemoryNetwork:
         router = self._end(receiver, options.limits)
         self._dialled += 1
         peer = ("127.0.0.1", FIRST_FREE_PORT + self._dialled)
+        if self._opening_s:
+            server.pause_reading()
+            self._call_later(self._opening_s, server.resume_reading)
         connect(server, router, Upgrade(path, parts.query, request, peer, is_secure))
         return router
 

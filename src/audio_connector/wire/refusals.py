@@ -2,13 +2,15 @@
 """Connections that were refused: why, how many, and which of them leaves a line in the log.
 
 Whoever can reach a port can be refused there as often as they like, and a health check is, all day long. So every
-refusal counts, and few are told: the first of its kind at once, the next ones rarely, with their number.
+refusal counts, and few are told: the first of its kind at once, the next ones rarely, with their number (`Episodes`).
 """
 
 from __future__ import annotations
 
 import re
 from typing import NamedTuple
+
+from audio_connector.wire.episodes import Episodes
 
 FIRST_INTERVAL_S = 10.0
 LONGEST_INTERVAL_S = 3600.0
@@ -47,21 +49,14 @@ TLS_FAILED = Refusal("tls", "the TLS handshake failed")
 PLAIN_AT_TLS_PORT = Refusal("tls", "plain HTTP, and this port has TLS (dial wss://)")
 
 
-class _Lines:
-    """When the next line of one kind is due."""
-
-    def __init__(self) -> None:
-        self.next_at = float("-inf")
-        self.interval_s = FIRST_INTERVAL_S
-        self.untold = 0
-
-
 class Refusals:
     """Those of one listening port."""
 
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
-        self._lines: dict[Refusal, _Lines] = {}
+        self._episodes = Episodes(
+            Refusal("", "of other kinds"), first_s=FIRST_INTERVAL_S, longest_s=LONGEST_INTERVAL_S
+        )
 
     @property
     def counts(self) -> dict[str, int]:
@@ -84,28 +79,17 @@ class Refusals:
             A line for the log, where one is due.
         """
         self._counts[refusal.status] = self._counts.get(refusal.status, 0) + 1
-        lines = self._lines.setdefault(refusal, _Lines())
-        if now < lines.next_at:
-            lines.untold += 1
+        word = self._episodes.note(refusal, now)
+        if word is None:
             return None
         answered = f" with {refusal.status}" if refusal.status.isdigit() else ""
-        more = f"; {lines.untold} more of the kind since the last line" if lines.untold else ""
-        lines.untold = 0
-        lines.next_at = now + lines.interval_s
-        lines.interval_s = min(2 * lines.interval_s, LONGEST_INTERVAL_S)
+        more = f"; {word.times - 1} more of the kind since the last line" if word.times > 1 else ""
         why = f"{refusal.reason}: {detail}" if detail else refusal.reason
         return f"refused {quote_request(request)} from {peer or 'somebody'}{answered}: {why}{more}"
 
     def take_untold(self) -> list[str]:
         """At the end: a line for each kind of which some were counted only."""
-        told = [
-            f"refused {lines.untold} more: {refusal.reason}"
-            for refusal, lines in self._lines.items()
-            if lines.untold
-        ]
-        for lines in self._lines.values():
-            lines.untold = 0
-        return told
+        return [f"refused {word.times} more: {word.kind.reason}" for word in self._episodes.finish()]
 
 
 def quote_request(request: bytes) -> str:

@@ -21,7 +21,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 
 class Headers(Mapping[str, str]):
@@ -84,8 +84,7 @@ class WireLimits:
     receive_buffer_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Upgrade:
+class Upgrade(NamedTuple):
     """What the upgrade request said.
 
     Attributes:
@@ -103,8 +102,7 @@ class Upgrade:
     secure: bool
 
 
-@dataclass(frozen=True, slots=True)
-class Closed:
+class Closed(NamedTuple):
     """How a WebSocket ended.
 
     Attributes:

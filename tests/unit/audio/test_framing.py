@@ -58,6 +58,13 @@ def test_clear_drops_what_is_pending_and_nothing_else(frame_bytes: int, old: byt
     assert framer.push(new) == Framer(frame_bytes).push(new)
 
 
+@given(frame_sizes, st.binary(max_size=100))
+def test_the_rest_can_be_taken_as_it_is(frame_bytes: int, old: bytes) -> None:
+    framer = Framer(frame_bytes)
+    assert b"".join([*framer.push(old), framer.take_rest()]) == old
+    assert framer.take_rest() == b""
+
+
 def test_one_whole_frame_is_handed_through_without_a_copy() -> None:
     frame = bytes(640)
     assert Framer(640).push(frame)[0] is frame

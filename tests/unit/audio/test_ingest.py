@@ -258,3 +258,17 @@ def test_a_change_of_rate_keeps_the_half_sample() -> None:
     assert (ingest.rate_hz, ingest.has_half, ingest.held_bytes) == (8000, True, 0)
     out = ingest.write(b"\x02" + noise(480), sample_rate=24000)
     assert out + ingest.finish() == resample(b"\x01\x02" + noise(480), 24000, 8000)
+
+
+def test_it_is_clean_where_audio_of_its_rate_comes_back_as_it_is() -> None:
+    ingest = PcmIngest(16000)
+    assert ingest.is_clean
+    ingest.write(b"\1")
+    assert not ingest.is_clean, "half a sample waits"
+    ingest.write(b"\1")
+    assert ingest.is_clean
+    ingest.write(bytes(960), sample_rate=24000)
+    ingest.drain()
+    assert not ingest.is_clean, "the resampler is in use, though it holds nothing"
+    ingest.write(bytes(2))
+    assert ingest.is_clean

@@ -18,8 +18,7 @@ from audio_connector.call import asks, tells
 from audio_connector.errors import VideoError
 from audio_connector.intake.buffer import IntakeCounters
 from audio_connector.intake.items import TextItem
-from audio_connector.playback.queue import Answered, Finished
-from audio_connector.playback.speech import Flushed, Interrupted, Played, Progress
+from audio_connector.playback.speech import Answered, Finished, Flushed, Interrupted, Played, Progress
 from audio_connector.wire.messages import (
     Connected,
     Disconnected,
@@ -123,7 +122,7 @@ def test_each_is_made_of_plain_values(value: object) -> None:
 
 
 def test_what_a_real_call_tells_is_plain_too() -> None:
-    call = VirtualCall(playback={"max_buffer_s": 0.1, "max_delay_ms": 100}, intake={"max_buffer_ms": 20})
+    call = VirtualCall(playback={"max_buffer_s": 0.1, "max_delay_ms": 300}, intake={"max_buffer_ms": 20})
     call.want(credit=1)
     speech = call.say(FRAME * 50)
     call.write(FRAME * 50)

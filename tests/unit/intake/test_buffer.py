@@ -54,7 +54,7 @@ class Model:
                 self.waiting = [item for item in self.waiting if not isinstance(item, kind)]
         self.is_dropping = self.is_dropping and bool(self.of(bytes))
 
-    def push_audio(self, payload: bytes) -> int:
+    def push_audio(self, payload: bytes) -> bool:
         self.waiting.append(payload)
         lost = 0
         while sum(len(item) for item in self.of(bytes)) > 1000 or (
@@ -68,12 +68,12 @@ class Model:
             lost = 1
         if not self.wants[bytes]:
             self.unwanted += lost
-            return 0
+            return False
         self.dropped += lost
         is_first = bool(lost and not self.is_dropping)
         self.episodes += is_first
         self.is_dropping = self.is_dropping or bool(lost)
-        return lost if is_first else 0
+        return is_first
 
     def push_text(self, text: str) -> bool:
         is_full = len(self.of(str)) == 10
@@ -137,17 +137,17 @@ def test_only_texts_that_are_wanted_are_refused(steps: list[tuple[str, int]]) ->
 def test_the_newest_message_is_kept_whatever_its_size() -> None:
     real = wanted_buffer(1000)
     real.push_audio(b"a" * 600, 0.0)
-    assert real.push_audio(b"b" * 5000, 0.0) == 1
+    assert real.push_audio(b"b" * 5000, 0.0)
     assert real.take(9, 0.0) == [b"b" * 5000]
 
 
-def test_the_first_drop_of_an_episode_says_how_many() -> None:
+def test_the_first_drop_of_an_episode_says_so_and_all_are_counted() -> None:
     real = wanted_buffer(1000)
     for _ in range(10):
-        assert real.push_audio(bytes(100), 0.0) == 0
-    assert real.push_audio(bytes(300), 0.0) == 3
-    assert real.push_audio(bytes(300), 0.0) == 0
-    assert real.counters.dropped_bytes == 600
+        assert not real.push_audio(bytes(100), 0.0)
+    assert real.push_audio(bytes(300), 0.0)
+    assert not real.push_audio(bytes(300), 0.0)
+    assert (real.counters.dropped_messages, real.counters.dropped_bytes) == (6, 600)
     assert real.counters.buffered_peak_bytes == 1000
 
 
@@ -157,9 +157,9 @@ def test_taking_a_part_does_not_end_an_episode() -> None:
         real.push_audio(bytes(100), 0.0)
     real.take(9, 0.0)
     for _ in range(20):
-        assert real.push_audio(bytes(100), 0.0) == 0
+        assert not real.push_audio(bytes(100), 0.0)
     real.take(100, 0.0)
-    assert [real.push_audio(bytes(100), 0.0) for _ in range(11)] == [0] * 10 + [1]
+    assert [real.push_audio(bytes(100), 0.0) for _ in range(11)] == [False] * 10 + [True]
     assert real.counters.overflow_episodes == 2
 
 
@@ -178,14 +178,15 @@ def test_a_bound_that_shrinks_takes_effect_with_the_next_message() -> None:
     for _ in range(10):
         real.push_audio(bytes(100), 0.0)
     real.max_audio_bytes = 500
-    assert real.push_audio(bytes(100), 0.0) == 6
+    assert real.push_audio(bytes(100), 0.0)
+    assert real.counters.dropped_messages == 6
 
 
 def test_short_messages_are_bounded_by_their_number() -> None:
     real = wanted_buffer(1000)
     for _ in range(1000 // MIN_MESSAGE_BYTES):
-        assert real.push_audio(b"x", 0.0) == 0
-    assert real.push_audio(b"x", 0.0) == 1
+        assert not real.push_audio(b"x", 0.0)
+    assert real.push_audio(b"x", 0.0)
     assert len(real) == 1000 // MIN_MESSAGE_BYTES
 
 
@@ -206,13 +207,13 @@ def test_what_nobody_wants_yet_is_dropped_without_an_episode() -> None:
     """An application that speaks for a while before it listens is not slow."""
     real = buffer(1000)
     for number in range(15):
-        assert real.push_audio(bytes(100), 0.0) == 0
+        assert not real.push_audio(bytes(100), 0.0)
         assert real.push_text(str(number), 1)
     counters = real.counters
     assert (counters.dropped_messages, counters.overflow_episodes, counters.unwanted_messages) == (0, 0, 10)
     real.want(True, True, is_settled=False)
     assert real.take(99, 0.0)[1::2] == [str(number) for number in range(5, 15)]
-    assert [real.push_audio(bytes(100), 0.0) for _ in range(12)] == [0] * 10 + [1, 0]
+    assert [real.push_audio(bytes(100), 0.0) for _ in range(12)] == [False] * 10 + [True, False]
     assert [real.push_text("late", 1) for _ in range(12)] == [True] * 10 + [False] * 2
     assert (counters.dropped_messages, counters.overflow_episodes, counters.unwanted_messages) == (2, 1, 10)
 

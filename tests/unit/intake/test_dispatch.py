@@ -14,8 +14,8 @@ from hypothesis import strategies as st
 from support.dispatching import TEXT, Stage
 
 from audio_connector.intake.dispatch import Dispatcher
-from audio_connector.intake.handlers import Handler
 from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
+from audio_connector.validation.handlers import Handler
 
 
 @in_virtual_time
@@ -283,11 +283,11 @@ async def test_what_was_wanted_once_stays_wanted() -> None:
 
 
 @in_virtual_time
-async def test_it_says_when_it_has_settled_and_asks_again_for_what_is_wanted_later() -> None:
+async def test_it_says_once_that_the_rest_can_go_and_asks_again_for_what_is_wanted_later() -> None:
     stage = Stage(2)
     stage.set(on_audio=lambda audio: None)
-    stage.dispatcher.settle()
-    stage.dispatcher.settle()
+    stage.dispatcher.let_go()
+    stage.dispatcher.let_go()
     stage.feed(b"1", b"2")
     await rest()
     stage.set(on_event=lambda event: None)

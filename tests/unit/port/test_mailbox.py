@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support.clock import VirtualClock
 
-from audio_connector.port.mailbox import BUSY_S, LOOP_TURN_S, Inbox, Mailbox, Outbox
+from audio_connector.port.mailbox import BUSY_S, LOOK_AGAIN_S, LOOP_TURN_S, Inbox, Mailbox, Outbox
 from audio_connector.testing.virtual_time import in_virtual_time, rest
 
 
@@ -26,12 +26,16 @@ class Loop:
         self.call_soon = lambda callback: self._note(self.soon, callback)
         self.woken: list[Callable[[], None]] = []
         self.soon: list[Callable[[], None]] = []
+        self.later: list[tuple[float, Callable[[], None]]] = []
         self.is_over = False
 
     def _note(self, calls: list[Callable[[], None]], callback: Callable[[], None]) -> None:
         if self.is_over:
             raise RuntimeError("Event loop is closed")
         calls.append(callback)
+
+    def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
+        self.later.append((delay, callback))
 
     def is_closed(self) -> bool:
         return self.is_over
@@ -192,13 +196,19 @@ def test_the_first_of_a_round_wakes_at_once_and_the_others_share_one(monkeypatch
 def test_what_an_application_keeps_back_by_blocking_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
     got: list[int] = []
     inbox, io_loop, _, _ = new_inbox(got, monkeypatch)
-    inbox.poll()
     inbox.post(0)
     io_loop.run()
     inbox.post(1)
     assert io_loop.woken == []
-    inbox.poll()
+    [(delay_s, look_again)] = io_loop.later
+    assert BUSY_S < delay_s <= LOOK_AGAIN_S
+    io_loop.later.clear()
+    look_again()
     assert got == [0, 1]
+    [(_, look_again)] = io_loop.later
+    io_loop.later.clear()
+    look_again()
+    assert io_loop.later == [], "it looks on, although nothing comes"
 
 
 def test_from_another_thread_nothing_is_gathered(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -187,9 +187,8 @@ def test_what_was_assigned_since_is_checked_too() -> None:
         config_from(config)
 
 
-@pytest.mark.parametrize("host", ["", "  "])
-def test_no_host_means_all_addresses(host: str) -> None:
-    assert AudioConnectorServerConfig(host=host, port=0).host == ""
+def test_no_host_means_all_addresses() -> None:
+    assert AudioConnectorServerConfig(host="", port=0).host == ""
 
 
 def test_the_data_of_a_connection_has_the_documented_names() -> None:

@@ -11,7 +11,7 @@ from support.call import VirtualCall
 
 from audio_connector.call import asks, tells
 from audio_connector.errors import VideoError
-from audio_connector.playback.queue import Answered, Finished
+from audio_connector.playback.speech import Answered, Finished
 from audio_connector.server.link import BURST_FRAMES
 from audio_connector.wire.memory import MemoryTransport
 from audio_connector.wire.messages import MediaUpdate

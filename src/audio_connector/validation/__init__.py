@@ -8,7 +8,6 @@ library. `ValidationError` is its cause and never what a user has to read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from difflib import get_close_matches
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
@@ -32,7 +31,7 @@ class Values(BaseModel):
         error_class: What is raised; a model that is no configuration names another error.
     """
 
-    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True)
+    model_config = ConfigDict(extra="forbid", arbitrary_types_allowed=True, defer_build=True)
 
     error_class: ClassVar[type[UsageError]] = AudioConnectorConfigError
 
@@ -82,6 +81,8 @@ def _faults(model: type[Values], entry: ErrorDetails) -> Iterator[Fault]:
 def _line(model: type[Values], entry: ErrorDetails) -> str:
     name = ".".join(str(part) for part in entry["loc"])
     if entry["type"] == "extra_forbidden":
+        from difflib import get_close_matches  # noqa: PLC0415 - only who mistypes needs it
+
         close = get_close_matches(name, model.model_fields, n=1)
         hint = f"did you mean {close[0]!r}?" if close else f"it has {', '.join(model.model_fields) or 'none'}"
         return f"{name} is not a field; {hint}"

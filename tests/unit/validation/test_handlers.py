@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from audio_connector.errors import HandlerError
-from audio_connector.intake.handlers import (
+from audio_connector.validation.handlers import (
     _plainly_takes,
     call_handler,
     check_disconnect_handler,

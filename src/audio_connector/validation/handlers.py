@@ -3,11 +3,9 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import functools
 import inspect
-import sys
 from collections.abc import Awaitable, Callable
 from types import FunctionType, MethodType
 from typing import Any
@@ -74,14 +72,6 @@ async def call_handler(handler: Handler, *arguments: object) -> None:
     result = handler(*arguments)
     if isinstance(result, Awaitable):
         await result
-
-
-def forgive_cancelling() -> None:
-    """A handler has cancelled the task that runs it, and the task goes on: forget it, where Python counts it."""
-    if sys.version_info >= (3, 11):
-        task = asyncio.current_task()
-        while task is not None and task.cancelling():
-            task.uncancel()
 
 
 def name_of(handler: Handler) -> str:
