@@ -16,6 +16,7 @@ from audio_connector.call.states import State
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.pacer import Pacer
 from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, Interrupted, Played
+from audio_connector.port.host import Note
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.link import Link
 from audio_connector.simulator.playout import PlayoutBuffer, PlayoutReport
@@ -104,7 +105,7 @@ class Told:
         """Tells in the order of events."""
         self.at_once: list[tells.Tell | tells.Figures] = []
         """What is told at once, figures among it."""
-        self.note = self._note
+        self.note: Note = self._note
 
     def post(self, message: tuple[int, tells.Tell], /) -> None:
         assert message[0] == LINK_ID

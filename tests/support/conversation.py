@@ -15,7 +15,7 @@ from audio_connector.server.server import AudioConnectorServer
 from audio_connector.server.session import Session
 from audio_connector.testing.in_loop import InLoopIo
 from audio_connector.testing.network import dial
-from audio_connector.testing.virtual_time import VirtualLoop, rest
+from audio_connector.testing.virtual_time import OPENING_S, rest
 from audio_connector.validation.handlers import Handler
 from audio_connector.wire.codec import encode_event
 from audio_connector.wire.memory import MemoryTransport
@@ -61,8 +61,6 @@ class Conversation:
         **groups: dict[str, Any],
     ) -> None:
         loop = asyncio.get_running_loop()
-        assert isinstance(loop, VirtualLoop)
-        loop.network.opening_s = 0.0  # a test that wants the first message late sends it late
         self.router = Router(LoopClock(loop), rate_hz or 16000)
         self._start = loop.time()
         self._server = AudioConnectorServer(
@@ -87,6 +85,7 @@ class Conversation:
             await asyncio.sleep(0)
         [self.session] = self._server._sessions.values()
         self.client = self.session.connection
+        await asyncio.sleep(OPENING_S)
         await rest()
         return self
 

@@ -168,9 +168,9 @@ class Lane:
         if rate_hz == self._half_hz and isinstance(audio, bytes | bytearray | memoryview):
             return
         raise AudioDataError(
-            f"got {'a numpy array' if rate_hz == self._half_hz else f'audio {_of_rate(rate_hz)}'} while half a sample "
-            f"{_of_rate(self._half_hz)} waits for its other byte; expected that byte first; write it, or write whole "
-            "samples only"
+            f"got {'a numpy array' if rate_hz == self._half_hz else f'audio {_of_rate(rate_hz)}'} while half a "
+            f"sample {_of_rate(self._half_hz)} waits for its other byte; expected that byte first; write it, or "
+            "write whole samples only"
         )
 
 

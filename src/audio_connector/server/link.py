@@ -174,9 +174,9 @@ class Link:
         transport, call = self._transport, self.call
         if transport is None:
             return
-        if transport.is_closing and call.can_send:
-            call.lose()
         while True:
+            if transport.is_closing and call.can_send:
+                call.lose()
             writes = call.writes(now, BURST_FRAMES)
             for at, write in enumerate(writes):
                 if type(write) is bytes:

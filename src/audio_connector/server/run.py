@@ -85,28 +85,28 @@ async def _serve(config: AudioConnectorServerConfig, say: Callable[[str], None])
 
 @contextlib.contextmanager
 def _signals_stop(loop: asyncio.AbstractEventLoop, stop: Callable[[], Any]) -> Iterator[None]:
-    """At a signal stop the server, once; from then on signals do what they did before."""
+    """At a signal stop the server, once; the next one ends the program."""
     if threading.current_thread() is not threading.main_thread():
         yield  # no signal arrives here: whoever started the thread stops the server
         return
-    before = {number: signal.getsignal(number) for number in SIGNALS}
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
     stopping: list[asyncio.Task[None]] = []
 
     def on_signal(number: int, frame: object) -> None:
-        restore()  # here, for a loop that a handler blocks
+        # At once, since a handler may block the loop. That of asyncio for SIGINT waits for what it cancels.
+        use(before | {signal.SIGINT: signal.default_int_handler})
         loop.call_soon_threadsafe(lambda: stopping.append(loop.create_task(stop())))
 
-    def restore() -> None:
-        for number, handler in before.items():
+    def use(handlers: dict[int, Any]) -> None:
+        for number, handler in handlers.items():
             signal.signal(number, handler)
 
-    for number in SIGNALS:
-        # Not loop.add_signal_handler, which Windows lacks; the self-pipe of the loop is written to either way.
-        signal.signal(number, on_signal)
+    # Not loop.add_signal_handler, which Windows lacks; the self-pipe of the loop is written to either way.
+    use(dict.fromkeys(SIGNALS, on_signal))
     try:
         yield
     finally:
-        restore()
+        use(before)
 
 
 def _takes_a_connection(app: Callable[..., Any]) -> bool:

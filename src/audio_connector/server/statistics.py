@@ -94,13 +94,15 @@ class ConnectionStatistics:
 
 
 def playback_of(line: Line, now: float) -> PlaybackState:
-    """Work out from the latest figures how far the playback is."""
-    figures, progress = line.figures, line.figures.progress
+    """Work out from the latest figures, and from what was handed over since, how far the playback is."""
+    figures = line.figures
+    handed_ms = line.format.duration_ms(line.handed_bytes - figures.accepted_bytes)
+    progress = figures.progress._replace(queued_ms=figures.progress.queued_ms + handed_ms)
     in_flight_ms, queued_ms = progress.in_flight_ms(now), progress.queued_ms_at(now)
     return PlaybackState(
         queued_ms=queued_ms,
         in_flight_ms=in_flight_ms,
-        played_ms=progress.played_ms(now),
+        played_ms=figures.progress.played_ms(now),
         underruns=figures.underruns,
         delay_ms=queued_ms + in_flight_ms,
         skipped_ms=figures.skipped_ms,

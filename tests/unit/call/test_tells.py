@@ -71,7 +71,9 @@ TELLS: list[Any] = [
     tells.Warned("a speech has been open"),
     tells.Ended(Disconnected(code=1006, reason="", closed_by="network")),
     tells.Figures(
-        progress=Progress(1, 2.0, 3, 4, 5, 6.0, 7, 0.2), speeches=((3, Progress()),), intake=IntakeCounters(7)
+        progress=Progress(heard_before=1, anchor_s=2.0, lead_s=0.2),
+        speeches=((3, Progress()),),
+        intake=IntakeCounters(7),
     ),
 ]
 

@@ -18,23 +18,21 @@ from audio_connector.testing.virtual_time import in_virtual_time, rest
 
 
 class Loop:
-    """As much of one as a mailbox needs: only notes what it would call, and calls it when it is told to."""
+    """One that only notes what it would call, and calls it when it is told to."""
 
     def __init__(self) -> None:
+        self.as_loop: Any = self
+        self.call_soon_threadsafe = lambda callback: self._note(self.woken, callback)
+        self.call_soon = lambda callback: self._note(self.soon, callback)
         self.woken: list[Callable[[], None]] = []
         self.soon: list[Callable[[], None]] = []
         self.later: list[tuple[float, Callable[[], None]]] = []
         self.is_over = False
 
-    def call_soon_threadsafe(self, callback: Any, *args: Any, context: Any = None) -> Any:
+    def _note(self, calls: list[Callable[[], None]], callback: Callable[[], None]) -> None:
         if self.is_over:
             raise RuntimeError("Event loop is closed")
-        self.woken.append(callback)
-
-    def call_soon(self, callback: Any, *args: Any, context: Any = None) -> Any:
-        if self.is_over:
-            raise RuntimeError("Event loop is closed")
-        self.soon.append(callback)
+        calls.append(callback)
 
     def call_later(self, delay: float, callback: Any, *args: Any, context: Any = None) -> Any:
         self.later.append((delay, callback))
@@ -53,7 +51,7 @@ class Loop:
 def new_mailbox(loop: Loop, got: list[int], lost: list[bool] | None = None) -> Mailbox[int]:
     clock = VirtualClock()
     return Mailbox(
-        loop,  # type: ignore[arg-type]
+        loop.as_loop,
         got.append,
         on_lost=lambda: lost.append(True) if lost is not None else None,
         clock=clock.time,
@@ -80,7 +78,7 @@ def test_what_is_posted_while_it_is_drained_comes_in_the_next_round() -> None:
         if number < 5:
             mailbox.post(number + 1)
 
-    mailbox: Mailbox[int] = Mailbox(loop, deliver, on_lost=lambda: None)  # type: ignore[arg-type]
+    mailbox: Mailbox[int] = Mailbox(loop.as_loop, deliver, on_lost=lambda: None)
     mailbox.post(0)
     for number in range(6):
         loop.run()
@@ -94,7 +92,7 @@ def test_one_message_that_fails_takes_no_other_along(caplog: pytest.LogCaptureFi
     def deliver(number: int) -> None:
         got.append(number // (number - 1))
 
-    mailbox: Mailbox[int] = Mailbox(loop, deliver, on_lost=lambda: None)  # type: ignore[arg-type]
+    mailbox: Mailbox[int] = Mailbox(loop.as_loop, deliver, on_lost=lambda: None)
     for number in (0, 1, 2):
         mailbox.post(number)
     loop.run()
@@ -170,10 +168,7 @@ def test_a_finalizer_in_the_middle_of_a_post_may_post() -> None:
 def new_inbox(got: list[int], monkeypatch: pytest.MonkeyPatch) -> tuple[Inbox[int], Loop, Loop, VirtualClock]:
     io_loop, loop, clock = Loop(), Loop(), VirtualClock()
     inbox: Inbox[int] = Inbox(
-        io_loop,  # type: ignore[arg-type]
-        got.append,
-        application_loop=loop,  # type: ignore[arg-type]
-        on_lost=lambda: None,
+        io_loop.as_loop, got.append, application_loop=loop.as_loop, on_lost=lambda: None
     )
     monkeypatch.setattr(inbox, "_clock", clock.time)
     return inbox, io_loop, loop, clock
@@ -252,7 +247,7 @@ class Gathering:
         self.delivered: list[tuple[int, object]] = []
         self.lost = 0
         self.outbox = Outbox(
-            self.loop,  # type: ignore[arg-type]
+            self.loop.as_loop,
             self.delivered.append,
             lambda link_id, tell: None,
             call_later=self.clock.call_later,

@@ -14,11 +14,12 @@ from support.conversation import LoopClock
 from audio_connector.call import asks, tells
 from audio_connector.errors import VideoError
 from audio_connector.playback.speech import Answered
+from audio_connector.port.host import Note
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_side import IoSide
 from audio_connector.server.link import Link
 from audio_connector.testing.network import dial, listen
-from audio_connector.testing.virtual_time import VirtualLoop, in_virtual_time, rest
+from audio_connector.testing.virtual_time import OPENING_S, VirtualLoop, in_virtual_time, rest
 from audio_connector.wire.memory import MemoryTransport
 
 
@@ -28,7 +29,7 @@ class Posted:
     def __init__(self) -> None:
         self.tells: list[tuple[int, object]] = []
         self.noted: list[tuple[int, object]] = []
-        self.note = self._note
+        self.note: Note = self._note
 
     def post(self, message: tuple[int, tells.Tell], /) -> None:
         self.tells.append(message)
@@ -53,7 +54,9 @@ class Stage:
 
     async def call(self) -> tuple[Router, MemoryTransport]:
         router = Router(LoopClock(self.loop), 16000)
-        return router, await dial("ws://127.0.0.1:8765", router)
+        socket = await dial("ws://127.0.0.1:8765", router)
+        await asyncio.sleep(OPENING_S)
+        return router, socket
 
     def told_of(self, kind: type) -> list[Any]:
         return [tell for _, tell in self.posted.tells if isinstance(tell, kind)]

@@ -192,7 +192,7 @@ def test_half_a_sample_waits_for_its_other_half_only() -> None:
     stage.lane.write_now(FRAME + b"\1", None, is_end=False)
     assert stage.lane.has_half
     for audio, rate_hz, what in (
-        (FRAME, 24000, "at another rate"),
+        (FRAME, 24000, "audio at 24000 Hz while half a sample of the router"),
         (np.zeros(10, np.int16), None, "a numpy array"),
     ):
         with pytest.raises(AudioDataError, match=what):

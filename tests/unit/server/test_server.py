@@ -1,0 +1,183 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Start and stop in any order, and the connections between them; in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from support.call import Router
+from support.conversation import Conversation, LoopClock
+
+from audio_connector.call import tells
+from audio_connector.errors import AudioConnectorStartServerError, DialError, UsageError
+from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
+from audio_connector.testing.in_loop import InLoopIo
+from audio_connector.testing.network import dial
+from audio_connector.testing.virtual_time import in_virtual_time, rest
+from audio_connector.wire.messages import Disconnected
+
+CONFIG: dict[str, Any] = {"host": "127.0.0.1", "port": 8765}
+
+
+def new_router() -> Router:
+    return Router(LoopClock(asyncio.get_running_loop()), 16000)
+
+
+def nobody_listens() -> bool:
+    return not asyncio.get_running_loop().ports  # type: ignore[attr-defined]
+
+
+async def is_over(starting: asyncio.Task[AudioConnectorServerHandle]) -> None:
+    """Either it says that it did not start, or its handle says that it does not run."""
+    try:
+        handle = await asyncio.wait_for(starting, 10)
+    except AudioConnectorStartServerError:
+        return
+    assert not handle.running
+    await handle.stop()
+    await handle.wait_closed()
+
+
+@pytest.mark.parametrize("on_start_s", [None, 0.0, 0.5])
+@pytest.mark.parametrize("rounds", range(8))
+@in_virtual_time
+async def test_a_stop_at_any_step_of_the_start_leaves_no_handle_that_says_it_runs(
+    rounds: int, on_start_s: float | None
+) -> None:
+    async def on_start() -> None:
+        told.append("start")
+        await asyncio.sleep(on_start_s or 0.0)
+
+    told: list[str] = []
+    server = AudioConnectorServer()
+    config = {**CONFIG, "on_stop": lambda: told.append("stop")}
+    starting = asyncio.ensure_future(
+        server.start_server(config if on_start_s is None else {**config, "on_start": on_start})
+    )
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    await server.stop()
+    if rounds == 0:  # nothing had begun that could be stopped
+        await rest()
+        await server.stop()
+    await is_over(starting)
+    assert nobody_listens()
+    await server.stop()
+    assert told.count("stop") <= 1
+    with pytest.raises(UsageError, match="was started before"):
+        await server.start_server(CONFIG)
+
+
+@pytest.mark.parametrize("rounds", range(6))
+@in_virtual_time
+async def test_a_start_that_is_cancelled_leaves_nothing(rounds: int) -> None:
+    server = AudioConnectorServer()
+    starting = asyncio.ensure_future(server.start_server({**CONFIG, "on_start": lambda: asyncio.sleep(1.0)}))
+    for _ in range(rounds):
+        await asyncio.sleep(0)
+    starting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await starting
+    await rest()
+    assert nobody_listens()
+
+
+@pytest.mark.parametrize("stops", [1, 3])
+@in_virtual_time
+async def test_stops_at_once_are_one(stops: int) -> None:
+    told: list[str] = []
+    server = AudioConnectorServer({**CONFIG, "on_stop": lambda: told.append("stop")})
+    async with server as handle:
+        router = new_router()
+        await dial(handle.get_address(), router)
+        waiting = asyncio.ensure_future(handle.wait_closed())
+        gone = asyncio.ensure_future(handle.wait_closed())
+        await rest()
+        gone.cancel()
+        stopping = [asyncio.ensure_future(handle.stop()) for _ in range(stops)]
+        await rest()
+        stopping[-1].cancel()
+        await asyncio.wait((*stopping, waiting))
+        assert waiting.exception() is None
+        assert not handle.running
+        assert router.closed is not None
+        assert router.closed.code == 1001
+    assert told == ["stop"]
+    with pytest.raises(DialError):
+        await dial(handle.get_address(), new_router())
+
+
+@in_virtual_time
+async def test_a_server_that_was_never_started_is_stopped_already() -> None:
+    await AudioConnectorServer().stop()
+    handle = AudioConnectorServerHandle(host="::", port=5)
+    await handle.stop()
+    await handle.wait_closed()
+    assert (handle.running, len(handle.connections)) == (False, 0)
+    with pytest.raises(UsageError, match="has no configuration"):
+        await AudioConnectorServer().__aenter__()
+
+
+@pytest.mark.parametrize(
+    ("host", "secure", "address"),
+    [
+        ("localhost", False, "ws://localhost:5"),
+        ("::", False, "ws://[::]:5"),
+        ("0.0.0.0", True, "wss://0.0.0.0:5"),
+        ("", False, "ws://localhost:5"),
+    ],
+)
+def test_the_address_can_be_dialled(host: str, secure: bool, address: str) -> None:
+    assert AudioConnectorServerHandle(host=host, port=5, secure=secure).get_address() == address
+
+
+@in_virtual_time
+async def test_connections_are_known_from_their_beginning_to_their_end() -> None:
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        seen.append(handle.connections.all())
+
+    seen: list[list[AudioConnectorConnection]] = []
+    async with AudioConnectorServer({**CONFIG, "on_connect": on_connect}) as handle:
+        sockets = [await dial(handle.get_address(), new_router()) for _ in range(3)]
+        await rest()
+        clients = handle.connections.all()
+        assert len(clients) == 3
+        assert all(clients[at] in known for at, known in enumerate(seen))
+        sockets[1].reset()
+        await rest()
+        assert handle.connections.all() == [clients[0], clients[2]]
+    assert handle.connections.all() == []
+
+
+@in_virtual_time
+async def test_what_comes_late_for_a_connection_that_is_over_does_no_harm() -> None:
+    async with Conversation() as call:
+        link_id, server = call.link.id, call._server
+        call.router_socket.reset()
+        await asyncio.shield(call.session.task)
+        assert server._lines == {}
+        assert server._sessions == {}
+        io = server._io
+        assert isinstance(io, InLoopIo)
+        how = Disconnected(code=1006, reason="", closed_by="network")
+        for tell in (b"audio", tells.Failed("VideoError", "late"), tells.Ended(how), tells.Warned("late")):
+            server._note(link_id, tell)
+            io.side._outbox.post((link_id, tell))
+        await rest()
+        assert server._lines == {}
+        assert server._sessions == {}
+
+
+@in_virtual_time
+async def test_an_error_and_a_warning_find_their_way(caplog: pytest.LogCaptureFixture) -> None:
+    errors: list[Exception] = []
+    async with Conversation(lambda client: client.set_handler(on_error=errors.append)) as call:
+        call.link.report(UsageError("of the I/O side"))
+        call.client._line.report(UsageError("of this side"))
+        call.link.call.tells.append(tells.Warned("be careful"))
+        await call.router_sends(bytes(640))
+        assert sorted(map(str, errors)) == ["of the I/O side", "of this side"]
+        assert f"connection {call.client.id}: be careful" in caplog.text
