@@ -9,7 +9,6 @@ playback and intake are machines of their own that it asks.
 
 from __future__ import annotations
 
-import copy
 import math
 from collections import deque
 from collections.abc import Callable
@@ -319,7 +318,7 @@ class Call:
             accepted_bytes=queue.accepted_bytes,
             queued_bytes=schedule.queued_bytes,
             texts_taken=self._texts.taken,
-            intake=copy.copy(self._buffer.counters),
+            intake=self._buffer.counters.snapshot(),
             is_active=self._is_active,
             audio_messages_sent=self._audio_messages_sent,
             text_messages_sent=self._text_messages_sent,

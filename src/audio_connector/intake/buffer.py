@@ -18,7 +18,8 @@ So what was pushed and not refused was taken, was dropped, was unwanted, or wait
 from __future__ import annotations
 
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from typing import Generic, TypeVar
 
 TextT = TypeVar("TextT")
@@ -51,6 +52,13 @@ class IntakeCounters:
     silence_ms: float = 0.0
     muted_ms: float = 0.0
     longest_gap_ms: float = 0.0
+
+    def snapshot(self) -> IntakeCounters:
+        """Those of now; several times in the opening of a call, and then ten times a second."""
+        return IntakeCounters(*_values_of(self))  # copy.copy takes seven times as long
+
+
+_values_of = attrgetter(*(field.name for field in fields(IntakeCounters)))
 
 
 class IntakeBuffer(Generic[TextT]):

@@ -87,7 +87,10 @@ class Dispatcher:
                 self.has_taker = True
                 self._want(audio, texts, 0, self._is_settled)
         if self._items and self._loop is not None:
-            self._loop.call_soon_threadsafe(self._wake)
+            if self._loop is asyncio._get_running_loop():
+                self._wake()
+            else:
+                self._loop.call_soon_threadsafe(self._wake)
 
     # On the application's loop.
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import uuid
 from dataclasses import replace
 from os import PathLike
 from typing import Any
@@ -52,14 +51,16 @@ class AudioConnectorConnection:
     Made by the server and handed to ``on_connect``.
     """
 
-    def __init__(self, line: Line, upgrade: Upgrade, config: AudioConnectorServerConfig) -> None:
+    def __init__(
+        self, line: Line, upgrade: Upgrade, config: AudioConnectorServerConfig, *, made_id: str
+    ) -> None:
         self._upgrade = upgrade
         self._line = line
         self._intake = config.intake
         self._close_s = config.timeouts.close_s
         self._max_buffer_s = config.playback.max_buffer_s
         self._plain = Lane(line, PLAIN, max_buffer_s=self._max_buffer_s)
-        self._id = upgrade.headers.get("connectionid") or self.connection_id or uuid.uuid4().hex
+        self._id = upgrade.headers.get("connectionid") or self.connection_id or made_id
         self._best_played_ms = 0.0
         self._texts_in_line = 0
         self._dispatcher = Dispatcher(

@@ -18,6 +18,7 @@ from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
+from audio_connector.audio.resample import warm_up
 from audio_connector.call.asks import Ask
 from audio_connector.port.host import Deliver, Note
 from audio_connector.port.mailbox import Inbox, Outbox
@@ -120,6 +121,10 @@ class IoThread:
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
         self._loop.set_exception_handler(_log_loop_error)
+        # Before anybody can call, since it takes a tenth of a second, once. Not beside the rest: a process that was
+        # forked in the middle of an import waits for ever where it imports the same.
+        with contextlib.suppress(ImportError):  # whoever resamples is told
+            warm_up()
         try:
             self._loop.run_forever()
         finally:

@@ -7,6 +7,7 @@ import asyncio
 import contextlib
 import logging
 import ssl
+import uuid
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 from types import TracebackType
@@ -105,6 +106,7 @@ class AudioConnectorServer:
         self._lines: dict[int, Line] = {}
         self._handle: AudioConnectorServerHandle | None = None
         self._io: IoHost | None = None
+        self._id_prefix = ""
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Task[None] | None = None
         self._on_stop: asyncio.Task[None] | None = None
@@ -147,6 +149,7 @@ class AudioConnectorServer:
         if self._io is not None:
             raise UsageError("this server was started before; make another AudioConnectorServer")
         self._config = config
+        self._id_prefix = uuid.uuid4().hex[:24]  # here, so that each process has its own where servers fork
         self._loop = asyncio.get_running_loop()
         if config.ssl is not None:
             check_context(config.ssl)
@@ -351,7 +354,11 @@ class AudioConnectorServer:
 
     def _on_opened(self, link_id: int, opened: tells.Opened) -> None:
         assert self._config is not None
-        connection = AudioConnectorConnection(self._lines[link_id], opened.upgrade, self._config)
+        # A number, because random bytes of the system for each call let go of the GIL.
+        made_id = f"{self._id_prefix}{link_id:08x}"
+        connection = AudioConnectorConnection(
+            self._lines[link_id], opened.upgrade, self._config, made_id=made_id
+        )
         self.connections._add(link_id, connection)
         self._sessions[link_id] = Session(
             connection,
