@@ -7,16 +7,13 @@ import asyncio
 import contextlib
 import logging
 import os
-import signal
 import socket
 import struct
-import sys
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.ends import forked
 from support.peers import calling, first_message
 from support.serving import serving, until, warnings_of
 from websockets.asyncio.client import connect
@@ -169,25 +166,6 @@ async def test_an_application_that_blocks_for_each_frame_lets_its_handlers_run()
 
 
 # A child.
-
-
-@contextmanager
-def forked() -> Iterator[None]:
-    """A child that holds copies of all sockets, and does nothing."""
-    with (
-        pytest.warns(DeprecationWarning, match="fork")
-        if sys.version_info >= (3, 12)
-        else contextlib.nullcontext()
-    ):
-        child = os.fork()
-    if child == 0:
-        signal.pause()
-        os._exit(0)
-    try:
-        yield
-    finally:
-        os.kill(child, signal.SIGKILL)
-        os.waitpid(child, 0)
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork here")
