@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from support.ends import heed_interrupts
 from websockets.asyncio.client import ClientConnection, connect
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
@@ -40,11 +41,6 @@ class Example:
     async def next_line(self) -> str:
         assert self.process.stdout is not None
         return (await asyncio.wait_for(self.process.stdout.readline(), DEADLINE_S)).decode().rstrip("\n")
-
-
-def heed_interrupts() -> None:
-    """In the child: a shell that runs the tests in the background has told them, and so it, to ignore interrupts."""
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 @contextlib.asynccontextmanager

@@ -5,13 +5,16 @@ from __future__ import annotations
 
 import asyncio
 import json
+import signal
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+import pytest
 import support
+from support.ends import heed_interrupts
 from support.peers import FRAME, calling, first_message, how_closed, next_audio, next_text
 from support.serving import DEADLINE_S
 from websockets.asyncio.client import ClientConnection
@@ -112,3 +115,50 @@ async def test_a_program_of_the_vendors_sdk() -> None:
         assert await program.told("disconnected") == {}
         assert await program.told("stopped") == {}
         assert await program.told("end") == {"running": False}
+
+
+ENDLESS = """
+import asyncio
+from audio_connector_sdk.vonage_video import Video
+from audio_connector_sdk.vonage_video.models.audio_connector import AudioConnectorServerConfig
+
+async def on_connect(client):
+    async def on_message(message):
+        if isinstance(message, bytes):
+            await client.send_audio_buffer(message)
+    client.set_handler(on_message=on_message)
+
+async def main():
+    config = AudioConnectorServerConfig(host="localhost", port=0, on_connect=on_connect)
+    handle = await Video().start_audio_connector_server(config)
+    print(handle.get_address(), flush=True)
+    try:
+        while True:
+            await asyncio.sleep(3600)
+    finally:
+        {last}
+
+try:
+    asyncio.run(main())
+except KeyboardInterrupt:
+    print("bye")
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="stops the program with SIGINT")
+@pytest.mark.parametrize("last", ["pass", "await handle.stop()"])
+async def test_at_ctrl_c_the_router_sees_1001_and_nothing_is_printed(last: str) -> None:
+    """Whether or not the program stops the server: its loop ends, and that is noticed."""
+    pipe = asyncio.subprocess.PIPE
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", ENDLESS.format(last=last), stdout=pipe, stderr=pipe, preexec_fn=heed_interrupts
+    )
+    assert process.stdout is not None
+    address = (await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)).decode().strip()
+    async with calling(address) as caller:
+        await caller.send(FRAME)
+        assert await next_audio(caller, 1) == [FRAME]
+        process.send_signal(signal.SIGINT)
+        output = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+        assert (output, process.returncode) == ((b"bye\n", b""), 0)
+        assert (await how_closed(caller))[0] == 1001

@@ -120,3 +120,8 @@ def forked() -> Iterator[None]:
     finally:
         os.kill(pid, signal.SIGKILL)
         os.waitpid(pid, 0)
+
+
+def heed_interrupts() -> None:
+    """In a child: a shell that runs the tests in the background has told them, and so it, to ignore interrupts."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)

@@ -29,6 +29,7 @@ class Speech:
         self._lane = Lane(line, self._number, max_buffer_s=max_buffer_s)
         self._is_begun = False
         self._is_ended = False
+        self._speaker: asyncio.Task[object] | None = None
         self._outcome: Played | Interrupted | None = None
         self._waiting: list[asyncio.Future[Played | Interrupted]] = []
         self._best_ms = 0.0
@@ -40,6 +41,7 @@ class Speech:
             await asyncio.sleep(0)
         self._line.check_open("begin a speech")
         self._is_begun = True
+        self._speaker = asyncio.current_task()
         self._line.speeches[self._number] = self
         self._plain.restart()
         self._line.post(BeginSpeech(self._number))
@@ -80,9 +82,18 @@ class Speech:
             raise self._interruption()
 
     async def finished(self) -> Played | Interrupted:
-        """Wait until the utterance was heard to its end, or was cut; also when the connection ends."""
+        """Wait until the utterance was heard to its end, or was cut; also when the connection ends.
+
+        Raises:
+            UsageError: It was not begun with ``async with``, or it is asked for in that block, whose end it awaits.
+        """
         if not self._is_begun:
             raise UsageError("begin the speech with: async with client.speech() as ...")
+        if not self._is_ended and self._outcome is None and asyncio.current_task() is self._speaker:
+            raise UsageError(
+                "finished() inside the async with block of its speech would wait for ever; call it behind the block, "
+                "or await client.wait_until_played() to hear what was written so far"
+            )
         future: asyncio.Future[Played | Interrupted] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         try:
@@ -137,6 +148,7 @@ class Speech:
     def _end(self) -> None:
         if not self._is_ended:
             self._is_ended = True
+            self._speaker = None
             self._line.post(EndSpeech(self._number))
 
     def _interruption(self) -> SpeechInterrupted:

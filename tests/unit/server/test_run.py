@@ -16,6 +16,7 @@ from types import MappingProxyType
 from typing import Any
 
 import pytest
+from support.ends import heed_interrupts
 from websockets.sync.client import connect
 
 from audio_connector.errors import AudioConnectorConfigError, AudioConnectorStartServerError, UsageError
@@ -165,7 +166,13 @@ class Program:
 def running(text: str) -> Iterator[Program]:
     command = [sys.executable, "-W", "error", "-c", textwrap.dedent(text)]
     pipe = subprocess.PIPE
-    with subprocess.Popen(command, stdout=pipe, stderr=pipe, text=True) as process:
+    with subprocess.Popen(
+        command,
+        stdout=pipe,
+        stderr=pipe,
+        text=True,
+        preexec_fn=heed_interrupts,  # noqa: PLW1509 - it has no threads
+    ) as process:
         try:
             yield Program(process)
         finally:
