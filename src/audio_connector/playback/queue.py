@@ -148,7 +148,7 @@ class PlaybackQueue:
     def wait(self, token: int, now: float) -> None:
         """Answer once all that was asked for until now has been heard, or was cut."""
         self.note(now)
-        concerned = [u for u in self.schedule.utterances() if u.is_sealed or u.is_spoken or u.line]
+        concerned = [u for u in self.schedule.utterances() if u.is_of_concern]
         if not concerned:
             self._answer(token, self._last_outcome)
             return
@@ -307,7 +307,7 @@ class PlaybackQueue:
                 utterance.marks.append((utterance.target, mark))
                 self.schedule.has_marks = True
                 self._note_marks(now)
-        if utterance.is_sealed and not line and not utterance.is_complete and utterance.framer is not None:
+        if utterance.is_sealed and not line and not utterance.is_complete and utterance.frame_bytes:
             self.schedule.note_heard(now)
             fault = utterance.complete()
             if utterance.lane == PLAIN:  # a speech says so itself, where it is ended

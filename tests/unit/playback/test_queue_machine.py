@@ -37,7 +37,7 @@ def content(frames: list[bytes]) -> bytes:
 
 def waiting_bytes(utterance: Utterance) -> int:
     """What waits in an utterance, beside padding."""
-    if utterance.framer is None or utterance.ingest is None:
+    if not utterance.is_settled:
         return utterance.queued_bytes
     pending_bytes = utterance.framer.pending_bytes
     return len(content(list(utterance.frames))) + pending_bytes + utterance.ingest.has_half
@@ -257,9 +257,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue.note(self.player.now)
         cut_bytes = sum(map(waiting_bytes, self.schedule.waiting))
         known_ms = sum(
-            self.schedule.format.duration_ms(
-                u.queued_bytes + (0 if u.ingest is None else u.ingest.held_bytes)
-            )
+            self.schedule.format.duration_ms(u.queued_bytes + u.ingest.held_bytes)
             for u in self.schedule.waiting
         ) + self.schedule.in_flight_ms(self.player.now)
         self.heard_before += self.heard_since_flush()
