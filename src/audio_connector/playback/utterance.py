@@ -45,8 +45,8 @@ class Utterance(PcmFrames):
     """
 
     __slots__ = (
-        "end_marks", "heard_before", "is_sealed", "lane", "last_write_at", "line", "marks", "rested_ms", "run_sent",
-        "run_start", "said_from", "starved_at", "waiting_since",
+        "end_marks", "first", "is_sealed", "lane", "last_write_at", "line", "marks", "rested_ms", "said_from", "sent",
+        "starved_at", "waiting_since",
     )  # fmt: skip
 
     def __init__(self, lane: int, audio_format: AudioFormat | None) -> None:
@@ -54,10 +54,8 @@ class Utterance(PcmFrames):
         self.lane = lane
         self.line: deque[Writer | Mark] = deque()
         self.is_sealed = False
-        self.heard_before = 0
-        """Frames heard in the runs before."""
-        self.run_start = self.run_sent = 0
-        """Where in the present run it begins, and how many of its frames were sent in that."""
+        self.first = self.sent = 0
+        """Its frames follow one another among all that the connection sends: the first, and how many so far."""
         self.said_from = 0
         """Frames before the latest pause of the speaker, who has begun anew since."""
         self.rested_ms = 0.0
@@ -79,6 +77,10 @@ class Utterance(PcmFrames):
         """Whoever waits for all that was asked for has to wait for it: a lane that nobody has used yet is nothing."""
         return self.is_sealed or bool(self.line) or self.last_write_at > -math.inf
 
+    def placed_marks(self) -> list[Mark]:
+        """Who waits for some of it to be heard, or for all; whoever stands in its line is not among them."""
+        return [*(mark for _, mark in self.marks), *self.end_marks]
+
     def aim_marks(self) -> None:
         """Frames were made anew: whoever waits for some that were not sent yet waits for all that is there."""
         sent, end = self.sent, self.target
@@ -93,19 +95,14 @@ class Utterance(PcmFrames):
     # How far it is.
 
     @property
-    def sent(self) -> int:
-        """Frames sent since it began."""
-        return self.heard_before + self.run_sent
+    def end(self) -> int:
+        """One more than the last of its frames that was sent."""
+        return self.first + self.sent
 
     @property
     def target(self) -> int:
         """How many of its frames hold all that was written so far; `NEVER` before there can be frames."""
         return self.sent + self.frames_in_all if self.frame_bytes else NEVER
-
-    def start_run(self) -> None:
-        """All that was sent has been heard; counting starts anew."""
-        self.heard_before += self.run_sent
-        self.run_start = self.run_sent = 0
 
     def rest(self) -> None:
         """A pause ended what was said; what follows is said anew."""
@@ -113,15 +110,15 @@ class Utterance(PcmFrames):
         self.said_from = self.sent
         self.starved_at = None
 
-    def heard(self, run_heard: int) -> int:
-        """Frames heard, given how many frames of the present run were."""
-        return self.heard_before + min(self.run_sent, max(0, run_heard - self.run_start))
+    def heard(self, heard_in_all: int) -> int:
+        """Frames heard, given how many of the connection were."""
+        return min(self.sent, max(0, heard_in_all - self.first))
 
     def said_ms(self, heard: int) -> float:
         """Milliseconds of so many frames heard, since the latest pause."""
         return float((heard - self.said_from) * FRAME_MS)
 
-    def unheard_ms(self, run_heard: int, audio_format: AudioFormat) -> float:
+    def unheard_ms(self, heard_in_all: int, audio_format: AudioFormat) -> float:
         """What was written and has not been heard."""
-        frame_ms = (self.sent - self.heard(run_heard)) * FRAME_MS
+        frame_ms = (self.sent - self.heard(heard_in_all)) * FRAME_MS
         return frame_ms + audio_format.duration_ms(self.queued_bytes + self.ingest.held_bytes)

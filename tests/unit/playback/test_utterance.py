@@ -31,13 +31,13 @@ def test_a_target_counts_all_that_was_written() -> None:
     said.write(bytes(1), None)
     assert said.target == 3
     said.frames.popleft()
-    said.run_sent = 1
+    said.sent = 1
     assert said.target == 3
 
 
 def test_marks_of_what_was_sent_stay_and_others_wait_for_all_that_is_there() -> None:
     said = utterance()
-    said.run_sent = 4
+    said.sent = 4
     said.write(bytes(1280), None)
     said.marks.extend([(3, Mark(1)), (5, Mark(2)), (NEVER, Mark(3))])
     said.settle(AudioFormat(8000))
@@ -45,12 +45,11 @@ def test_marks_of_what_was_sent_stay_and_others_wait_for_all_that_is_there() -> 
     assert [target for target, _ in said.marks] == [3, 8, 8]
 
 
-def test_what_is_heard_is_counted_over_runs() -> None:
+def test_what_is_heard_is_counted_among_all_that_is_sent() -> None:
     said = utterance()
-    said.run_start, said.run_sent = 10, 5
-    assert [said.heard(run_heard) for run_heard in (0, 10, 12, 15, 99)] == [0, 0, 2, 5, 5]
-    said.start_run()
-    assert (said.sent, said.heard(0)) == (5, 5)
+    said.first, said.sent = 10, 5
+    assert [said.heard(in_all) for in_all in (0, 10, 12, 15, 99)] == [0, 0, 2, 5, 5]
+    assert said.end == 15
     assert said.said_ms(5) == 100.0
     said.starved_at = 1.0
     said.rest()
@@ -62,7 +61,7 @@ def test_what_was_not_heard_is_what_was_sent_and_waits_and_is_held() -> None:
     said = utterance()
     said.write(real_speech(16000)[:9600], 24000)
     said.frames.popleft()
-    said.run_sent = 1
+    said.sent = 1
     assert said.unheard_ms(0, AT_16) == 200.0
     assert said.unheard_ms(1, AT_16) == 180.0
 
