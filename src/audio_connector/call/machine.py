@@ -13,7 +13,7 @@ import math
 from collections import deque
 from typing import Any, NamedTuple
 
-from audio_connector.audio.format import FRAME_MS, AudioFormat
+from audio_connector.audio.format import FRAME_MS, SUPPORTED_RATES_HZ, AudioFormat
 from audio_connector.call import asks, tells
 from audio_connector.call.settings import Intake, Playback, Timeouts
 from audio_connector.call.states import TABLE, Move, State
@@ -34,7 +34,7 @@ FIGURES_S = 0.1
 """How old the figures of an undisturbed call may be. What is played is worked out from them, so only what was sent
 since then is missing: half of the usual lead."""
 
-FORMAT_BY_FRAME = {AudioFormat(rate_hz).frame_bytes: AudioFormat(rate_hz) for rate_hz in (8000, 16000, 24000)}
+FORMAT_BY_FRAME = {AudioFormat(rate_hz).frame_bytes: AudioFormat(rate_hz) for rate_hz in SUPPORTED_RATES_HZ}
 """The router sends one frame a message (PROTOCOL 4.6), so the size of one tells the rate where no text has."""
 
 _CLOSED_BY: dict[str, ClosedBy] = {"peer": "router", "us": "server", "network": "network"}
@@ -206,6 +206,8 @@ class Call:
         self.is_stale = True
         if type(ask) is bytes:  # the path of every outgoing frame
             self._queue.write(PLAIN, ask, None, now)
+        elif type(ask) is asks.Write:  # and that of a speech
+            self._queue.write(ask.lane, ask.pcm, ask.rate_hz, now, is_end=ask.is_end)
         else:
             self._do(ask, now)
 
@@ -307,8 +309,6 @@ class Call:
     def _do(self, ask: asks.Ask, now: float) -> None:
         queue = self._queue
         match ask:
-            case asks.Write(lane, pcm, rate_hz, is_end):
-                queue.write(lane, pcm, rate_hz, now, is_end=is_end)
             case asks.Want(audio, texts, credit, is_settled):
                 self._buffer.want(audio, texts, is_settled=is_settled)
                 self._window += credit

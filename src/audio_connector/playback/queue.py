@@ -49,12 +49,11 @@ class PlaybackQueue:
         self.refused_bytes = 0
         """What of it came for a speech that was over, or could not be audio."""
         self.skips = 0
-        self.writers_waiting = 0
         self._format: AudioFormat | None = None
         self._open: dict[int, Utterance] = {}
         """The utterance of each lane that may be written to: at most one plain one, and speeches."""
-        self._lines: dict[int, Utterance] = {}
-        """In whose line each writer stands."""
+        self._writers: dict[int, Writer] = {}
+        """Whoever stands in a line."""
         self._last_outcome = Played(0.0)
         self._warn_at: float | None = None
         """When a speech that starves others is named; infinity where it was."""
@@ -87,9 +86,8 @@ class PlaybackQueue:
         if utterance is None:
             self._answer(token, False)
             return
-        utterance.line.append(Writer(token))
-        self._lines[token] = utterance
-        self.writers_waiting += 1
+        writer = self._writers[token] = Writer(token, utterance)
+        utterance.line.append(writer)
         if is_end:
             self._seal(utterance, now)
         self.grant(now)
@@ -99,33 +97,28 @@ class PlaybackQueue:
     ) -> None:
         """Take the piece of whoever is in front of a line; with more to come, it goes on standing there."""
         self.accepted_bytes += len(pcm)
-        utterance = self._lines.get(token)
-        if utterance is None:
+        writer = self._writers.get(token)
+        if writer is None:
             self.refused_bytes += len(pcm)
             if has_more:
                 self._answer(token, False)  # cut while the grant was on its way
             return
         if pcm:
-            self._write(utterance, pcm, rate_hz, now)
-        if not has_more:
+            self._write(writer.utterance, pcm, rate_hz, now)
+        if has_more:
+            writer.is_granted = False
+            self.grant(now)
+        else:
             self.leave(token, now)
-            return
-        for entry in utterance.line:
-            if entry.token == token and isinstance(entry, Writer):
-                entry.is_granted = False
-        self.grant(now)
 
     def leave(self, token: int, now: float) -> None:
         """Wait no more, in a line or for something to be heard. Nothing that was asked for later waits for it."""
-        utterance = self._lines.pop(token, None)
-        if utterance is None:
-            for waited_for in self.schedule.utterances():
-                waited_for.forget(token)
-            return
-        self.writers_waiting -= 1
-        utterance.forget(token)
-        self._line_moved(utterance, now)
-        self.grant(now)
+        writer = self._writers.pop(token, None)
+        for utterance in self.schedule.utterances() if writer is None else (writer.utterance,):
+            utterance.forget(token)
+        if writer is not None:
+            self._line_moved(writer.utterance, now)
+            self.grant(now)
 
     def end(self, lane: int, now: float) -> None:
         """End what is said in a lane, once all who stand in its line have written."""
@@ -169,8 +162,7 @@ class PlaybackQueue:
         for token in dict.fromkeys(mark.token for mark in marks):
             self._answer(token, Interrupted(played_ms, discarded_ms))
         self._open.clear()
-        self._lines.clear()
-        self.writers_waiting = 0
+        self._writers.clear()
         self._warn_at = None
         self._last_outcome = Played(0.0)
         return Flushed(played_ms, discarded_ms)
@@ -196,7 +188,7 @@ class PlaybackQueue:
         frames = schedule.advance(now, limit)
         if schedule.ended or schedule.has_marks:
             self.note(now)
-        if self.writers_waiting and frames:
+        if self._writers and frames:
             self.grant(now)
         if len(schedule.waiting) > 1 or self._warn_at is not None:
             self._mind_the_starving(now, is_silent=not frames)
@@ -211,7 +203,7 @@ class PlaybackQueue:
 
     def grant(self, now: float) -> None:
         """Let whoever is in front of a line write, where there is room."""
-        if not self.writers_waiting:
+        if not self._writers:
             return
         waiting = self.schedule.waiting
         head_bytes = waiting[0].queued_bytes
@@ -251,20 +243,20 @@ class PlaybackQueue:
             self.refused_bytes += len(pcm)
             self.events.append(error)
             return
-        if self.max_delay_s is not None and utterance.lane == PLAIN:
-            self._bound_delay(utterance, self.max_delay_s, now)
-
-    def _bound_delay(self, utterance: Utterance, max_delay_s: float, now: float) -> None:
-        target_s = max(self.schedule.prime_s, max_delay_s / 2)
-        if not self.schedule.skip(utterance, now, max_delay_s=max_delay_s, target_s=target_s):
+        max_delay_s = self.max_delay_s
+        if (
+            max_delay_s is None
+            or utterance.lane != PLAIN
+            or not self.schedule.skip(utterance, max_delay_s, now)
+        ):
             return
         self.skips += 1
         if self.skips == 1:
-            error = PlaybackOverflow(
+            overflow = PlaybackOverflow(
                 f"audio would have been heard more than {max_delay_s * 1000:g} ms after it was written, so the "
                 "oldest is left out from now on; statistics() says how much. Playback.max_delay_ms sets the bound"
             )
-            self.events.append(error)
+            self.events.append(overflow)
 
     def _seal(self, utterance: Utterance, now: float) -> None:
         utterance.is_sealed = True

@@ -59,7 +59,6 @@ class Schedule:
         """Somebody waits for a frame in the middle of an utterance to be heard."""
         self.queued_bytes = 0
         self.queued_peak_bytes = 0
-        self.frames_sent = 0
         self.underruns = 0
         self.underrun_ms = 0.0
         self.skipped_frames = 0
@@ -85,32 +84,32 @@ class Schedule:
         self.queued_peak_bytes = max(self.queued_peak_bytes, self.queued_bytes)
         self._finish_sent()
 
-    def skip(self, utterance: Utterance, now: float, *, max_delay_s: float, target_s: float) -> int:
-        """Where an utterance at the head is heard too late, drop its oldest frames, and say how many."""
+    def skip(self, utterance: Utterance, max_delay_s: float, now: float) -> bool:
+        """Where an utterance at the head is heard too late, drop its oldest frames, down to half of the bound."""
         frames = utterance.frames
         delay_s = (self.in_flight_ms(now) + self.queued_ms) / 1000
-        count = min(int((delay_s - target_s) / FRAME_S), len(frames) - 1)
+        count = min(int((delay_s - max(self.prime_s, max_delay_s / 2)) / FRAME_S), len(frames) - 1)
         if self.waiting[0] is not utterance or delay_s <= max_delay_s or count <= 0:
-            return 0
+            return False
         first = frames[0]
         for _ in range(count):
             frames.popleft()
         frames[0] = crossfade(first, frames[0])  # no click at the cut
-        sent = utterance.sent
-        utterance.marks = deque((max(sent, target - count), mark) for target, mark in utterance.marks)
+        utterance.marks = deque(
+            (max(utterance.sent, target - count), mark) for target, mark in utterance.marks
+        )
         self.skipped_frames += count
         self.queued_bytes -= count * self.frame_bytes
-        return count
+        return True
 
     def cut(self, now: float) -> int:
         """End everything; return how many frames of all were heard. The utterances are the caller's to end."""
-        heard = self._clock.heard_in_all(now)
+        self._clock.end(self._clock.heard(now))
         self.finishing.clear()
         self.waiting.clear()
         self.queued_bytes = 0
         self.has_marks = False
-        self._clock.end(self._clock.heard(now))
-        return heard
+        return self._clock.heard_before
 
     def settle(self, audio_format: AudioFormat) -> None:
         """The format is known, and what waits is in it."""
@@ -133,16 +132,29 @@ class Schedule:
         waiting, clock = self.waiting, self._clock
         if clock.anchor_s is None or self.finishing or now >= clock.dry_at_s:
             self.note_heard(now)
-        if not waiting or self.is_held:
-            return []
-        if clock.anchor_s is None:
-            self._drain(now)
-            if not self._may_start(now):
-                return []
-            self._start_run(now)
-        frames = self._take_due(now, limit)
-        if waiting and waiting[0].has_remainder and len(frames) < limit and self._drain(now):
-            frames += self._take_due(now, limit - len(frames))
+        frames: list[bytes] = []
+        if not waiting or self.is_held or (clock.anchor_s is None and not self._start_run(now)):
+            return frames
+        count = clock.due(now, self.lead_s)
+        if count > limit:
+            count = limit
+        while count > 0 and waiting:
+            head = waiting[0]
+            queued = head.frames
+            if queued:
+                if not head.sent:
+                    head.first = clock.heard_before + clock.sent
+                take = len(queued) if len(queued) < count else count
+                for _ in range(take):
+                    frames.append(queued.popleft())  # noqa: PERF401 - mostly it is one, for which that costs more
+                head.sent += take
+                clock.sent += take
+                count -= take
+            if head.is_complete and not queued:
+                self._finish_sent()
+            elif queued or not head.has_remainder or not self._drain(now):
+                break
+        self.queued_bytes -= len(frames) * self.frame_bytes
         return frames
 
     def note_heard(self, now: float) -> None:
@@ -154,9 +166,8 @@ class Schedule:
             if now < clock.dry_at_s:
                 return
             self._end_run(now)
-        # A pause in plain writes is no gap: what was said is over.
         if self.waiting and not self.waiting[0].frames and now >= self._rests_at(self.waiting[0]):
-            self.waiting[0].rest()
+            self.waiting[0].rest()  # a pause in plain writes is no gap: what was said is over
 
     def next_deadline(self) -> float | None:
         """When `advance` has something to do next; None where only a write can change that."""
@@ -199,30 +210,27 @@ class Schedule:
 
     def progress(self) -> Progress:
         """The whole connection's progress, valid until the next call that changes something."""
-        clock = self._clock
         coming = 0
         for utterance in () if self.is_held else self.waiting:
             coming += len(utterance.frames)
             if not utterance.is_complete:
                 break
-        return self._progress(clock.heard_before, 0, clock.sent, self.queued_bytes, coming)
+        return self._progress(0, self._clock.sent_in_all, self.queued_bytes, coming)
 
     def progress_of(self, utterance: Utterance) -> Progress:
         """One utterance's progress, valid until the next call that changes something."""
-        clock = self._clock
         is_sending = not self.is_held and bool(self.waiting) and self.waiting[0] is utterance
         coming = len(utterance.frames) if is_sending else 0
-        heard_before = utterance.heard(clock.heard_before)
-        run_start = max(0, utterance.first - clock.heard_before) if utterance.sent else clock.sent
-        run_sent = utterance.sent - heard_before
-        return self._progress(heard_before, run_start, run_sent, utterance.queued_bytes, coming)
+        first = utterance.first if utterance.sent else self._clock.sent_in_all
+        return self._progress(first, utterance.sent, utterance.queued_bytes, coming)
 
-    def _progress(
-        self, heard_before: int, run_start: int, run_sent: int, queued_bytes: int, run_coming: int
-    ) -> Progress:
+    def _progress(self, first: int, sent: int, queued_bytes: int, coming: int) -> Progress:
         clock, queued_ms = self._clock, self.format.duration_ms(queued_bytes)
+        run_start = max(0, first - clock.heard_before)
+        heard_before = min(sent, max(0, clock.heard_before - first))
+        run_sent = sent - heard_before
         return Progress(
-            heard_before, clock.anchor_s, run_start, run_sent, clock.floor, queued_ms, run_coming, self.lead_s
+            heard_before, clock.anchor_s, run_start, run_sent, clock.floor, queued_ms, coming, self.lead_s
         )
 
     # The machine.
@@ -238,13 +246,18 @@ class Schedule:
             head.waiting_since = head.starved_at if head.frames else None
         clock.end(clock.sent)
 
-    def _start_run(self, now: float) -> None:
-        self._clock.start(now)
+    def _start_run(self, now: float) -> bool:
+        """Start a run, where there is enough to play; False where not."""
         head = self.waiting[0]
+        self._drain(now)
+        if now < self._starts_at(head):
+            return False
+        self._clock.start(now)
         if head.starved_at is not None:
             self.underruns += 1
             self.underrun_ms += (now - head.starved_at) * 1000
             head.starved_at = None
+        return True
 
     def _note_ended(self, now: float) -> None:
         heard = self._clock.heard_in_all(now)
@@ -252,48 +265,25 @@ class Schedule:
         while finishing and heard >= finishing[0].end:
             self.ended.append(finishing.popleft())
 
-    def _may_start(self, now: float) -> bool:
-        head = self.waiting[0]
+    def _starts_at(self, head: Utterance) -> float:
+        """When a run may start with it; infinity while there is nothing to play."""
         if not head.frames:
-            return False
-        if head.is_complete or len(head.frames) * FRAME_S >= self.prime_s or head.waiting_since is None:
-            return True
-        return now >= head.waiting_since + self.prime_s
-
-    def _take_due(self, now: float, limit: int) -> list[bytes]:
-        clock, waiting = self._clock, self.waiting
-        frames: list[bytes] = []
-        count = clock.due(now, self.lead_s)
-        if count > limit:
-            count = limit
-        while count > 0 and waiting:
-            head = waiting[0]
-            queued = head.frames
-            if queued:
-                if not head.sent:
-                    head.first = clock.heard_before + clock.sent
-                take = len(queued) if len(queued) < count else count
-                for _ in range(take):
-                    frames.append(queued.popleft())  # noqa: PERF401 - mostly it is one, for which that costs more
-                head.sent += take
-                clock.sent += take
-                count -= take
-            if queued or not head.is_complete:
-                break
-            self._finish_sent()
-        if frames:
-            self.frames_sent += len(frames)
-            self.queued_bytes -= len(frames) * self.frame_bytes
-        return frames
+            return math.inf
+        since = head.last_write_at if head.waiting_since is None else head.waiting_since
+        is_enough = (
+            head.is_complete or len(head.frames) * FRAME_S >= self.prime_s or head.waiting_since is None
+        )
+        return since if is_enough else since + self.prime_s
 
     def _finish_sent(self) -> None:
         """Move utterances on that are complete and wholly sent."""
         waiting = self.waiting
         while waiting and waiting[0].is_complete and not waiting[0].frames:
             utterance = waiting.popleft()
-            # Where nothing of it is in the run it was heard already, or was empty from the start.
-            is_in_run = utterance.end > self._clock.heard_before
-            (self.finishing if is_in_run else self.ended).append(utterance)
+            if utterance.end > self._clock.heard_before:
+                self.finishing.append(utterance)
+            else:  # it was heard before the present run, or was empty from the start
+                self.ended.append(utterance)
 
     def _drain(self, now: float) -> bool:
         """Just before the router runs dry, play what the head holds back. True where there is a frame now."""
@@ -322,7 +312,4 @@ class Schedule:
         if not head.frames:
             drain_at = self._drain_at(head) if head.remainder_bytes else math.inf
             return min(drain_at, self._rests_at(head)) if is_idle else drain_at
-        if not is_idle:
-            return self._clock.dry_at_s - self.lead_s
-        since = head.last_write_at if head.waiting_since is None else head.waiting_since
-        return since if self._may_start(since) else since + self.prime_s
+        return self._starts_at(head) if is_idle else self._clock.dry_at_s - self.lead_s

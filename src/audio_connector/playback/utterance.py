@@ -23,6 +23,7 @@ class Writer:
     """Somebody who waits for room, in the line of an utterance."""
 
     token: int
+    utterance: Utterance
     is_granted: bool = False
 
 

@@ -188,9 +188,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(which=WHICH, size_bytes=SIZES, rate_hz=RATES_HZ, is_end=st.sampled_from([False] * 4 + [True]))
     def write(self, which: int, size_bytes: int, rate_hz: int | None, is_end: bool) -> None:
-        if self.is_polite and (
-            self.queue.writers_waiting or self.schedule.queued_bytes > self.queue.max_bytes
-        ):
+        if self.is_polite and (self.queue._writers or self.schedule.queued_bytes > self.queue.max_bytes):
             return
         self.write_to(self.lane_of(which), size_bytes, rate_hz if self.has_rates else None, is_end=is_end)
 
@@ -357,7 +355,6 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def bytes_in_are_bytes_sent_and_cut_and_waiting(self) -> None:
         queue, schedule = self.queue, self.schedule
-        assert schedule.frames_sent == len(self.player.sent)
         assert schedule.queued_bytes == sum(u.queued_bytes for u in schedule.waiting)
         if self.has_rates:
             return
@@ -388,7 +385,7 @@ class QueueMachine(RuleBasedStateMachine):
             lines = len(self.schedule.waiting) + 1
             most_bytes = 2 * self.queue.max_bytes + lines * (PIECE_BYTES + 960)
             assert self.schedule.queued_bytes <= most_bytes
-        assert self.queue.writers_waiting == len(self.writers)
+        assert len(self.queue._writers) == len(self.writers)
 
     @invariant()
     def whoever_is_in_front_at_the_head_may_write_where_there_is_room(self) -> None:

@@ -68,7 +68,7 @@ def test_what_was_not_heard_is_what_was_sent_and_waits_and_is_held() -> None:
 
 def test_whoever_is_forgotten_waits_nowhere() -> None:
     said = utterance()
-    said.line.extend([Writer(1), Mark(2), Writer(3)])
+    said.line.extend([Writer(1, said), Mark(2), Writer(3, said)])
     said.marks.extend([(1, Mark(2)), (2, Mark(4))])
     said.end_marks += [Mark(2), Mark(5)]
     said.forget(2)

@@ -44,14 +44,7 @@ def places(call: Conversation) -> int:
     line, queue, texts = call.client._line, call.link.call._queue, call.link.call._texts
     utterances = call.link.call._schedule.utterances()
     marks = sum(len(u.line) + len(u.marks) + len(u.end_marks) for u in utterances)
-    return (
-        len(line._waits)
-        + len(line.speeches)
-        + len(queue._lines)
-        + len(texts.line)
-        + marks
-        + queue.writers_waiting
-    )
+    return len(line._waits) + len(line.speeches) + len(queue._writers) + len(texts.line) + marks
 
 
 async def held(call: Conversation) -> None:
