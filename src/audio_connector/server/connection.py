@@ -13,6 +13,7 @@ from dataclasses import replace
 from os import PathLike
 from typing import Any
 
+from audio_connector.audio.admission import Admission
 from audio_connector.audio.format import FRAME_MS, AudioFormat, check_rate_hz
 from audio_connector.audio.pcm import AudioInput
 from audio_connector.call import asks
@@ -269,7 +270,7 @@ class AudioConnectorConnection:
         if self._line.owes_work():
             await asyncio.sleep(0)
         if flush_buffer:
-            audio_data = self._new_lane().check(audio_data, sample_rate, is_end=pad_last_frame)
+            audio_data = Admission().check(audio_data, sample_rate, is_end=pad_last_frame)
             await self.flush_buffer()
         self._line.check_open("play audio")
         lane = self._plain
@@ -324,7 +325,7 @@ class AudioConnectorConnection:
         """
         line = self._line
         line.check_open("flush")
-        self._plain.restart()
+        self._plain.admission.restart()
         flushed: Flushed | None = await line.ask(asks.Flush)
         if flushed is None:
             line.refuse("flush")
@@ -422,9 +423,6 @@ class AudioConnectorConnection:
 
     def _want(self, audio: bool, texts: bool, credit: int, is_settled: bool) -> None:
         self._line.post(asks.Want(audio, texts, credit, is_settled))
-
-    def _new_lane(self) -> Lane:
-        return Lane(self._line, PLAIN, max_buffer_s=self._max_buffer_s)
 
 
 def _is_number(value: object) -> bool:

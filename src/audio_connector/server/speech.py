@@ -41,7 +41,7 @@ class Speech:
         self._line.check_open("begin a speech")
         self._is_begun = True
         self._line.speeches[self._number] = self
-        self._plain.restart()
+        self._plain.admission.restart()
         self._line.post(BeginSpeech(self._number))
         return self
 
@@ -51,7 +51,7 @@ class Speech:
         if isinstance(error, SpeechInterrupted) and self.is_interrupted:
             return True
         self._end()
-        if error is None and self._lane.has_half and not self.is_interrupted:
+        if error is None and self._lane.admission.has_half and not self.is_interrupted:
             raise AudioDataError(
                 "an odd number of bytes over the whole utterance: 16-bit samples have two each. All but the last "
                 "byte is played; look for what cuts the audio in the middle of a sample"
