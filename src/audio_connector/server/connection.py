@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import replace
 from os import PathLike
 from typing import Any
 
@@ -18,7 +17,6 @@ from audio_connector.audio.format import FRAME_MS, AudioFormat, check_rate_hz
 from audio_connector.audio.pcm import AudioInput
 from audio_connector.call import asks
 from audio_connector.call.texts import MAX_WAITING_CHARS
-from audio_connector.errors import UsageError
 from audio_connector.intake.dispatch import Dispatcher
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.playback.speech import PLAIN, Flushed, Interrupted, Played
@@ -26,12 +24,8 @@ from audio_connector.server.config import AudioConnectorConnectionData, AudioCon
 from audio_connector.server.lane import Lane
 from audio_connector.server.line import Line
 from audio_connector.server.speech import Speech
-from audio_connector.server.statistics import (
-    ConnectionStatistics,
-    PlaybackState,
-    playback_of,
-    statistics_of,
-)
+from audio_connector.server.statistics import ConnectionStatistics, PlaybackState, playback_of, statistics_of
+from audio_connector.validation.arguments import check_number
 from audio_connector.validation.handlers import Handler, check_disconnect_handler, check_handler
 from audio_connector.wire.closing import check_close
 from audio_connector.wire.codec import encode_json
@@ -40,6 +34,12 @@ from audio_connector.wire.transport import Headers, Upgrade
 
 USUAL_FRAME_BYTES = 640
 """A frame at 16 kHz; the vendor's default of an argument that does not matter here."""
+
+BYTES_PER_SAMPLE = (
+    "the bytes of a frame, 320, 640 or 960; leave it out, since frames follow the connection's rate"
+)
+FRAMES_MS = "10 or 20; leave it out, the wire carries 20 ms frames"
+"""What the vendor's arguments may be, for the errors."""
 
 MAX_CHUNK_MS = 60_000
 MAX_LEAD_S = 60
@@ -62,7 +62,6 @@ class AudioConnectorConnection:
         self._max_buffer_s = config.playback.max_buffer_s
         self._plain = Lane(line, PLAIN, max_buffer_s=self._max_buffer_s)
         self._id = upgrade.headers.get("connectionid") or self.connection_id or made_id
-        self._best_played_ms = 0.0
         self._texts_in_line = 0
         self._dispatcher = Dispatcher(
             self._id, credit_batch=max(1, self._intake.window_messages // 2), want=self._want
@@ -149,13 +148,11 @@ class AudioConnectorConnection:
     @property
     def playback(self) -> PlaybackState:
         """How far the playback is, now."""
-        state = playback_of(self._line, self._line.clock())
-        self._best_played_ms = max(self._best_played_ms, state.played_ms)
-        return replace(state, played_ms=self._best_played_ms)
+        return playback_of(self._line)
 
     def statistics(self) -> ConnectionStatistics:
         """Return the counts of the whole connection so far; also after its end."""
-        return statistics_of(self._line, self._line.clock())
+        return statistics_of(self._line)
 
     # What arrives.
 
@@ -211,10 +208,9 @@ class AudioConnectorConnection:
         Raises:
             UsageError: A value is out of range.
         """
-        if chunk_ms is not None and not (_is_number(chunk_ms) and 1 <= chunk_ms <= MAX_CHUNK_MS):
-            raise UsageError(
-                f"chunk_ms={chunk_ms!r}: expected 1 to {MAX_CHUNK_MS} ms, or None for one frame at a time"
-            )
+        if chunk_ms is not None:
+            expected = f"1 to {MAX_CHUNK_MS} ms, or None for one frame at a time"
+            check_number("chunk_ms", chunk_ms, lambda ms: 1 <= ms <= MAX_CHUNK_MS, expected)
         if sample_rate is not None:
             check_rate_hz(sample_rate)
         stream = AudioStream(
@@ -266,7 +262,8 @@ class AudioConnectorConnection:
             ConnectionClosed: The connection is over.
         """
         if bytes_per_sample != USUAL_FRAME_BYTES or frames_ms != FRAME_MS:
-            _check_frame_arguments(bytes_per_sample, frames_ms)
+            check_number("bytes_per_sample", bytes_per_sample, _is_size, BYTES_PER_SAMPLE)
+            check_number("frames_ms", frames_ms, (10, 20).__contains__, FRAMES_MS)
         if self._line.owes_work():
             await asyncio.sleep(0)
         if flush_buffer:
@@ -274,13 +271,10 @@ class AudioConnectorConnection:
             await self.flush_buffer()
         self._line.check_open("play audio")
         lane = self._plain
-        if lane.write_now(audio_data, sample_rate, is_end=pad_last_frame):
-            return
-        if (
-            not await lane.write(audio_data, sample_rate, is_end=pad_last_frame)
-            and self._line.closed is not None
-        ):
-            self._line.refuse("play the rest of the audio")
+        if not lane.write_now(audio_data, sample_rate, is_end=pad_last_frame):
+            is_whole = await lane.write(audio_data, sample_rate, is_end=pad_last_frame)
+            if not is_whole and self._line.closed is not None:
+                self._line.refuse("play the rest of the audio")
 
     def speech(self) -> Speech:
         """Begin an utterance: ``async with client.speech() as speech: await speech.write(audio)``."""
@@ -339,7 +333,7 @@ class AudioConnectorConnection:
             wait for; of the whole call where that had ended before.
         """
         outcome: Played | Interrupted | None = await self._line.ask(asks.WaitPlayed)
-        return Interrupted(self.playback.played_ms, 0.0) if outcome is None else outcome
+        return Interrupted(self._line.played_ms, 0.0) if outcome is None else outcome
 
     def set_buffer_timing(self, active_seconds: float | None = None) -> None:
         """Set the lead: how far ahead of real time audio may be sent on this connection.
@@ -351,13 +345,10 @@ class AudioConnectorConnection:
         Raises:
             UsageError: Another value.
         """
-        if active_seconds is None:
-            return
-        if not _is_number(active_seconds) or not 0 < active_seconds <= MAX_LEAD_S:
-            raise UsageError(
-                f"active_seconds={active_seconds!r}: expected seconds, more than 0 and at most {MAX_LEAD_S}"
-            )
-        self._line.post(asks.SetLead(float(active_seconds)))
+        if active_seconds is not None:
+            expected = f"seconds, more than 0 and at most {MAX_LEAD_S}"
+            check_number("active_seconds", active_seconds, lambda s: 0 < s <= MAX_LEAD_S, expected)
+            self._line.post(asks.SetLead(float(active_seconds)))
 
     async def send_json_packet(self, data: str | dict[str, Any] | list[Any]) -> None:
         """Send a text message: behind audio that the router was sent, ahead of audio that is queued.
@@ -371,16 +362,13 @@ class AudioConnectorConnection:
             MessageError: It is not valid JSON; the text shows where. A ``ValueError``.
             ConnectionClosed: The connection is over.
         """
-        text = encode_json(data)
-        line = self._line
+        text, line = encode_json(data), self._line
         if line.owes_work():
             await asyncio.sleep(0)
         line.check_open("send a message")
         token = None
-        if (
-            self._texts_in_line
-            or line.handed_chars - line.figures.texts_taken + len(text) > MAX_WAITING_CHARS
-        ):
+        waiting_chars = line.handed_chars - line.figures.texts_taken
+        if self._texts_in_line or waiting_chars + len(text) > MAX_WAITING_CHARS:
             token = next(line.numbers)
             self._texts_in_line += 1
             try:
@@ -412,8 +400,7 @@ class AudioConnectorConnection:
             UsageError: A code or reason that a close frame cannot carry, or a timeout that is no number.
         """
         check_close(code, reason)
-        if not _is_number(timeout) or not timeout >= 0:
-            raise UsageError(f"timeout={timeout!r}: expected seconds, 0 or more")
+        check_number("timeout", timeout, lambda s: s >= 0, "seconds, 0 or more")
         if after_playback and self._line.closed is None:
             with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
                 await asyncio.wait_for(self.wait_until_played(), timeout)
@@ -425,17 +412,5 @@ class AudioConnectorConnection:
         self._line.post(asks.Want(audio, texts, credit, is_settled))
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_frame_arguments(bytes_per_sample: object, frames_ms: object) -> None:
-    if not isinstance(bytes_per_sample, int) or isinstance(bytes_per_sample, bool) or bytes_per_sample <= 0:
-        raise UsageError(
-            f"bytes_per_sample={bytes_per_sample!r}: expected the bytes of a frame, 320, 640 or 960; leave it out, "
-            "since frames follow the connection's rate"
-        )
-    if frames_ms not in (10, 20) or isinstance(frames_ms, bool):
-        raise UsageError(
-            f"frames_ms={frames_ms!r}: expected 10 or 20; leave it out, the wire carries 20 ms frames"
-        )
+def _is_size(value: float) -> bool:
+    return isinstance(value, int) and value > 0

@@ -60,6 +60,7 @@ class Line:
         self.numbers = itertools.count(1)
         """Of tokens and of speeches."""
         self.speeches: dict[int, Followed] = {}
+        self._best_played_ms = 0.0
         self._is_closing = False
         self._waits: dict[int, asyncio.Future[Any]] = {}
 
@@ -69,6 +70,12 @@ class Line:
     def is_open(self) -> bool:
         """False from our own wish to close, or the end of the connection, on."""
         return not self._is_closing and self.closed is None
+
+    @property
+    def played_ms(self) -> float:
+        """Milliseconds heard since the connection began, by the router's clock; never goes back."""
+        self._best_played_ms = max(self._best_played_ms, self.figures.progress.played_ms(self.clock()))
+        return self._best_played_ms
 
     def post(self, ask: Ask) -> None:
         """Ask something that nobody waits for."""
