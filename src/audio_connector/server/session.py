@@ -26,6 +26,9 @@ connects to a speech service first gets the caller's first words all the same.""
 HURRY_S = 0.2
 """For each handler, once the server cannot wait any longer."""
 
+STOPPED = Disconnected(code=1001, reason="the server has stopped", closed_by="server")
+"""How a connection ends that has not ended before the server does."""
+
 
 class Session:
     """Runs the handlers of one connection.
@@ -76,7 +79,7 @@ class Session:
         """Stop waiting for handlers: they are cancelled, and only on_disconnect still runs."""
         self._handler_s = min(self._handler_s, HURRY_S)
         self._cancel_handlers()
-        self.end(Disconnected(code=1001, reason="the server has stopped", closed_by="server"))
+        self.end(STOPPED)
 
     async def _live(self) -> None:
         try:
