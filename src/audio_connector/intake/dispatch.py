@@ -63,15 +63,9 @@ class Dispatcher:
 
     # From any thread.
 
-    def add_audio_stream(self, stream: AudioStream) -> None:
-        """Hand audio to a stream too, as long as somebody holds it."""
-        self._add(self._audio_streams, stream)
-
-    def add_event_stream(self, stream: EventStream) -> None:
-        """Hand events to a stream too, as long as somebody holds it."""
-        self._add(self._event_streams, stream)
-
-    def _add(self, streams: Streams, stream: Stream[Any]) -> None:
+    def add(self, stream: AudioStream | EventStream) -> None:
+        """Hand audio or events to a stream too, as long as somebody holds it."""
+        streams = self._audio_streams if isinstance(stream, AudioStream) else self._event_streams
         streams.append(weakref.ref(stream))
         self.update_wants()
         if self._last is not None:

@@ -55,7 +55,7 @@ class Calls:
         elif type(tell) is tells.Warned:
             logger.warning("connection %s: %s", session.connection.id, tell.text)
         elif type(tell) is tells.Ended:
-            self._connections._remove(link_id)
+            self._connections._live.pop(link_id, None)
             session.end(tell.how)
 
     def note(self, link_id: int, tell: tells.Tell | tells.Figures) -> None:
@@ -101,7 +101,7 @@ class Calls:
         made_id = f"{self._id_prefix}{link_id:08x}"
         line, config = self.lines[link_id], self._config
         connection = AudioConnectorConnection(line, opened.upgrade, config, made_id=made_id)
-        self._connections._add(link_id, connection)
+        self._connections._live[link_id] = connection
         self.sessions[link_id] = Session(
             connection,
             on_connect=config.on_connect,
@@ -122,6 +122,6 @@ class Calls:
 
     def _forget(self, link_id: int) -> None:
         self.sessions.pop(link_id, None)
-        self._connections._remove(link_id)
+        self._connections._live.pop(link_id, None)
         if (line := self.lines.pop(link_id, None)) is not None:
             line.end(STOPPED)

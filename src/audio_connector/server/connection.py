@@ -64,7 +64,9 @@ class AudioConnectorConnection:
         self._id = upgrade.headers.get("connectionid") or self.connection_id or made_id
         self._texts_in_line = 0
         self._dispatcher = Dispatcher(
-            self._id, credit_batch=max(1, self._intake.window_messages // 2), want=self._want
+            self._id,
+            credit_batch=max(1, self._intake.window_messages // 2),
+            want=lambda *what: line.post(asks.Want(*what)),
         )
 
     def __repr__(self) -> str:
@@ -220,13 +222,13 @@ class AudioConnectorConnection:
             max_buffer_ms=self._intake.max_buffer_ms,
             on_overflow=self._line.report,
         )
-        self._dispatcher.add_audio_stream(stream)
+        self._dispatcher.add(stream)
         return stream
 
     def events(self) -> EventStream:
         """Iterate over the router's events until the connection ends; the last one is `Disconnected`."""
         stream = EventStream(max_events=self._intake.max_texts)
-        self._dispatcher.add_event_stream(stream)
+        self._dispatcher.add(stream)
         return stream
 
     # What is played.
@@ -407,9 +409,6 @@ class AudioConnectorConnection:
         self._line.close(code, reason)
         # The socket's own deadline ends it after close_s; a second more covers a busy machine.
         await self._line.wait_closed(self._close_s + 1.0)
-
-    def _want(self, audio: bool, texts: bool, credit: int, is_settled: bool) -> None:
-        self._line.post(asks.Want(audio, texts, credit, is_settled))
 
 
 def _is_size(value: float) -> bool:

@@ -168,6 +168,24 @@ class AudioConnectorServer:
         await asyncio.shield(asyncio.wrap_future(self._closed))
 
 
+class Video:
+    """Starts Audio Connector servers, under the name that the vendor's programs use."""
+
+    async def start_audio_connector_server(
+        self, options: AudioConnectorServerConfig | dict[str, Any]
+    ) -> AudioConnectorServerHandle:
+        """Start a server; returns when it listens and on_start has run.
+
+        Args:
+            options: The configuration, or a mapping of its fields.
+
+        Raises:
+            AudioConnectorConfigError: A value of the configuration is wrong.
+            AudioConnectorStartServerError: The server could not start; the text says why and what to do.
+        """
+        return await AudioConnectorServer().start_server(options)
+
+
 class Running:
     """A server from the beginning of its start to the end of its stop, when ``closed`` is done.
 
