@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from audio_connector.errors import UsageError
-from audio_connector.server.config import AudioConnectorServerConfig, config_from
+from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.server import AudioConnectorServer
 
 App: TypeAlias = "Callable[..., Any] | AudioConnectorServerConfig | Mapping[str, Any]"
@@ -73,7 +73,7 @@ def configuration_of(
             "without parameters that returns one"
         )
     fields |= {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    return config_from(fields)
+    return AudioConnectorServerConfig.from_values(fields)
 
 
 async def _serve(config: AudioConnectorServerConfig, say: Callable[[str], None]) -> None:

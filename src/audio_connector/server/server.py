@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, PrivateAttr
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
 from audio_connector.port.host import IoHost
 from audio_connector.server.calls import Calls
-from audio_connector.server.config import AudioConnectorServerConfig, config_from
+from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import STOPPED
 from audio_connector.validation.handlers import call_handler
@@ -89,7 +89,7 @@ class AudioConnectorServer:
     """
 
     def __init__(self, config: AudioConnectorServerConfig | dict[str, Any] | None = None) -> None:
-        self._config = None if config is None else config_from(config)
+        self._config = None if config is None else AudioConnectorServerConfig.from_values(config)
         self.connections = Connections()
         self._running: Running | None = None
         self._closed: Future[None] = Future()
@@ -119,7 +119,7 @@ class AudioConnectorServer:
                 on_start failed.
             UsageError: It was started before.
         """
-        config = config_from(config)
+        config = AudioConnectorServerConfig.from_values(config)
         if self._running is not None:
             raise UsageError("this server was started before; make another AudioConnectorServer")
         if config.ssl is not None:

@@ -40,7 +40,7 @@ class Speech:
             await asyncio.sleep(0)
         self._line.check_open("begin a speech")
         self._is_begun = True
-        self._line.speeches[self._number] = self
+        self._line.speeches[self._number] = self._finish
         self._plain.admission.restart()
         self._line.post(BeginSpeech(self._number))
         return self
@@ -109,10 +109,7 @@ class Speech:
         """True from the flush, or the end of the connection, on that cut it."""
         return isinstance(self._outcome, Interrupted)
 
-    # What the line tells.
-
-    def finish(self, outcome: Played | Interrupted) -> None:
-        """It was heard to its end, or was cut."""
+    def _finish(self, outcome: Played | Interrupted) -> None:
         self._outcome = outcome
         waiting, self._waiting = self._waiting, []
         for future in waiting:
