@@ -29,7 +29,7 @@ class Stream(Generic[T]):
         """Nothing more will be pushed."""
         self._ready: deque[T] = deque()
         self._waiter: asyncio.Future[None] | None = None
-        self._loop = _running_loop()
+        self._loop = asyncio._get_running_loop()
         self._error: Exception | None = None
 
     def __aiter__(self) -> Stream[T]:
@@ -89,7 +89,7 @@ class Stream(Generic[T]):
 
     def _on_own_loop(self, action: Callable[..., None], argument: object) -> None:
         loop = self._loop
-        if loop is None or loop is _running_loop():
+        if loop is None or loop is asyncio._get_running_loop():
             self._unless_over(action, argument)
             return
         try:
@@ -187,10 +187,3 @@ class EventStream(Stream[Event]):
         if last is not None:
             self._ready.append(last)
         self._finish()
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

@@ -102,7 +102,7 @@ class Calls:
         line, config = self.lines[link_id], self._config
         connection = AudioConnectorConnection(line, opened.upgrade, config, made_id=made_id)
         self._connections._live[link_id] = connection
-        self.sessions[link_id] = Session(connection, config, on_over=lambda: self._forget(link_id))
+        self.sessions[link_id] = Session(connection, config, lambda: self._forget(link_id))
 
     def _new_line(self, link_id: int) -> Line:
         def report(error: Exception) -> None:

@@ -77,10 +77,7 @@ class AudioConnectorConnection:
 
     @property
     def id(self) -> str:
-        """Its identity, never empty and never changing.
-
-        The ``connectionId`` header, or ``x-opentok-ws-connectionid``, or else one made here.
-        """
+        """Header ``connectionid`` or ``x-opentok-ws-connectionid``, or else made here: never empty nor changing."""
         return self._id
 
     @property
@@ -179,22 +176,13 @@ class AudioConnectorConnection:
         Raises:
             HandlerError: A handler cannot be called, or not with what it will be given.
         """
-        checked = (
-            check_handler("on_message", on_message, "message"),
-            check_handler("on_audio", on_audio, "audio"),
-            check_handler("on_event", on_event, "event"),
-            check_handler("on_error", on_error, "error"),
-            check_disconnect_handler(on_disconnect),
+        self._dispatcher.set(
+            on_message=check_handler("on_message", on_message, "message"),
+            on_audio=check_handler("on_audio", on_audio, "audio"),
+            on_event=check_handler("on_event", on_event, "event"),
+            on_error=check_handler("on_error", on_error, "error"),
+            on_disconnect=check_disconnect_handler(on_disconnect),
         )
-        dispatcher = self._dispatcher
-        (
-            dispatcher.on_message,
-            dispatcher.on_audio,
-            dispatcher.on_event,
-            dispatcher.on_error,
-            dispatcher.on_disconnect,
-        ) = checked
-        dispatcher.update_wants()
 
     def audio(self, *, chunk_ms: float | None = None, sample_rate: int | None = None) -> AudioStream:
         """Iterate over the incoming audio until the connection ends; what came early comes first.

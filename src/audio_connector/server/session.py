@@ -38,7 +38,6 @@ class Session:
         self,
         connection: AudioConnectorConnection,
         config: AudioConnectorServerConfig,
-        *,
         on_over: Callable[[], None],
     ) -> None:
         self.connection = connection
