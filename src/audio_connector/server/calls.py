@@ -32,6 +32,7 @@ class Calls:
     ) -> None:
         self.sessions: dict[int, Session] = {}
         self.lines: dict[int, Line] = {}
+        self._session_of = self.sessions.get
         self._config = config
         self._connections = connections
         self._id_prefix = uuid.uuid4().hex[:24]  # here, so that each process has its own where servers fork
@@ -41,7 +42,7 @@ class Calls:
     def deliver(self, message: tuple[int, tells.Tell]) -> None:
         """Take what the I/O side tells, in the order of events."""
         link_id, tell = message
-        session = self.sessions.get(link_id)
+        session = self._session_of(link_id)
         if session is None:
             if type(tell) is tells.Opened:
                 self._open(link_id, tell)

@@ -13,6 +13,8 @@ from audio_connector.playback.speech import NOTHING_PLAYED, Interrupted, Played,
 from audio_connector.server.lane import Lane
 from audio_connector.server.line import Line, resolve
 
+NOT_BEGUN = "begin the speech with: async with client.speech() as ..."
+
 
 class Speech:
     """One utterance, written piece by piece. Made by `AudioConnectorConnection.speech`.
@@ -50,7 +52,9 @@ class Speech:
     ) -> bool:
         if isinstance(error, SpeechInterrupted) and self.is_interrupted:
             return True
-        self._end()
+        if not self._is_ended:
+            self._is_ended = True
+            self._line.post(EndSpeech(self._number))
         if error is None and self._lane.admission.has_half and not self.is_interrupted:
             raise AudioDataError(
                 "an odd number of bytes over the whole utterance: 16-bit samples have two each. All but the last "
@@ -82,7 +86,7 @@ class Speech:
     async def finished(self) -> Played | Interrupted:
         """Wait until the utterance was heard to its end, or was cut; also when the connection ends."""
         if not self._is_begun:
-            raise UsageError("begin the speech with: async with client.speech() as ...")
+            raise UsageError(NOT_BEGUN)
         future: asyncio.Future[Played | Interrupted] = asyncio.get_running_loop().create_future()
         self._waiting.append(future)
         try:
@@ -124,17 +128,10 @@ class Speech:
     def _check_open(self) -> None:
         if self.is_interrupted:
             raise self._interruption()
-        if not self._is_begun or self._is_ended:
-            raise UsageError(
-                "this speech is over"
-                if self._is_begun
-                else "begin the speech with: async with client.speech() as ..."
-            )
-
-    def _end(self) -> None:
-        if not self._is_ended:
-            self._is_ended = True
-            self._line.post(EndSpeech(self._number))
+        if not self._is_begun:
+            raise UsageError(NOT_BEGUN)
+        if self._is_ended:
+            raise UsageError("this speech is over")
 
     def _interruption(self) -> SpeechInterrupted:
         outcome = self._outcome
