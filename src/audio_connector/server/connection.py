@@ -16,12 +16,11 @@ from audio_connector.audio.admission import Admission
 from audio_connector.audio.format import FRAME_MS, AudioFormat, check_rate_hz
 from audio_connector.audio.pcm import AudioInput
 from audio_connector.call import asks
-from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.intake.dispatch import Dispatcher
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.playback.speech import PLAIN, Flushed, Interrupted, Played
 from audio_connector.server.config import AudioConnectorConnectionData, AudioConnectorServerConfig
-from audio_connector.server.lane import Lane
+from audio_connector.server.lane import Lane, TextLane
 from audio_connector.server.line import Line
 from audio_connector.server.speech import Speech
 from audio_connector.server.statistics import ConnectionStatistics, PlaybackState, playback_of, statistics_of
@@ -62,7 +61,7 @@ class AudioConnectorConnection:
         self._max_buffer_s = config.playback.max_buffer_s
         self._plain = Lane(line, PLAIN, max_buffer_s=self._max_buffer_s)
         self._id = upgrade.headers.get("connectionid") or self.connection_id or made_id
-        self._texts_in_line = 0
+        self._texts = TextLane(line)
         self._dispatcher = Dispatcher(
             self._id,
             credit_batch=max(1, self._intake.window_messages // 2),
@@ -356,18 +355,8 @@ class AudioConnectorConnection:
         if line.owes_work():
             await asyncio.sleep(0)
         line.check_open("send a message")
-        token = None
-        waiting_chars = line.handed_chars - line.figures.texts_taken
-        if self._texts_in_line or waiting_chars + len(text) > MAX_WAITING_CHARS:
-            token = next(line.numbers)
-            self._texts_in_line += 1
-            try:
-                if await line.follow_up(token, asks.StandInTextLine(token)) is None:
-                    line.refuse("send a message")
-            finally:
-                self._texts_in_line -= 1
-        line.handed_chars += len(text)
-        line.post(asks.SendText(text, token))
+        if not await self._texts.write(text):
+            line.refuse("send a message")
 
     # How it ends.
 

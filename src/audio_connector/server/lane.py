@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The application's end of one lane of audio, that of plain writes or of a speech: handed over, waited for.
+"""The application's end of what is written: a lane of audio, that of plain writes or of a speech, and the texts.
 
 Nothing is decided here but what needs no knowledge of the queue: whether it is audio, and whether there surely is
 room. Whoever is not sure of that stands in line on the I/O side, which knows.
@@ -10,7 +10,8 @@ from __future__ import annotations
 from audio_connector.audio.admission import LONG_BYTES, Admission
 from audio_connector.audio.format import SAMPLE_BYTES
 from audio_connector.audio.pcm import AudioInput
-from audio_connector.call.asks import StandInLine, Write, WriteGranted
+from audio_connector.call.asks import SendText, StandInLine, StandInTextLine, Write, WriteGranted
+from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.playback.speech import PLAIN
 from audio_connector.server.line import Line
 
@@ -96,3 +97,29 @@ class Lane:
             self._waiting -= 1
             if at < len(pcm) and len(pcm) % SAMPLE_BYTES and admission.utterance == utterance:
                 admission.forget_last_byte()
+
+
+class TextLane:
+    """Where texts are written."""
+
+    __slots__ = ("_handed_chars", "_line", "_waiting")
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._waiting = self._handed_chars = 0
+
+    async def write(self, text: str) -> bool:
+        """Hand over a text as soon as there is room; False where the connection ended before."""
+        line, token = self._line, None
+        waiting_chars = self._handed_chars - line.figures.texts_taken + len(text)
+        if self._waiting or waiting_chars > MAX_WAITING_CHARS:
+            token = next(line.numbers)
+            self._waiting += 1
+            try:
+                if await line.follow_up(token, StandInTextLine(token)) is None:
+                    return False
+            finally:
+                self._waiting -= 1
+        self._handed_chars += len(text)
+        line.post(SendText(text, token))
+        return True

@@ -48,8 +48,6 @@ class Line:
         self.closed: Disconnected | None = None
         self.handed_bytes = 0
         """Audio handed to the I/O side so far."""
-        self.handed_chars = 0
-        """Texts likewise."""
         self.numbers = itertools.count(1)
         """Of tokens and of speeches."""
         self.speeches: dict[int, Callable[[Played | Interrupted], None]] = {}
