@@ -185,6 +185,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue.begin(lane, self.player.now)
         if which:
             self.player.advance()
+            self.look()
 
     @rule(which=WHICH, size_bytes=SIZES, rate_hz=RATES_HZ, is_end=st.sampled_from([False] * 4 + [True]))
     def write(self, which: int, size_bytes: int, rate_hz: int | None, is_end: bool) -> None:
