@@ -335,6 +335,7 @@ class AudioConnectorServer:
                 self._lines[link_id] = self._new_line(link_id)
         elif type(tell) is tells.Figures:
             line.figures = tell
+            line.forget_closed()
         elif type(tell) is Answered:
             line.answer(tell.token, tell.value)
         elif type(tell) is Finished:
