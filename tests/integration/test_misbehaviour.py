@@ -204,7 +204,7 @@ async def test_a_handler_that_is_cancelled_inside_does_not_end_the_call() -> Non
         await caller.send("{}")
         await until(lambda: len(errors) == 2, "both errors")
     assert heard == [FRAME, "{}"]
-    assert "on_message was cancelled" in str(errors[0])
+    assert str(errors[0]).startswith("on_message was cancelled")
 
 
 # Handlers that are slow.
@@ -245,7 +245,7 @@ async def test_on_message_that_is_slow() -> None:
         assert heard == sorted(heard, key=frames.index)
         assert len(heard) <= 14  # and what was on its way already
         assert [(type(error), str(error)) for error in errors] == [(IntakeOverflow, OVERFLOW)]
-        await until(lambda: client.statistics().text_messages_received == 2, "the figures")
+        await until(lambda: client.statistics().age_peak_ms > 500, "the figures, when the last was taken")
         statistics = client.statistics()
         assert statistics.audio_messages_received == 50
         assert statistics.dropped_messages == 50 - len(heard)

@@ -67,6 +67,7 @@ class Calls:
                 self.lines[link_id] = self._new_line(link_id)
         elif type(tell) is tells.Figures:
             line.figures = tell
+            line.forget_closed()
         elif type(tell) is Answered:
             line.answer(tell.token, tell.value)
         elif type(tell) is Finished:

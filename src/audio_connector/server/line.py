@@ -55,6 +55,8 @@ class Line:
         self._best_played_ms = 0.0
         self._is_closing = False
         self._waits: dict[int, asyncio.Future[Any]] = {}
+        self._answered: dict[int, asyncio.Future[Any]] = {}
+        """Those who have been answered and have not gone on yet."""
 
     # What the application does.
 
@@ -82,6 +84,7 @@ class Line:
         """The same under a number that has been used before. Who is cancelled meanwhile waits no more."""
         future = asyncio.get_running_loop().create_future()
         self._waits[token] = future
+        self.forget_closed()
         if self.closed is not None:
             del self._waits[token]
             return OVER
@@ -91,6 +94,8 @@ class Line:
         except BaseException:
             self.leave(token)
             raise
+        finally:
+            self._answered.pop(token, None)
 
     def leave(self, token: int) -> None:
         """Have the I/O side answer this number no more."""
@@ -134,8 +139,20 @@ class Line:
     def answer(self, token: int, value: object) -> None:
         """Answer whoever waits under this number."""
         future = self._waits.pop(token, None)
-        if future is not None and not resolve(future, value):
-            self.leave(token)  # its loop is closed, and nobody will ever take what was granted
+        if future is None:
+            return
+        self._answered[token] = future  # first, since another thread may go on at once
+        if not resolve(future, value):
+            self.forget_closed()
+
+    def forget_closed(self) -> None:
+        """Nobody takes what was granted to a task whose loop was closed before it could go on."""
+        if not self._answered:
+            return
+        for token, future in list(self._answered.items()):
+            if future.get_loop().is_closed():
+                self._answered.pop(token, None)
+                self.leave(token)
 
     def finish(self, lane: int, outcome: Played | Interrupted) -> None:
         """A speech is over."""

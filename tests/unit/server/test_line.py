@@ -190,3 +190,26 @@ async def test_a_future_that_is_done_is_left_alone() -> None:
     future.cancel()
     assert resolve(future, 5)
     assert future.cancelled()
+
+
+async def test_who_was_answered_but_whose_loop_was_closed_before_its_turn_has_left() -> None:
+    stage, loop = Stage(), asyncio.new_event_loop()
+    waiting = loop.create_task(stage.line.ask(asks.WaitPlayed))
+
+    def begin() -> None:
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+
+    await asyncio.to_thread(begin)
+    stage.line.answer(1, Played(1.0))  # which the loop takes, and then it is never run again
+    stage.line.forget_closed()
+    assert stage.posted == [asks.WaitPlayed(1)]  # it may run again
+    loop.close()
+    stage.line.forget_closed()
+    stage.line.forget_closed()
+    assert stage.posted == [asks.WaitPlayed(1), asks.Leave(1)]
+    waiting._log_destroy_pending = False  # type: ignore[attr-defined]
+    coroutine = waiting.get_coro()
+    assert coroutine is not None
+    coroutine.close()
+    assert stage.line._answered == {}
