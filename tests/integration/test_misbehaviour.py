@@ -204,7 +204,7 @@ async def test_a_handler_that_is_cancelled_inside_does_not_end_the_call() -> Non
         await caller.send("{}")
         await until(lambda: len(errors) == 2, "both errors")
     assert heard == [FRAME, "{}"]
-    assert "a handler was cancelled" in str(errors[0])
+    assert "on_message was cancelled" in str(errors[0])
 
 
 # Handlers that are slow.
