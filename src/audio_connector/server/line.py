@@ -113,7 +113,7 @@ class Line:
 
     def check_open(self, what: str) -> None:
         """Refuse what needs an open connection; ``what`` was asked, for the error."""
-        if not self.is_open:
+        if self._is_closing or self.closed is not None:  # as `is_open`, on the path of every frame
             self.refuse(what)
 
     def refuse(self, what: str) -> NoReturn:
