@@ -11,7 +11,6 @@ import asyncio
 import atexit
 import contextlib
 import logging
-import sys
 import threading
 import time
 from collections.abc import Coroutine
@@ -26,6 +25,7 @@ from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_side import IoSide
 from audio_connector.server.watchdog import LoopWatchdog
 from audio_connector.wire import picows
+from audio_connector.wire.loop import close_loop, new_loop
 
 logger = logging.getLogger("audio_connector.server")
 
@@ -45,7 +45,7 @@ class IoThread:
         note: Note,
         config: AudioConnectorServerConfig,
     ) -> None:
-        self._loop = _new_loop()
+        self._loop = new_loop()
         self._ending: asyncio.Task[None] | None = None
         call_later = self._loop.call_later
         self.outbox = Outbox(
@@ -111,7 +111,6 @@ class IoThread:
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
-        self._loop.set_exception_handler(_log_loop_error)
         # Before anybody can call, since it takes a tenth of a second, once. Not beside the rest: a process that was
         # forked in the middle of an import waits for ever where it imports the same.
         with contextlib.suppress(ImportError):  # whoever resamples is told
@@ -120,8 +119,7 @@ class IoThread:
             self._loop.run_forever()
         finally:
             self.side.stop()
-            _cancel_all(self._loop)
-            self._loop.close()
+            close_loop(self._loop)
             self.inbox.give_up()
             self.ended.set_result(None)
 
@@ -142,29 +140,3 @@ class IoThread:
             goodbye = self.side.close_all(1001, "the server has stopped", GOODBYE_S)
             self._ending = self._loop.create_task(goodbye)
             self._ending.add_done_callback(lambda _: self._loop.stop())
-
-
-def _log_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Log what no connection was told of. Who fails at TLS is no error of ours, and must not fill the log."""
-    error = context.get("exception")
-    if isinstance(error, OSError):  # ssl.SSLError is one
-        logger.info("a connection failed: %s", error)
-    else:
-        logger.error("%s", context.get("message"), exc_info=error if isinstance(error, Exception) else None)
-
-
-def _new_loop() -> asyncio.AbstractEventLoop:
-    if sys.platform == "win32":
-        return asyncio.new_event_loop()
-    import uvloop  # noqa: PLC0415 - there is none for Windows
-
-    return uvloop.new_event_loop()
-
-
-def _cancel_all(loop: asyncio.AbstractEventLoop) -> None:
-    tasks = asyncio.all_tasks(loop)
-    for task in tasks:
-        task.cancel()
-    if tasks:
-        loop.run_until_complete(asyncio.gather(*tasks, return_exceptions=True))
-    loop.run_until_complete(loop.shutdown_asyncgens())

@@ -15,9 +15,8 @@ from typing import Any, NoReturn
 from audio_connector.audio.format import AudioFormat
 from audio_connector.call.asks import Ask, Close, Leave
 from audio_connector.call.tells import Figures
-from audio_connector.errors import ConnectionClosed
 from audio_connector.playback.speech import Interrupted, Played
-from audio_connector.wire.closing import ABNORMAL, NORMAL
+from audio_connector.wire.closing import closed_error
 from audio_connector.wire.messages import Connected, Disconnected
 
 OVER = None
@@ -119,20 +118,12 @@ class Line:
 
     def check_open(self, what: str) -> None:
         """Refuse what needs an open connection; ``what`` was asked, for the error."""
-        if self._is_closing or self.closed is not None:
+        if self._is_closing or self.closed is not None:  # as `is_open`, on the path of every frame
             self.refuse(what)
 
     def refuse(self, what: str) -> NoReturn:
         """Raise ConnectionClosed."""
-        closed = self.closed or Disconnected(code=NORMAL, reason="", closed_by="server")
-        code = ABNORMAL if closed.code is None else closed.code
-        reason = f" ({closed.reason})" if closed.reason else ""
-        raise ConnectionClosed(
-            f"cannot {what}: the connection was closed by the {closed.closed_by} with {code}{reason}; stop sending "
-            "when on_disconnect is called",
-            code=code,
-            reason=closed.reason,
-        )
+        raise closed_error(what, self.closed)
 
     # What it is told, on the loop of the server.
 

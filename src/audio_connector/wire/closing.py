@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from audio_connector.errors import UsageError
+from audio_connector.errors import ConnectionClosed, UsageError
+from audio_connector.wire.messages import Disconnected
 
 NORMAL = 1000
 PROTOCOL_FAULT = 1002
@@ -54,3 +55,21 @@ def check_close(code: object, reason: object) -> None:
         raise UsageError(f"code={code!r}: expected one of {standard}, or 3000 to 4999")
     if not isinstance(reason, str) or len(reason.encode("utf-8", "replace")) > REASON_BYTES:
         raise UsageError(f"reason={reason!r:.60}: expected a text of up to {REASON_BYTES} bytes in UTF-8")
+
+
+def closed_error(what: str, how: Disconnected | None) -> ConnectionClosed:
+    """Make the error for what needs an open connection.
+
+    Args:
+        what: What was asked.
+        how: How the connection ended; None where we are closing it.
+    """
+    closed = how or Disconnected(code=NORMAL, reason="", closed_by="server")
+    code = ABNORMAL if closed.code is None else closed.code
+    reason = f" ({closed.reason})" if closed.reason else ""
+    return ConnectionClosed(
+        f"cannot {what}: the connection was closed by the {closed.closed_by} with {code}{reason}; stop sending "
+        "when on_disconnect is called",
+        code=code,
+        reason=closed.reason,
+    )

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import logging
 import threading
 import time
 from typing import Any
@@ -14,7 +13,7 @@ from support.serving import io_threads
 
 from audio_connector.call import asks
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.io_thread import IoThread, _log_loop_error
+from audio_connector.server.io_thread import IoThread
 
 
 def config(**values: Any) -> AudioConnectorServerConfig:
@@ -83,14 +82,3 @@ def test_a_loop_that_ends_without_stopping_its_server_ends_the_thread(
     assert io.join(5.0)
     assert "has ended without handle.stop()" in caplog.text
     assert io_threads() == 0
-
-
-async def test_a_failed_handshake_is_information_and_all_else_is_an_error(
-    caplog: pytest.LogCaptureFixture,
-) -> None:
-    loop = asyncio.get_running_loop()
-    with caplog.at_level(logging.INFO, logger="audio_connector.server"):
-        _log_loop_error(loop, {"message": "x", "exception": ConnectionResetError("gone")})
-        _log_loop_error(loop, {"message": "what", "exception": KeyError("y")})
-        _log_loop_error(loop, {"message": "only words"})
-    assert [record.levelno for record in caplog.records] == [logging.INFO, logging.ERROR, logging.ERROR]
