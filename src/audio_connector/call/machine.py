@@ -278,9 +278,10 @@ class Call:
         """Return the figures where the application should have them: on an event, or where they have grown old."""
         if not self.has_news and not (self.is_stale and now >= self.news_at):
             return None
-        self.has_news = self.is_stale = False
-        self.news_at = now + FIGURES_S
         schedule, queue = self._schedule, self._queue
+        # Figures go on while somebody stands in line: with them the other side finds who was granted and is gone.
+        self.has_news, self.is_stale = False, queue.has_line or bool(self._texts.line)
+        self.news_at = now + FIGURES_S
         return tells.Figures(
             progress=schedule.progress(),
             speeches=tuple(

@@ -58,6 +58,11 @@ class PlaybackQueue:
         self._warn_at: float | None = None
         """When a speech that starves others is named; infinity where it was."""
 
+    @property
+    def has_line(self) -> bool:
+        """Somebody waits for room, or has been granted some and not written yet."""
+        return bool(self._writers)
+
     # What the application asks.
 
     def begin(self, lane: int, now: float) -> None:
