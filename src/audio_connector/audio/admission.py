@@ -3,8 +3,8 @@
 
 Rules:
 
-1. An utterance does not begin with a file or a text, and no long piece of it does: whoever writes so much at a time
-   may write a whole file.
+1. An utterance does not begin with a file or a text, however it is cut, and no long piece of it does: whoever writes
+   so much at a time may write a whole file.
 2. Half a sample is completed only by bytes of the same rate; anything else would come out as noise behind it.
 3. An utterance ends with a whole sample.
 """
@@ -26,21 +26,27 @@ class Admission:
 
     Attributes:
         has_half: Whether the latest byte is half a sample.
-        goes_on: Whether an utterance has begun, and whole samples of any rate may follow.
+        goes_on: Whether the beginning of an utterance was judged, and whole samples of any rate may follow.
         utterance: Its number.
     """
 
-    __slots__ = ("_half_hz", "goes_on", "has_half", "utterance")
+    __slots__ = ("_half_hz", "_head", "goes_on", "has_half", "utterance")
 
     def __init__(self) -> None:
         self.utterance = 0
         self.has_half = self.goes_on = False
         self._half_hz: int | None = None
+        self._head = b""
 
     def restart(self) -> None:
         """What is written from now on begins an utterance."""
         self.utterance += 1
-        self.has_half = self.goes_on = False
+        self.has_half = False
+        self.judge_anew()
+
+    def judge_anew(self) -> None:
+        """A pause: what follows may be another answer, and no audio."""
+        self.goes_on, self._head = False, b""
 
     def check(self, audio: AudioInput, rate_hz: int | None, *, is_end: bool) -> bytes:
         """Refuse what is no audio, or cannot follow what was written.
@@ -60,10 +66,11 @@ class Admission:
         if rate_hz is not None:
             check_rate_hz(rate_hz)
         pcm = to_pcm16(audio)
-        if not (self.goes_on or self.has_half) or len(pcm) > LONG_BYTES:
+        is_beginning = len(self._head) < SNIFFED_BYTES
+        if is_beginning or len(pcm) > LONG_BYTES:
             from audio_connector.audio.sniff import refuse_file  # noqa: PLC0415 - its patterns take 5 ms to compile
 
-            refuse_file(pcm[:SNIFFED_BYTES])
+            refuse_file((self._head + pcm if is_beginning else pcm)[:SNIFFED_BYTES])
         if self.has_half and pcm:
             self._check_completes_half(audio, rate_hz)
         if is_end and (len(pcm) + self.has_half) % SAMPLE_BYTES:
@@ -79,12 +86,15 @@ class Admission:
             self.restart()
             return
         self.has_half = bool((len(pcm) + self.has_half) % SAMPLE_BYTES)
-        self.goes_on = not self.has_half
+        if len(self._head) < SNIFFED_BYTES:
+            self._head += pcm[: SNIFFED_BYTES - len(self._head)]
+        self.goes_on = not self.has_half and len(self._head) >= SNIFFED_BYTES
         self._half_hz = rate_hz
 
     def forget_last_byte(self) -> None:
         """The last byte of what was noted was not written after all."""
-        self.has_half, self.goes_on = self.goes_on, self.has_half
+        self.has_half = not self.has_half
+        self.goes_on = False  # until the next write that is judged
 
     def _check_completes_half(self, audio: AudioInput, rate_hz: int | None) -> None:
         if rate_hz == self._half_hz and isinstance(audio, bytes | bytearray | memoryview):

@@ -38,6 +38,7 @@ class PcmFrames:
         "ingest",
         "is_complete",
         "is_labelled",
+        "padded_bytes",
     )
 
     def __init__(self, audio_format: AudioFormat | None) -> None:
@@ -47,6 +48,8 @@ class PcmFrames:
         self.is_labelled = False
         """Some of it came with a rate of its own."""
         self.is_complete = False
+        self.padded_bytes = 0
+        """Silence that `drain` has put behind the latest audio."""
         self.has_remainder = False
         """Something is left beside whole frames, or a resampler is in use: what follows has to be joined to it."""
         self._tune(audio_format or AudioFormat())
@@ -126,6 +129,7 @@ class PcmFrames:
         before = self.queued_bytes
         self.frames.extend(self.framer.push(self.ingest.drain()))
         if not self.frames:
+            self.padded_bytes = -self.framer.pending_bytes % self.frame_bytes
             self._pad()
         self._note_remainder()
         return self.queued_bytes - before

@@ -279,8 +279,8 @@ class Call:
         if not self.has_news and not (self.is_stale and now >= self.news_at):
             return None
         schedule, queue = self._schedule, self._queue
-        # Figures go on while somebody stands in line: with them the other side finds who was granted and is gone.
-        self.has_news, self.is_stale = False, queue.has_line or bool(self._texts.line)
+        # Figures go on while others may wait for somebody: with them the other side finds who is gone.
+        self.has_news, self.is_stale = False, queue.is_owed or bool(self._texts.line)
         self.news_at = now + FIGURES_S
         return tells.Figures(
             progress=schedule.progress(),

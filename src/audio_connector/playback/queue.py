@@ -27,7 +27,16 @@ from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, 
 from audio_connector.playback.utterance import Mark, Utterance, Writer
 
 STARVING_S = 10.0
-"""An open speech with nothing to say that keeps others waiting for longer is named in a warning."""
+"""Who has nothing to say and keeps others waiting for longer is named in a warning."""
+
+SPEECH_STARVES = (
+    f"a speech has been open for {STARVING_S:g} s without audio while others wait behind it; end it, by leaving its "
+    "async with block, as soon as nothing more is to be said"
+)
+WRITE_STARVES = (
+    f"a write was granted room {STARVING_S:g} s ago and has not used it, while others wait behind it: the event loop "
+    "that it was made in does not run"
+)
 
 PlaybackEvent = Answered | Finished | UsageError | PlaybackOverflow | str
 """What came to pass: an answer, an end, something to report, or a warning."""
@@ -59,9 +68,9 @@ class PlaybackQueue:
         """When a speech that starves others is named; infinity where it was."""
 
     @property
-    def has_line(self) -> bool:
-        """Somebody waits for room, or has been granted some and not written yet."""
-        return bool(self._writers)
+    def is_owed(self) -> bool:
+        """Somebody stands in line or has begun a speech, and others may wait for that to go on."""
+        return bool(self._writers) or any(lane != PLAIN for lane in self._open)
 
     # What the application asks.
 
@@ -195,7 +204,7 @@ class PlaybackQueue:
             self.note(now)
         if self._writers and frames:
             self.grant(now)
-        if len(schedule.waiting) > 1 or self._warn_at is not None:
+        if self._writers or len(schedule.waiting) > 1 or self._warn_at is not None:
             self._mind_the_starving(now, is_silent=not frames)
         return frames
 
@@ -327,13 +336,17 @@ class PlaybackQueue:
     def _mind_the_starving(self, now: float, *, is_silent: bool) -> None:
         """Is it a speech that says nothing which keeps the others waiting?"""
         waiting = self.schedule.waiting
-        if not (is_silent and len(waiting) > 1 and not waiting[0].is_sealed and not waiting[0].queued_bytes):
+        head = waiting[0] if waiting else None
+        if head is None or not (is_silent and self._starves(head)):
             self._warn_at = None
         elif self._warn_at is None:
             self._warn_at = now + STARVING_S
         elif now >= self._warn_at:
             self._warn_at = math.inf
-            self.events.append(
-                f"a speech has been open for {STARVING_S:g} s without audio while others wait behind it; end it, by "
-                "leaving its async with block, as soon as nothing more is to be said"
-            )
+            self.events.append(WRITE_STARVES if head.line else SPEECH_STARVES)
+
+    def _starves(self, head: Utterance) -> bool:
+        """Whether it keeps others waiting although it has nothing to say."""
+        has_others = len(self.schedule.waiting) > 1 or len(head.line) > 1
+        is_open = not head.is_sealed or bool(head.line)
+        return has_others and is_open and not head.queued_bytes

@@ -32,8 +32,8 @@ from audio_connector.playback.utterance import Utterance
 MIN_LEAD_S = 0.04
 """Two frames: below that, the jitter of any scheduler is heard. A smaller lead is raised to it."""
 
-DRAIN_BEFORE_DRY_S = 0.025
-"""What is held back is played this long before the router runs dry: a frame, and the grid of the pacer."""
+DRAIN_BEFORE_DRY_S = 0.015
+"""What is held back is played this long before the router runs dry: the grid of the pacer, and as much again twice."""
 
 NO_LIMIT = 1 << 30
 
@@ -71,6 +71,8 @@ class Schedule:
         clock = self._clock
         if not utterance.frames and (clock.anchor_s is None or now >= clock.dry_at_s):
             self.note_heard(now)
+        if utterance.padded_bytes:
+            self._note_pad(utterance)
         self.queued_bytes += utterance.write(pcm, rate_hz)
         utterance.last_write_at = now
         if self.queued_bytes > self.queued_peak_bytes:
@@ -294,6 +296,12 @@ class Schedule:
         if self._clock.anchor_s is None:
             head.waiting_since = now - self.prime_s
         return bool(head.frames)
+
+    def _note_pad(self, utterance: Utterance) -> None:
+        """It goes on behind silence that was put into it: a gap, or part of one that is counted when the run starts."""
+        self.underruns += utterance.starved_at is None
+        self.underrun_ms += self.format.duration_ms(utterance.padded_bytes)
+        utterance.padded_bytes = 0
 
     def _drain_at(self, head: Utterance) -> float:
         if self._clock.anchor_s is None:

@@ -110,6 +110,7 @@ class Utterance(PcmFrames):
         self.rested_ms = self.said_ms(self.sent)
         self.said_from = self.sent
         self.starved_at = None
+        self.padded_bytes = 0
 
     def heard(self, heard_in_all: int) -> int:
         """Frames heard, given how many of the connection were."""

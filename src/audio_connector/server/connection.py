@@ -59,7 +59,8 @@ class AudioConnectorConnection:
         self._intake = config.intake
         self._close_s = config.timeouts.close_s
         self._max_buffer_s = config.playback.max_buffer_s
-        self._plain = Lane(line, PLAIN, max_buffer_s=self._max_buffer_s)
+        pause_s = config.playback.pause_ms / 1000
+        self._plain = Lane(line, PLAIN, max_buffer_s=self._max_buffer_s, pause_s=pause_s)
         self._id = upgrade.headers.get("connectionid") or self.connection_id or made_id
         self._texts = TextLane(line)
         self._dispatcher = Dispatcher(
@@ -286,8 +287,8 @@ class AudioConnectorConnection:
 
         self._line.check_open("play a file")
         blocks = iter_audio_file(path)
-        block = await asyncio.to_thread(next, blocks, None)
-        async with self.speech() as speech:
+        async with self.speech() as speech:  # first, since reading takes a while, and others ask meanwhile
+            block = await asyncio.to_thread(next, blocks, None)
             while block is not None:
                 pcm, rate_hz = block
                 await speech.write(pcm, sample_rate=rate_hz)

@@ -23,16 +23,21 @@ I/O side."""
 class Lane:
     """Where one utterance after another is written.
 
-    ``number`` is `PLAIN`, or that of a speech; writers wait while more than ``max_buffer_s`` is queued.
+    ``number`` is `PLAIN`, or that of a speech; writers wait while more than ``max_buffer_s`` is queued. After a pause
+    of ``pause_s`` in plain writes it is judged anew whether they are audio.
     """
 
-    __slots__ = ("_line", "_max_buffer_s", "_number", "_waiting", "admission")
+    __slots__ = ("_line", "_max_buffer_s", "_number", "_pause_s", "_waiting", "_written_at", "admission")
 
-    def __init__(self, line: Line, number: int, *, max_buffer_s: float) -> None:
+    def __init__(
+        self, line: Line, number: int, *, max_buffer_s: float, pause_s: float = float("inf")
+    ) -> None:
         self.admission = Admission()
         self._line = line
         self._number = number
         self._max_buffer_s = max_buffer_s
+        self._pause_s = pause_s
+        self._written_at = 0.0
         self._waiting = 0
 
     def write_now(self, audio: AudioInput, rate_hz: int | None, *, is_end: bool) -> bool:
@@ -41,6 +46,10 @@ class Lane:
         Raises what `Admission.check` does; nothing was handed over then.
         """
         line = self._line
+        now = line.clock()
+        if now - self._written_at > self._pause_s:
+            self.admission.judge_anew()
+        self._written_at = now
         figures = line.figures
         queued_bytes = figures.queued_bytes + line.handed_bytes - figures.accepted_bytes
         if self._waiting or queued_bytes > self._max_buffer_s * line.format.bytes_per_second:

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from audio_connector.audio.format import AudioFormat
-from audio_connector.call.asks import Ask, Close, Leave
+from audio_connector.call.asks import Ask, Close, EndSpeech, Leave
 from audio_connector.call.tells import Figures
 from audio_connector.playback.speech import Interrupted, Played
 from audio_connector.wire.closing import closed_error
@@ -51,6 +51,8 @@ class Line:
         """Of tokens and of speeches."""
         self.speeches: dict[int, Callable[[Played | Interrupted], None]] = {}
         """What is called when one of them was heard to its end, or was cut."""
+        self.open_speeches: dict[int, asyncio.AbstractEventLoop] = {}
+        """Those that were begun and not ended, and where that was."""
         self._best_played_ms = 0.0
         self._is_closing = False
         self._waits: dict[int, asyncio.Future[Any]] = {}
@@ -137,13 +139,19 @@ class Line:
             self.forget_closed()
 
     def forget_closed(self) -> None:
-        """Nobody takes what was granted to a task whose loop was closed before it could go on."""
-        if not self._answered:
-            return
+        """A task whose loop is closed never goes on: nobody takes what it was granted, or ends its speech."""
+        for number, loop in list(self.open_speeches.items()):
+            if loop.is_closed():
+                self.end_speech(number)
         for token, future in list(self._answered.items()):
             if future.get_loop().is_closed():
                 self._answered.pop(token, None)
                 self.leave(token)
+
+    def end_speech(self, number: int) -> None:
+        """What was said of it so far is played; nothing more comes."""
+        if self.open_speeches.pop(number, None) is not None:
+            self.post(EndSpeech(number))
 
     def finish(self, lane: int, outcome: Played | Interrupted) -> None:
         """A speech is over."""

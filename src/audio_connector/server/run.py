@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import os
 import signal
 import sys
 import threading
@@ -16,6 +18,8 @@ from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.server import AudioConnectorServer
 from audio_connector.validation.handlers import takes
 
+logger = logging.getLogger("audio_connector.server")
+
 App: TypeAlias = "Callable[..., Any] | AudioConnectorServerConfig | Mapping[str, Any]"
 """An on_connect, a configuration, a mapping of its fields, or a function without parameters that returns one of
 them."""
@@ -23,6 +27,9 @@ them."""
 HOST = "localhost"
 PORT = 8765
 """Where an application listens that does not say where."""
+
+LEAVE_S = 1.0
+"""For what goes on after the server has stopped."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -79,6 +86,21 @@ async def _serve(config: AudioConnectorServerConfig, say: Callable[[str], None])
         with _signals_stop(asyncio.get_running_loop(), handle.stop):
             say(f"listening on {handle.get_address()}")
             await handle.wait_closed()
+    await _leave(say)
+
+
+async def _leave(say: Callable[[str], None]) -> None:
+    """End what the application has left running. What ignores that would keep the program alive for ever."""
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in tasks:
+        task.cancel()
+    left = (await asyncio.wait(tasks, timeout=LEAVE_S))[1] if tasks else set()
+    if left and threading.current_thread() is threading.main_thread():
+        names = ", ".join(sorted(getattr(task.get_coro(), "__qualname__", task.get_name()) for task in left))
+        logger.error("the program ends although %s go on: they ignore that they are cancelled", names)
+        say("stopped")
+        logging.shutdown()
+        os._exit(1)
 
 
 @contextlib.contextmanager

@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+import weakref
 from types import TracebackType
 
 from audio_connector.audio.pcm import AudioInput
-from audio_connector.call.asks import BeginSpeech, EndSpeech
+from audio_connector.call.asks import BeginSpeech
 from audio_connector.errors import AudioDataError, SpeechInterrupted, UsageError
 from audio_connector.playback.speech import NOTHING_PLAYED, Interrupted, Played, Progress
 from audio_connector.server.lane import Lane
@@ -31,7 +32,7 @@ class Speech:
         self._lane = Lane(line, self._number, max_buffer_s=max_buffer_s)
         self._is_begun = False
         self._is_ended = False
-        self._speaker: asyncio.Task[object] | None = None
+        self._speaker: weakref.ref[asyncio.Task[object]] | None = None
         self._outcome: Played | Interrupted | None = None
         self._waiting: list[asyncio.Future[Played | Interrupted]] = []
         self._best_ms = 0.0
@@ -43,7 +44,11 @@ class Speech:
             await asyncio.sleep(0)
         self._line.check_open("begin a speech")
         self._is_begun = True
-        self._speaker = asyncio.current_task()
+        task = asyncio.current_task()
+        self._speaker = (
+            None if task is None else weakref.ref(task)
+        )  # which it must not keep, if it is given up
+        self._line.open_speeches[self._number] = asyncio.get_running_loop()
         self._line.speeches[self._number] = self._finish
         self._plain.admission.restart()
         self._line.post(BeginSpeech(self._number))
@@ -55,8 +60,8 @@ class Speech:
         if isinstance(error, SpeechInterrupted) and self.is_interrupted:
             return True
         if not self._is_ended:
-            self._is_ended, self._speaker = True, None
-            self._line.post(EndSpeech(self._number))
+            self._is_ended = True
+            self._line.end_speech(self._number)
         if error is None and self._lane.admission.has_half and not self.is_interrupted:
             raise AudioDataError(
                 "an odd number of bytes over the whole utterance: 16-bit samples have two each. All but the last "
@@ -93,7 +98,7 @@ class Speech:
         """
         if not self._is_begun:
             raise UsageError(NOT_BEGUN)
-        if not self._is_ended and self._outcome is None and asyncio.current_task() is self._speaker:
+        if not self._is_ended and self._outcome is None and self._is_speaker():
             raise UsageError(
                 "finished() inside the async with block of its speech would wait for ever; call it behind the block, "
                 "or await client.wait_until_played() to hear what was written so far"
@@ -135,6 +140,9 @@ class Speech:
             (progress for number, progress in self._line.figures.speeches if number == self._number),
             NOTHING_PLAYED,
         )
+
+    def _is_speaker(self) -> bool:
+        return self._speaker is not None and self._speaker() is asyncio.current_task()
 
     def _check_open(self) -> None:
         if self.is_interrupted:
