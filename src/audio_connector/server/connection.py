@@ -266,20 +266,22 @@ class AudioConnectorConnection:
         """
         if bytes_per_sample != USUAL_FRAME_BYTES or frames_ms != FRAME_MS:
             _check_frame_arguments(bytes_per_sample, frames_ms)
-        if self._line.owes_work():
-            await asyncio.sleep(0)
+        line, lane = self._line, self._plain
+        if not line.is_open:
+            await line.give_way()
+            line.refuse("play audio")
         if flush_buffer:
             audio_data = self._new_lane().check(audio_data, sample_rate, is_end=pad_last_frame)
-            await self.flush_buffer()
-        self._line.check_open("play audio")
-        lane = self._plain
+            lane.restart()
+            line.post(
+                asks.Flush(next(line.numbers))
+            )  # not waited for: nothing may come between it and the audio
+        # Handed over first: what another task asks for meanwhile, a flush above all, was asked for later.
         if lane.write_now(audio_data, sample_rate, is_end=pad_last_frame):
-            return
-        if (
-            not await lane.write(audio_data, sample_rate, is_end=pad_last_frame)
-            and self._line.closed is not None
-        ):
-            self._line.refuse("play the rest of the audio")
+            if line.owes_work():
+                await asyncio.sleep(0)
+        elif not await lane.write(audio_data, sample_rate, is_end=pad_last_frame) and line.closed is not None:
+            line.refuse("play the rest of the audio")
 
     def speech(self) -> Speech:
         """Begin an utterance: ``async with client.speech() as speech: await speech.write(audio)``."""
@@ -372,9 +374,9 @@ class AudioConnectorConnection:
         """
         text = encode_json(data)
         line = self._line
-        if line.owes_work():
-            await asyncio.sleep(0)
-        line.check_open("send a message")
+        if not line.is_open:
+            await line.give_way()
+            line.refuse("send a message")
         token = None
         if (
             self._texts_in_line
@@ -389,6 +391,7 @@ class AudioConnectorConnection:
                 self._texts_in_line -= 1
         line.handed_chars += len(text)
         line.post(asks.SendText(text, token))
+        await line.give_way()
 
     # How it ends.
 
