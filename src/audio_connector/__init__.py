@@ -29,10 +29,9 @@ from audio_connector.server.config import AudioConnectorConnectionData, AudioCon
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.registry import Connections
 from audio_connector.server.run import run
-from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
+from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle, Video
 from audio_connector.server.speech import Speech
 from audio_connector.server.statistics import ConnectionStatistics, PlaybackState
-from audio_connector.server.video import Video
 from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.messages import (
     Cleared,

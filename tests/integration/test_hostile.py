@@ -51,7 +51,8 @@ async def ask_link(handle: AudioConnectorServerHandle, question: Callable[[Link]
     """Ask the only connection, on its own thread; -1 where there is none."""
     server = handle._server
     assert server is not None
-    io = server._io
+    assert server._running is not None
+    io = server._running.io
     assert isinstance(io, IoThread)
 
     async def ask() -> int:

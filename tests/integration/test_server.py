@@ -215,7 +215,8 @@ async def test_the_server_listens_before_on_start() -> None:
     seen: list[bool] = []
 
     async def on_start() -> None:
-        seen.append(server._handle is not None and server._handle.running)
+        handle = server._running.handle if server._running is not None else None
+        seen.append(handle is not None and handle.running)
 
     handle = await server.start_server({**FREE, "on_start": on_start})
     await handle.stop()

@@ -11,7 +11,7 @@ from support.call import Router
 
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.link import Link
-from audio_connector.server.server import AudioConnectorServer
+from audio_connector.server.server import AudioConnectorServer, Running
 from audio_connector.server.session import Session
 from audio_connector.testing.in_loop import InLoopIo
 from audio_connector.testing.network import dial
@@ -76,14 +76,14 @@ class Conversation:
         handle = await self._server.__aenter__()
         address = handle.get_address() + self._path
         self.router_socket = await dial(address, self.router, headers=self._headers)
-        io = self._server._io
+        io = self.running.io
         assert isinstance(io, InLoopIo)
         [self.link] = io.side.links.values()
         if self._first is not None:
             self.router_socket.send_text(self._first)
         for _ in range(10):  # not `rest`, after which a short one is over
             await asyncio.sleep(0)
-        [self.session] = self._server._sessions.values()
+        [self.session] = self.running.calls.sessions.values()
         self.client = self.session.connection
         await asyncio.sleep(OPENING_S)
         await rest()
@@ -99,9 +99,14 @@ class Conversation:
         await self._server.stop()
 
     @property
+    def running(self) -> Running:
+        assert self._server._running is not None
+        return self._server._running
+
+    @property
     def is_over(self) -> bool:
         """True once the server has forgotten it."""
-        return not self._server._sessions
+        return not self.running.calls.sessions
 
     async def router_says(self, event: Event) -> None:
         self.router_socket.send_text(encode_event(event))

@@ -24,9 +24,7 @@ class Stage:
         self.task = asyncio.get_running_loop().create_task(self.dispatcher.run())
 
     def set(self, **handlers: Handler) -> None:
-        for name, handler in handlers.items():
-            setattr(self.dispatcher, name, handler)
-        self.dispatcher.update_wants()
+        self.dispatcher.set(**handlers)
 
     def feed(self, *items: bytes | TextItem) -> None:
         for item in items:

@@ -7,4 +7,5 @@ carries (PROTOCOL 2.5). Where one piece of audio passes on its way out::
     pcm.to_pcm16       what an application has (bytes, numpy)  ->  bytes
     ingest.PcmIngest   any rate, any chunk size, odd bytes     ->  whole samples at the connection's rate
     framing.Framer     chunks of any size                      ->  frames of exactly 20 ms
+    frames.PcmFrames   all of it, for one utterance; the format may come late
 """

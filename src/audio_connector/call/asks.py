@@ -1,10 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the application asks of a call: plain values, in the order of asking, that could cross a network.
 
-Plain bytes are an ask too, and the most frequent one: audio of the router's rate, written without a speech. A
-*lane* is `playback.speech.PLAIN` or the number of a speech. A *token* is a number by which the asker knows the
-answer, a `tells.Answered`, which comes exactly once. PCM is 16-bit little-endian mono, any number of bytes;
-``rate_hz`` is its rate, None for that of the router.
+Plain bytes are an ask too, and the most frequent one: audio of the router's rate, written without a speech. A *lane*
+is `playback.speech.PLAIN` or the number of a speech. A *token* is a number by which the asker knows the answer, a
+`tells.Answered`, which comes exactly once. PCM is of any number of bytes; ``rate_hz`` is None for the router's rate.
 """
 
 from __future__ import annotations

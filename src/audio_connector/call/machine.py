@@ -11,10 +11,9 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from audio_connector.audio.format import FRAME_MS, AudioFormat
+from audio_connector.audio.format import FRAME_MS, SUPPORTED_RATES_HZ, AudioFormat
 from audio_connector.call import asks, tells
 from audio_connector.call.settings import Intake, Playback, Timeouts
 from audio_connector.call.states import TABLE, Move, State
@@ -24,7 +23,7 @@ from audio_connector.intake.buffer import IntakeBuffer
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.queue import PlaybackQueue
 from audio_connector.playback.schedule import NO_LIMIT, Schedule
-from audio_connector.playback.speech import PLAIN, Answered, Finished
+from audio_connector.playback.speech import PLAIN, Answered
 from audio_connector.wire.closing import ABNORMAL
 from audio_connector.wire.codec import decode_event, notify_payload
 from audio_connector.wire.liveness import Liveness
@@ -35,7 +34,7 @@ FIGURES_S = 0.1
 """How old the figures of an undisturbed call may be. What is played is worked out from them, so only what was sent
 since then is missing: half of the usual lead."""
 
-FORMAT_BY_FRAME = {AudioFormat(rate_hz).frame_bytes: AudioFormat(rate_hz) for rate_hz in (8000, 16000, 24000)}
+FORMAT_BY_FRAME = {AudioFormat(rate_hz).frame_bytes: AudioFormat(rate_hz) for rate_hz in SUPPORTED_RATES_HZ}
 """The router sends one frame a message (PROTOCOL 4.6), so the size of one tells the rate where no text has."""
 
 _CLOSED_BY: dict[str, ClosedBy] = {"peer": "router", "us": "server", "network": "network"}
@@ -61,13 +60,7 @@ Write = bytes | str | Ping | CloseFrame | Abort
 
 
 class Call:
-    """The machine of one connection.
-
-    Args:
-        playback: How audio is played.
-        intake: How messages wait.
-        timeouts: Deadlines.
-    """
+    """The machine of one connection."""
 
     def __init__(self, playback: Playback, intake: Intake, timeouts: Timeouts) -> None:
         self.state = State.UNSETTLED
@@ -76,61 +69,40 @@ class Call:
         self.has_news = False
         """The figures have changed in a way that the application has to see with the next tell."""
         self.is_stale = False
-        """They have changed in another way, which it will see within `FIGURES_S`."""
-        self._settings = playback
-        self._timeouts = timeouts
-        self._format = AudioFormat()
-        self._first_message: Connected | None = None
-        self._is_guessed = True
-        """Nothing of the router has said the format yet."""
+        """They have changed in another way, which it will see within `FIGURES_S`: at `news_at`."""
+        self.news_at = 0.0
+        self.is_blocked = False
+        """The write buffer is full, in whatever state."""
+        self.unreadable_messages = 0
+        """Texts that should have been audio in JSON; counted by who reads them."""
+        self._playback, self._intake, self._timeouts = playback, intake, timeouts
         self._schedule = Schedule(
             lead_s=playback.lead_ms / 1000, prime_s=playback.prime_ms / 1000, pause_s=playback.pause_ms / 1000
         )
-        self._queue = PlaybackQueue(
-            self._schedule,
-            max_bytes=self._format.bytes_for_ms(playback.max_buffer_s * 1000),
-            max_delay_s=None if playback.max_delay_ms is None else playback.max_delay_ms / 1000,
-        )
+        max_delay_s = None if playback.max_delay_ms is None else playback.max_delay_ms / 1000
+        self._queue = PlaybackQueue(self._schedule, max_bytes=0, max_delay_s=max_delay_s)
+        self._buffer: IntakeBuffer[TextItem] = IntakeBuffer(max_audio_bytes=0, max_texts=intake.max_texts)
+        self._window = intake.window_messages
         self._texts = TextQueue()
         self._urgent: list[Write] = []
-        self._max_buffer_ms = intake.max_buffer_ms
-        self._buffer: IntakeBuffer[TextItem] = IntakeBuffer(
-            max_audio_bytes=self._format.bytes_for_ms(intake.max_buffer_ms), max_texts=intake.max_texts
-        )
-        self._window = intake.window_messages
         self._liveness = Liveness(
             ping_interval_s=timeouts.ping_interval_s,
             ping_timeout_s=timeouts.ping_timeout_s,
             stall_s=timeouts.stall_s,
         )
+        self._take_format(AudioFormat())
+        self._first_message: Connected | None = None
+        self._is_guessed = True
+        """Nothing of the router has said the format yet."""
         self._settle_at = math.inf
         self._notifies: deque[tuple[object, int]] = deque(maxlen=1024)
-        self.is_blocked = self._is_cleared = False
+        """What the router will say in answer, once it has played so many frames."""
+        self._is_cleared = False
         self._announced_end = False
         self._own_end: tuple[int, str] | None = None
-        self.news_at = 0.0
-        """When figures that are stale are due."""
-        self._audio_messages_sent = self._text_messages_sent = 0
-        self._odd_messages = self._stalls = 0
-        self.unreadable_messages = 0
-        """Texts that should have been audio in JSON; counted by who reads them."""
+        self._audio_messages_sent = self._text_messages_sent = self._odd_messages = self._stalls = 0
         self._round_trip_ms: float | None = None
         self._is_active = True
-        self._actions: dict[type, Callable[[Any, float], None]] = {
-            asks.Write: self._on_write,
-            asks.StandInLine: lambda ask, now: self._queue.ask(ask.lane, ask.token, now, is_end=ask.is_end),
-            asks.WriteGranted: self._on_write_granted,
-            asks.Leave: self._on_leave,
-            asks.BeginSpeech: lambda ask, now: self._queue.begin(ask.lane, now),
-            asks.EndSpeech: lambda ask, now: self._queue.end(ask.lane, now),
-            asks.Flush: self._on_flush,
-            asks.WaitPlayed: lambda ask, now: self._queue.wait(ask.token, now),
-            asks.SendText: self._on_send_text,
-            asks.StandInTextLine: lambda ask, now: self._texts.stand(ask.token),
-            asks.SetLead: lambda ask, now: self._schedule.set_lead(ask.lead_s),
-            asks.Want: self._on_want,
-            asks.Close: lambda ask, now: self.close(ask.code, ask.reason),
-        }
 
     # What the wire brought.
 
@@ -158,30 +130,29 @@ class Call:
             self._window -= 1
             self.tells.append(payload)
         elif buffer.push_audio(payload, now):
-            self._fail(
-                IntakeOverflow(
-                    f"more than {self._max_buffer_ms:g} ms of incoming audio waited for the application, so the "
-                    "oldest is being dropped: make the handlers faster, or raise Intake.max_buffer_ms. statistics() "
-                    "counts the rest"
-                )
+            error = IntakeOverflow(
+                f"more than {self._intake.max_buffer_ms:g} ms of incoming audio waited for the application, so the "
+                "oldest is being dropped: make the handlers faster, or raise Intake.max_buffer_ms. statistics() "
+                "counts the rest"
             )
+            self._fail(error)
 
     def text_received(self, text: str, now: float) -> None:
         """Note what a text says about the connection, and hand it on."""
         self._liveness.last_received_at = now
         self.is_stale = True
-        event = decode_event(text, is_first=not self._buffer.counters.text_messages)
-        self._buffer.counters.text_messages += 1
+        buffer = self._buffer
+        event = decode_event(text, is_first=not buffer.counters.text_messages)
+        buffer.counters.text_messages += 1
         if isinstance(event, Connected):
             self._note_first_message(event, now)
         elif isinstance(event, MediaUpdate):
-            self._buffer.note_active(event.active, now)
+            buffer.note_active(event.active, now)
             self._is_active, self.has_news = event.active, True
         elif isinstance(event, Disconnected):
             self._announced_end = True
         elif isinstance(event, Notified):
             self._note_notified(event, now)
-        buffer = self._buffer
         # A character counts as a byte: the router writes ASCII, and no character is more than four.
         if not buffer.push_text(TextItem(text, event), len(text)):
             is_many = buffer.text_count >= buffer.max_texts
@@ -192,8 +163,8 @@ class Call:
             )
             self._fail(error)
             self.close(1008, "too many unread messages")
-            return
-        self._pump(now)
+        else:
+            self._pump(now)
 
     def pong_received(self, now: float) -> None:
         """The router lives."""
@@ -235,8 +206,10 @@ class Call:
         self.is_stale = True
         if type(ask) is bytes:  # the path of every outgoing frame
             self._queue.write(PLAIN, ask, None, now)
+        elif type(ask) is asks.Write:  # and that of a speech
+            self._queue.write(ask.lane, ask.pcm, ask.rate_hz, now, is_end=ask.is_end)
         else:
-            self._actions[type(ask)](ask, now)
+            self._do(ask, now)
 
     def lose(self) -> None:
         """The wire closes by itself: nothing more can be sent."""
@@ -274,9 +247,7 @@ class Call:
     def writes(self, now: float, limit: int = NO_LIMIT) -> list[Any]:
         """Return what is to be sent now, in order: a `Write` each.
 
-        Args:
-            now: Seconds of the monotonic clock.
-            limit: At most so many frames of audio; where there are as many, ask again.
+        At most ``limit`` frames of audio are among them; where there are as many, ask again.
         """
         frames: list[Any] = self._queue.advance(now, limit)
         if self._queue.events:
@@ -335,36 +306,57 @@ class Call:
 
     # Asks, one by one.
 
-    def _on_write(self, ask: asks.Write, now: float) -> None:
-        self._queue.write(ask.lane, ask.pcm, ask.rate_hz, now, is_end=ask.is_end)
+    def _do(self, ask: asks.Ask, now: float) -> None:
+        queue = self._queue
+        match ask:
+            case asks.Want(audio, texts, credit, is_settled):
+                self._buffer.want(audio, texts, is_settled=is_settled)
+                self._window += credit
+                self._pump(now)
+            case asks.StandInLine(lane, token, is_end):
+                queue.ask(lane, token, now, is_end=is_end)
+            case asks.WriteGranted(token, pcm, rate_hz, has_more):
+                queue.write_granted(token, pcm, rate_hz, now, has_more=has_more)
+            case asks.Leave(token):
+                self._texts.leave(token)
+                queue.leave(token, now)
+            case asks.BeginSpeech(lane):
+                queue.begin(lane, now)
+            case asks.EndSpeech(lane):
+                queue.end(lane, now)
+            case asks.Flush(token):
+                self._flush(token, now)
+            case asks.WaitPlayed(token):
+                queue.wait(token, now)
+            case _:
+                self._do_beside_audio(ask)
 
-    def _on_write_granted(self, ask: asks.WriteGranted, now: float) -> None:
-        self._queue.write_granted(ask.token, ask.pcm, ask.rate_hz, now, has_more=ask.has_more)
+    def _do_beside_audio(self, ask: asks.Ask) -> None:
+        match ask:
+            case asks.SendText():
+                self._send_text(ask)
+            case asks.StandInTextLine(token):
+                self._texts.stand(token)
+            case asks.SetLead(lead_s):
+                self._schedule.set_lead(lead_s)
+            case asks.Close(code, reason):
+                self.close(code, reason)
 
-    def _on_leave(self, ask: asks.Leave, now: float) -> None:
-        self._texts.leave(ask.token)
-        self._queue.leave(ask.token, now)
-
-    def _on_flush(self, ask: asks.Flush, now: float) -> None:
+    def _flush(self, token: int, now: float) -> None:
         flushed = self._queue.flush(now)
         self._notifies.clear()
         if self.can_send and not self._is_cleared:
-            self._urgent += self._settings.clear_commands
+            self._urgent += self._playback.clear_commands
             # Nothing follows it until the router reads again, so that one is enough.
             self._is_cleared = self.is_blocked
         self._take_events()
-        self.tells.append(Answered(ask.token, flushed))
+        self.tells.append(Answered(token, flushed))
 
-    def _on_send_text(self, ask: asks.SendText, now: float) -> None:
+    def _send_text(self, ask: asks.SendText) -> None:
         payload = notify_payload(ask.text)
         if payload is not None:
             self._notifies.append((payload, self._schedule.frames_sent_total))
         self._texts.push(ask.text, ask.token)
-
-    def _on_want(self, ask: asks.Want, now: float) -> None:
-        self._buffer.want(ask.audio, ask.texts, is_settled=ask.is_settled)
-        self._window += ask.credit
-        self._pump(now)
 
     # States.
 
@@ -374,14 +366,17 @@ class Call:
         self._schedule.is_held = self.state is not State.OPEN
         self.has_news = True
 
+    def _take_format(self, audio_format: AudioFormat) -> None:
+        self._format = audio_format
+        self._buffer.max_audio_bytes = audio_format.bytes_for_ms(self._intake.max_buffer_ms)
+        self._queue.max_bytes = audio_format.bytes_for_ms(self._playback.max_buffer_s * 1000)
+
     def _settle(self, audio_format: AudioFormat, now: float, *, is_guess: bool = False) -> None:
         """The format is known, or nothing has said it in time."""
         self._settle_at = math.inf
         self._is_guessed = is_guess
         if self.state is State.UNSETTLED or audio_format != self._format:
-            self._format = audio_format
-            self._buffer.max_audio_bytes = audio_format.bytes_for_ms(self._max_buffer_ms)
-            self._queue.max_bytes = audio_format.bytes_for_ms(self._settings.max_buffer_s * 1000)
+            self._take_format(audio_format)
             self._queue.settle(audio_format, now)
         self.tells.append(tells.Settled(audio_format, self._first_message))
         self._move(Move.SETTLE)
@@ -392,17 +387,17 @@ class Call:
         if self._first_message is not None:
             return
         self._first_message = event
-        if event.format is None and event.content_type is not None:
-            self._fail(
-                ProtocolError(
-                    f"the first message says content-type {event.content_type!r:.100}; expected audio/l16 with rate "
-                    "8000, 16000 or 24000. The size of its audio messages will tell, or else it is taken for 16000 Hz"
-                )
-            )
         if event.format is not None:
             self._settle(event.format, now)
-        else:  # who it is, all the same; the rate is not guessed as long as something may still tell it
-            self.tells.append(tells.Settled(self._format, event))
+            return
+        if event.content_type is not None:
+            error = ProtocolError(
+                f"the first message says content-type {event.content_type!r:.100}; expected audio/l16 with rate "
+                "8000, 16000 or 24000. The size of its audio messages will tell, or else it is taken for 16000 Hz"
+            )
+            self._fail(error)
+        # Who it is, all the same; the rate is not guessed as long as something may still tell it.
+        self.tells.append(tells.Settled(self._format, event))
 
     def _how_ended(self, closed: Closed) -> Disconnected:
         if self._own_end is not None:
@@ -429,12 +424,10 @@ class Call:
     def _take_events(self) -> None:
         events, self._queue.events = self._queue.events, []
         for event in events:
-            if isinstance(event, Answered | Finished):
-                self.tells.append(event)
-            elif isinstance(event, str):
-                self.tells.append(tells.Warned(event))
-            else:
+            if isinstance(event, Exception):
                 self._fail(event)
+            else:
+                self.tells.append(tells.Warned(event) if isinstance(event, str) else event)
         self.has_news = True
 
     def _fail(self, error: Exception) -> None:
@@ -463,18 +456,16 @@ class Call:
             liveness.note_ping(now, self._schedule.in_flight_ms(now) / 1000)
         if liveness.is_silent(now):
             silent_s = now - liveness.last_received_at
-            self._fail(
-                DeadlineError(
-                    f"the router answered no ping and sent nothing for {silent_s:.1f} s; the connection was closed "
-                    "with 1011. Timeouts.ping_timeout_s sets the limit"
-                )
+            silence = DeadlineError(
+                f"the router answered no ping and sent nothing for {silent_s:.1f} s; the connection was closed "
+                "with 1011. Timeouts.ping_timeout_s sets the limit"
             )
+            self._fail(silence)
             self.close(1011, "keepalive ping timeout")
         if liveness.is_stalled(now, unsent_bytes):
-            self._fail(
-                RouterStalled(
-                    f"the router read nothing for {self._timeouts.stall_s:g} s while {self._schedule.queued_ms:.0f} "
-                    "ms of audio waited, so the connection was ended. Timeouts.stall_s sets the limit"
-                )
+            stall = RouterStalled(
+                f"the router read nothing for {self._timeouts.stall_s:g} s while {self._schedule.queued_ms:.0f} "
+                "ms of audio waited, so the connection was ended. Timeouts.stall_s sets the limit"
             )
+            self._fail(stall)
             self.abort(ABNORMAL, "the router stopped reading")

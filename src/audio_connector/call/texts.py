@@ -19,10 +19,10 @@ class TextQueue:
     def __init__(self) -> None:
         self.waiting: deque[str] = deque()
         self.line: deque[int] = deque()
-        self._is_granted = False
-        self._waiting_chars = 0
         self.taken = 0
         """Characters that have left."""
+        self._waiting_chars = 0
+        self._is_granted = False
 
     def push(self, text: str, token: int | None) -> None:
         """Take a text; of who stood in line for it, or of who had room."""

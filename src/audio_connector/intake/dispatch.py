@@ -63,19 +63,19 @@ class Dispatcher:
 
     # From any thread.
 
-    def add_audio_stream(self, stream: AudioStream) -> None:
-        """Hand audio to a stream too, as long as somebody holds it."""
-        self._add(self._audio_streams, stream)
-
-    def add_event_stream(self, stream: EventStream) -> None:
-        """Hand events to a stream too, as long as somebody holds it."""
-        self._add(self._event_streams, stream)
-
-    def _add(self, streams: Streams, stream: Stream[Any]) -> None:
+    def add(self, stream: AudioStream | EventStream) -> None:
+        """Hand audio or events to a stream too, as long as somebody holds it."""
+        streams = self._audio_streams if isinstance(stream, AudioStream) else self._event_streams
         streams.append(weakref.ref(stream))
         self.update_wants()
         if self._last is not None:
             stream.end(self._last)
+
+    def set(self, **handlers: Handler | None) -> None:
+        """Set what is called, by its name."""
+        for name, handler in handlers.items():
+            setattr(self, name, handler)
+        self.update_wants()
 
     def update_wants(self) -> None:
         """Ask for what somebody takes. Once wanted it stays wanted: without a taker it is then discarded."""
@@ -86,11 +86,10 @@ class Dispatcher:
                 self._wants_audio, self._wants_texts = audio, texts
                 self.has_taker = True
                 self._want(audio, texts, 0, self._is_settled)
-        if self._items and self._loop is not None:
-            if self._loop is asyncio._get_running_loop():
-                self._wake()
-            else:
-                self._loop.call_soon_threadsafe(self._wake)
+        if self._items and self._loop is asyncio._get_running_loop():
+            self._wake()
+        elif self._items and self._loop is not None:
+            self._loop.call_soon_threadsafe(self._wake)
 
     # On the application's loop.
 

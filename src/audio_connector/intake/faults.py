@@ -56,8 +56,8 @@ class FaultLog:
             self._count(word)
 
     def _note(self, what: str, text: str, error: BaseException) -> None:
-        # What every echo runs into when the caller hangs up is no mistake, so it is neither ERROR nor traceback.
-        level = logging.INFO if isinstance(error, ConnectionClosed) else logging.ERROR
+        # What every echo runs into when the caller hangs up is no mistake, and a call is two lines at INFO.
+        level = logging.DEBUG if isinstance(error, ConnectionClosed) else logging.ERROR
         word = self._episodes.note(_Kind(what, level), asyncio.get_running_loop().time())
         if word is not None and word.times > 1:
             self._count(word)

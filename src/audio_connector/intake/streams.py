@@ -13,9 +13,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Generic, TypeVar
 
-from audio_connector.audio.format import FRAME_MS, SAMPLE_BYTES, AudioFormat
-from audio_connector.audio.framing import Framer
-from audio_connector.audio.ingest import PcmIngest
+from audio_connector.audio.format import SAMPLE_BYTES, AudioFormat
+from audio_connector.audio.pieces import Pieces
 from audio_connector.errors import IntakeOverflow, LimitError, UsageError
 from audio_connector.wire.messages import Event
 
@@ -30,7 +29,7 @@ class Stream(Generic[T]):
         """Nothing more will be pushed."""
         self._ready: deque[T] = deque()
         self._waiter: asyncio.Future[None] | None = None
-        self._loop = _running_loop()
+        self._loop = asyncio._get_running_loop()
         self._error: Exception | None = None
 
     def __aiter__(self) -> Stream[T]:
@@ -90,7 +89,7 @@ class Stream(Generic[T]):
 
     def _on_own_loop(self, action: Callable[..., None], argument: object) -> None:
         loop = self._loop
-        if loop is None or loop is _running_loop():
+        if loop is None or loop is asyncio._get_running_loop():
             self._unless_over(action, argument)
             return
         try:
@@ -123,51 +122,24 @@ class AudioStream(Stream[bytes]):
     ) -> None:
         super().__init__()
         self._get_format = get_format
-        self._chunk_ms = chunk_ms
-        self._sample_rate = sample_rate
+        self._pieces = Pieces(chunk_ms=chunk_ms, rate_hz=sample_rate)
         self._max_buffer_ms = max_buffer_ms
         self._on_overflow = on_overflow
-        self._source_hz = 0
-        self._ingest = PcmIngest(sample_rate or AudioFormat().rate_hz)
-        self._framer: Framer | None = None
-        self._ready_bytes = self._max_bytes = 0
+        self._ready_bytes = 0
         self._is_dropping = False
         self.dropped_bytes = 0
 
     def _push(self, item: bytes) -> None:
-        source_hz = self._get_format().rate_hz
-        if source_hz != self._source_hz:
-            self._start(source_hz)
-        if len(item) % SAMPLE_BYTES:
-            # A message that was cut off: half a sample would shift all that follows, or raise in the application.
-            item = item[:-1]
-        self._cut(self._ingest.write(item, sample_rate=source_hz))
+        self._add(self._pieces.push(item, self._get_format().rate_hz))
 
-    def _start(self, source_hz: int) -> None:
-        """Set up for a rate. What is left of the one before goes ahead, as a short piece where sizes change."""
-        self._source_hz = source_hz
-        rate_hz = self._sample_rate or source_hz
-        if self._ingest.rate_hz != rate_hz:
-            self._ingest = PcmIngest(rate_hz)
-        piece_bytes = 0
-        if self._chunk_ms is not None or rate_hz != source_hz:
-            piece_bytes = SAMPLE_BYTES * max(1, round(rate_hz * (self._chunk_ms or FRAME_MS) / 1000))
-        if self._framer is None or self._framer.frame_bytes != piece_bytes:
-            self._add_rest()
-            self._framer = Framer(piece_bytes) if piece_bytes else None
-        self._max_bytes = round(rate_hz * SAMPLE_BYTES * self._max_buffer_ms / 1000)
-
-    def _cut(self, pcm: bytes) -> None:
-        for piece in (pcm,) if self._framer is None else self._framer.push(pcm):
-            self._add(piece)
-
-    def _add(self, piece: bytes) -> None:
-        if not piece:
+    def _add(self, pieces: list[bytes]) -> None:
+        if not pieces:
             return
-        self._ready.append(piece)
-        self._ready_bytes += len(piece)
+        self._ready += pieces
+        self._ready_bytes += sum(map(len, pieces))
         self._wake()
-        while self._ready_bytes > self._max_bytes and len(self._ready) > 1:
+        max_bytes = SAMPLE_BYTES * self._pieces.rate_hz * self._max_buffer_ms / 1000
+        while self._ready_bytes > max_bytes and len(self._ready) > 1:
             self.dropped_bytes += len(self._take())
             if not self._is_dropping:
                 self._is_dropping = True
@@ -178,10 +150,6 @@ class AudioStream(Stream[bytes]):
                     )
                 )
 
-    def _add_rest(self) -> None:
-        if self._framer is not None:
-            self._add(self._framer.take_rest())
-
     def _take(self) -> bytes:
         piece = self._ready.popleft()
         self._ready_bytes -= len(piece)
@@ -190,8 +158,7 @@ class AudioStream(Stream[bytes]):
         return piece
 
     def _end(self, last: object) -> None:
-        self._cut(self._ingest.finish())
-        self._add_rest()
+        self._add(self._pieces.finish())
         self._finish()
 
 
@@ -220,10 +187,3 @@ class EventStream(Stream[Event]):
         if last is not None:
             self._ready.append(last)
         self._finish()
-
-
-def _running_loop() -> asyncio.AbstractEventLoop | None:
-    try:
-        return asyncio.get_running_loop()
-    except RuntimeError:
-        return None

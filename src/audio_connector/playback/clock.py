@@ -29,6 +29,19 @@ class RunClock:
         """When the router has heard all that was sent, within the rounding; only while a run is on."""
         return self.anchor_s + (self.sent - 0.5 * EPSILON_FRAMES) * FRAME_S  # type: ignore[operator]  # see above
 
+    @property
+    def sent_in_all(self) -> int:
+        """Frames heard in the runs before, and sent in this one."""
+        return self.heard_before + self.sent
+
+    def heard_in_all(self, now: float) -> int:
+        """Frames heard in the runs before, and in this one."""
+        return self.heard_before + self.heard(now)
+
+    def time_of(self, heard_in_all: int) -> float:
+        """When so many frames will have been heard; only while a run is on."""
+        return self.anchor_s + (heard_in_all - self.heard_before) * FRAME_S  # type: ignore[operator]
+
     def heard(self, now: float) -> int:
         """Frames of the run that were heard."""
         if self.anchor_s is None:
@@ -39,10 +52,6 @@ class RunClock:
         """How many further frames are due: frame k is at ``anchor + k * frame - lead``."""
         # Not by `frames_until`, since it is asked once per frame; int() rounds as floor() does from 0 on.
         return int((now + lead_s - self.anchor_s) / FRAME_S + EPSILON_FRAMES) + 1 - self.sent  # type: ignore[operator]
-
-    def is_dry(self, now: float) -> bool:
-        """Whether all that was sent has been heard."""
-        return now >= self.dry_at_s
 
     def start(self, now: float) -> None:
         """Begin a run: the first frame is sent now."""

@@ -36,10 +36,7 @@ class Paced(Protocol):
 class Pacer:
     """One timer for many items.
 
-    Args:
-        clock: Seconds of a monotonic clock.
-        call_later: The loop's ``call_later``: delay in seconds, callback.
-        on_error: Is given the item whose ``wake`` raised, and the exception; the others go on.
+    ``on_error`` is given the item whose ``wake`` raised, and the exception; the others go on.
     """
 
     def __init__(
@@ -60,11 +57,9 @@ class Pacer:
 
     def arm(self, item: Paced, deadline: float | None) -> None:
         """Wake the item at its deadline; an earlier wake-up that it has already stays."""
-        if (
-            deadline is None
-            or deadline == math.inf
-            or (item.armed_at is not None and item.armed_at <= deadline)
-        ):
+        if deadline is None or deadline == math.inf:
+            return
+        if item.armed_at is not None and item.armed_at <= deadline:
             return
         item.armed_at = deadline
         self._count += 1
@@ -83,21 +78,18 @@ class Pacer:
         self._heap.clear()
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
-        self._timer_at = -math.inf  # nothing is earlier, so nothing sets a timer again
+        self._timer, self._timer_at = None, -math.inf  # nothing is earlier, so nothing sets a timer again
 
     def _set_timer(self, deadline: float) -> None:
         if self._timer is not None:
             self._timer.cancel()
         # Not before the deadline by a rounding error either: the timer would fire again and again for nothing.
         at = max(deadline, math.ceil(deadline / TICK_S) * TICK_S)
-        self._timer_at = at
-        self._timer = self._call_later(max(0.0, at - self._clock()), self._tick)
+        self._timer, self._timer_at = self._call_later(max(0.0, at - self._clock()), self._tick), at
 
     def _tick(self) -> None:
         now = self._clock()
-        late_ms = (now - self._timer_at) * 1000
-        self.latest_ms = max(self.latest_ms, late_ms)
+        self.latest_ms = max(self.latest_ms, (now - self._timer_at) * 1000)
         self._timer, self._timer_at = None, -math.inf  # whoever is armed meanwhile shares the timer below
         heap = self._heap
         due: list[Paced] = []

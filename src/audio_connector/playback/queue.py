@@ -29,18 +29,14 @@ from audio_connector.playback.utterance import Mark, Utterance, Writer
 STARVING_S = 10.0
 """An open speech with nothing to say that keeps others waiting for longer is named in a warning."""
 
-
 PlaybackEvent = Answered | Finished | UsageError | PlaybackOverflow | str
 """What came to pass: an answer, an end, something to report, or a warning."""
 
 
 class PlaybackQueue:
-    """What one connection says.
+    """What one connection says: writers wait while more than ``max_bytes`` is queued.
 
-    Args:
-        schedule: Its timing.
-        max_bytes: Writers wait while more than this is queued.
-        max_delay_s: Plain writes that would be heard later lose their oldest audio; None for any delay.
+    Plain writes that would be heard later than ``max_delay_s`` lose their oldest audio; None for any delay.
     """
 
     def __init__(self, schedule: Schedule, *, max_bytes: int, max_delay_s: float | None) -> None:
@@ -53,11 +49,11 @@ class PlaybackQueue:
         self.refused_bytes = 0
         """What of it came for a speech that was over, or could not be audio."""
         self.skips = 0
-        self.writers_waiting = 0
         self._format: AudioFormat | None = None
-        self._plain: Utterance | None = None
-        self._speeches: dict[int, Utterance] = {}
-        self._lines: dict[int, Utterance] = {}
+        self._open: dict[int, Utterance] = {}
+        """The utterance of each lane that may be written to: at most one plain one, and speeches."""
+        self._writers: dict[int, Writer] = {}
+        """Whoever stands in a line."""
         self._last_outcome = Played(0.0)
         self._warn_at: float | None = None
         """When a speech that starves others is named; infinity where it was."""
@@ -66,42 +62,32 @@ class PlaybackQueue:
 
     def begin(self, lane: int, now: float) -> None:
         """Begin a speech, behind all that was asked for before."""
-        self._seal_plain(now)
-        utterance = self._append(lane)
-        self._speeches[lane] = utterance
+        self.end(PLAIN, now)
+        self._append(lane)
 
     def write(self, lane: int, pcm: bytes, rate_hz: int | None, now: float, *, is_end: bool = False) -> None:
         """Take audio that nobody has to wait for; the path of every outgoing frame."""
         self.accepted_bytes += len(pcm)
-        utterance = self._plain if lane == PLAIN else self._speeches.get(lane)
+        utterance = self._open.get(lane) or self._begin_plain(lane)
         if utterance is None:
-            if lane != PLAIN:
-                self.refused_bytes += len(pcm)
-                return  # a speech that was cut meanwhile
-            utterance = self._plain = self._append(PLAIN)
+            self.refused_bytes += len(pcm)
+            return
         if pcm:
             self._write(utterance, pcm, rate_hz, now)
         if is_end:
             self._seal(utterance, now)
 
     def ask(self, lane: int, token: int, now: float, *, is_end: bool = False) -> None:
-        """Stand in line for an utterance; answered True where a piece may be written, False where it was cut.
+        """Stand in line for an utterance, which ends with what will be written where ``is_end``.
 
-        Args:
-            lane: Where.
-            token: Names who asks.
-            now: Seconds of the monotonic clock.
-            is_end: The utterance ends with what will be written.
+        Answered True where a piece may be written, False where it was cut.
         """
-        utterance = self._plain if lane == PLAIN else self._speeches.get(lane)
+        utterance = self._open.get(lane) or self._begin_plain(lane)
         if utterance is None:
-            if lane != PLAIN:
-                self._answer(token, False)
-                return
-            utterance = self._plain = self._append(PLAIN)
-        utterance.line.append(Writer(token))
-        self._lines[token] = utterance
-        self.writers_waiting += 1
+            self._answer(token, False)
+            return
+        writer = self._writers[token] = Writer(token, utterance)
+        utterance.line.append(writer)
         if is_end:
             self._seal(utterance, now)
         self.grant(now)
@@ -111,66 +97,57 @@ class PlaybackQueue:
     ) -> None:
         """Take the piece of whoever is in front of a line; with more to come, it goes on standing there."""
         self.accepted_bytes += len(pcm)
-        utterance = self._lines.get(token)
-        if utterance is None:
+        writer = self._writers.get(token)
+        if writer is None:
             self.refused_bytes += len(pcm)
             if has_more:
                 self._answer(token, False)  # cut while the grant was on its way
             return
         if pcm:
-            self._write(utterance, pcm, rate_hz, now)
+            self._write(writer.utterance, pcm, rate_hz, now)
         if has_more:
-            for entry in utterance.line:
-                if entry.token == token and isinstance(entry, Writer):
-                    entry.is_granted = False
+            writer.is_granted = False
             self.grant(now)
         else:
             self.leave(token, now)
 
     def leave(self, token: int, now: float) -> None:
         """Wait no more, in a line or for something to be heard. Nothing that was asked for later waits for it."""
-        utterance = self._lines.pop(token, None)
-        if utterance is None:
-            for waited_for in self.schedule.utterances():
-                waited_for.forget(token)
-            return
-        self.writers_waiting -= 1
-        utterance.forget(token)
-        self._line_moved(utterance, now)
-        self.grant(now)
+        writer = self._writers.pop(token, None)
+        for utterance in self.schedule.utterances() if writer is None else (writer.utterance,):
+            utterance.forget(token)
+        if writer is not None:
+            self._line_moved(writer.utterance, now)
+            self.grant(now)
 
     def end(self, lane: int, now: float) -> None:
-        """End a speech, once all who stand in its line have written."""
-        utterance = self._speeches.get(lane)
+        """End what is said in a lane, once all who stand in its line have written."""
+        utterance = self._open.get(lane)
         if utterance is not None:
             self._seal(utterance, now)
 
     def wait(self, token: int, now: float) -> None:
         """Answer once all that was asked for until now has been heard, or was cut."""
         self.note(now)
-        concerned = [u for u in self.schedule.utterances() if u.is_sealed or u.is_spoken or u.line]
+        concerned = [utterance for utterance in self.schedule.utterances() if utterance.is_of_concern]
         if not concerned:
             self._answer(token, self._last_outcome)
-            return
         mark = Mark(token, pending=len(concerned))
         for utterance in concerned:
-            if utterance.is_sealed:
-                utterance.end_marks.append(mark)
-            else:
-                utterance.line.append(mark)
-                self._line_moved(utterance, now)
+            utterance.line.append(mark)
+            self._line_moved(utterance, now)
 
     def flush(self, now: float) -> Flushed:
         """Cut everything: what is queued, what the router was sent and has not played, and whoever stands in line."""
         schedule = self.schedule
         self.note(now)
         utterances = schedule.utterances()
-        run_heard = schedule.cut(now)
+        heard = schedule.cut(now)
         played_ms = discarded_ms = 0.0
         marks: list[Mark] = []
         for utterance in utterances:
-            heard_ms = utterance.said_ms(utterance.heard(run_heard))
-            unheard_ms = utterance.unheard_ms(run_heard, schedule.format)
+            heard_ms = utterance.said_ms(utterance.heard(heard))
+            unheard_ms = utterance.unheard_ms(heard, schedule.format)
             if unheard_ms or not utterance.is_complete:
                 played_ms += heard_ms
                 discarded_ms += unheard_ms
@@ -181,13 +158,11 @@ class PlaybackQueue:
                     marks.append(entry)
                 elif not entry.is_granted:
                     self._answer(entry.token, False)
-            marks += [mark for _, mark in utterance.marks] + utterance.end_marks
+            marks += utterance.placed_marks()
         for token in dict.fromkeys(mark.token for mark in marks):
             self._answer(token, Interrupted(played_ms, discarded_ms))
-        self._speeches.clear()
-        self._lines.clear()
-        self.writers_waiting = 0
-        self._plain = None
+        self._open.clear()
+        self._writers.clear()
         self._warn_at = None
         self._last_outcome = Played(0.0)
         return Flushed(played_ms, discarded_ms)
@@ -213,7 +188,7 @@ class PlaybackQueue:
         frames = schedule.advance(now, limit)
         if schedule.ended or schedule.has_marks:
             self.note(now)
-        if self.writers_waiting and frames:
+        if self._writers and frames:
             self.grant(now)
         if len(schedule.waiting) > 1 or self._warn_at is not None:
             self._mind_the_starving(now, is_silent=not frames)
@@ -222,24 +197,20 @@ class PlaybackQueue:
     def next_deadline(self) -> float | None:
         """When `advance` has something to do next; None where only the application can change that."""
         deadline = self.schedule.next_deadline()
-        warn_at = self._warn_at
-        if warn_at is None or warn_at == math.inf:
+        if self._warn_at is None or self._warn_at == math.inf:
             return deadline
-        return warn_at if deadline is None else min(deadline, warn_at)
+        return self._warn_at if deadline is None else min(deadline, self._warn_at)
 
     def grant(self, now: float) -> None:
         """Let whoever is in front of a line write, where there is room."""
-        if not self.writers_waiting:
+        if not self._writers:
             return
-        head_bytes = behind_bytes = 0
-        for index, utterance in enumerate(self.schedule.waiting):
-            if index == 0:
-                head_bytes = utterance.queued_bytes
-                behind_bytes = self.schedule.queued_bytes - head_bytes
-            if (behind_bytes if index else head_bytes) > self.max_bytes or not utterance.line:
-                continue
-            first = utterance.line[0]
-            if isinstance(first, Writer) and not first.is_granted:
+        waiting = self.schedule.waiting
+        head_bytes = waiting[0].queued_bytes
+        room = self.max_bytes - head_bytes, self.max_bytes - (self.schedule.queued_bytes - head_bytes)
+        for index, utterance in enumerate(waiting):
+            first = utterance.line[0] if utterance.line else None
+            if room[index > 0] >= 0 and isinstance(first, Writer) and not first.is_granted:
                 first.is_granted = True
                 self._answer(first.token, True)
 
@@ -252,48 +223,44 @@ class PlaybackQueue:
         if schedule.ended:
             ended, schedule.ended = schedule.ended, []
             for utterance in ended:
-                self._end(utterance)
+                self._finish(utterance)
 
     # Inside.
 
     def _append(self, lane: int) -> Utterance:
-        utterance = Utterance(lane, self._format)
+        utterance = self._open[lane] = Utterance(lane, self._format)
         self.schedule.waiting.append(utterance)
         return utterance
+
+    def _begin_plain(self, lane: int) -> Utterance | None:
+        """A plain utterance begins with its first write; a lane that is not open is a speech that is over."""
+        return self._append(PLAIN) if lane == PLAIN else None
 
     def _write(self, utterance: Utterance, pcm: bytes, rate_hz: int | None, now: float) -> None:
         try:
             self.schedule.write(utterance, pcm, rate_hz, now)
         except AudioDataError as error:
             self.refused_bytes += len(pcm)
-            self._report(error)
+            self.events.append(error)
             return
-        if self.max_delay_s is not None and utterance.lane == PLAIN:
-            self._bound_delay(utterance, self.max_delay_s, now)
-
-    def _bound_delay(self, utterance: Utterance, max_delay_s: float, now: float) -> None:
-        target_s = max(self.schedule.prime_s, max_delay_s / 2)
-        count = self.schedule.skip(utterance, now, max_delay_s=max_delay_s, target_s=target_s)
-        if not count:
+        max_delay_s = self.max_delay_s
+        if (
+            max_delay_s is None
+            or utterance.lane != PLAIN
+            or not self.schedule.skip(utterance, max_delay_s, now)
+        ):
             return
         self.skips += 1
         if self.skips == 1:
-            self._report(
-                PlaybackOverflow(
-                    f"audio would have been heard more than {max_delay_s * 1000:g} ms after it was written, so the "
-                    "oldest is left out from now on; statistics() says how much. Playback.max_delay_ms sets the bound"
-                )
+            overflow = PlaybackOverflow(
+                f"audio would have been heard more than {max_delay_s * 1000:g} ms after it was written, so the "
+                "oldest is left out from now on; statistics() says how much. Playback.max_delay_ms sets the bound"
             )
-
-    def _seal_plain(self, now: float) -> None:
-        if self._plain is not None:
-            self._seal(self._plain, now)
+            self.events.append(overflow)
 
     def _seal(self, utterance: Utterance, now: float) -> None:
         utterance.is_sealed = True
-        self._speeches.pop(utterance.lane, None)
-        if utterance is self._plain:
-            self._plain = None
+        self._open.pop(utterance.lane, None)
         self._line_moved(utterance, now)
 
     def _line_moved(self, utterance: Utterance, now: float) -> None:
@@ -307,14 +274,22 @@ class PlaybackQueue:
                 utterance.marks.append((utterance.target, mark))
                 self.schedule.has_marks = True
                 self._note_marks(now)
-        if utterance.is_sealed and not line and not utterance.is_complete and utterance.framer is not None:
-            self.schedule.note_heard(now)
-            fault = utterance.complete()
-            if utterance.lane == PLAIN:  # a speech says so itself, where it is ended
-                self._report(fault)
-            self.schedule.recount()
-            self.note(now)
-            self.grant(now)
+        if utterance.is_sealed and not line and not utterance.is_complete and utterance.is_settled:
+            self._complete(utterance, now)
+
+    def _complete(self, utterance: Utterance, now: float) -> None:
+        schedule = self.schedule
+        schedule.note_heard(now)
+        fault = utterance.complete()
+        if fault is not None and utterance.lane == PLAIN:  # a speech says so itself, where it is ended
+            self.events.append(fault)
+        if utterance.lane == PLAIN and not utterance.frames and utterance is not schedule.waiting[0]:
+            # Nothing is to be heard, and an application may leave any number of these; a speech ends in its turn.
+            schedule.waiting.remove(utterance)
+            schedule.ended.append(utterance)
+        schedule.recount()
+        self.note(now)
+        self.grant(now)
 
     def _note_marks(self, now: float) -> None:
         has_marks = False
@@ -333,21 +308,16 @@ class PlaybackQueue:
             self._last_outcome = Played(mark.played_ms)
             self._answer(mark.token, self._last_outcome)
 
-    def _end(self, utterance: Utterance) -> None:
+    def _finish(self, utterance: Utterance) -> None:
         """An utterance was heard to its end."""
-        outcome = Played(utterance.said_ms(utterance.sent))
-        self._last_outcome = outcome
+        outcome = self._last_outcome = Played(utterance.said_ms(utterance.sent))
         if utterance.lane != PLAIN:
             self.events.append(Finished(utterance.lane, outcome))
-        for mark in [*(mark for _, mark in utterance.marks), *utterance.end_marks]:
+        for mark in utterance.placed_marks():
             self._reach(mark, outcome.played_ms)
 
     def _answer(self, token: int, value: object) -> None:
         self.events.append(Answered(token, value))
-
-    def _report(self, error: UsageError | PlaybackOverflow | None) -> None:
-        if error is not None:
-            self.events.append(error)
 
     def _mind_the_starving(self, now: float, *, is_silent: bool) -> None:
         """Is it a speech that says nothing which keeps the others waiting?"""

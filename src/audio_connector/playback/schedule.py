@@ -20,6 +20,7 @@ The rules:
 
 from __future__ import annotations
 
+import math
 from collections import deque
 
 from audio_connector.audio.format import FRAME_MS, AudioFormat
@@ -38,13 +39,7 @@ NO_LIMIT = 1 << 30
 
 
 class Schedule:
-    """The timing of one connection's utterances.
-
-    Args:
-        lead_s: How far ahead of the router's clock frames are sent.
-        prime_s: How much audio is gathered before a run starts.
-        pause_s: The longest gap in plain writes that still is a gap and not a pause.
-    """
+    """The timing of one connection's utterances; ``lead``, ``prime`` and ``pause`` are those of the rules."""
 
     def __init__(self, *, lead_s: float, prime_s: float, pause_s: float) -> None:
         self.format = AudioFormat()
@@ -64,7 +59,6 @@ class Schedule:
         """Somebody waits for a frame in the middle of an utterance to be heard."""
         self.queued_bytes = 0
         self.queued_peak_bytes = 0
-        self.frames_sent = 0
         self.underruns = 0
         self.underrun_ms = 0.0
         self.skipped_frames = 0
@@ -73,11 +67,7 @@ class Schedule:
     # What is written.
 
     def write(self, utterance: Utterance, pcm: bytes, rate_hz: int | None, now: float) -> None:
-        """Take audio of an open utterance that waits; the path of every outgoing frame.
-
-        Raises:
-            AudioDataError: As `Utterance.write`.
-        """
+        """Take audio of an open utterance; the path of every outgoing frame. Refuses what `PcmFrames.write` does."""
         clock = self._clock
         if not utterance.frames and (clock.anchor_s is None or now >= clock.dry_at_s):
             self.note_heard(now)
@@ -94,40 +84,32 @@ class Schedule:
         self.queued_peak_bytes = max(self.queued_peak_bytes, self.queued_bytes)
         self._finish_sent()
 
-    def skip(self, utterance: Utterance, now: float, *, max_delay_s: float, target_s: float) -> int:
-        """Where an utterance at the head is heard too late, drop its oldest frames, blending at the cut.
-
-        Returns:
-            How many frames were dropped.
-        """
-        if not self.waiting or self.waiting[0] is not utterance:
-            return 0
-        delay_s = (self.in_flight_ms(now) + self.queued_ms) / 1000
-        if delay_s <= max_delay_s:
-            return 0
+    def skip(self, utterance: Utterance, max_delay_s: float, now: float) -> bool:
+        """Where an utterance at the head is heard too late, drop its oldest frames, down to half of the bound."""
         frames = utterance.frames
-        count = min(int((delay_s - target_s) / FRAME_S), len(frames) - 1)
-        if count <= 0:
-            return 0
+        delay_s = (self.in_flight_ms(now) + self.queued_ms) / 1000
+        count = min(int((delay_s - max(self.prime_s, max_delay_s / 2)) / FRAME_S), len(frames) - 1)
+        if self.waiting[0] is not utterance or delay_s <= max_delay_s or count <= 0:
+            return False
         first = frames[0]
         for _ in range(count):
             frames.popleft()
-        frames[0] = crossfade(first, frames[0])
-        sent = utterance.sent
-        utterance.marks = deque((max(sent, target - count), mark) for target, mark in utterance.marks)
+        frames[0] = crossfade(first, frames[0])  # no click at the cut
+        utterance.marks = deque(
+            (max(utterance.sent, target - count), mark) for target, mark in utterance.marks
+        )
         self.skipped_frames += count
         self.queued_bytes -= count * self.frame_bytes
-        return count
+        return True
 
     def cut(self, now: float) -> int:
-        """End everything; return how many frames of the run were heard. The utterances are the caller's to end."""
-        run_heard = self._clock.heard(now)
+        """End everything; return how many frames of all were heard. The utterances are the caller's to end."""
+        self._clock.end(self._clock.heard(now))
         self.finishing.clear()
         self.waiting.clear()
         self.queued_bytes = 0
         self.has_marks = False
-        self._clock.end(run_heard)
-        return run_heard
+        return self._clock.heard_before
 
     def settle(self, audio_format: AudioFormat) -> None:
         """The format is known, and what waits is in it."""
@@ -146,25 +128,33 @@ class Schedule:
     # What is sent.
 
     def advance(self, now: float, limit: int = NO_LIMIT) -> list[bytes]:
-        """Return the frames that are due, each exactly one frame long, and note what was heard.
-
-        Args:
-            now: Seconds of the monotonic clock.
-            limit: At most so many frames.
-        """
+        """Return the frames that are due, each exactly one frame long and at most ``limit``; note what was heard."""
         waiting, clock = self.waiting, self._clock
         if clock.anchor_s is None or self.finishing or now >= clock.dry_at_s:
             self.note_heard(now)
-        if not waiting or self.is_held:
-            return []
-        if clock.anchor_s is None:
-            self._drain(now)
-            if not self._may_start(now):
-                return []
-            self._start_run(now)
-        frames = self._take_due(now, limit)
-        if waiting and waiting[0].has_remainder and len(frames) < limit and self._drain(now):
-            frames += self._take_due(now, limit - len(frames))
+        frames: list[bytes] = []
+        if not waiting or self.is_held or (clock.anchor_s is None and not self._start_run(now)):
+            return frames
+        count = clock.due(now, self.lead_s)
+        if count > limit:
+            count = limit
+        while count > 0 and waiting:
+            head = waiting[0]
+            queued = head.frames
+            if queued:
+                if not head.sent:
+                    head.first = clock.heard_before + clock.sent
+                take = len(queued) if len(queued) < count else count
+                for _ in range(take):
+                    frames.append(queued.popleft())  # noqa: PERF401 - mostly it is one, for which that costs more
+                head.sent += take
+                clock.sent += take
+                count -= take
+            if head.is_complete and not queued:
+                self._finish_sent()
+            elif queued or not head.has_remainder or not self._drain(now):
+                break
+        self.queued_bytes -= len(frames) * self.frame_bytes
         return frames
 
     def note_heard(self, now: float) -> None:
@@ -176,42 +166,23 @@ class Schedule:
             if now < clock.dry_at_s:
                 return
             self._end_run(now)
-        if self.waiting:
-            head = self.waiting[0]
-            starved_at = head.starved_at
-            # A pause in plain writes is no gap: what was said is over.
-            if (
-                starved_at is not None
-                and head.lane == PLAIN
-                and not head.frames
-                and now >= starved_at + self.pause_s
-            ):
-                head.rest()
+        if self.waiting and not self.waiting[0].frames and now >= self._rests_at(self.waiting[0]):
+            self.waiting[0].rest()  # a pause in plain writes is no gap: what was said is over
 
     def next_deadline(self) -> float | None:
         """When `advance` has something to do next; None where only a write can change that."""
-        head = self.waiting[0] if self.waiting else None
         clock = self._clock
-        if clock.anchor_s is None:
-            return None if head is None else self._deadline_while_idle(head)
-        times: list[float] = []
-        if head is not None and not self.is_held:
-            dry_at = clock.dry_at_s
-            if head.frames:
-                times.append(dry_at - self.lead_s)
-            elif head.has_remainder and head.remainder_bytes:
-                times.append(dry_at - DRAIN_BEFORE_DRY_S)
-        if self.finishing:
-            first = self.finishing[0]
-            times.append(clock.anchor_s + (first.run_start + first.run_sent) * FRAME_S)
-        if self.has_marks:
-            times += [
-                clock.anchor_s + (u.run_start + u.marks[0][0] - u.heard_before) * FRAME_S
-                for u in self.utterances()
-                if u.marks and u.run_sent
-            ]
         # Running dry by itself is nothing to wake up for: the next write finds that it has happened.
-        return min(times) if times else None
+        times: list[float] = []
+        if self.waiting and not self.is_held:
+            times.append(self._deadline_of_head(self.waiting[0]))
+        if clock.anchor_s is not None and self.finishing:
+            times.append(clock.time_of(self.finishing[0].end))
+        if clock.anchor_s is not None and self.has_marks:
+            marked = [u for u in self.utterances() if u.marks and u.end > clock.heard_before]
+            times += [clock.time_of(u.first + u.marks[0][0]) for u in marked]
+        deadline = min(times, default=math.inf)
+        return None if deadline == math.inf else deadline
 
     # Asked by anyone on the I/O side.
 
@@ -223,7 +194,7 @@ class Schedule:
     @property
     def frames_sent_total(self) -> int:
         """Index of the next frame to be sent, counted over what was heard and what is on its way."""
-        return self._clock.heard_before + self._clock.sent
+        return self._clock.sent_in_all
 
     def in_flight_ms(self, now: float) -> float:
         """Audio that was sent and has not been heard."""
@@ -231,7 +202,7 @@ class Schedule:
 
     def heard_of(self, utterance: Utterance, now: float) -> int:
         """How many frames of an utterance were heard."""
-        return utterance.heard(self._clock.heard(now))
+        return utterance.heard(self._clock.heard_in_all(now))
 
     def utterances(self) -> tuple[Utterance, ...]:
         """Utterances that were not heard to the end yet, in order."""
@@ -239,35 +210,27 @@ class Schedule:
 
     def progress(self) -> Progress:
         """The whole connection's progress, valid until the next call that changes something."""
-        clock = self._clock
         coming = 0
         for utterance in () if self.is_held else self.waiting:
             coming += len(utterance.frames)
             if not utterance.is_complete:
                 break
-        return Progress(
-            clock.heard_before,
-            clock.anchor_s,
-            0,
-            clock.sent,
-            clock.floor,
-            self.queued_ms,
-            coming,
-            self.lead_s,
-        )
+        return self._progress(0, self._clock.sent_in_all, self.queued_bytes, coming)
 
     def progress_of(self, utterance: Utterance) -> Progress:
         """One utterance's progress, valid until the next call that changes something."""
         is_sending = not self.is_held and bool(self.waiting) and self.waiting[0] is utterance
+        coming = len(utterance.frames) if is_sending else 0
+        first = utterance.first if utterance.sent else self._clock.sent_in_all
+        return self._progress(first, utterance.sent, utterance.queued_bytes, coming)
+
+    def _progress(self, first: int, sent: int, queued_bytes: int, coming: int) -> Progress:
+        clock, queued_ms = self._clock, self.format.duration_ms(queued_bytes)
+        run_start = max(0, first - clock.heard_before)
+        heard_before = min(sent, max(0, clock.heard_before - first))
+        run_sent = sent - heard_before
         return Progress(
-            utterance.heard_before,
-            self._clock.anchor_s,
-            utterance.run_start if utterance.run_sent else self._clock.sent,
-            utterance.run_sent,
-            self._clock.floor,
-            self.format.duration_ms(utterance.queued_bytes),
-            len(utterance.frames) if is_sending else 0,
-            self.lead_s,
+            heard_before, clock.anchor_s, run_start, run_sent, clock.floor, queued_ms, coming, self.lead_s
         )
 
     # The machine.
@@ -276,79 +239,54 @@ class Schedule:
         """All that was sent has been heard."""
         clock = self._clock
         self._note_ended(now)
-        dry_at = clock.dry_at_s
-        clock.end(clock.sent)
-        if self.waiting:
+        if self.waiting and self.waiting[0].end > clock.heard_before:
+            # Even where frames wait: we, or the router's reading, were too late for them.
             head = self.waiting[0]
-            if head.run_sent:
-                # Even where frames wait: we, or the router's reading, were too late for them.
-                head.starved_at = dry_at
-                head.waiting_since = dry_at if head.frames else None
-            head.start_run()
+            head.starved_at = clock.dry_at_s
+            head.waiting_since = head.starved_at if head.frames else None
+        clock.end(clock.sent)
 
-    def _start_run(self, now: float) -> None:
-        self._clock.start(now)
+    def _start_run(self, now: float) -> bool:
+        """Start a run, where there is enough to play; False where not."""
         head = self.waiting[0]
+        self._drain(now)
+        if now < self._starts_at(head):
+            return False
+        self._clock.start(now)
         if head.starved_at is not None:
             self.underruns += 1
             self.underrun_ms += (now - head.starved_at) * 1000
             head.starved_at = None
-        head.start_run()
+        return True
 
     def _note_ended(self, now: float) -> None:
-        run_heard = self._clock.heard(now)
+        heard = self._clock.heard_in_all(now)
         finishing = self.finishing
-        while finishing and run_heard >= finishing[0].run_start + finishing[0].run_sent:
+        while finishing and heard >= finishing[0].end:
             self.ended.append(finishing.popleft())
 
-    def _may_start(self, now: float) -> bool:
-        head = self.waiting[0]
+    def _starts_at(self, head: Utterance) -> float:
+        """When a run may start with it; infinity while there is nothing to play."""
         if not head.frames:
-            return False
-        if head.is_complete or len(head.frames) * FRAME_S >= self.prime_s or head.waiting_since is None:
-            return True
-        return now >= head.waiting_since + self.prime_s
-
-    def _take_due(self, now: float, limit: int) -> list[bytes]:
-        clock, waiting = self._clock, self.waiting
-        frames: list[bytes] = []
-        count = clock.due(now, self.lead_s)
-        if count > limit:
-            count = limit
-        while count > 0 and waiting:
-            head = waiting[0]
-            queued = head.frames
-            if queued:
-                if not head.run_sent:
-                    head.run_start = clock.sent
-                take = len(queued) if len(queued) < count else count
-                for _ in range(take):
-                    frames.append(queued.popleft())  # noqa: PERF401 - mostly it is one, for which that costs more
-                head.run_sent += take
-                clock.sent += take
-                count -= take
-            if queued or not head.is_complete:
-                break
-            self._finish_sent()
-        if frames:
-            self.frames_sent += len(frames)
-            self.queued_bytes -= len(frames) * self.frame_bytes
-        return frames
+            return math.inf
+        since = head.last_write_at if head.waiting_since is None else head.waiting_since
+        is_enough = (
+            head.is_complete or len(head.frames) * FRAME_S >= self.prime_s or head.waiting_since is None
+        )
+        return since if is_enough else since + self.prime_s
 
     def _finish_sent(self) -> None:
         """Move utterances on that are complete and wholly sent."""
         waiting = self.waiting
         while waiting and waiting[0].is_complete and not waiting[0].frames:
             utterance = waiting.popleft()
-            # Where nothing of it is in the run it was heard already, or was empty from the start.
-            (self.finishing if utterance.run_sent else self.ended).append(utterance)
+            if utterance.end > self._clock.heard_before:
+                self.finishing.append(utterance)
+            else:  # it was heard before the present run, or was empty from the start
+                self.ended.append(utterance)
 
     def _drain(self, now: float) -> bool:
-        """Just before the router runs dry, play what the head holds back.
-
-        Returns:
-            True where there is a frame now.
-        """
+        """Just before the router runs dry, play what the head holds back. True where there is a frame now."""
         head = self.waiting[0]
         if head.frames or not head.remainder_bytes or now < self._drain_at(head):
             return False
@@ -362,15 +300,16 @@ class Schedule:
             return head.last_write_at + self.prime_s
         return self._clock.dry_at_s - DRAIN_BEFORE_DRY_S
 
-    def _deadline_while_idle(self, head: Utterance) -> float | None:
-        if self.is_held:
-            return None
-        if head.frames:
-            since = head.last_write_at if head.waiting_since is None else head.waiting_since
-            return since if self._may_start(since) else since + self.prime_s
-        times: list[float] = []
-        if head.remainder_bytes:
-            times.append(self._drain_at(head))
-        if head.starved_at is not None and head.lane == PLAIN:
-            times.append(head.starved_at + self.pause_s)
-        return min(times) if times else None
+    def _rests_at(self, head: Utterance) -> float:
+        """When a pause in plain writes is one of the speaker; infinity where there is none."""
+        if head.starved_at is None or head.lane != PLAIN:
+            return math.inf
+        return head.starved_at + self.pause_s
+
+    def _deadline_of_head(self, head: Utterance) -> float:
+        """When something of it is to be sent, or its speaker rests; infinity for never."""
+        is_idle = self._clock.anchor_s is None
+        if not head.frames:
+            drain_at = self._drain_at(head) if head.remainder_bytes else math.inf
+            return min(drain_at, self._rests_at(head)) if is_idle else drain_at
+        return self._starts_at(head) if is_idle else self._clock.dry_at_s - self.lead_s

@@ -55,24 +55,14 @@ class Flushed:
 
 
 class Answered(NamedTuple):
-    """The answer to whoever waits: True or False to a writer in line, an outcome to all others.
-
-    Attributes:
-        token: Names the wait.
-        value: A plain value.
-    """
+    """The answer to whoever waits: True or False to a writer in line, an outcome to all others."""
 
     token: int
     value: object
 
 
 class Finished(NamedTuple):
-    """A speech was heard to its end, or was cut.
-
-    Attributes:
-        lane: Its number.
-        outcome: How.
-    """
+    """A speech was heard to its end, or was cut."""
 
     lane: int
     outcome: Played | Interrupted
@@ -82,26 +72,18 @@ class Progress(NamedTuple):
     """How far an utterance, or a whole connection, has got: a value that is true at any later time too.
 
     The side that sends publishes one; whoever holds it works out from a clock what was sent and heard since.
-
-    Attributes:
-        heard_before: Frames heard before the present run.
-        anchor_s: When the router starts on the present run; None while nothing plays.
-        run_start: Frames of the run that come before this utterance.
-        run_sent: Frames of this utterance that were sent in the present run.
-        run_floor: Frames of the run that were reported as heard: a corrected clock takes none of them back.
-        queued_ms: Audio that waited to be sent.
-        run_coming: Frames of it that are sent in time, even if nothing more is asked.
-        lead_s: So long before it is heard each of them is sent.
     """
 
-    heard_before: int = 0
-    anchor_s: float | None = None
-    run_start: int = 0
-    run_sent: int = 0
-    run_floor: int = 0
-    queued_ms: float = 0.0
-    run_coming: int = 0
-    lead_s: float = 0.0
+    heard_before: int = 0  # frames, before the present run
+    anchor_s: float | None = None  # when the router starts on the run; None while nothing plays
+    run_start: int = 0  # frames of the run that come before this utterance
+    run_sent: int = 0  # frames of this utterance that were sent in the run
+    run_floor: int = (
+        0  # frames of the run that were reported as heard: a corrected clock takes none of them back
+    )
+    queued_ms: float = 0.0  # audio that waited to be sent
+    run_coming: int = 0  # frames of it that are sent in time, even if nothing more is asked
+    lead_s: float = 0.0  # so long before it is heard each of them is sent
 
     def played_ms(self, now: float) -> float:
         """Milliseconds heard at a time of the same monotonic clock."""

@@ -22,15 +22,11 @@ from audio_connector.port.host import Deliver, Note
 logger = logging.getLogger("audio_connector.server")
 
 GATHER_S = 0.002
-"""How long what arrives waits for company on its way to the application: a tenth of a frame.
-
-Each wake-up of the application hands the interpreter over and back, which costs more than a frame does; from a
-hundred calls on a batch holds ten messages and more.
-"""
+"""How long what arrives waits for company on its way to the application: a tenth of a frame. Each wake-up hands the
+interpreter over and back, which costs more than a frame does; from a hundred calls on a batch holds ten messages."""
 
 BUSY_S = 0.005
-"""An application that posts again within this is in the middle of a round; its messages share a wake-up at the
-end."""
+"""An application that posts again within this is amid a round of many; these share a wake-up at its end."""
 
 LOOK_AGAIN_S = 0.01
 """More than `BUSY_S`: whatever is put off was posted by then."""
@@ -69,9 +65,6 @@ class Mailbox(Generic[T]):
             self.is_armed = True
             self._arm()
 
-    def _arm(self) -> None:
-        self.wake()
-
     def wake(self) -> None:
         """Have the receiving loop look, now; from any thread."""
         self._woken_at = self._clock()
@@ -80,9 +73,10 @@ class Mailbox(Generic[T]):
         except RuntimeError:
             self.give_up()
 
-    @property
-    def is_receiver_closed(self) -> bool:
-        """True where the receiving loop is closed: a wake-up that was pending in it never comes."""
+    _arm = wake  # how whatever is posted while nothing is on its way wakes the loop
+
+    def is_closed(self) -> bool:
+        """Whether the receiving loop is closed: a wake-up that was pending in it never comes."""
         return self._loop.is_closed()
 
     def give_up(self) -> None:
@@ -189,16 +183,12 @@ class Outbox(Mailbox[tuple[int, Tell]]):
     # For who watches over the application's loop.
 
     def pending_since(self) -> float | None:
-        """When the oldest message came that the application's loop has not looked at; None where there is none."""
+        """When the oldest message came that it has not looked at; None where there is none."""
         return self._pending_since
 
     def drained_at(self) -> float:
         """When it looked last."""
         return self._drained_at
-
-    def is_closed(self) -> bool:
-        """Whether that loop is closed."""
-        return self.is_receiver_closed
 
     def owes_work(self) -> bool:
         """Whether the application's loop should run before whoever keeps it goes on; from any thread."""

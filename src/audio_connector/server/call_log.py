@@ -53,6 +53,7 @@ def losses_of(figures: ConnectionStatistics) -> str:
     losses = {
         f"{figures.dropped_ms:.0f} ms of audio dropped unread": figures.dropped_messages,
         f"{figures.underrun_ms:.0f} ms of silence in {underruns}": figures.underruns,
+        f"{figures.skipped_ms:.0f} ms of audio skipped to keep the delay": figures.skips,
         f"{_counted(figures.stalls, 'stall')} of the router": figures.stalls,
         f"{figures.queued_ms:.0f} ms of audio not sent": figures.queued_ms,
         unreadable: figures.unreadable_messages_received,

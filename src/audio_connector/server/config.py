@@ -5,17 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from ssl import SSLContext
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
 from audio_connector.call.settings import Intake, Limits, Playback, Timeouts
-from audio_connector.errors import AudioConnectorConfigError
 from audio_connector.validation import Values
+from audio_connector.validation.fields import Host, Port
 from audio_connector.validation.handlers import Handler, check_handler
 from audio_connector.wire.audio_transport import AudioTransport
-
-Host = Annotated[str, StringConstraints(strip_whitespace=True, max_length=255)]
 
 
 class AudioConnectorServerConfig(Values):
@@ -41,7 +39,7 @@ class AudioConnectorServerConfig(Values):
     """
 
     host: Host
-    port: Annotated[int, Field(ge=0, le=65535)]
+    port: Port
     ssl: SSLContext | None = None
     on_start: Handler | None = None
     on_stop: Handler | None = None
@@ -53,21 +51,6 @@ class AudioConnectorServerConfig(Values):
     intake: Intake = Field(default_factory=Intake)
     limits: Limits = Field(default_factory=Limits)
     timeouts: Timeouts = Field(default_factory=Timeouts)
-
-    @field_validator("host", mode="before")
-    @classmethod
-    def _is_no_blank(cls, host: object) -> object:
-        # Not the same as "": a variable that holds a blank by mistake must not open the server to every network.
-        if isinstance(host, str) and host and not host.strip():
-            raise ValueError("a blank; expected a name or an address, or '' for every address")
-        return host
-
-    @field_validator("port", mode="before")
-    @classmethod
-    def _is_no_bool(cls, port: object) -> object:
-        if isinstance(port, bool):
-            raise ValueError("expected a whole number from 0 to 65535")
-        return port
 
     @field_validator("audio_transport", mode="before")
     @classmethod
@@ -101,21 +84,3 @@ class AudioConnectorConnectionData(BaseModel):
     connectionId: str | None = None  # noqa: N815
     customHeaders: dict[str, str] | None = None  # noqa: N815
     id: str | None = None
-
-
-def config_from(values: object) -> AudioConnectorServerConfig:
-    """Take a configuration, or a mapping of its fields.
-
-    Raises:
-        AudioConnectorConfigError: It is neither, or a value is wrong.
-    """
-    if not isinstance(values, AudioConnectorServerConfig) and not hasattr(values, "keys"):
-        raise AudioConnectorConfigError(
-            f"got {type(values).__name__} {values!r}; expected an AudioConnectorServerConfig or a mapping of its "
-            "fields"
-        )
-    # Also of a configuration: its fields may have been assigned since.
-    fields = dict(values)  # type: ignore[call-overload]  # a model, or anything with keys(), is a mapping to dict
-    if not all(isinstance(name, str) for name in fields):
-        raise AudioConnectorConfigError(f"got the field names {list(fields)!r}; expected texts")
-    return AudioConnectorServerConfig(**fields)

@@ -9,28 +9,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from dataclasses import replace
 from os import PathLike
 from typing import Any
 
+from audio_connector.audio.admission import Admission
 from audio_connector.audio.format import FRAME_MS, AudioFormat, check_rate_hz
 from audio_connector.audio.pcm import AudioInput
 from audio_connector.call import asks
-from audio_connector.call.texts import MAX_WAITING_CHARS
-from audio_connector.errors import UsageError
 from audio_connector.intake.dispatch import Dispatcher
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.playback.speech import PLAIN, Flushed, Interrupted, Played
 from audio_connector.server.config import AudioConnectorConnectionData, AudioConnectorServerConfig
-from audio_connector.server.lane import Lane
+from audio_connector.server.lane import Lane, TextLane
 from audio_connector.server.line import Line
 from audio_connector.server.speech import Speech
-from audio_connector.server.statistics import (
-    ConnectionStatistics,
-    PlaybackState,
-    playback_of,
-    statistics_of,
-)
+from audio_connector.server.statistics import ConnectionStatistics, PlaybackState, playback_of, statistics_of
+from audio_connector.validation.arguments import check_number
 from audio_connector.validation.handlers import Handler, check_disconnect_handler, check_handler
 from audio_connector.wire.closing import check_close
 from audio_connector.wire.codec import encode_json
@@ -39,6 +33,12 @@ from audio_connector.wire.transport import Headers, Upgrade
 
 USUAL_FRAME_BYTES = 640
 """A frame at 16 kHz; the vendor's default of an argument that does not matter here."""
+
+BYTES_PER_SAMPLE = (
+    "the bytes of a frame, 320, 640 or 960; leave it out, since frames follow the connection's rate"
+)
+FRAMES_MS = "10 or 20; leave it out, the wire carries 20 ms frames"
+"""What the vendor's arguments may be, for the errors."""
 
 MAX_CHUNK_MS = 60_000
 MAX_LEAD_S = 60
@@ -61,10 +61,11 @@ class AudioConnectorConnection:
         self._max_buffer_s = config.playback.max_buffer_s
         self._plain = Lane(line, PLAIN, max_buffer_s=self._max_buffer_s)
         self._id = upgrade.headers.get("connectionid") or self.connection_id or made_id
-        self._best_played_ms = 0.0
-        self._texts_in_line = 0
+        self._texts = TextLane(line)
         self._dispatcher = Dispatcher(
-            self._id, credit_batch=max(1, self._intake.window_messages // 2), want=self._want
+            self._id,
+            credit_batch=max(1, self._intake.window_messages // 2),
+            want=lambda *what: line.post(asks.Want(*what)),
         )
 
     def __repr__(self) -> str:
@@ -75,10 +76,7 @@ class AudioConnectorConnection:
 
     @property
     def id(self) -> str:
-        """Its identity, never empty and never changing.
-
-        The ``connectionId`` header, or ``x-opentok-ws-connectionid``, or else one made here.
-        """
+        """Header ``connectionid`` or ``x-opentok-ws-connectionid``, or else made here: never empty nor changing."""
         return self._id
 
     @property
@@ -148,13 +146,11 @@ class AudioConnectorConnection:
     @property
     def playback(self) -> PlaybackState:
         """How far the playback is, now."""
-        state = playback_of(self._line, self._line.clock())
-        self._best_played_ms = max(self._best_played_ms, state.played_ms)
-        return replace(state, played_ms=self._best_played_ms)
+        return playback_of(self._line)
 
     def statistics(self) -> ConnectionStatistics:
         """Return the counts of the whole connection so far; also after its end."""
-        return statistics_of(self._line, self._line.clock())
+        return statistics_of(self._line)
 
     # What arrives.
 
@@ -179,22 +175,13 @@ class AudioConnectorConnection:
         Raises:
             HandlerError: A handler cannot be called, or not with what it will be given.
         """
-        checked = (
-            check_handler("on_message", on_message, "message"),
-            check_handler("on_audio", on_audio, "audio"),
-            check_handler("on_event", on_event, "event"),
-            check_handler("on_error", on_error, "error"),
-            check_disconnect_handler(on_disconnect),
+        self._dispatcher.set(
+            on_message=check_handler("on_message", on_message, "message"),
+            on_audio=check_handler("on_audio", on_audio, "audio"),
+            on_event=check_handler("on_event", on_event, "event"),
+            on_error=check_handler("on_error", on_error, "error"),
+            on_disconnect=check_disconnect_handler(on_disconnect),
         )
-        dispatcher = self._dispatcher
-        (
-            dispatcher.on_message,
-            dispatcher.on_audio,
-            dispatcher.on_event,
-            dispatcher.on_error,
-            dispatcher.on_disconnect,
-        ) = checked
-        dispatcher.update_wants()
 
     def audio(self, *, chunk_ms: float | None = None, sample_rate: int | None = None) -> AudioStream:
         """Iterate over the incoming audio until the connection ends; what came early comes first.
@@ -210,10 +197,9 @@ class AudioConnectorConnection:
         Raises:
             UsageError: A value is out of range.
         """
-        if chunk_ms is not None and not (_is_number(chunk_ms) and 1 <= chunk_ms <= MAX_CHUNK_MS):
-            raise UsageError(
-                f"chunk_ms={chunk_ms!r}: expected 1 to {MAX_CHUNK_MS} ms, or None for one frame at a time"
-            )
+        if chunk_ms is not None:
+            expected = f"1 to {MAX_CHUNK_MS} ms, or None for one frame at a time"
+            check_number("chunk_ms", chunk_ms, lambda ms: 1 <= ms <= MAX_CHUNK_MS, expected)
         if sample_rate is not None:
             check_rate_hz(sample_rate)
         stream = AudioStream(
@@ -223,13 +209,13 @@ class AudioConnectorConnection:
             max_buffer_ms=self._intake.max_buffer_ms,
             on_overflow=self._line.report,
         )
-        self._dispatcher.add_audio_stream(stream)
+        self._dispatcher.add(stream)
         return stream
 
     def events(self) -> EventStream:
         """Iterate over the router's events until the connection ends; the last one is `Disconnected`."""
         stream = EventStream(max_events=self._intake.max_texts)
-        self._dispatcher.add_event_stream(stream)
+        self._dispatcher.add(stream)
         return stream
 
     # What is played.
@@ -265,17 +251,16 @@ class AudioConnectorConnection:
             ConnectionClosed: The connection is over.
         """
         if bytes_per_sample != USUAL_FRAME_BYTES or frames_ms != FRAME_MS:
-            _check_frame_arguments(bytes_per_sample, frames_ms)
+            check_number("bytes_per_sample", bytes_per_sample, _is_size, BYTES_PER_SAMPLE)
+            check_number("frames_ms", frames_ms, (10, 20).__contains__, FRAMES_MS)
         line, lane = self._line, self._plain
         if not line.is_open:
             await line.give_way()
             line.refuse("play audio")
         if flush_buffer:
-            audio_data = self._new_lane().check(audio_data, sample_rate, is_end=pad_last_frame)
-            lane.restart()
-            line.post(
-                asks.Flush(next(line.numbers))
-            )  # not waited for: nothing may come between it and the audio
+            audio_data = Admission().check(audio_data, sample_rate, is_end=pad_last_frame)
+            lane.admission.restart()
+            line.post(asks.Flush(next(line.numbers)))  # not waited for: the audio is handed over with it
         # Handed over first: what another task asks for meanwhile, a flush above all, was asked for later.
         if lane.write_now(audio_data, sample_rate, is_end=pad_last_frame):
             if line.owes_work():
@@ -326,7 +311,7 @@ class AudioConnectorConnection:
         """
         line = self._line
         line.check_open("flush")
-        self._plain.restart()
+        self._plain.admission.restart()
         flushed: Flushed | None = await line.ask(asks.Flush)
         if flushed is None:
             line.refuse("flush")
@@ -340,7 +325,7 @@ class AudioConnectorConnection:
             wait for; of the whole call where that had ended before.
         """
         outcome: Played | Interrupted | None = await self._line.ask(asks.WaitPlayed)
-        return Interrupted(self.playback.played_ms, 0.0) if outcome is None else outcome
+        return Interrupted(self._line.played_ms, 0.0) if outcome is None else outcome
 
     def set_buffer_timing(self, active_seconds: float | None = None) -> None:
         """Set the lead: how far ahead of real time audio may be sent on this connection.
@@ -352,13 +337,10 @@ class AudioConnectorConnection:
         Raises:
             UsageError: Another value.
         """
-        if active_seconds is None:
-            return
-        if not _is_number(active_seconds) or not 0 < active_seconds <= MAX_LEAD_S:
-            raise UsageError(
-                f"active_seconds={active_seconds!r}: expected seconds, more than 0 and at most {MAX_LEAD_S}"
-            )
-        self._line.post(asks.SetLead(float(active_seconds)))
+        if active_seconds is not None:
+            expected = f"seconds, more than 0 and at most {MAX_LEAD_S}"
+            check_number("active_seconds", active_seconds, lambda s: 0 < s <= MAX_LEAD_S, expected)
+            self._line.post(asks.SetLead(float(active_seconds)))
 
     async def send_json_packet(self, data: str | dict[str, Any] | list[Any]) -> None:
         """Send a text message: behind audio that the router was sent, ahead of audio that is queued.
@@ -372,25 +354,12 @@ class AudioConnectorConnection:
             MessageError: It is not valid JSON; the text shows where. A ``ValueError``.
             ConnectionClosed: The connection is over.
         """
-        text = encode_json(data)
-        line = self._line
+        text, line = encode_json(data), self._line
         if not line.is_open:
             await line.give_way()
             line.refuse("send a message")
-        token = None
-        if (
-            self._texts_in_line
-            or line.handed_chars - line.figures.texts_taken + len(text) > MAX_WAITING_CHARS
-        ):
-            token = next(line.numbers)
-            self._texts_in_line += 1
-            try:
-                if await line.follow_up(token, asks.StandInTextLine(token)) is None:
-                    line.refuse("send a message")
-            finally:
-                self._texts_in_line -= 1
-        line.handed_chars += len(text)
-        line.post(asks.SendText(text, token))
+        if not await self._texts.write(text):
+            line.refuse("send a message")
         await line.give_way()
 
     # How it ends.
@@ -414,8 +383,7 @@ class AudioConnectorConnection:
             UsageError: A code or reason that a close frame cannot carry, or a timeout that is no number.
         """
         check_close(code, reason)
-        if not _is_number(timeout) or not timeout >= 0:
-            raise UsageError(f"timeout={timeout!r}: expected seconds, 0 or more")
+        check_number("timeout", timeout, lambda s: s >= 0, "seconds, 0 or more")
         if after_playback and self._line.closed is None:
             with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
                 await asyncio.wait_for(self.wait_until_played(), timeout)
@@ -423,24 +391,6 @@ class AudioConnectorConnection:
         # The socket's own deadline ends it after close_s; a second more covers a busy machine.
         await self._line.wait_closed(self._close_s + 1.0)
 
-    def _want(self, audio: bool, texts: bool, credit: int, is_settled: bool) -> None:
-        self._line.post(asks.Want(audio, texts, credit, is_settled))
 
-    def _new_lane(self) -> Lane:
-        return Lane(self._line, PLAIN, max_buffer_s=self._max_buffer_s)
-
-
-def _is_number(value: object) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
-def _check_frame_arguments(bytes_per_sample: object, frames_ms: object) -> None:
-    if not isinstance(bytes_per_sample, int) or isinstance(bytes_per_sample, bool) or bytes_per_sample <= 0:
-        raise UsageError(
-            f"bytes_per_sample={bytes_per_sample!r}: expected the bytes of a frame, 320, 640 or 960; leave it out, "
-            "since frames follow the connection's rate"
-        )
-    if frames_ms not in (10, 20) or isinstance(frames_ms, bool):
-        raise UsageError(
-            f"frames_ms={frames_ms!r}: expected 10 or 20; leave it out, the wire carries 20 ms frames"
-        )
+def _is_size(value: float) -> bool:
+    return isinstance(value, int) and value > 0

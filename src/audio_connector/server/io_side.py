@@ -8,6 +8,7 @@ thread of its own (`io_thread`); a test in virtual time puts both sides on one l
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Callable, Mapping
 from typing import Any
@@ -54,22 +55,21 @@ class IoSide:
         self._clock = clock
         self._link_count = 0
         self._listening: Listening | None = None
-        self._all_gone: asyncio.Event | None = None
+        self._all_gone = asyncio.Event()
 
     async def listen(self) -> tuple[str, int]:
         """Open the listening socket. Returns its address."""
-        config, timeouts = self._config, self._config.timeouts
-        limits = WireLimits(
-            max_message_bytes=config.limits.max_message_bytes,
-            close_timeout_s=timeouts.close_s,
-            write_high_bytes=WRITE_HIGH_BYTES,
-        )
+        config = self._config
         options = ListenOptions(
             host=config.host,
             port=config.port,
             ssl_context=config.ssl,
-            limits=limits,
-            handshake_timeout_s=timeouts.handshake_s,
+            limits=WireLimits(
+                max_message_bytes=config.limits.max_message_bytes,
+                close_timeout_s=config.timeouts.close_s,
+                write_high_bytes=WRITE_HIGH_BYTES,
+            ),
+            handshake_timeout_s=config.timeouts.handshake_s,
         )
         self._listening = await self._listen(self._accept, options)
         self.is_open = True
@@ -85,13 +85,12 @@ class IoSide:
         if self._listening is not None:
             self._listening.stop()
             await asyncio.sleep(0)  # what it dropped is told so
-        self._all_gone = asyncio.Event()
         for link in list(self.links.values()):
             link.close(code, reason)
-        if not await self._wait_until_gone(timeout_s):
-            for link in list(self.links.values()):
-                link.abort(code, reason)
-            await self._wait_until_gone(ABORT_S)
+        await self._wait_until_gone(timeout_s)
+        for link in list(self.links.values()):
+            link.abort(code, reason)
+        await self._wait_until_gone(ABORT_S)
 
     def stop(self) -> None:
         """End everything at once."""
@@ -131,17 +130,14 @@ class IoSide:
 
     def _forget(self, link_id: int) -> None:
         self.links.pop(link_id, None)
-        if not self.links and self._all_gone is not None:
+        if not self.links:
             self._all_gone.set()
 
-    async def _wait_until_gone(self, timeout_s: float) -> bool:
-        if not self.links or self._all_gone is None:
-            return True
-        try:
-            await asyncio.wait_for(self._all_gone.wait(), timeout_s)
-        except (asyncio.TimeoutError, TimeoutError):
-            return False
-        return True
+    async def _wait_until_gone(self, timeout_s: float) -> None:
+        if self.links:
+            self._all_gone.clear()
+            with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
+                await asyncio.wait_for(self._all_gone.wait(), timeout_s)
 
     def _on_link_error(self, link: Link, error: Exception) -> None:
         logger.error("connection %d is closed with 1011 by an error of the library", link.id, exc_info=error)

@@ -47,19 +47,12 @@ class IoThread:
     ) -> None:
         self._loop = _new_loop()
         self._ending: asyncio.Task[None] | None = None
-        self.outbox: Outbox = Outbox(
-            application_loop,
-            deliver,
-            note,
-            call_later=self._loop.call_later,
-            on_lost=self._lose_application,
+        call_later = self._loop.call_later
+        self.outbox = Outbox(
+            application_loop, deliver, note, call_later=call_later, on_lost=self._lose_application
         )
         self.side = IoSide(
-            config,
-            outbox=self.outbox,
-            listen=picows.listen,
-            clock=time.monotonic,
-            call_later=self._loop.call_later,
+            config, outbox=self.outbox, listen=picows.listen, clock=time.monotonic, call_later=call_later
         )
         self.inbox: Inbox[tuple[int, Ask]] = Inbox(
             self._loop, self.side.apply, application_loop=application_loop, on_lost=lambda: None
@@ -94,10 +87,8 @@ class IoThread:
 
     def shut_down(self) -> None:
         """End the thread; from any thread. It ends by itself within milliseconds."""
-        try:
+        with contextlib.suppress(RuntimeError):  # it has ended
             self._loop.call_soon_threadsafe(self._loop.stop)
-        except RuntimeError:
-            return  # it has ended
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the end of the thread; True where it has ended."""
@@ -148,11 +139,9 @@ class IoThread:
 
     def _end_by_itself(self) -> None:
         if self._ending is None:
-            self._ending = self._loop.create_task(self._end_alone())
-
-    async def _end_alone(self) -> None:
-        await self.side.close_all(1001, "the server has stopped", GOODBYE_S)
-        self._loop.stop()
+            goodbye = self.side.close_all(1001, "the server has stopped", GOODBYE_S)
+            self._ending = self._loop.create_task(goodbye)
+            self._ending.add_done_callback(lambda _: self._loop.stop())
 
 
 def _log_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:

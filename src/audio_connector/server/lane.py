@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The application's end of one lane of audio, that of plain writes or of a speech: checked, handed over, waited for.
+"""The application's end of what is written: a lane of audio, that of plain writes or of a speech, and the texts.
 
 Nothing is decided here but what needs no knowledge of the queue: whether it is audio, and whether there surely is
 room. Whoever is not sure of that stands in line on the I/O side, which knows.
@@ -7,10 +7,11 @@ room. Whoever is not sure of that stands in line on the I/O side, which knows.
 
 from __future__ import annotations
 
-from audio_connector.audio.format import SAMPLE_BYTES, check_rate_hz
-from audio_connector.audio.pcm import AudioInput, to_pcm16
-from audio_connector.call.asks import StandInLine, Write, WriteGranted
-from audio_connector.errors import AudioDataError
+from audio_connector.audio.admission import LONG_BYTES, Admission
+from audio_connector.audio.format import SAMPLE_BYTES
+from audio_connector.audio.pcm import AudioInput
+from audio_connector.call.asks import SendText, StandInLine, StandInTextLine, Write, WriteGranted
+from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.playback.speech import PLAIN
 from audio_connector.server.line import Line
 
@@ -18,82 +19,26 @@ PIECE_BYTES = 64_000
 """What is handed over at once: 2 s at 16 kHz, so that an hour in one call neither fills the queue nor holds up the
 I/O side."""
 
-LONG_BYTES = 1000
-"""Longer than a frame: whoever writes so much at a time may write a whole file."""
-
-SNIFFED_BYTES = 4096
-
 
 class Lane:
     """Where one utterance after another is written.
 
-    Args:
-        line: The way to the I/O side.
-        number: `PLAIN`, or that of a speech.
-        max_buffer_s: What may be queued before writers wait.
+    ``number`` is `PLAIN`, or that of a speech; writers wait while more than ``max_buffer_s`` is queued.
     """
 
-    __slots__ = (
-        "_half_hz",
-        "_is_begun",
-        "_line",
-        "_max_buffer_s",
-        "_number",
-        "_restarts",
-        "_waiting",
-        "has_half",
-    )
+    __slots__ = ("_line", "_max_buffer_s", "_number", "_waiting", "admission")
 
     def __init__(self, line: Line, number: int, *, max_buffer_s: float) -> None:
+        self.admission = Admission()
         self._line = line
         self._number = number
         self._max_buffer_s = max_buffer_s
         self._waiting = 0
-        self._restarts = 0
-        self._is_begun = False
-        self._half_hz: int | None = None
-        self.has_half = False
-        """The latest byte is half a sample."""
-
-    def restart(self) -> None:
-        """What is written from now on begins an utterance."""
-        self._restarts += 1
-        self._is_begun = self.has_half = False
-
-    def check(self, audio: AudioInput, rate_hz: int | None, *, is_end: bool) -> bytes:
-        """Refuse what is no audio, or cannot follow what was written.
-
-        Returns:
-            The audio as bytes.
-
-        Raises:
-            AudioDataError: It is none, or half a sample would be left at the end.
-            AudioFormatError: The rate is out of range.
-        """
-        if rate_hz is not None:
-            check_rate_hz(rate_hz)
-        pcm = to_pcm16(audio)
-        if not self._is_begun or len(pcm) > LONG_BYTES:
-            from audio_connector.audio.sniff import refuse_file  # noqa: PLC0415 - its patterns take 5 ms to compile
-
-            refuse_file(pcm[:SNIFFED_BYTES])
-        if self.has_half and pcm:
-            self._check_completes_half(audio, rate_hz)
-        if is_end and (len(pcm) + self.has_half) % SAMPLE_BYTES:
-            raise AudioDataError(
-                f"an odd number of bytes over the whole utterance ({len(pcm)} in this call): 16-bit samples have two "
-                "each. Nothing of this call was played; look for what cuts the audio in the middle of a sample"
-            )
-        return pcm
 
     def write_now(self, audio: AudioInput, rate_hz: int | None, *, is_end: bool) -> bool:
-        """Hand over what surely has room; the path of every outgoing frame.
+        """Hand over what surely has room, the path of every outgoing frame; False where it has not: then `write` it.
 
-        Returns:
-            False where it has not: then `write` it.
-
-        Raises:
-            AudioDataError, AudioFormatError: As `check`; nothing was handed over.
+        Raises what `Admission.check` does; nothing was handed over then.
         """
         line = self._line
         figures = line.figures
@@ -103,9 +48,8 @@ class Lane:
         if (
             type(audio) is bytes
             and rate_hz is None
-            and self._is_begun
             and not is_end
-            and not self.has_half
+            and self.admission.goes_on
             and self._number == PLAIN
             and not len(audio) % SAMPLE_BYTES
             and 0 < len(audio) <= LONG_BYTES
@@ -113,11 +57,11 @@ class Lane:
             line.handed_bytes += len(audio)
             line.send((line.link_id, audio))
             return True
-        pcm = self.check(audio, rate_hz, is_end=is_end)
+        pcm = self.admission.check(audio, rate_hz, is_end=is_end)
         if len(pcm) > PIECE_BYTES:
             return False
         if pcm or is_end:
-            self._note(pcm, rate_hz, is_end=is_end)
+            self.admission.note(pcm, rate_hz, is_end=is_end)
             line.handed_bytes += len(pcm)
             line.post(Write(self._number, pcm, rate_hz, is_end))
         return True
@@ -125,20 +69,18 @@ class Lane:
     async def write(self, audio: AudioInput, rate_hz: int | None, *, is_end: bool = False) -> bool:
         """Hand over audio of any size, piece by piece, each as soon as there is room.
 
-        Who is cancelled leaves nothing open: the pieces that were handed over are heard, and the end holds.
-
-        Returns:
-            False where a flush, or the end of the connection, overtook it: the rest is not played.
+        Who is cancelled leaves nothing open: the pieces that were handed over are heard, and the end holds. False
+        where a flush, or the end of the connection, overtook it: the rest is not played.
         """
-        pcm = self.check(audio, rate_hz, is_end=is_end)
+        line, admission = self._line, self.admission
+        pcm = admission.check(audio, rate_hz, is_end=is_end)
         if not pcm and not is_end:
             return True
-        restarts = self._restarts
-        self._note(pcm, rate_hz, is_end=is_end)
+        utterance = admission.utterance
+        admission.note(pcm, rate_hz, is_end=is_end)
         self._waiting += 1
         at = 0
         try:
-            line = self._line
             token = next(line.numbers)
             granted = await line.follow_up(token, StandInLine(self._number, token, is_end))
             while granted:
@@ -153,26 +95,31 @@ class Lane:
             return False
         finally:
             self._waiting -= 1
-            if at < len(pcm) and len(pcm) % SAMPLE_BYTES and self._restarts == restarts:
-                self.has_half = not self.has_half  # its last byte was not handed over
-
-    def _note(self, pcm: bytes, rate_hz: int | None, *, is_end: bool) -> None:
-        if is_end:
-            self.restart()
-            return
-        self._is_begun = True
-        self.has_half = bool((len(pcm) + self.has_half) % SAMPLE_BYTES)
-        self._half_hz = rate_hz
-
-    def _check_completes_half(self, audio: AudioInput, rate_hz: int | None) -> None:
-        if rate_hz == self._half_hz and isinstance(audio, bytes | bytearray | memoryview):
-            return
-        raise AudioDataError(
-            f"got {'a numpy array' if rate_hz == self._half_hz else f'audio {_of_rate(rate_hz)}'} while half a "
-            f"sample {_of_rate(self._half_hz)} waits for its other byte; expected that byte first; write it, or "
-            "write whole samples only"
-        )
+            if at < len(pcm) and len(pcm) % SAMPLE_BYTES and admission.utterance == utterance:
+                admission.forget_last_byte()
 
 
-def _of_rate(rate_hz: int | None) -> str:
-    return "of the router's rate" if rate_hz is None else f"at {rate_hz} Hz"
+class TextLane:
+    """Where texts are written."""
+
+    __slots__ = ("_handed_chars", "_line", "_waiting")
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._waiting = self._handed_chars = 0
+
+    async def write(self, text: str) -> bool:
+        """Hand over a text as soon as there is room; False where the connection ended before."""
+        line, token = self._line, None
+        waiting_chars = self._handed_chars - line.figures.texts_taken + len(text)
+        if self._waiting or waiting_chars > MAX_WAITING_CHARS:
+            token = next(line.numbers)
+            self._waiting += 1
+            try:
+                if await line.follow_up(token, StandInTextLine(token)) is None:
+                    return False
+            finally:
+                self._waiting -= 1
+        self._handed_chars += len(text)
+        line.post(SendText(text, token))
+        return True

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 from collections.abc import Callable
-from typing import Any, NoReturn, Protocol
+from typing import Any, NoReturn
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.call.asks import Ask, Close, Leave
@@ -22,13 +22,6 @@ from audio_connector.wire.messages import Connected, Disconnected
 
 OVER = None
 """The answer to everything that is asked of a connection that has ended."""
-
-
-class Followed(Protocol):
-    """A speech, as far as the line knows it."""
-
-    def finish(self, outcome: Played | Interrupted) -> None:
-        """It was heard to its end, or was cut."""
 
 
 class Line:
@@ -55,11 +48,11 @@ class Line:
         self.closed: Disconnected | None = None
         self.handed_bytes = 0
         """Audio handed to the I/O side so far."""
-        self.handed_chars = 0
-        """Texts likewise."""
         self.numbers = itertools.count(1)
         """Of tokens and of speeches."""
-        self.speeches: dict[int, Followed] = {}
+        self.speeches: dict[int, Callable[[Played | Interrupted], None]] = {}
+        """What is called when one of them was heard to its end, or was cut."""
+        self._best_played_ms = 0.0
         self._is_closing = False
         self._waits: dict[int, asyncio.Future[Any]] = {}
         self._answered: dict[int, asyncio.Future[Any]] = {}
@@ -76,6 +69,12 @@ class Line:
         """Let the loop run where it owes somebody work: nobody keeps it by asking and asking."""
         if self.owes_work():
             await asyncio.sleep(0)
+
+    @property
+    def played_ms(self) -> float:
+        """Milliseconds heard since the connection began, by the router's clock; never goes back."""
+        self._best_played_ms = max(self._best_played_ms, self.figures.progress.played_ms(self.clock()))
+        return self._best_played_ms
 
     def post(self, ask: Ask) -> None:
         """Ask something that nobody waits for."""
@@ -162,9 +161,9 @@ class Line:
 
     def finish(self, lane: int, outcome: Played | Interrupted) -> None:
         """A speech is over."""
-        speech = self.speeches.pop(lane, None)
-        if speech is not None:
-            speech.finish(outcome)
+        tell = self.speeches.pop(lane, None)
+        if tell is not None:
+            tell(outcome)
 
     def end(self, how: Disconnected) -> None:
         """The connection is over: whoever still waits is told so."""

@@ -57,10 +57,8 @@ class Link:
 
     def on_open(self, transport: Transport, upgrade: Upgrade) -> None:
         """Start."""
-        now = self._clock()
         self._transport = transport
-        self.call.opened(upgrade, now)
-        self._follow(now)
+        self._do(self.call.opened, upgrade)
 
     def on_audio(self, payload: bytes) -> None:
         """The path of every incoming frame."""
@@ -81,15 +79,11 @@ class Link:
 
     def on_text(self, text: str) -> None:
         """Hand it on."""
-        now = self._clock()
-        self.call.text_received(text, now)
-        self._follow(now)
+        self._do(self.call.text_received, text)
 
     def on_pong(self, payload: bytes) -> None:
         """The router lives."""
-        now = self._clock()
-        self.call.pong_received(now)
-        self._follow(now)
+        self._do(self.call.pong_received)
 
     def on_writable(self, writable: bool) -> None:
         """The write buffer has filled up, in the middle of `_write`, or has drained."""
@@ -161,6 +155,11 @@ class Link:
         self._tell()
 
     # What follows.
+
+    def _do(self, action: Callable[..., None], *arguments: object) -> None:
+        now = self._clock()
+        action(*arguments, now)
+        self._follow(now)
 
     def _follow(self, now: float) -> None:
         self._write(now)

@@ -16,7 +16,7 @@ class Connections(Mapping[str, AudioConnectorConnection]):
     """
 
     def __init__(self) -> None:
-        self._all: dict[int, AudioConnectorConnection] = {}
+        self._live: dict[int, AudioConnectorConnection] = {}
 
     def __getitem__(self, connection_id: str) -> AudioConnectorConnection:
         for connection in reversed(self.all()):
@@ -32,14 +32,8 @@ class Connections(Mapping[str, AudioConnectorConnection]):
 
     def all(self) -> list[AudioConnectorConnection]:
         """Return every live connection, the oldest first."""
-        return list(self._all.values())
+        return list(self._live.values())
 
     def by_session(self, session_id: str) -> list[AudioConnectorConnection]:
         """Return the live connections of one Vonage session; a session may have up to 50 (PROTOCOL 1.12)."""
         return [connection for connection in self.all() if connection.session_id == session_id]
-
-    def _add(self, link_id: int, connection: AudioConnectorConnection) -> None:
-        self._all[link_id] = connection
-
-    def _remove(self, link_id: int) -> None:
-        self._all.pop(link_id, None)

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import inspect
 import signal
 import sys
 import threading
@@ -13,8 +12,9 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from audio_connector.errors import UsageError
-from audio_connector.server.config import AudioConnectorServerConfig, config_from
+from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.server import AudioConnectorServer
+from audio_connector.validation.handlers import takes
 
 App: TypeAlias = "Callable[..., Any] | AudioConnectorServerConfig | Mapping[str, Any]"
 """An on_connect, a configuration, a mapping of its fields, or a function without parameters that returns one of
@@ -58,22 +58,20 @@ def configuration_of(
     app: App, *, host: str | None = None, port: int | None = None
 ) -> AudioConnectorServerConfig:
     """Make a configuration of whatever an application is, see `run`."""
-    if callable(app) and not _takes_a_connection(app):
+    if callable(app) and takes(app, 0) and not takes(app, 1):
         app = app()
     fields: dict[str, Any] = {"host": HOST, "port": PORT}
     if callable(app):
         fields["on_connect"] = app
-    elif isinstance(app, AudioConnectorServerConfig):
-        fields |= {name: getattr(app, name) for name in type(app).model_fields}
-    elif isinstance(app, Mapping):
-        fields |= app
+    elif isinstance(app, AudioConnectorServerConfig | Mapping):
+        fields |= dict(app)
     else:
         raise UsageError(
             f"got {type(app).__name__} {app!r:.80} to run; expected an on_connect, a configuration, or a function "
             "without parameters that returns one"
         )
     fields |= {name: value for name, value in (("host", host), ("port", port)) if value is not None}
-    return config_from(fields)
+    return AudioConnectorServerConfig.from_values(fields)
 
 
 async def _serve(config: AudioConnectorServerConfig, say: Callable[[str], None]) -> None:
@@ -107,14 +105,6 @@ def _signals_stop(loop: asyncio.AbstractEventLoop, stop: Callable[[], Any]) -> I
         yield
     finally:
         use(before)
-
-
-def _takes_a_connection(app: Callable[..., Any]) -> bool:
-    try:
-        parameters = inspect.signature(app).parameters.values()
-    except (TypeError, ValueError):
-        return True
-    return any(parameter.kind is not parameter.KEYWORD_ONLY for parameter in parameters)
 
 
 def _print(text: str) -> None:

@@ -13,6 +13,7 @@ import logging
 from collections.abc import Callable
 
 from audio_connector.server.call_log import log_end, log_opening
+from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.validation.handlers import Handler, call_handler
 from audio_connector.wire.messages import Disconnected
@@ -26,25 +27,23 @@ connects to a speech service first gets the caller's first words all the same.""
 HURRY_S = 0.2
 """For each handler, once the server cannot wait any longer."""
 
+STOPPED = Disconnected(code=1001, reason="the server has stopped", closed_by="server")
+"""How a connection ends that has not ended before the server does."""
+
 
 class Session:
-    """Runs the handlers of one connection.
-
-    After its end one call of a handler may take ``handler_s``; ``on_over`` is called when on_disconnect has run.
-    """
+    """Runs the handlers of one connection; ``on_over`` is called when on_disconnect has run."""
 
     def __init__(
         self,
         connection: AudioConnectorConnection,
-        *,
-        on_connect: Handler | None,
-        handler_s: float,
+        config: AudioConnectorServerConfig,
         on_over: Callable[[], None],
     ) -> None:
         self.connection = connection
         self._dispatcher = connection._dispatcher
         self._faults = self._dispatcher.faults
-        self._handler_s = handler_s
+        self._handler_s = config.timeouts.handler_s  # for one call of a handler after the end
         self._on_over = on_over
         loop = self._loop = asyncio.get_running_loop()
         self._opened_at = loop.time()
@@ -58,11 +57,11 @@ class Session:
         """Sees to the end: done when the connection is over. Cancelling it leaves nothing behind."""
         self.task.add_done_callback(lambda _: self._abandon())  # where it never began
         self._running = [loop.create_task(self._dispatcher.run())]
-        if on_connect is None:
+        if config.on_connect is None:
             self._dispatcher.settle()
             self._dispatcher.let_go()
         else:
-            self._running.append(loop.create_task(self._run_on_connect(on_connect)))
+            self._running.append(loop.create_task(self._run_on_connect(config.on_connect)))
             # Not at its end: what it has started, such as a task that iterates over the audio, comes first.
             self._running[1].add_done_callback(lambda _: self._settle())
 
@@ -76,7 +75,7 @@ class Session:
         """Stop waiting for handlers: they are cancelled, and only on_disconnect still runs."""
         self._handler_s = min(self._handler_s, HURRY_S)
         self._cancel_handlers()
-        self.end(Disconnected(code=1001, reason="the server has stopped", closed_by="server"))
+        self.end(STOPPED)
 
     async def _live(self) -> None:
         try:

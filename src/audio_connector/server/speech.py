@@ -13,6 +13,8 @@ from audio_connector.playback.speech import NOTHING_PLAYED, Interrupted, Played,
 from audio_connector.server.lane import Lane
 from audio_connector.server.line import Line, resolve
 
+NOT_BEGUN = "begin the speech with: async with client.speech() as ..."
+
 
 class Speech:
     """One utterance, written piece by piece. Made by `AudioConnectorConnection.speech`.
@@ -43,13 +45,13 @@ class Speech:
             line.refuse("begin a speech")
         self._is_begun = True
         self._speaker = asyncio.current_task()
-        line.speeches[self._number] = self
-        self._plain.restart()
+        line.speeches[self._number] = self._finish
+        self._plain.admission.restart()
         line.post(BeginSpeech(self._number))
         try:
             await line.give_way()
-        except BaseException:
-            self._end()  # the block, which would end it, is not entered
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)  # the block is not entered
             raise
         return self
 
@@ -58,8 +60,10 @@ class Speech:
     ) -> bool:
         if isinstance(error, SpeechInterrupted) and self.is_interrupted:
             return True
-        self._end()
-        if error is None and self._lane.has_half and not self.is_interrupted:
+        if not self._is_ended:
+            self._is_ended, self._speaker = True, None
+            self._line.post(EndSpeech(self._number))
+        if error is None and self._lane.admission.has_half and not self.is_interrupted:
             raise AudioDataError(
                 "an odd number of bytes over the whole utterance: 16-bit samples have two each. All but the last "
                 "byte is played; look for what cuts the audio in the middle of a sample"
@@ -96,7 +100,7 @@ class Speech:
             UsageError: It was not begun with ``async with``, or it is asked for in that block, whose end it awaits.
         """
         if not self._is_begun:
-            raise UsageError("begin the speech with: async with client.speech() as ...")
+            raise UsageError(NOT_BEGUN)
         if not self._is_ended and self._outcome is None and asyncio.current_task() is self._speaker:
             raise UsageError(
                 "finished() inside the async with block of its speech would wait for ever; call it behind the block, "
@@ -128,10 +132,7 @@ class Speech:
         """True from the flush, or the end of the connection, on that cut it."""
         return isinstance(self._outcome, Interrupted)
 
-    # What the line tells.
-
-    def finish(self, outcome: Played | Interrupted) -> None:
-        """It was heard to its end, or was cut."""
+    def _finish(self, outcome: Played | Interrupted) -> None:
         self._outcome = outcome
         waiting, self._waiting = self._waiting, []
         for future in waiting:
@@ -146,18 +147,10 @@ class Speech:
     def _check_open(self) -> None:
         if self.is_interrupted:
             raise self._interruption()
-        if not self._is_begun or self._is_ended:
-            raise UsageError(
-                "this speech is over"
-                if self._is_begun
-                else "begin the speech with: async with client.speech() as ..."
-            )
-
-    def _end(self) -> None:
-        if not self._is_ended:
-            self._is_ended = True
-            self._speaker = None
-            self._line.post(EndSpeech(self._number))
+        if not self._is_begun:
+            raise UsageError(NOT_BEGUN)
+        if self._is_ended:
+            raise UsageError("this speech is over")
 
     def _interruption(self) -> SpeechInterrupted:
         outcome = self._outcome

@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import logging
 import sys
-from types import FrameType
-from typing import Any
 
 from audio_connector.port.mailbox import Outbox
+from audio_connector.validation.places import where_is
 from audio_connector.wire.episodes import Episodes, Word
 
 logger = logging.getLogger("audio_connector.server")
@@ -28,8 +27,7 @@ STOOD_STILL_S = 2.0
 """So long a busy machine makes a thread wait now and then; the lead covers most of it."""
 
 RUN_HANDLERS = ("intake/dispatch.py", "server/session.py", "validation/handlers.py")
-RUN_ANY = (*RUN_HANDLERS, "/asyncio/")
-"""Files whose calls into other files are calls of the application's code."""
+"""Files whose calls into other files are calls of handlers."""
 
 
 class LoopWatchdog:
@@ -98,27 +96,4 @@ class LoopWatchdog:
         self._told_in = place
 
     def _look(self) -> str:
-        return where_is(sys._current_frames().get(self._thread_id))
-
-
-def where_is(frame: FrameType | None) -> str:
-    """Name the handler that a thread is in, or else the task or callback of its loop, and the line that it is at."""
-    calls: list[FrameType] = []
-    while frame is not None and (not calls or _runs(calls[-1], RUN_ANY) or not _runs(frame, RUN_ANY)):
-        calls.append(frame)
-        frame = frame.f_back
-    if not calls:
-        return "a thread that has ended"
-    called = calls[-1 if frame is not None else 0]
-    place = _name(called) if called is calls[0] else f"{_name(called)}, at {_name(calls[0])}"
-    is_handler = frame is not None and _runs(frame, RUN_HANDLERS)
-    return f"the handler {place}" if is_handler else f"{place}, outside of handlers"
-
-
-def _runs(frame: FrameType, files: tuple[str, ...]) -> bool:
-    return any(file in frame.f_code.co_filename.replace("\\", "/") for file in files)
-
-
-def _name(frame: FrameType) -> str:
-    code: Any = frame.f_code
-    return f"{getattr(code, 'co_qualname', code.co_name)} ({code.co_filename}:{frame.f_lineno})"
+        return where_is(sys._current_frames().get(self._thread_id), RUN_HANDLERS)

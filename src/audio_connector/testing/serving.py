@@ -11,7 +11,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager, context
 from typing import Any, TypeAlias
 
 from audio_connector.errors import UsageError
-from audio_connector.server.config import AudioConnectorServerConfig, config_from
+from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.registry import Connections
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
@@ -132,14 +132,14 @@ async def serve(
         BotFailed: At the end of the block: the server has logged an error, such as an exception in a handler.
     """
     fields = {**_fields_of(app), **config, "host": "127.0.0.1", "port": 0}
-    on_connect = config_from(fields).on_connect
+    on_connect = AudioConnectorServerConfig.from_values(fields).on_connect
     server: Server
 
     def connected(client: AudioConnectorConnection) -> object:
         server._note(client)
         return on_connect(client) if on_connect is not None else None
 
-    checked = config_from({**fields, "on_connect": connected})
+    checked = AudioConnectorServerConfig.from_values({**fields, "on_connect": connected})
     errors: list[str] = []
     with _noting_errors(errors):
         async with AudioConnectorServer(checked) as handle:

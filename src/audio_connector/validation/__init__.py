@@ -8,7 +8,7 @@ library. `ValidationError` is its cause and never what a user has to read.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import ClassVar
+from typing import ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic_core import ErrorDetails
@@ -22,6 +22,8 @@ TOLD = 20
 """Mistakes that one error tells of. Looking for what was meant takes a millisecond each; nobody reads a thousand."""
 
 MORE = "there are more mistakes, from here on"
+
+ValuesT = TypeVar("ValuesT", bound="Values")
 
 
 class Values(BaseModel):
@@ -40,6 +42,25 @@ class Values(BaseModel):
             super().__init__(**values)
         except ValidationError as error:
             raise config_error(type(self), error) from error
+
+    @classmethod
+    def from_values(cls: type[ValuesT], values: object) -> ValuesT:
+        """Take such a model, or a mapping of its fields.
+
+        Raises:
+            UsageError: It is neither, or a value is wrong; the model's ``error_class``.
+        """
+        name = cls.__name__
+        if not isinstance(values, cls) and not hasattr(values, "keys"):
+            raise cls.error_class(
+                f"got {type(values).__name__} {values!r}; expected {'an' if name[0] in 'AEIO' else 'a'} {name} or a "
+                "mapping of its fields"
+            )
+        # Also of a model: its fields may have been assigned since.
+        fields = dict(values)  # type: ignore[call-overload]  # a model, or anything with keys(), is a mapping to dict
+        if not all(isinstance(field, str) for field in fields):
+            raise cls.error_class(f"got the field names {list(fields)!r}; expected texts")
+        return cls(**fields)
 
 
 class FrozenValues(Values):

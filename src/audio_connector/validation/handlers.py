@@ -36,7 +36,7 @@ def check_handler(name: str, handler: Handler | None, argument: str | None) -> H
             f"{name}={handler!r} is not callable; expected a function or a coroutine function"
             + (" (was it called, instead of passed?)" if inspect.iscoroutine(handler) else "")
         )
-    if not _takes(handler, 0 if argument is None else 1):
+    if not takes(handler, 0 if argument is None else 1):
         expected = f"one argument, the {argument}" if argument else "no argument"
         raise HandlerError(
             f"{name}={_called(handler)} cannot be called with {expected}; change its parameters"
@@ -46,9 +46,9 @@ def check_handler(name: str, handler: Handler | None, argument: str | None) -> H
 
 def check_disconnect_handler(handler: Handler | None) -> Handler | None:
     """Check on_disconnect, which takes no argument or a `Disconnected`; the result always takes one."""
-    if handler is None or (callable(handler) and _takes(handler, 1)):
+    if handler is None or (callable(handler) and takes(handler, 1)):
         return handler
-    if callable(handler) and not _takes(handler, 0):
+    if callable(handler) and not takes(handler, 0):
         raise HandlerError(
             f"on_disconnect={_called(handler)} can be called neither with no argument nor with one, the "
             "Disconnected; change its parameters"
@@ -88,7 +88,8 @@ def name_of(handler: Handler) -> str:
     return called if code is None else f"{called} ({code.co_filename}:{code.co_firstlineno})"
 
 
-def _takes(handler: Handler, count: int) -> bool:
+def takes(handler: Handler, count: int) -> bool:
+    """Whether it can be called with so many arguments; True where that cannot be told."""
     plainly = _plainly_takes(handler, count)
     if plainly is not None:
         return plainly

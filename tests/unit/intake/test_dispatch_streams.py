@@ -30,7 +30,7 @@ async def test_streams_get_what_handlers_get() -> None:
     stage = Stage()
     told: list[object] = []
     events = EventStream(max_events=10)
-    stage.dispatcher.add_event_stream(events)
+    stage.dispatcher.add(events)
     assert stage.wanted == [(False, True, 0, False)]
     stage.set(on_event=told.append)
     stage.feed(TEXT)
@@ -47,13 +47,13 @@ async def test_a_stream_that_was_let_go_costs_nothing() -> None:
     stage = Stage()
     kept, lost, closed = (EventStream(max_events=2) for _ in range(3))
     for stream in (kept, lost, closed):
-        stage.dispatcher.add_event_stream(stream)
+        stage.dispatcher.add(stream)
     del stream, lost
     gc.collect()
     await closed.aclose()
     heard, unheard = audio_stream(), audio_stream()
     for audio in (heard, unheard):
-        stage.dispatcher.add_audio_stream(audio)
+        stage.dispatcher.add(audio)
     del audio, unheard
     gc.collect()
     stage.feed(TEXT, TEXT, b"1", b"2")
@@ -70,8 +70,8 @@ async def test_a_stream_of_a_connection_that_is_over_ends_at_once() -> None:
     await stage.end()
     stage.dispatcher.end_streams(last)
     events, audio = EventStream(max_events=10), audio_stream()
-    stage.dispatcher.add_event_stream(events)
-    stage.dispatcher.add_audio_stream(audio)
+    stage.dispatcher.add(events)
+    stage.dispatcher.add(audio)
     assert [event async for event in events] == [last]
     assert [piece async for piece in audio] == []
 
@@ -93,9 +93,9 @@ async def test_a_stream_that_fails_is_reported_and_harms_nobody() -> None:
     bad_events = BadEvents(max_events=10)
     audio, events = audio_stream(), EventStream(max_events=10)
     for stream in (bad, audio):
-        stage.dispatcher.add_audio_stream(stream)
+        stage.dispatcher.add(stream)
     for event_stream in (bad_events, events):
-        stage.dispatcher.add_event_stream(event_stream)
+        stage.dispatcher.add(event_stream)
     stage.set(on_error=errors.append)
     stage.feed(b"12", TEXT)
     await rest()
@@ -112,7 +112,7 @@ async def test_streams_may_be_added_from_many_threads_at_a_time() -> None:
 
     def add(share: list[AudioStream]) -> None:
         for stream in share:
-            stage.dispatcher.add_audio_stream(stream)
+            stage.dispatcher.add(stream)
 
     interval_s = sys.getswitchinterval()
     sys.setswitchinterval(1e-6)

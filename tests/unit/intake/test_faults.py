@@ -103,10 +103,10 @@ def test_that_the_caller_has_gone_is_no_mistake(is_raised: bool, caplog: pytest.
                 log.told(error)
         log.close()
 
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.DEBUG, logger="audio_connector.server"):
         run_in_virtual_time(scene())
     assert len(caplog.records) == 2
-    assert {record.levelno for record in caplog.records} == {logging.INFO}
+    assert {record.levelno for record in caplog.records} == {logging.DEBUG}
     assert "cannot play audio" in lines_of(caplog)[0]
 
 
@@ -120,7 +120,7 @@ def test_a_peer_cannot_write_into_the_log(caplog: pytest.LogCaptureFixture) -> N
         log.raised("on_message", on_message, ValueError(evil))
         log.raised("on_message", on_message, asyncio.CancelledError())
 
-    with caplog.at_level(logging.INFO):
+    with caplog.at_level(logging.DEBUG, logger="audio_connector.server"):
         run_in_virtual_time(scene())
     assert len(caplog.records) == 4
     for line in lines_of(caplog):

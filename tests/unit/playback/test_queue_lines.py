@@ -26,7 +26,7 @@ def test_where_there_is_room_the_first_may_write_at_once() -> None:
     player.write_granted(2, say(2))
     player.run_out()
     assert numbers_of(player.frames) == [1, 1, 2]
-    assert player.queue.writers_waiting == 0
+    assert player.queue._writers == {}
 
 
 def test_a_writer_waits_until_there_is_room() -> None:

@@ -37,7 +37,7 @@ def content(frames: list[bytes]) -> bytes:
 
 def waiting_bytes(utterance: Utterance) -> int:
     """What waits in an utterance, beside padding."""
-    if utterance.framer is None or utterance.ingest is None:
+    if not utterance.is_settled:
         return utterance.queued_bytes
     pending_bytes = utterance.framer.pending_bytes
     return len(content(list(utterance.frames))) + pending_bytes + utterance.ingest.has_half
@@ -189,9 +189,7 @@ class QueueMachine(RuleBasedStateMachine):
 
     @rule(which=WHICH, size_bytes=SIZES, rate_hz=RATES_HZ, is_end=st.sampled_from([False] * 4 + [True]))
     def write(self, which: int, size_bytes: int, rate_hz: int | None, is_end: bool) -> None:
-        if self.is_polite and (
-            self.queue.writers_waiting or self.schedule.queued_bytes > self.queue.max_bytes
-        ):
+        if self.is_polite and (self.queue._writers or self.schedule.queued_bytes > self.queue.max_bytes):
             return
         self.write_to(self.lane_of(which), size_bytes, rate_hz if self.has_rates else None, is_end=is_end)
 
@@ -258,9 +256,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.queue.note(self.player.now)
         cut_bytes = sum(map(waiting_bytes, self.schedule.waiting))
         known_ms = sum(
-            self.schedule.format.duration_ms(
-                u.queued_bytes + (0 if u.ingest is None else u.ingest.held_bytes)
-            )
+            self.schedule.format.duration_ms(u.queued_bytes + u.ingest.held_bytes)
             for u in self.schedule.waiting
         ) + self.schedule.in_flight_ms(self.player.now)
         self.heard_before += self.heard_since_flush()
@@ -360,7 +356,6 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def bytes_in_are_bytes_sent_and_cut_and_waiting(self) -> None:
         queue, schedule = self.queue, self.schedule
-        assert schedule.frames_sent == len(self.player.sent)
         assert schedule.queued_bytes == sum(u.queued_bytes for u in schedule.waiting)
         if self.has_rates:
             return
@@ -391,7 +386,7 @@ class QueueMachine(RuleBasedStateMachine):
             lines = len(self.schedule.waiting) + 1
             most_bytes = 2 * self.queue.max_bytes + lines * (PIECE_BYTES + 960)
             assert self.schedule.queued_bytes <= most_bytes
-        assert self.queue.writers_waiting == len(self.writers)
+        assert len(self.queue._writers) == len(self.writers)
 
     @invariant()
     def whoever_is_in_front_at_the_head_may_write_where_there_is_room(self) -> None:

@@ -51,6 +51,22 @@ def test_a_wait_is_answered_when_the_last_frame_before_it_ends(sizes: list[int])
     ]
 
 
+def test_plain_writes_that_were_given_up_are_gone_at_once_and_whoever_waits_for_them_is_answered() -> None:
+    player = Player(max_bytes=640)
+    player.begin(5)
+    player.write(5, FRAME * 2)
+    for token in range(100, 200):
+        player.stand(PLAIN, token, is_end=True)
+        player.wait(token + 100)
+        player.leave(token)
+    assert len(player.schedule.utterances()) == 1
+    assert player.waits() == {}
+    player.end(5)
+    player.run_out()
+    end = (about(player.start + 0.04), Played(40.0))
+    assert player.waits() == dict.fromkeys(range(200, 300), end)
+
+
 def test_waits_of_one_position_keep_their_order() -> None:
     player = Player()
     player.say(5, FRAME)

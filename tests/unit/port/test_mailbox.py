@@ -105,7 +105,7 @@ def test_a_loop_that_is_closed_is_told_of_and_nothing_piles_up() -> None:
     mailbox = new_mailbox(loop, got, lost)
     mailbox.post(1)
     loop.is_over = True
-    assert mailbox.is_receiver_closed
+    assert mailbox.is_closed()
     for number in range(100):  # the wake-up that was on its way never comes
         mailbox.post(number)
     mailbox.give_up()

@@ -71,6 +71,8 @@ async def test_what_was_lost_is_said_with_its_amount() -> None:
     assert losses_of(lossy) == (
         "lost: 60 ms of audio dropped unread, 85 ms of silence in 1 underrun, 2 stalls of the router"
     )
+    late = replace(figures, skips=2, skipped_ms=340.0)
+    assert losses_of(late) == "lost: 340 ms of audio skipped to keep the delay"
     worse = replace(figures, queued_ms=1500.0, unreadable_messages_received=1, unwanted_messages=20)
     assert (
         losses_of(worse) == "lost: 1500 ms of audio not sent, 1 unreadable message, 20 messages unasked for"

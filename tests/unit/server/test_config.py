@@ -16,7 +16,6 @@ from audio_connector.errors import AudioConnectorConfigError, HandlerError, Usag
 from audio_connector.server.config import (
     AudioConnectorConnectionData,
     AudioConnectorServerConfig,
-    config_from,
 )
 from audio_connector.wire.audio_transport import AudioTransport
 
@@ -118,7 +117,7 @@ def test_how_audio_crosses_the_wire_may_be_said_in_any_way(
     config = AudioConnectorServerConfig(**GOOD)
     assert config.audio_transport == AudioTransport()
     config.audio_transport = value
-    assert config_from(config).audio_transport == audio_transport
+    assert AudioConnectorServerConfig.from_values(config).audio_transport == audio_transport
 
 
 def test_every_mistake_is_named_at_once() -> None:
@@ -164,7 +163,7 @@ def test_handlers_are_checked_like_all_handlers() -> None:
 @pytest.mark.parametrize("wrap", [dict, MappingProxyType, AudioConnectorServerConfig])
 def test_a_configuration_or_a_mapping_of_its_fields(wrap: Any) -> None:
     values = wrap(**GOOD) if wrap is AudioConnectorServerConfig else wrap(dict(GOOD))
-    assert config_from(values) == AudioConnectorServerConfig(**GOOD)
+    assert AudioConnectorServerConfig.from_values(values) == AudioConnectorServerConfig(**GOOD)
 
 
 @pytest.mark.parametrize("values", [None, 5, "localhost:8765", ("localhost", 8765)])
@@ -172,19 +171,19 @@ def test_anything_else_is_refused(values: object) -> None:
     with pytest.raises(
         AudioConnectorConfigError, match="expected an AudioConnectorServerConfig or a mapping"
     ):
-        config_from(values)
+        AudioConnectorServerConfig.from_values(values)
 
 
 def test_names_that_are_no_texts_are_refused() -> None:
     with pytest.raises(AudioConnectorConfigError, match="field names"):
-        config_from({1: 2})
+        AudioConnectorServerConfig.from_values({1: 2})
 
 
 def test_what_was_assigned_since_is_checked_too() -> None:
     config = AudioConnectorServerConfig(**GOOD)
     config.port = -5
     with pytest.raises(AudioConnectorConfigError, match="port=-5"):
-        config_from(config)
+        AudioConnectorServerConfig.from_values(config)
 
 
 def test_no_host_means_all_addresses() -> None:

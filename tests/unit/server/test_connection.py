@@ -312,14 +312,13 @@ def test_a_close_that_cannot_be_is_refused(arguments: dict[str, object]) -> None
 async def test_the_registry_knows_them_by_id_and_by_session() -> None:
     async with Conversation(headers=VENDOR_HEADERS) as first, Conversation(headers=VENDOR_HEADERS) as second:
         registry = Connections()
-        registry._add(1, first.client)
-        registry._add(2, second.client)
+        registry._live[1] = first.client
+        registry._live[2] = second.client
         assert registry["c1"] is second.client, "the router dialled again"
         assert registry.all() == [first.client, second.client]
         assert registry.by_session("s1") == [first.client, second.client]
         assert registry.by_session("s2") == []
         assert (list(registry), len(registry)) == (["c1"], 1), "a mapping by id; all() has both"
-        registry._remove(2)
-        registry._remove(2)
+        del registry._live[2]
         assert registry["c1"] is first.client
         assert "c2" not in registry

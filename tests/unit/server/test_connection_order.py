@@ -15,7 +15,7 @@ from support.audio import numbered
 from support.conversation import Conversation
 
 from audio_connector.errors import ConnectionClosed, SpeechInterrupted, UsageError
-from audio_connector.playback.speech import Interrupted, Played
+from audio_connector.playback.speech import PLAIN, Interrupted, Played
 from audio_connector.server.speech import Speech
 from audio_connector.testing.virtual_time import rest, run_in_virtual_time
 
@@ -139,9 +139,8 @@ def nothing_is_left(call: Conversation) -> None:
     machine, line = call.link.call, call.client._line
     assert line._waits == {}
     assert line.speeches == {}
-    assert machine._queue._lines == {}
-    assert machine._queue._speeches == {}
-    assert machine._queue.writers_waiting == 0
+    assert machine._queue._writers == {}
+    assert set(machine._queue._open) <= {PLAIN}
     assert not machine._texts.line
     assert not machine._texts.waiting
     assert line.handed_bytes == machine._queue.accepted_bytes

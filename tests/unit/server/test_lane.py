@@ -139,14 +139,14 @@ def test_one_that_is_cancelled_leaves_its_place_and_knows_where_it_stopped(
         stage = Stage()
         writing = asyncio.ensure_future(stage.lane.write(LONG + b"\1" * (not is_end), None, is_end=is_end))
         await asyncio.sleep(0)
-        assert stage.lane.has_half is not is_end
+        assert stage.lane.admission.has_half is not is_end
         for _ in range(granted):
             stage.grant()
             await asyncio.sleep(0)
         writing.cancel()
         await asyncio.wait((writing,))
         assert stage.take_all()[-1] == asks.Leave(1)
-        assert not stage.lane.has_half, "its last byte was not handed over"
+        assert not stage.lane.admission.has_half, "its last byte was not handed over"
         assert stage.lane._waiting == 0
         assert stage.line.handed_bytes == granted * PIECE_BYTES
 
@@ -190,7 +190,7 @@ def test_what_is_no_audio_is_refused_and_nothing_handed_over(audio: Any) -> None
 def test_half_a_sample_waits_for_its_other_half_only() -> None:
     stage = Stage()
     stage.lane.write_now(FRAME + b"\1", None, is_end=False)
-    assert stage.lane.has_half
+    assert stage.lane.admission.has_half
     for audio, rate_hz, what in (
         (FRAME, 24000, "audio at 24000 Hz while half a sample of the router"),
         (np.zeros(10, np.int16), None, "a numpy array"),
@@ -199,7 +199,7 @@ def test_half_a_sample_waits_for_its_other_half_only() -> None:
             stage.lane.write_now(audio, rate_hz, is_end=False)
     assert len(stage.posted) == 1
     stage.lane.write_now(b"\2", None, is_end=False)
-    assert not stage.lane.has_half
+    assert not stage.lane.admission.has_half
     stage.lane.write_now(FRAME, 24000, is_end=False)
     assert len(stage.posted) == 3
 
@@ -212,13 +212,13 @@ def test_an_odd_number_of_bytes_over_the_whole_utterance_is_refused(has_half: bo
         stage.lane.write_now(FRAME + b"\1" * (not has_half), None, is_end=True)
     assert len(stage.posted) == 1
     stage.lane.write_now(FRAME + b"\1" * has_half, None, is_end=True)
-    assert not stage.lane.has_half
+    assert not stage.lane.admission.has_half
 
 
 def test_a_new_utterance_owes_nothing_to_the_one_before() -> None:
     stage = Stage()
     stage.lane.write_now(FRAME + b"\1", None, is_end=False)
-    stage.lane.restart()
-    assert not stage.lane.has_half
+    stage.lane.admission.restart()
+    assert not stage.lane.admission.has_half
     stage.lane.write_now(FRAME, 24000, is_end=True)
     assert len(stage.posted) == 2

@@ -119,12 +119,7 @@ async def test_the_end_answers_everybody_and_comes_once() -> None:
     stage = Stage()
     line = stage.line
     finished: list[object] = []
-
-    class Speech:
-        def finish(self, outcome: Played | Interrupted) -> None:
-            finished.append(outcome)
-
-    line.speeches |= {1: Speech(), 2: Speech()}
+    line.speeches |= {1: finished.append, 2: finished.append}
     line.finish(1, Played(5.0))
     line.finish(1, Played(6.0))
     waiting = [asyncio.ensure_future(line.ask(asks.Flush)) for _ in range(3)]

@@ -8,16 +8,13 @@ from typing import Any
 
 import pytest
 from support.call import Router
-from support.conversation import Conversation, LoopClock
+from support.conversation import LoopClock
 
-from audio_connector.call import tells
 from audio_connector.errors import AudioConnectorStartServerError, DialError, UsageError
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
-from audio_connector.testing.in_loop import InLoopIo
 from audio_connector.testing.network import dial
 from audio_connector.testing.virtual_time import in_virtual_time, rest
-from audio_connector.wire.messages import Disconnected
 
 CONFIG: dict[str, Any] = {"host": "127.0.0.1", "port": 8765}
 
@@ -150,34 +147,3 @@ async def test_connections_are_known_from_their_beginning_to_their_end() -> None
         await rest()
         assert handle.connections.all() == [clients[0], clients[2]]
     assert handle.connections.all() == []
-
-
-@in_virtual_time
-async def test_what_comes_late_for_a_connection_that_is_over_does_no_harm() -> None:
-    async with Conversation() as call:
-        link_id, server = call.link.id, call._server
-        call.router_socket.reset()
-        await asyncio.shield(call.session.task)
-        assert server._lines == {}
-        assert server._sessions == {}
-        io = server._io
-        assert isinstance(io, InLoopIo)
-        how = Disconnected(code=1006, reason="", closed_by="network")
-        for tell in (b"audio", tells.Failed("VideoError", "late"), tells.Ended(how), tells.Warned("late")):
-            server._note(link_id, tell)
-            io.side._outbox.post((link_id, tell))
-        await rest()
-        assert server._lines == {}
-        assert server._sessions == {}
-
-
-@in_virtual_time
-async def test_an_error_and_a_warning_find_their_way(caplog: pytest.LogCaptureFixture) -> None:
-    errors: list[Exception] = []
-    async with Conversation(lambda client: client.set_handler(on_error=errors.append)) as call:
-        call.link.report(UsageError("of the I/O side"))
-        call.client._line.report(UsageError("of this side"))
-        call.link.call.tells.append(tells.Warned("be careful"))
-        await call.router_sends(bytes(640))
-        assert sorted(map(str, errors)) == ["of the I/O side", "of this side"]
-        assert f"connection {call.client.id}: be careful" in caplog.text

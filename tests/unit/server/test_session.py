@@ -284,7 +284,8 @@ def test_a_loop_that_ends_takes_its_calls_along_without_a_word(caplog: pytest.Lo
         for _ in range(3):
             await dial(handle.get_address(), Router(LoopClock(asyncio.get_running_loop()), 16000))
         await asyncio.sleep(1.0)
-        sessions = list(server._sessions.values())
+        assert server._running is not None
+        sessions = server._running.calls.sessions
         assert len(sessions) == 3
         before = len(asyncio.all_tasks())
         for task in asyncio.all_tasks():
@@ -293,7 +294,7 @@ def test_a_loop_that_ends_takes_its_calls_along_without_a_word(caplog: pytest.Lo
         await asyncio.sleep(0.1)
         assert before == 10, "three for each call, and this one"
         assert len(asyncio.all_tasks()) == 1
-        assert server._sessions == {}
+        assert sessions == {}
         await server.stop()
         return []
 

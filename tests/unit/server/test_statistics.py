@@ -12,6 +12,7 @@ from support.audio import numbered
 from support.conversation import Conversation
 
 from audio_connector.call.machine import FIGURES_S
+from audio_connector.playback.speech import Progress
 from audio_connector.server.statistics import ConnectionStatistics, PlaybackState
 from audio_connector.testing.virtual_time import in_virtual_time, rest
 
@@ -90,3 +91,14 @@ async def test_what_is_played_queued_and_under_way_is_all_that_was_written() -> 
             state = call.client.playback
             assert state.played_ms + state.queued_ms + state.in_flight_ms == 6000.0
             assert state.delay_ms == state.queued_ms + state.in_flight_ms
+
+
+@in_virtual_time
+async def test_a_clock_that_is_corrected_takes_nothing_back() -> None:
+    async with Conversation() as call:
+        await call.client.send_audio_buffer(FRAME * 100)
+        await asyncio.sleep(1.0)
+        line, played_ms = call.client._line, call.client.statistics().played_ms
+        assert played_ms > 500.0
+        line.figures = line.figures._replace(progress=Progress(heard_before=5))
+        assert call.client.statistics().played_ms == call.client.playback.played_ms == played_ms

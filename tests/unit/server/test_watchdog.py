@@ -4,18 +4,15 @@
 from __future__ import annotations
 
 import re
-import sys
 import threading
-from collections.abc import Callable
-from types import FrameType
-from typing import Any, cast
+from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from audio_connector.port.mailbox import Outbox
-from audio_connector.server.watchdog import BLOCKED_S, CHECK_S, LoopWatchdog, where_is
+from audio_connector.server.watchdog import BLOCKED_S, CHECK_S, LoopWatchdog
 
 
 class FakeLoop:
@@ -203,58 +200,3 @@ def test_the_log_stays_readable_whatever_the_loop_does(
     assert len(caplog.records) <= 2 + 4 * blocked
     assert len(caplog.records) <= 10 * minutes + 10
     assert bool(caplog.records) == (longest_s > BLOCKED_S)
-
-
-def frame_of(function: Callable[[], FrameType]) -> str:
-    return where_is(function())
-
-
-def under(filename: str, inner: Callable[[], FrameType]) -> Callable[[], FrameType]:
-    """A function that calls another one, and whose code pretends to stand in this file."""
-    scope: dict[str, Any] = {"inner": inner}
-    exec(compile("def outer():\n    return inner()\n", filename, "exec"), scope)
-    return scope["outer"]  # type: ignore[no-any-return]
-
-
-def here() -> FrameType:
-    return sys._getframe()
-
-
-def my_handler() -> FrameType:
-    return here_below()
-
-
-def here_below() -> FrameType:
-    return here()
-
-
-DISPATCH = "/anywhere/audio_connector/intake/dispatch.py"
-
-
-@pytest.mark.parametrize(
-    "filename", [DISPATCH, "C:\\x\\audio_connector\\server\\session.py", "/x/validation/handlers.py"]
-)
-def test_the_handler_is_named_and_the_line_it_is_at(filename: str) -> None:
-    where = frame_of(under(filename, my_handler))
-    assert where.startswith("the handler my_handler (")
-    assert ", at here (" in where
-    assert where.count("test_watchdog.py:") == 2
-
-
-def test_a_handler_that_blocks_by_itself_is_named_once() -> None:
-    where = frame_of(under(DISPATCH, here))
-    assert where.startswith("the handler here (")
-    assert "at" not in where.split(")", 1)[1]
-
-
-def test_elsewhere_is_said_to_be_elsewhere() -> None:
-    where = frame_of(here)
-    assert where.startswith("here (")
-    assert where.endswith("outside of handlers")
-    assert where_is(None) == "a thread that has ended"
-
-
-def test_a_task_is_named_that_is_not_a_handler() -> None:
-    """As of a bot that iterates over the audio."""
-    where = frame_of(under("/usr/lib/python3.11/asyncio/events.py", my_handler))
-    assert re.fullmatch(r"my_handler \(.*:\d+\), at here \(.*:\d+\), outside of handlers", where), where

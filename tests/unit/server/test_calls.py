@@ -1,0 +1,46 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the I/O side tells finds its way to whom it belongs; in virtual time."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from support.conversation import Conversation
+
+from audio_connector.call import tells
+from audio_connector.errors import UsageError
+from audio_connector.testing.in_loop import InLoopIo
+from audio_connector.testing.virtual_time import in_virtual_time, rest
+from audio_connector.wire.messages import Disconnected
+
+
+@in_virtual_time
+async def test_what_comes_late_for_a_connection_that_is_over_does_no_harm() -> None:
+    async with Conversation() as call:
+        link_id, calls = call.link.id, call.running.calls
+        call.router_socket.reset()
+        await asyncio.shield(call.session.task)
+        assert calls.lines == {}
+        assert calls.sessions == {}
+        io = calls.io
+        assert isinstance(io, InLoopIo)
+        how = Disconnected(code=1006, reason="", closed_by="network")
+        for tell in (b"audio", tells.Failed("VideoError", "late"), tells.Ended(how), tells.Warned("late")):
+            calls.note(link_id, tell)
+            io.side._outbox.post((link_id, tell))
+        await rest()
+        assert calls.lines == {}
+        assert calls.sessions == {}
+
+
+@in_virtual_time
+async def test_an_error_and_a_warning_find_their_way(caplog: pytest.LogCaptureFixture) -> None:
+    errors: list[Exception] = []
+    async with Conversation(lambda client: client.set_handler(on_error=errors.append)) as call:
+        call.link.report(UsageError("of the I/O side"))
+        call.client._line.report(UsageError("of this side"))
+        call.link.call.tells.append(tells.Warned("be careful"))
+        await call.router_sends(bytes(640))
+        assert sorted(map(str, errors)) == ["of the I/O side", "of this side"]
+        assert f"connection {call.client.id}: be careful" in caplog.text
