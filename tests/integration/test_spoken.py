@@ -95,6 +95,44 @@ async def test_a_late_write_to_a_speech_is_refused_and_silences_nothing() -> Non
         ]  # fmt: skip
 
 
+@pytest.mark.parametrize("way", ["plain", "speech", "with a flush of its own"])
+@in_virtual_time
+async def test_what_is_asked_for_before_a_flush_is_cut_by_it(way: str) -> None:
+    """Also where the loop was idle before, so that a call lets others run: they come later all the same."""
+    async with bare_call() as (client, router):
+        await asyncio.sleep(1)
+        async with client.speech() as speech:
+            await asyncio.sleep(1)
+            ways = {
+                "plain": lambda: client.send_audio_buffer(constant(1, SECOND)),
+                "speech": lambda: speech.write(constant(1, SECOND)),
+                "with a flush of its own": lambda: client.send_audio_buffer(
+                    constant(1, SECOND), flush_buffer=True
+                ),
+            }
+            await asyncio.gather(ways[way](), client.flush_buffer())
+        await asyncio.sleep(1)
+        assert router.count(1) <= 11 * 320  # the lead, sent before the clear
+        assert await say(client, constant(2, SECOND)) == Played(1000.0)
+
+
+@in_virtual_time
+async def test_a_speech_that_is_cancelled_as_it_begins_is_over() -> None:
+    async with bare_call() as (client, router):
+        await asyncio.sleep(1)
+
+        async def talk() -> None:
+            async with client.speech():
+                pytest.fail("it was cancelled before")
+
+        task = asyncio.ensure_future(talk())
+        asyncio.get_running_loop().call_soon(task.cancel)
+        await asyncio.wait((task,))
+        assert task.cancelled()
+        assert await say(client, constant(2, SECOND)) == Played(1000.0)
+        assert router.count(2) == SECOND
+
+
 @pytest.mark.parametrize("size_bytes", [0, 1, 3, 640, 641, 6720])
 @in_virtual_time
 async def test_it_can_be_waited_inside_an_open_speech_of_any_length(size_bytes: int) -> None:
@@ -162,7 +200,7 @@ async def test_it_can_be_waited_in_every_handler(first_s: float | None) -> None:
         outcomes["on_connect"] = await client.wait_until_played()
 
     async with bare_call(talk, first_s=first_s) as (_, router):
-        await asyncio.sleep(2)
+        await asyncio.sleep(3)
         router.socket.send_audio(bytes(640))
         await asyncio.sleep(2)
     assert outcomes["on_connect"] == Played(1000.0)

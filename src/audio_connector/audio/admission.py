@@ -66,11 +66,14 @@ class Admission:
         if rate_hz is not None:
             check_rate_hz(rate_hz)
         pcm = to_pcm16(audio)
-        is_beginning = len(self._head) < SNIFFED_BYTES
-        if is_beginning or len(pcm) > LONG_BYTES:
+        is_long = len(pcm) > LONG_BYTES
+        if is_long or len(self._head) < SNIFFED_BYTES:
             from audio_connector.audio.sniff import refuse_file  # noqa: PLC0415 - its patterns take 5 ms to compile
 
-            refuse_file((self._head + pcm if is_beginning else pcm)[:SNIFFED_BYTES])
+            if len(self._head) < SNIFFED_BYTES:
+                refuse_file((self._head + pcm)[:SNIFFED_BYTES])
+            if is_long and self._head:
+                refuse_file(pcm[:SNIFFED_BYTES])
         if self.has_half and pcm:
             self._check_completes_half(audio, rate_hz)
         if is_end and (len(pcm) + self.has_half) % SAMPLE_BYTES:

@@ -91,8 +91,8 @@ class Timeouts(FrozenValues):
 
     Attributes:
         handshake_s: From the connection to the whole upgrade request; the router gives 6 s (PROTOCOL 1.1).
-        first_message_s: Playing waits at most this long for the message, or the audio, that says the sample rate. Silence
-            for so long is harmless; the wrong rate is not (PROTOCOL 4.8).
+        first_message_s: Playing waits at most this long for the message, or the audio, that says the sample rate.
+            Silence for so long is harmless; the wrong rate is not (PROTOCOL 4.8).
         ping_interval_s: Between pings; None sends none.
         ping_timeout_s: A router that sends nothing for this long after a ping is gone; audio that it still holds
             is allowed for (PROTOCOL 1.25). None never gives up.

@@ -33,7 +33,7 @@ MIN_LEAD_S = 0.04
 """Two frames: below that, the jitter of any scheduler is heard. A smaller lead is raised to it."""
 
 DRAIN_BEFORE_DRY_S = 0.015
-"""What is held back is played this long before the router runs dry: the grid of the pacer, and as much again twice."""
+"""What is held back is played this long before the router runs dry: three times the grid of the pacer."""
 
 NO_LIMIT = 1 << 30
 
@@ -298,7 +298,7 @@ class Schedule:
         return bool(head.frames)
 
     def _note_pad(self, utterance: Utterance) -> None:
-        """It goes on behind silence that was put into it: a gap, or part of one that is counted when the run starts."""
+        """Silence was put into it: a gap, or part of one that is counted when the run starts."""
         self.underruns += utterance.starved_at is None
         self.underrun_ms += self.format.duration_ms(utterance.padded_bytes)
         utterance.padded_bytes = 0

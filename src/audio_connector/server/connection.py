@@ -254,17 +254,20 @@ class AudioConnectorConnection:
         if bytes_per_sample != USUAL_FRAME_BYTES or frames_ms != FRAME_MS:
             check_number("bytes_per_sample", bytes_per_sample, _is_size, BYTES_PER_SAMPLE)
             check_number("frames_ms", frames_ms, (10, 20).__contains__, FRAMES_MS)
-        if self._line.owes_work():
-            await asyncio.sleep(0)
+        line, lane = self._line, self._plain
+        if not line.is_open:
+            await line.give_way()
+            line.refuse("play audio")
         if flush_buffer:
             audio_data = Admission().check(audio_data, sample_rate, is_end=pad_last_frame)
-            await self.flush_buffer()
-        self._line.check_open("play audio")
-        lane = self._plain
-        if not lane.write_now(audio_data, sample_rate, is_end=pad_last_frame):
-            is_whole = await lane.write(audio_data, sample_rate, is_end=pad_last_frame)
-            if not is_whole and self._line.closed is not None:
-                self._line.refuse("play the rest of the audio")
+            lane.admission.restart()
+            line.post(asks.Flush(next(line.numbers)))  # not waited for: the audio is handed over with it
+        # Handed over first: what another task asks for meanwhile, a flush above all, was asked for later.
+        if lane.write_now(audio_data, sample_rate, is_end=pad_last_frame):
+            if line.owes_work():
+                await asyncio.sleep(0)
+        elif not await lane.write(audio_data, sample_rate, is_end=pad_last_frame) and line.closed is not None:
+            line.refuse("play the rest of the audio")
 
     def speech(self) -> Speech:
         """Begin an utterance: ``async with client.speech() as speech: await speech.write(audio)``."""
@@ -353,11 +356,12 @@ class AudioConnectorConnection:
             ConnectionClosed: The connection is over.
         """
         text, line = encode_json(data), self._line
-        if line.owes_work():
-            await asyncio.sleep(0)
-        line.check_open("send a message")
+        if not line.is_open:
+            await line.give_way()
+            line.refuse("send a message")
         if not await self._texts.write(text):
             line.refuse("send a message")
+        await line.give_way()
 
     # How it ends.
 

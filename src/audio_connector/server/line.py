@@ -66,6 +66,11 @@ class Line:
         """False from our own wish to close, or the end of the connection, on."""
         return not self._is_closing and self.closed is None
 
+    async def give_way(self) -> None:
+        """Let the loop run where it owes somebody work: nobody keeps it by asking and asking."""
+        if self.owes_work():
+            await asyncio.sleep(0)
+
     @property
     def played_ms(self) -> float:
         """Milliseconds heard since the connection began, by the router's clock; never goes back."""

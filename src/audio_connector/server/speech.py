@@ -40,18 +40,22 @@ class Speech:
     async def __aenter__(self) -> Speech:
         if self._is_begun:
             raise UsageError("a speech can be begun once; ask for another one with client.speech()")
-        if self._line.owes_work():
-            await asyncio.sleep(0)
-        self._line.check_open("begin a speech")
+        line = self._line
+        if not line.is_open:
+            await line.give_way()
+            line.refuse("begin a speech")
         self._is_begun = True
-        task = asyncio.current_task()
-        self._speaker = (
-            None if task is None else weakref.ref(task)
-        )  # which it must not keep, if it is given up
-        self._line.open_speeches[self._number] = asyncio.get_running_loop()
-        self._line.speeches[self._number] = self._finish
+        task = asyncio.current_task()  # a speech that is given up must not keep it
+        self._speaker = None if task is None else weakref.ref(task)
+        line.open_speeches[self._number] = asyncio.get_running_loop()
+        line.speeches[self._number] = self._finish
         self._plain.admission.restart()
-        self._line.post(BeginSpeech(self._number))
+        line.post(BeginSpeech(self._number))
+        try:
+            await line.give_way()
+        except BaseException as error:
+            await self.__aexit__(type(error), error, None)  # the block is not entered
+            raise
         return self
 
     async def __aexit__(
@@ -82,12 +86,14 @@ class Speech:
             AudioDataError: The audio is not what is taken; nothing of it was said.
             UsageError: The utterance was ended before, or not begun with ``async with``.
         """
+        if self._outcome is not None:
+            await self._line.give_way()
         self._check_open()
-        if self._line.owes_work():
-            await asyncio.sleep(0)
-            self._check_open()
         lane = self._lane
-        if not lane.write_now(audio, sample_rate, is_end=False) and not await lane.write(audio, sample_rate):
+        if lane.write_now(audio, sample_rate, is_end=False):
+            if self._line.owes_work():
+                await asyncio.sleep(0)
+        elif not await lane.write(audio, sample_rate):
             raise self._interruption()
 
     async def finished(self) -> Played | Interrupted:

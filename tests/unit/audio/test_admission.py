@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from support.audio import numbered
 
-from audio_connector.audio.admission import Admission
+from audio_connector.audio.admission import SNIFFED_BYTES, Admission
 from audio_connector.errors import AudioDataError, AudioFormatError
 
 FRAME = numbered(7, 640)
@@ -29,6 +29,8 @@ def test_whole_samples_go_on_until_the_end() -> None:
     admission = Admission()
     assert state_of(admission) == (False, False, 0)
     assert write(admission, FRAME) is FRAME
+    assert state_of(admission) == (False, False, 0), "its beginning is not judged yet"
+    write(admission, bytes(SNIFFED_BYTES - len(FRAME)))
     assert state_of(admission) == (False, True, 0)
     assert write(admission, np.ones(4, np.int16), 8000) == b"\1\0" * 4
     write(admission, b"", is_end=True)
@@ -76,8 +78,18 @@ def test_a_byte_that_was_not_written_is_forgotten() -> None:
     admission = Admission()
     write(admission, FRAME + b"\1")
     admission.forget_last_byte()
-    assert state_of(admission) == (False, True, 0)
+    assert state_of(admission) == (False, False, 0)
+    write(admission, bytes(SNIFFED_BYTES))
+    assert admission.goes_on
     admission.forget_last_byte()
-    assert admission.has_half
+    assert state_of(admission) == (True, False, 0)
     admission.restart()
     assert state_of(admission) == (False, False, 1)
+
+
+@pytest.mark.parametrize("piece_bytes", [3, 20, 640])
+def test_a_file_in_pieces_is_refused_by_its_beginning(piece_bytes: int) -> None:
+    file, admission = b"RIFF\x24\x08\0\0WAVEfmt ".ljust(4000, b"\0"), Admission()
+    pieces = [file[at : at + piece_bytes] for at in range(0, len(file), piece_bytes)]
+    with pytest.raises(AudioDataError):
+        _ = [write(admission, piece) for piece in pieces]

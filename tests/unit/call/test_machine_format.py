@@ -85,7 +85,7 @@ def test_a_message_that_is_no_frame_tells_nothing(size_bytes: int) -> None:
 
 
 def test_another_text_tells_nothing() -> None:
-    call = VirtualCall(None)
+    call = VirtualCall(None, timeouts={"first_message_s": 0.25})
     call.say(FRAME * 100)
     call.router_says(Dtmf(digit="1"))
     assert call.router.frames == []

@@ -158,8 +158,23 @@ def test_a_remainder_is_padded_and_played_before_the_router_runs_dry(lane: int) 
         player.begin(lane)
     player.write(lane, FRAME * 10 + b"\1\1")
     player.run_for(1.0)
-    assert player.sent[-1].at == about(player.start + 0.2 - 0.025)
+    assert player.sent[-1].at == about(player.start + 0.2 - 0.015)
     assert player.sent[-1].frame == b"\1\1" + bytes(638)
+    assert player.schedule.underruns == 0, "it may have been the end"
+
+
+def test_a_pad_with_more_behind_it_is_an_underrun() -> None:
+    player = Player()
+    player.begin(1)
+    player.write(1, FRAME * 10 + b"\1\1")
+    player.run_for(0.19)
+    player.write(1, FRAME * 10)
+    assert player.schedule.underruns == 1
+    assert player.schedule.underrun_ms == pytest.approx(638 / 32)
+    player.end(1)
+    player.run_out()
+    assert player.schedule.underruns == 1
+    assert len(player.sent) == 21
 
 
 @pytest.mark.parametrize("lane", [0, 1])

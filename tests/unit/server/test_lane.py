@@ -47,12 +47,12 @@ class Stage:
 
 def test_a_frame_of_the_router_s_rate_is_handed_over_as_it_is() -> None:
     stage = Stage()
-    assert stage.lane.write_now(FRAME, None, is_end=False)
-    assert stage.lane.write_now(FRAME, None, is_end=False)
-    first, second = stage.take_all()
-    assert first == asks.Write(PLAIN, FRAME, None, False)
-    assert second is FRAME
-    assert stage.line.handed_bytes == 1280
+    for _ in range(8):
+        assert stage.lane.write_now(FRAME, None, is_end=False)
+    *judged, last = stage.take_all()
+    assert judged == [asks.Write(PLAIN, FRAME, None, False)] * 7
+    assert last is FRAME
+    assert stage.line.handed_bytes == 8 * 640
 
 
 def test_in_a_speech_it_says_which() -> None:
