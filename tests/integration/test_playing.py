@@ -451,7 +451,7 @@ async def test_a_speech_is_begun_once_and_written_inside() -> None:
             "begin the speech with: async with client.speech() as ...",
             "begin the speech with: async with client.speech() as ...",
             "a speech can be begun once; ask for another one with client.speech()",
-            "this speech is over",
+            "this speech is over, its async with block was left; say more with another client.speech()",
         ]
 
 

@@ -148,6 +148,19 @@ async def test_it_can_be_waited_inside_an_open_speech_of_any_length(size_bytes: 
 
 
 @in_virtual_time
+async def test_it_can_be_waited_inside_a_speech_that_keeps_others_back() -> None:
+    async with bare_call() as (client, router):
+        async with client.speech() as outer:
+            await outer.write(constant(1, SECOND))
+            await client.send_audio_buffer(constant(3, SECOND))
+            async with client.speech() as inner:
+                await inner.write(constant(2, SECOND))
+                assert await asyncio.wait_for(client.wait_until_played(), 2) == Played(1000.0)
+        assert await asyncio.wait_for(client.wait_until_played(), 5) == Played(2000.0)
+        assert [router.count(value) for value in (1, 2, 3)] == [SECOND] * 3
+
+
+@in_virtual_time
 async def test_who_asks_for_the_end_of_a_speech_inside_it_is_told_so() -> None:
     async with bare_call() as (client, _):
         async with client.speech() as speech:

@@ -285,7 +285,7 @@ class VirtualCall:
 
     def wait_played(self) -> Wait:
         token = self.new_number()
-        self.ask(asks.WaitPlayed(token))
+        self.ask(asks.WaitPlayed(token, None))
         return Wait(self.told, token)
 
     def send_text(self, text: str, wait: Wait | None = None) -> None:

@@ -16,10 +16,13 @@ TEXT = TextItem(' {"digit":"1"}', Dtmf(digit="1"))
 class Stage:
     """A dispatcher that runs, and what it asked for."""
 
-    def __init__(self, credit_batch: int = 4) -> None:
+    def __init__(self, credit_batch: int = 4, *, owes_work: bool = False) -> None:
         self.wanted: list[tuple[bool, bool, int, bool]] = []
         self.dispatcher = Dispatcher(
-            "c1", credit_batch=credit_batch, want=lambda *asked: self.wanted.append(asked)
+            "c1",
+            credit_batch=credit_batch,
+            want=lambda *asked: self.wanted.append(asked),
+            owes_work=lambda: owes_work,
         )
         self.task = asyncio.get_running_loop().create_task(self.dispatcher.run())
 

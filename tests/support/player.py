@@ -148,8 +148,8 @@ class Player:
         self.queue.leave(token, self.now)
         self.advance()
 
-    def wait(self, token: int) -> None:
-        self.queue.wait(token, self.now)
+    def wait(self, token: int, *, inside: int | None = None) -> None:
+        self.queue.wait(token, self.now, inside=inside)
         self.advance()
 
     def flush(self) -> Flushed:

@@ -62,9 +62,13 @@ class Flush(NamedTuple):
 
 
 class WaitPlayed(NamedTuple):
-    """Answered once all that was asked for until now has been heard, or was cut."""
+    """Answered once all that was asked for until now has been heard, or was cut.
+
+    What comes behind the open speech ``inside`` does not count: who waits in the block of a speech keeps that back.
+    """
 
     token: int
+    inside: int | None
 
 
 class SendText(NamedTuple):

@@ -327,8 +327,8 @@ class Call:
                 queue.end(lane, now)
             case asks.Flush(token):
                 self._flush(token, now)
-            case asks.WaitPlayed(token):
-                queue.wait(token, now)
+            case asks.WaitPlayed(token, inside):
+                queue.wait(token, now, inside=inside)
             case _:
                 self._do_beside_audio(ask)
 

@@ -6,6 +6,7 @@ This file imports nothing of the extra ``cli``, so that it can say what is missi
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,11 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 clean, 1 something was lost, 2 bad input or unreachable server, 130 interrupted.
     """
     _open_closed_descriptors()
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(
+            stream, io.TextIOWrapper
+        ):  # a mark that the encoding of a pipe lacks must not end the program
+            stream.reconfigure(errors="replace")
     missing = [name for name in ("typer", "rich") if find_spec(name) is None]
     if missing:
         print(

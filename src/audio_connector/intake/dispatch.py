@@ -30,15 +30,22 @@ class Dispatcher:
     """The application's side of one connection's intake.
 
     ``want`` is told what is wanted (audio, texts), for how many further messages there is room, ``credit_batch`` at a
-    time, and whether the application has settled: what it does not want then need not be kept.
+    time, and whether the application has settled: what it does not want then need not be kept. Where ``owes_work``
+    says that the loop is kept from others they run before the next message.
     """
 
     def __init__(
-        self, connection_id: str, *, credit_batch: int, want: Callable[[bool, bool, int, bool], None]
+        self,
+        connection_id: str,
+        *,
+        credit_batch: int,
+        want: Callable[[bool, bool, int, bool], None],
+        owes_work: Callable[[], bool],
     ) -> None:
         self.faults = FaultLog(connection_id)
         self._credit_batch = credit_batch
         self._want = want
+        self._owes_work = owes_work
         self._items: deque[Item | Exception] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wakeup: asyncio.Future[None] | None = None
@@ -135,19 +142,20 @@ class Dispatcher:
         loop = self._loop = asyncio.get_running_loop()
         try:
             while True:
-                await self._hand_over(self._items)
+                gives_way = await self._hand_over(self._items)
                 if self._is_ended and not self._items:
                     break
                 self._wakeup = loop.create_future()
                 try:
-                    await self._wakeup
+                    await (asyncio.sleep(0) if gives_way else self._wakeup)
                 except asyncio.CancelledError as error:
                     # A handler cancelled the task that runs it, and returned.
                     await self._survive(error, "the task of the handlers")
         finally:
             self.faults.close()
 
-    async def _hand_over(self, items: deque[Item | Exception]) -> None:
+    async def _hand_over(self, items: deque[Item | Exception]) -> bool:
+        """Hand over what is there; True where more is, and others should run first."""
         # Before anything was asked for, only errors are handed over; messages come then only with the end.
         while items and (self.has_taker or (self.on_error and isinstance(items[0], Exception))):
             item = items.popleft()
@@ -167,10 +175,16 @@ class Dispatcher:
             else:
                 await self._report(item)  # type: ignore[arg-type]  # what remains is an exception
                 continue
-            self.handled += 1
-            if not self.handled % self._credit_batch:
-                with self._lock:  # or it could take back what another thread has just asked for
-                    self._want(self._wants_audio, self._wants_texts, self._credit_batch, self._is_settled)
+            self._note_handled()
+            if items and self._owes_work():
+                return True
+        return False
+
+    def _note_handled(self) -> None:
+        self.handled += 1
+        if not self.handled % self._credit_batch:
+            with self._lock:  # or it could take back what another thread has just asked for
+                self._want(self._wants_audio, self._wants_texts, self._credit_batch, self._is_settled)
 
     def _push(self, streams: Streams, item: object) -> None:
         for reference in tuple(streams):

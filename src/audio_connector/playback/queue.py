@@ -140,10 +140,14 @@ class PlaybackQueue:
         if utterance is not None:
             self._seal(utterance, now)
 
-    def wait(self, token: int, now: float) -> None:
-        """Answer once all that was asked for until now has been heard, or was cut."""
+    def wait(self, token: int, now: float, *, inside: int | None = None) -> None:
+        """Answer once all until now, or up to the open speech ``inside``, has been heard, or was cut."""
         self.note(now)
-        concerned = [utterance for utterance in self.schedule.utterances() if utterance.is_of_concern]
+        utterances = self.schedule.utterances()
+        last = self._open.get(inside) if inside is not None else None
+        if last is not None:
+            utterances = utterances[: utterances.index(last) + 1]
+        concerned = [utterance for utterance in utterances if utterance.is_of_concern]
         if not concerned:
             self._answer(token, self._last_outcome)
         mark = Mark(token, pending=len(concerned))

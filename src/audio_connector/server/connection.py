@@ -67,6 +67,7 @@ class AudioConnectorConnection:
             self._id,
             credit_batch=max(1, self._intake.window_messages // 2),
             want=lambda *what: line.post(asks.Want(*what)),
+            owes_work=line.owes_work,
         )
 
     def __repr__(self) -> str:
@@ -321,12 +322,17 @@ class AudioConnectorConnection:
     async def wait_until_played(self) -> Played | Interrupted:
         """Wait until all that was sent so far has been heard; also returns when it was cut, or the connection ended.
 
+        Inside the ``async with`` block of a speech it does not wait for what is queued behind that speech, which is
+        heard only when the block is left.
+
         Returns:
             How much was heard of the utterances that this waited for, or of the latest one where nothing was left to
             wait for; of the whole call where that had ended before.
         """
-        outcome: Played | Interrupted | None = await self._line.ask(asks.WaitPlayed)
-        return Interrupted(self._line.played_ms, 0.0) if outcome is None else outcome
+        line = self._line
+        inside = line.speech_around()
+        outcome: Played | Interrupted | None = await line.ask(lambda token: asks.WaitPlayed(token, inside))
+        return Interrupted(line.played_ms, 0.0) if outcome is None else outcome
 
     def set_buffer_timing(self, active_seconds: float | None = None) -> None:
         """Set the lead: how far ahead of real time audio may be sent on this connection.

@@ -8,12 +8,14 @@ number. So a finalizer, a cancelled task or a closed loop can leave at any momen
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import itertools
+import weakref
 from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any, NamedTuple, NoReturn
 
 from audio_connector.audio.format import AudioFormat
-from audio_connector.call.asks import Ask, Close, EndSpeech, Leave
+from audio_connector.call.asks import Ask, BeginSpeech, Close, EndSpeech, Leave
 from audio_connector.call.tells import Figures
 from audio_connector.playback.speech import Interrupted, Played
 from audio_connector.wire.closing import closed_error
@@ -21,6 +23,18 @@ from audio_connector.wire.messages import Connected, Disconnected
 
 OVER = None
 """The answer to everything that is asked of a connection that has ended."""
+
+
+_inside: contextvars.ContextVar[tuple[object, ...]] = contextvars.ContextVar("inside", default=())
+"""The marks of the speeches in whose blocks this is. What is started there inherits them, asyncio.wait_for() too."""
+
+
+class Speaker(NamedTuple):
+    """Who began a speech; the task is not kept by it, since a speech may be given up."""
+
+    loop: asyncio.AbstractEventLoop
+    task: weakref.ref[asyncio.Task[object]] | None
+    mark: object
 
 
 class Line:
@@ -51,8 +65,8 @@ class Line:
         """Of tokens and of speeches."""
         self.speeches: dict[int, Callable[[Played | Interrupted], None]] = {}
         """What is called when one of them was heard to its end, or was cut."""
-        self.open_speeches: dict[int, asyncio.AbstractEventLoop] = {}
-        """Those that were begun and not ended, and where that was."""
+        self.open_speeches: dict[int, Speaker] = {}
+        """Those that were begun and not ended, the oldest first."""
         self._best_played_ms = 0.0
         self._is_closing = False
         self._waits: dict[int, asyncio.Future[Any]] = {}
@@ -145,17 +159,37 @@ class Line:
 
     def forget_closed(self) -> None:
         """A task whose loop is closed never goes on: nobody takes what it was granted, or ends its speech."""
-        for number, loop in list(self.open_speeches.items()):
-            if loop.is_closed():
+        for number, speaker in list(self.open_speeches.items()):
+            if speaker.loop.is_closed():
                 self.end_speech(number)
         for token, future in list(self._answered.items()):
             if future.get_loop().is_closed():
                 self._answered.pop(token, None)
                 self.leave(token)
 
+    def begin_speech(self, number: int) -> None:
+        """The current task says something."""
+        task, mark = asyncio.current_task(), object()
+        reference = None if task is None else weakref.ref(task)
+        self.open_speeches[number] = Speaker(asyncio.get_running_loop(), reference, mark)
+        _inside.set((*_inside.get(), mark))
+        self.post(BeginSpeech(number))
+
+    def speaks(self, number: int) -> bool:
+        """Whether the current task has begun this speech, which is open."""
+        speaker = self.open_speeches.get(number)
+        return speaker is not None and speaker.task is not None and speaker.task() is asyncio.current_task()
+
+    def speech_around(self) -> int | None:
+        """The oldest open one in whose block this is: what is behind it is not heard while that block waits."""
+        marks = _inside.get()
+        return next((n for n, speaker in list(self.open_speeches.items()) if speaker.mark in marks), None)
+
     def end_speech(self, number: int) -> None:
         """What was said of it so far is played; nothing more comes."""
-        if self.open_speeches.pop(number, None) is not None:
+        speaker = self.open_speeches.pop(number, None)
+        if speaker is not None:
+            _inside.set(tuple(mark for mark in _inside.get() if mark is not speaker.mark))
             self.post(EndSpeech(number))
 
     def finish(self, lane: int, outcome: Played | Interrupted) -> None:

@@ -46,7 +46,7 @@ class Session:
         self._handler_s = config.timeouts.handler_s  # for one call of a handler after the end
         self._on_over = on_over
         loop = self._loop = asyncio.get_running_loop()
-        self._opened_at = loop.time()
+        self._opened_at = self._ended_at = loop.time()
         self._ended: asyncio.Future[Disconnected] = loop.create_future()
         self._is_over = False
         self._letting_go: asyncio.TimerHandle | None = None
@@ -69,6 +69,7 @@ class Session:
         """The socket is over and nothing more arrives."""
         if not self._ended.done():
             self._ended.set_result(how)
+            self._ended_at = self._loop.time()
             self._dispatcher.end()
 
     def hurry(self) -> None:
@@ -100,7 +101,7 @@ class Session:
         if not self._is_over:
             self._is_over = True
             if self._ended.done() and not self._ended.cancelled():
-                duration_s = self._loop.time() - self._opened_at
+                duration_s = self._ended_at - self._opened_at  # handlers may go on for longer
                 log_end(self._faults.label, self.connection, self._ended.result(), duration_s)
             self._on_over()
 

@@ -4,16 +4,15 @@
 from __future__ import annotations
 
 import asyncio
-import weakref
 from types import TracebackType
 
 from audio_connector.audio.pcm import AudioInput
-from audio_connector.call.asks import BeginSpeech
 from audio_connector.errors import AudioDataError, SpeechInterrupted, UsageError
 from audio_connector.playback.speech import NOTHING_PLAYED, Interrupted, Played, Progress
 from audio_connector.server.lane import Lane
 from audio_connector.server.line import Line, resolve
 
+OVER_ALREADY = "this speech is over, its async with block was left; say more with another client.speech()"
 NOT_BEGUN = "begin the speech with: async with client.speech() as ..."
 
 
@@ -32,7 +31,6 @@ class Speech:
         self._lane = Lane(line, self._number, max_buffer_s=max_buffer_s)
         self._is_begun = False
         self._is_ended = False
-        self._speaker: weakref.ref[asyncio.Task[object]] | None = None
         self._outcome: Played | Interrupted | None = None
         self._waiting: list[asyncio.Future[Played | Interrupted]] = []
         self._best_ms = 0.0
@@ -45,12 +43,9 @@ class Speech:
             await line.give_way()
             line.refuse("begin a speech")
         self._is_begun = True
-        task = asyncio.current_task()  # a speech that is given up must not keep it
-        self._speaker = None if task is None else weakref.ref(task)
-        line.open_speeches[self._number] = asyncio.get_running_loop()
         line.speeches[self._number] = self._finish
         self._plain.admission.restart()
-        line.post(BeginSpeech(self._number))
+        line.begin_speech(self._number)
         try:
             await line.give_way()
         except BaseException as error:
@@ -104,7 +99,7 @@ class Speech:
         """
         if not self._is_begun:
             raise UsageError(NOT_BEGUN)
-        if not self._is_ended and self._outcome is None and self._is_speaker():
+        if not self._is_ended and self._outcome is None and self._line.speaks(self._number):
             raise UsageError(
                 "finished() inside the async with block of its speech would wait for ever; call it behind the block, "
                 "or await client.wait_until_played() to hear what was written so far"
@@ -147,16 +142,13 @@ class Speech:
             NOTHING_PLAYED,
         )
 
-    def _is_speaker(self) -> bool:
-        return self._speaker is not None and self._speaker() is asyncio.current_task()
-
     def _check_open(self) -> None:
         if self.is_interrupted:
             raise self._interruption()
         if not self._is_begun:
             raise UsageError(NOT_BEGUN)
         if self._is_ended:
-            raise UsageError("this speech is over")
+            raise UsageError(OVER_ALREADY)
 
     def _interruption(self) -> SpeechInterrupted:
         outcome = self._outcome

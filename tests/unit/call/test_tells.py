@@ -41,7 +41,7 @@ ASKS: list[asks.Ask] = [
     asks.BeginSpeech(3),
     asks.EndSpeech(3),
     asks.Flush(6),
-    asks.WaitPlayed(7),
+    asks.WaitPlayed(7, 3),
     asks.SendText("{}", 8),
     asks.StandInTextLine(8),
     asks.SetLead(7.5),

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -132,3 +133,25 @@ def test_closed_descriptors_are_no_sockets() -> None:
         2,
         "audio-connector: ws://127.0.0.1:9 cannot be reached: Connection refused\n",
     )
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
+def test_a_mark_that_the_encoding_of_a_pipe_lacks_is_no_failure(encoding: str, tmp_path: Path) -> None:
+    ended = subprocess.run(
+        [
+            sys.executable,
+            "-c",
+            "import sys; from audio_connector.cli import main; sys.exit(main())",
+            "demo",
+            "--quick",
+        ],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        env=os.environ | {"PYTHONIOENCODING": encoding},
+        cwd=tmp_path,
+        timeout=60,
+        check=False,
+    )
+    assert b"clean" in ended.stdout
+    assert b"Traceback" not in ended.stdout
+    assert ended.returncode == 0

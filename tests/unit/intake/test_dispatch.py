@@ -161,7 +161,7 @@ def test_with_on_error_set_it_is_told_of_every_failure_and_the_log_of_none(
 
 def test_a_dispatcher_whose_loop_is_gone_is_collected_in_silence() -> None:
     loop = asyncio.new_event_loop()
-    dispatcher = Dispatcher("c1", credit_batch=4, want=lambda *asked: None)
+    dispatcher = Dispatcher("c1", credit_batch=4, want=lambda *asked: None, owes_work=lambda: True)
     run = dispatcher.run()
 
     async def scene() -> None:
@@ -394,3 +394,19 @@ def test_the_path_of_a_frame_takes_functions_and_coroutine_functions() -> None:
         return lambda audio: asyncio.ensure_future(on_audio(audio))
 
     assert [run_in_virtual_time(scene(make)) for make in (plain, coroutine, future)] == [[b"1", b"2"]] * 3
+
+
+@pytest.mark.parametrize("owes_work", [True, False])
+@in_virtual_time
+async def test_between_two_messages_others_run_where_the_loop_owes_them_work(owes_work: bool) -> None:
+    stage, order = Stage(owes_work=owes_work), []
+
+    def on_audio(message: bytes) -> None:
+        order.append(message)
+        asyncio.get_running_loop().call_soon(order.append, b"other")
+
+    stage.set(on_audio=on_audio)
+    stage.feed(b"1", b"2", b"3")
+    await stage.end()
+    expected = [b"1", b"other", b"2", b"other", b"3"] if owes_work else [b"1", b"2", b"3"]
+    assert order[: len(expected)] == expected

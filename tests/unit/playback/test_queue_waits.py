@@ -219,3 +219,20 @@ def test_whoever_waits_no_more_before_the_format_is_known_keeps_nobody_out() -> 
     player.stand(PLAIN, 3)
     player.leave(2)
     assert player.answers(3) == [True]
+
+
+def test_who_waits_inside_a_speech_does_not_wait_for_what_it_keeps_back() -> None:
+    player = Player()
+    player.say(5, FRAME * 10)
+    player.begin(6)
+    player.write(6, FRAME * 10)
+    player.write_plain(FRAME * 50)
+    player.wait(1, inside=6)
+    player.wait(2)
+    player.run_for(5.0)
+    assert player.waits() == {1: (about(player.start + 0.4), Played(400.0))}
+    player.end(6)
+    player.wait(3, inside=6)  # over meanwhile: as any other
+    player.run_out()
+    assert player.waits()[2][1] == Played(1400.0)
+    assert player.waits()[3][1] == Played(1000.0)

@@ -133,11 +133,11 @@ async def test_a_link_that_is_over_has_answered_everybody_and_hears_no_more() ->
     stage = Stage()
     await stage.side.listen()
     _, socket = await stage.call()
-    stage.side.apply((1, asks.WaitPlayed(5)))
+    stage.side.apply((1, asks.WaitPlayed(5, None)))
     socket.reset()
     await rest()
     told = len(stage.posted.tells), len(stage.posted.noted)
-    for ask in (asks.WaitPlayed(6), asks.Flush(7), asks.Close(1000, ""), b"1" * 640):
+    for ask in (asks.WaitPlayed(6, None), asks.Flush(7), asks.Close(1000, ""), b"1" * 640):
         stage.side.apply((1, ask))
         stage.side.apply((99, ask))
     assert (len(stage.posted.tells), len(stage.posted.noted)) == told
@@ -149,7 +149,7 @@ async def test_answers_and_figures_are_told_at_once_and_the_rest_in_order() -> N
     stage = Stage()
     await stage.side.listen()
     await stage.call()
-    stage.side.apply((1, asks.WaitPlayed(5)))
+    stage.side.apply((1, asks.WaitPlayed(5, None)))
     stage.side.apply((1, asks.Flush(6)))
     at_once = [tell for _, tell in stage.posted.noted if isinstance(tell, Answered)]
     assert [answered.token for answered in at_once] == [5, 6]

@@ -52,7 +52,7 @@ async def test_what_is_asked_of_nobody_does_no_harm(is_over: bool) -> None:
     io.start()
     if is_over:
         await ended(io)
-    for ask in (asks.WaitPlayed(5), asks.Flush(6), asks.SendText("{}", None), bytes(640)):
+    for ask in (asks.WaitPlayed(5, None), asks.Flush(6), asks.SendText("{}", None), bytes(640)):
         io.post((7, ask))
     await asyncio.sleep(0)  # the round ends, and with it the gathering
     if not is_over:

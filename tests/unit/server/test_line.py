@@ -38,9 +38,9 @@ class Stage:
 
 async def test_an_answer_finds_who_waits() -> None:
     stage = Stage()
-    waiting = [asyncio.ensure_future(stage.line.ask(asks.WaitPlayed)) for _ in range(3)]
+    waiting = [asyncio.ensure_future(stage.line.ask(asks.Flush)) for _ in range(3)]
     await asyncio.sleep(0)
-    assert stage.posted == [asks.WaitPlayed(1), asks.WaitPlayed(2), asks.WaitPlayed(3)]
+    assert stage.posted == [asks.Flush(1), asks.Flush(2), asks.Flush(3)]
     for token in (2, 3, 1):
         stage.line.answer(token, Played(float(token)))
     assert [await task for task in waiting] == [Played(1.0), Played(2.0), Played(3.0)]
@@ -52,7 +52,7 @@ async def test_an_answer_finds_who_waits() -> None:
 @pytest.mark.parametrize("is_answered", [False, True])
 async def test_who_is_cancelled_leaves(is_answered: bool) -> None:
     stage = Stage()
-    waiting = asyncio.ensure_future(stage.line.ask(asks.WaitPlayed))
+    waiting = asyncio.ensure_future(stage.line.ask(asks.Flush))
     await asyncio.sleep(0)
     if is_answered:  # in the same round
         stage.line.answer(1, Played(1.0))
@@ -194,7 +194,7 @@ async def test_a_future_that_is_done_is_left_alone() -> None:
 
 async def test_who_was_answered_but_whose_loop_was_closed_before_its_turn_has_left() -> None:
     stage, loop = Stage(), asyncio.new_event_loop()
-    waiting = loop.create_task(stage.line.ask(asks.WaitPlayed))
+    waiting = loop.create_task(stage.line.ask(asks.Flush))
 
     def begin() -> None:
         loop.call_soon(loop.stop)
@@ -203,11 +203,11 @@ async def test_who_was_answered_but_whose_loop_was_closed_before_its_turn_has_le
     await asyncio.to_thread(begin)
     stage.line.answer(1, Played(1.0))  # which the loop takes, and then it is never run again
     stage.line.forget_closed()
-    assert stage.posted == [asks.WaitPlayed(1)]  # it may run again
+    assert stage.posted == [asks.Flush(1)]  # it may run again
     loop.close()
     stage.line.forget_closed()
     stage.line.forget_closed()
-    assert stage.posted == [asks.WaitPlayed(1), asks.Leave(1)]
+    assert stage.posted == [asks.Flush(1), asks.Leave(1)]
     waiting._log_destroy_pending = False  # type: ignore[attr-defined]
     coroutine = waiting.get_coro()
     assert coroutine is not None
