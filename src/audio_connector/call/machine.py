@@ -101,6 +101,7 @@ class Call:
         self._announced_end = False
         self._own_end: tuple[int, str] | None = None
         self._audio_messages_sent = self._text_messages_sent = self._odd_messages = self._stalls = 0
+        self._unsent_ms = 0.0
         self._round_trip_ms: float | None = None
         self._is_active = True
 
@@ -192,6 +193,7 @@ class Call:
         how = self._how_ended(closed)
         self._move(Move.END)
         self._is_active = False
+        self._unsent_ms = self._schedule.queued_ms
         self._queue.flush(now)
         self._take_events()
         # Wanted or not: the application may be about to ask for it, and this is the last chance to hand it over.
@@ -302,6 +304,7 @@ class Call:
             skips=queue.skips,
             skipped_ms=float(schedule.skipped_frames * FRAME_MS),
             stalls=self._stalls,
+            unsent_ms=self._unsent_ms,
             round_trip_ms=self._round_trip_ms,
         )
 

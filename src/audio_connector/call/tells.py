@@ -85,6 +85,7 @@ class Figures(NamedTuple):
     skips: int = 0
     skipped_ms: float = 0.0
     stalls: int = 0
+    unsent_ms: float = 0.0
     round_trip_ms: float | None = None
 
 

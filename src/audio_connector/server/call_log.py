@@ -55,7 +55,7 @@ def losses_of(figures: ConnectionStatistics) -> str:
         f"{figures.underrun_ms:.0f} ms of silence in {underruns}": figures.underruns,
         f"{figures.skipped_ms:.0f} ms of audio skipped to keep the delay": figures.skips,
         f"{_counted(figures.stalls, 'stall')} of the router": figures.stalls,
-        f"{figures.queued_ms:.0f} ms of audio not sent": figures.queued_ms,
+        f"{figures.unsent_ms:.0f} ms of audio not sent": figures.unsent_ms,
         unreadable: figures.unreadable_messages_received,
     }
     lost = ", ".join(text for text, is_so in losses.items() if is_so)

@@ -61,6 +61,7 @@ class ConnectionStatistics:
         skips: Times that audio was left out to keep the delay below ``Playback.max_delay_ms``.
         skipped_ms: Its duration.
         stalls: Times that the router stopped reading for a while.
+        unsent_ms: Waited to be sent when the connection ended, and was not heard; 0 before.
         round_trip_ms: Of the latest ping; None before the first answer.
     """
 
@@ -90,6 +91,7 @@ class ConnectionStatistics:
     skips: int
     skipped_ms: float
     stalls: int
+    unsent_ms: float
     round_trip_ms: float | None
 
 

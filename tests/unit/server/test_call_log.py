@@ -73,7 +73,20 @@ async def test_what_was_lost_is_said_with_its_amount() -> None:
     )
     late = replace(figures, skips=2, skipped_ms=340.0)
     assert losses_of(late) == "lost: 340 ms of audio skipped to keep the delay"
-    worse = replace(figures, queued_ms=1500.0, unreadable_messages_received=1, unwanted_messages=20)
+    worse = replace(figures, unsent_ms=1500.0, unreadable_messages_received=1, unwanted_messages=20)
     assert (
         losses_of(worse) == "lost: 1500 ms of audio not sent, 1 unreadable message, 20 messages unasked for"
     )
+
+
+@in_virtual_time
+async def test_what_was_written_and_never_sent_is_lost() -> None:
+    async with Conversation(lambda client: client.set_handler(on_message=lambda message: None)) as call:
+        await call.client.send_audio_buffer(FRAME * 250)
+        await asyncio.sleep(1.0)
+        call.router_socket.close()
+        await call.session.task
+        figures = call.client.statistics()
+    assert figures.queued_ms == 0.0
+    assert 3700.0 <= figures.unsent_ms <= 3800.0
+    assert losses_of(figures) == f"lost: {figures.unsent_ms:.0f} ms of audio not sent"
