@@ -10,49 +10,17 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import pytest
+from support.ends import End
 from support.ports import refusing
 from support.serving import certificates, until, warnings_of
 
 from audio_connector.errors import DialError
 from audio_connector.wire.addresses import Address, connect_first
 from audio_connector.wire.picows import dial, listen
-from audio_connector.wire.transport import Closed, Transport, Upgrade, WireLimits
+from audio_connector.wire.transport import Closed, WireLimits
 
 BROKEN = Closed(1006, "", closed_by="network")
 SMALL = WireLimits(receive_buffer_bytes=4096)
-
-
-class End:
-    """A receiver that notes what it is told."""
-
-    def __init__(self) -> None:
-        self.messages: list[bytes | str] = []
-        self.writable: list[bool] = []
-        self.closed: list[Closed] = []
-        self.transport: Transport
-
-    def on_open(self, transport: Transport, upgrade: Upgrade) -> None:
-        self.transport = transport
-
-    def on_audio(self, payload: bytes) -> None:
-        self.messages.append(payload)
-
-    def on_text(self, text: str) -> None:
-        self.messages.append(text)
-
-    def on_pong(self, payload: bytes) -> None:
-        self.messages.append(b"pong " + payload)
-
-    def on_writable(self, writable: bool) -> None:
-        self.writable.append(writable)
-
-    def on_closed(self, closed: Closed) -> None:
-        self.closed.append(closed)
-
-    @property
-    def sock(self) -> socket.socket:
-        found: socket.socket = self.transport._underlying.get_extra_info("socket")  # type: ignore[attr-defined]
-        return found
 
 
 @asynccontextmanager
