@@ -19,6 +19,7 @@ from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, 
 from audio_connector.port.host import Note
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.link import Link
+from audio_connector.server.refresher import Refresher
 from audio_connector.simulator.playout import PlayoutBuffer, PlayoutReport
 from audio_connector.wire.codec import decode_command, encode_event
 from audio_connector.wire.memory import MemoryTransport, connect
@@ -200,6 +201,7 @@ class VirtualCall:
             self.machine,
             outbox=self.told,
             pacer=self.pacer,
+            refresher=Refresher(self.pacer),
             clock=self.clock.time,
             on_end=self._end,
         )
@@ -361,11 +363,9 @@ class VirtualCall:
     def figures(self) -> tells.Figures:
         """The figures as of now, whether or not they are due."""
         machine = self.machine
-        before = machine.has_news, machine.is_stale, machine.news_at
-        machine.has_news = True
-        figures = machine.news(self.clock.now)
-        machine.has_news, machine.is_stale, machine.news_at = before
-        assert figures is not None
+        before = machine.has_news, machine.is_stale
+        figures = machine.figures()
+        machine.has_news, machine.is_stale = before
         return figures
 
     @property

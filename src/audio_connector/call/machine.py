@@ -30,10 +30,6 @@ from audio_connector.wire.liveness import Liveness
 from audio_connector.wire.messages import ClosedBy, Connected, Disconnected, MediaUpdate, Notified
 from audio_connector.wire.transport import Closed, Upgrade
 
-FIGURES_S = 0.1
-"""How old the figures of an undisturbed call may be. What is played is worked out from them, so only what was sent
-since then is missing: half of the usual lead."""
-
 FORMAT_BY_FRAME = {AudioFormat(rate_hz).frame_bytes: AudioFormat(rate_hz) for rate_hz in SUPPORTED_RATES_HZ}
 """The router sends one frame a message (PROTOCOL 4.6), so the size of one tells the rate where no text has."""
 
@@ -69,8 +65,7 @@ class Call:
         self.has_news = False
         """The figures have changed in a way that the application has to see with the next tell."""
         self.is_stale = False
-        """They have changed in another way, which it will see within `FIGURES_S`: at `news_at`."""
-        self.news_at = 0.0
+        """They have changed in another way, which it need not see at once."""
         self.is_blocked = False
         """The write buffer is full, in whatever state."""
         self.unreadable_messages = 0
@@ -110,33 +105,33 @@ class Call:
     def opened(self, upgrade: Upgrade, now: float) -> None:
         """The upgrade is done."""
         self._liveness.start(now)
-        self.news_at = now
         self._settle_at = now + self._timeouts.first_message_s
         self.tells.append(tells.Opened(upgrade))
 
-    def audio_received(self, payload: bytes, now: float) -> None:
-        """The path of every incoming frame."""
+    def audio_received(self, payload: bytes, now: float) -> bool:
+        """The path of every incoming frame; True where it goes straight on to the application, behind `tells`."""
         self._liveness.last_received_at = now
         self.is_stale = True
         size_bytes = len(payload)
         if self._is_guessed and size_bytes in FORMAT_BY_FRAME:
             self._settle(FORMAT_BY_FRAME[size_bytes], now)
         if not size_bytes:
-            return
+            return False
         buffer = self._buffer
         buffer.note_audio(size_bytes, now)
         if size_bytes != self._schedule.frame_bytes:
             self._odd_messages += 1
         if self._window > 0 and buffer.wants_audio and not buffer.audio_bytes:
             self._window -= 1
-            self.tells.append(payload)
-        elif buffer.push_audio(payload, now):
+            return True
+        if buffer.push_audio(payload, now):
             error = IntakeOverflow(
                 f"more than {self._intake.max_buffer_ms:g} ms of incoming audio waited for the application, so the "
                 "oldest is being dropped: make the handlers faster, or raise Intake.max_buffer_ms. statistics() "
                 "counts the rest"
             )
             self._fail(error)
+        return False
 
     def text_received(self, text: str, now: float) -> None:
         """Note what a text says about the connection, and hand it on."""
@@ -271,19 +266,14 @@ class Call:
         if self.state is State.CLOSED:
             return math.inf
         housekeeping = min(self._liveness.next_deadline(), self._settle_at)
-        if self.is_stale and self.news_at < housekeeping:
-            housekeeping = self.news_at
         play = self._queue.next_deadline()
         return housekeeping if play is None or housekeeping < play else play
 
-    def news(self, now: float) -> tells.Figures | None:
-        """Return the figures where the application should have them: on an event, or where they have grown old."""
-        if not self.has_news and not (self.is_stale and now >= self.news_at):
-            return None
+    def figures(self) -> tells.Figures:
+        """Return how it is; that is no news any more then."""
         schedule, queue = self._schedule, self._queue
         # Figures go on while others may wait for somebody: with them the other side finds who is gone.
         self.has_news, self.is_stale = False, queue.is_owed or bool(self._texts.line)
-        self.news_at = now + FIGURES_S
         return tells.Figures(
             progress=schedule.progress(),
             speeches=tuple(

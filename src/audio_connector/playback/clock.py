@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 from audio_connector.playback.speech import EPSILON_FRAMES, FRAME_S, frames_until
 
 
@@ -12,22 +14,19 @@ class RunClock:
     A run is *on* from `start` until all that was sent has been heard.
     """
 
-    __slots__ = ("anchor_s", "floor", "heard_before", "sent")
+    __slots__ = ("anchor_s", "dry_at_s", "floor", "heard_before", "sent")
 
     def __init__(self) -> None:
         self.anchor_s: float | None = None
         """When the router starts on the run; None while none is on."""
+        self.dry_at_s = -math.inf
+        """When it has heard all that was sent, within the rounding: always in the past while no run is on."""
         self.sent = 0
         """Frames sent in the run."""
         self.heard_before = 0
         """Frames heard in the runs before."""
         self.floor = 0
         """Frames of the run that were reported as heard, which a corrected clock never takes back."""
-
-    @property
-    def dry_at_s(self) -> float:
-        """When the router has heard all that was sent, within the rounding; only while a run is on."""
-        return self.anchor_s + (self.sent - 0.5 * EPSILON_FRAMES) * FRAME_S  # type: ignore[operator]  # see above
 
     @property
     def sent_in_all(self) -> int:
@@ -40,7 +39,7 @@ class RunClock:
 
     def time_of(self, heard_in_all: int) -> float:
         """When so many frames will have been heard; only while a run is on."""
-        return self.anchor_s + (heard_in_all - self.heard_before) * FRAME_S  # type: ignore[operator]
+        return self.anchor_s + (heard_in_all - self.heard_before) * FRAME_S  # type: ignore[operator]  # see above
 
     def heard(self, now: float) -> int:
         """Frames of the run that were heard."""
@@ -57,10 +56,16 @@ class RunClock:
         """Begin a run: the first frame is sent now."""
         self.anchor_s = now
         self.sent = self.floor = 0
+        self.send(0)
+
+    def send(self, count: int) -> None:
+        """Note that so many further frames are sent; only while a run is on."""
+        self.sent += count
+        self.dry_at_s = self.anchor_s + (self.sent - 0.5 * EPSILON_FRAMES) * FRAME_S  # type: ignore[operator]
 
     def end(self, heard: int) -> None:
         """End the run after so many of its frames were heard."""
-        self.anchor_s = None
+        self.anchor_s, self.dry_at_s = None, -math.inf
         self.heard_before += heard
         self.sent = self.floor = 0
 
@@ -69,3 +74,4 @@ class RunClock:
         if self.anchor_s is not None and 0 < heard <= self.sent:
             self.floor = self.heard(now)
             self.anchor_s = now - heard * FRAME_S
+            self.send(0)

@@ -262,11 +262,9 @@ class PlaybackQueue:
             self.events.append(error)
             return
         max_delay_s = self.max_delay_s
-        if (
-            max_delay_s is None
-            or utterance.lane != PLAIN
-            or not self.schedule.skip(utterance, max_delay_s, now)
-        ):
+        if max_delay_s is None or utterance.lane != PLAIN:
+            return
+        if not self.schedule.skip(utterance, max_delay_s, now):
             return
         self.skips += 1
         if self.skips == 1:

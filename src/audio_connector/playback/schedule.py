@@ -68,8 +68,7 @@ class Schedule:
 
     def write(self, utterance: Utterance, pcm: bytes, rate_hz: int | None, now: float) -> None:
         """Take audio of an open utterance; the path of every outgoing frame. Refuses what `PcmFrames.write` does."""
-        clock = self._clock
-        if not utterance.frames and (clock.anchor_s is None or now >= clock.dry_at_s):
+        if not utterance.frames and now >= self._clock.dry_at_s:
             self.note_heard(now)
         if utterance.padded_bytes:
             self._note_pad(utterance)
@@ -132,7 +131,7 @@ class Schedule:
     def advance(self, now: float, limit: int = NO_LIMIT) -> list[bytes]:
         """Return the frames that are due, each exactly one frame long and at most ``limit``; note what was heard."""
         waiting, clock = self.waiting, self._clock
-        if clock.anchor_s is None or self.finishing or now >= clock.dry_at_s:
+        if self.finishing or now >= clock.dry_at_s:
             self.note_heard(now)
         frames: list[bytes] = []
         if not waiting or self.is_held or (clock.anchor_s is None and not self._start_run(now)):
@@ -150,7 +149,7 @@ class Schedule:
                 for _ in range(take):
                     frames.append(queued.popleft())  # noqa: PERF401 - mostly it is one, for which that costs more
                 head.sent += take
-                clock.sent += take
+                clock.send(take)
                 count -= take
             if head.is_complete and not queued:
                 self._finish_sent()

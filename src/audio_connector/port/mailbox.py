@@ -22,8 +22,8 @@ from audio_connector.port.host import Deliver, Note
 logger = logging.getLogger("audio_connector.server")
 
 GATHER_S = 0.002
-"""How long what arrives waits for company on its way to the application: a tenth of a frame. Each wake-up hands the
-interpreter over and back, which costs more than a frame does; from a hundred calls on a batch holds ten messages."""
+"""So far apart, at least, are the wake-ups of the application: each hands the interpreter over and back, which costs
+more than a frame does. What comes after a quiet time does not wait."""
 
 BUSY_S = 0.005
 """An application that posts again within this is amid a round of many; these share a wake-up at its end."""
@@ -143,7 +143,7 @@ class Outbox(Mailbox[tuple[int, Tell]]):
     """From the I/O side to the application: tells, by the number of their connection.
 
     ``note`` is called at once, in the sender's thread, for each tell but audio and texts. ``call_later`` is that of
-    the sender's loop, where messages gather for ``gather_s``.
+    the sender's loop: what one of its rounds brings shares a wake-up, and so do rounds that follow closely.
     """
 
     def __init__(
@@ -155,12 +155,10 @@ class Outbox(Mailbox[tuple[int, Tell]]):
         call_later: Callable[[float, Callable[[], None]], object],
         on_lost: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
-        gather_s: float = GATHER_S,
     ) -> None:
         super().__init__(loop, deliver, on_lost=on_lost, clock=clock)
         self.note = note
         self._call_later = call_later
-        self._gather_s = gather_s
         self._pending_since: float | None = None
         self._drained_at = 0.0
 
@@ -171,8 +169,8 @@ class Outbox(Mailbox[tuple[int, Tell]]):
             self._arm()
 
     def _arm(self) -> None:
-        self._pending_since = self._clock()
-        self._call_later(self._gather_s, self.wake)
+        now = self._pending_since = self._clock()
+        self._call_later(max(0.0, self._woken_at + GATHER_S - now), self.wake)
 
     def drain(self) -> None:
         """Deliver what is there; on the application's loop."""

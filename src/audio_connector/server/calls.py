@@ -49,8 +49,7 @@ class Calls:
         elif type(tell) is bytes or type(tell) is TextItem:  # the path of every incoming frame
             session.feed(tell)
         elif type(tell) is tells.Settled:
-            line = self.lines[link_id]
-            line.format, line.first_message = tell.format, tell.first_message
+            self.lines[link_id].settle(*tell)
         elif type(tell) is tells.Failed:
             session.feed_error(tell.error())
         elif type(tell) is tells.Warned:
@@ -115,7 +114,14 @@ class Calls:
                 session.feed_error(error)
 
         io = self.io
-        return Line(link_id, io.post, report=report, owes_work=io.owes_work, clock=io.clock)
+        return Line(
+            link_id,
+            io.post,
+            max_buffer_s=self._config.playback.max_buffer_s,
+            report=report,
+            owes_work=io.owes_work,
+            clock=io.clock,
+        )
 
     def _forget(self, link_id: int) -> None:
         self.sessions.pop(link_id, None)

@@ -58,9 +58,7 @@ class AudioConnectorConnection:
         self._line = line
         self._intake = config.intake
         self._close_s = config.timeouts.close_s
-        self._max_buffer_s = config.playback.max_buffer_s
-        pause_s = config.playback.pause_ms / 1000
-        self._plain = Lane(line, PLAIN, max_buffer_s=self._max_buffer_s, pause_s=pause_s)
+        self._plain = Lane(line, PLAIN, pause_s=config.playback.pause_ms / 1000)
         self._id = upgrade.headers.get("connectionid") or self.connection_id or made_id
         self._texts = TextLane(line)
         self._dispatcher = Dispatcher(
@@ -272,7 +270,7 @@ class AudioConnectorConnection:
 
     def speech(self) -> Speech:
         """Begin an utterance: ``async with client.speech() as speech: await speech.write(audio)``."""
-        return Speech(self._line, self._plain, max_buffer_s=self._max_buffer_s)
+        return Speech(self._line, self._plain)
 
     async def play(self, path: str | PathLike[str]) -> Speech:
         """Play a file after what is queued: 16-bit WAV, or with the extra ``files`` all that soundfile reads.

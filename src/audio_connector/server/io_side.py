@@ -18,6 +18,7 @@ from audio_connector.call.machine import Call
 from audio_connector.playback.pacer import Pacer
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.link import Link, Postbox
+from audio_connector.server.refresher import Refresher
 from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.json_audio import JsonAudio
 from audio_connector.wire.network import Listen, Listening, ListenOptions
@@ -48,6 +49,7 @@ class IoSide:
         """True from the listening to the first wish to end it."""
         self.links: dict[int, Link] = {}
         self.pacer = Pacer(clock, call_later, self._on_link_error)
+        self._refresher = Refresher(self.pacer)
         self._config = config
         self._audio_transport = AudioTransport.of(config.audio_transport)
         self._outbox = outbox
@@ -121,6 +123,7 @@ class IoSide:
             Call(config.playback, config.intake, config.timeouts),
             outbox=self._outbox,
             pacer=self.pacer,
+            refresher=self._refresher,
             clock=self._clock,
             on_end=self._forget,
         )

@@ -23,19 +23,16 @@ I/O side."""
 class Lane:
     """Where one utterance after another is written.
 
-    ``number`` is `PLAIN`, or that of a speech; writers wait while more than ``max_buffer_s`` is queued. After a pause
-    of ``pause_s`` in plain writes it is judged anew whether they are audio.
+    ``number`` is `PLAIN`, or that of a speech. After a pause of ``pause_s`` in plain writes it is judged anew whether
+    they are audio.
     """
 
-    __slots__ = ("_line", "_max_buffer_s", "_number", "_pause_s", "_waiting", "_written_at", "admission")
+    __slots__ = ("_line", "_number", "_pause_s", "_waiting", "_written_at", "admission")
 
-    def __init__(
-        self, line: Line, number: int, *, max_buffer_s: float, pause_s: float = float("inf")
-    ) -> None:
+    def __init__(self, line: Line, number: int, *, pause_s: float = float("inf")) -> None:
         self.admission = Admission()
         self._line = line
         self._number = number
-        self._max_buffer_s = max_buffer_s
         self._pause_s = pause_s
         self._written_at = 0.0
         self._waiting = 0
@@ -45,32 +42,26 @@ class Lane:
 
         Raises what `Admission.check` does; nothing was handed over then.
         """
-        line = self._line
+        line, admission = self._line, self.admission
         now = line.clock()
         if now - self._written_at > self._pause_s:
-            self.admission.judge_anew()
+            admission.judge_anew()
         self._written_at = now
         figures = line.figures
         queued_bytes = figures.queued_bytes + line.handed_bytes - figures.accepted_bytes
-        if self._waiting or queued_bytes > self._max_buffer_s * line.format.bytes_per_second:
+        if self._waiting or queued_bytes > line.max_queued_bytes:
             return False
-        if (
-            type(audio) is bytes
-            and rate_hz is None
-            and not is_end
-            and self.admission.goes_on
-            and self._number == PLAIN
-            and not len(audio) % SAMPLE_BYTES
-            and 0 < len(audio) <= LONG_BYTES
-        ):
-            line.handed_bytes += len(audio)
-            line.send((line.link_id, audio))
-            return True
-        pcm = self.admission.check(audio, rate_hz, is_end=is_end)
+        if admission.goes_on and type(audio) is bytes and rate_hz is None and not is_end:
+            size_bytes = len(audio)
+            if self._number == PLAIN and 0 < size_bytes <= LONG_BYTES and not size_bytes % SAMPLE_BYTES:
+                line.handed_bytes += size_bytes
+                line.send((line.link_id, audio))
+                return True
+        pcm = admission.check(audio, rate_hz, is_end=is_end)
         if len(pcm) > PIECE_BYTES:
             return False
         if pcm or is_end:
-            self.admission.note(pcm, rate_hz, is_end=is_end)
+            admission.note(pcm, rate_hz, is_end=is_end)
             line.handed_bytes += len(pcm)
             line.post(Write(self._number, pcm, rate_hz, is_end))
         return True

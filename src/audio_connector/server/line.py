@@ -38,13 +38,17 @@ class Speaker(NamedTuple):
 
 
 class Line:
-    """Shared by all that the application holds of one connection; ``report`` hands an error to on_error."""
+    """Shared by all that the application holds of one connection.
+
+    Writers wait while more than ``max_buffer_s`` is queued; ``report`` hands an error to on_error.
+    """
 
     def __init__(
         self,
         link_id: int,
         post: Callable[[tuple[int, Ask]], None],
         *,
+        max_buffer_s: float,
         report: Callable[[Exception], None],
         owes_work: Callable[[], bool],
         clock: Callable[[], float],
@@ -55,9 +59,11 @@ class Line:
         self.report = report
         self.owes_work = owes_work
         self.clock = clock
-        self.format = AudioFormat()
-        self.first_message: Connected | None = None
+        self._max_buffer_s = max_buffer_s
+        self.settle(AudioFormat(), None)
         self.figures = Figures()
+        self.is_open = True
+        """False from our own wish to close, or the end of the connection, on."""
         self.closed: Disconnected | None = None
         self.handed_bytes = 0
         """Audio handed to the I/O side so far."""
@@ -68,17 +74,11 @@ class Line:
         self.open_speeches: dict[int, Speaker] = {}
         """Those that were begun and not ended, the oldest first."""
         self._best_played_ms = 0.0
-        self._is_closing = False
         self._waits: dict[int, asyncio.Future[Any]] = {}
         self._answered: dict[int, asyncio.Future[Any]] = {}
         """Those who have been answered and have not gone on yet."""
 
     # What the application does.
-
-    @property
-    def is_open(self) -> bool:
-        """False from our own wish to close, or the end of the connection, on."""
-        return not self._is_closing and self.closed is None
 
     async def give_way(self) -> None:
         """Let the loop run where it owes somebody work: nobody keeps it by asking and asking."""
@@ -134,12 +134,12 @@ class Line:
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake; nothing can be sent afterwards."""
-        self._is_closing = True
+        self.is_open = False
         self.post(Close(code, reason))
 
     def check_open(self, what: str) -> None:
         """Refuse what needs an open connection; ``what`` was asked, for the error."""
-        if self._is_closing or self.closed is not None:  # as `is_open`, on the path of every frame
+        if not self.is_open:
             self.refuse(what)
 
     def refuse(self, what: str) -> NoReturn:
@@ -147,6 +147,12 @@ class Line:
         raise closed_error(what, self.closed)
 
     # What it is told, on the loop of the server.
+
+    def settle(self, audio_format: AudioFormat, first_message: Connected | None) -> None:
+        """The format is known, or is thought to be this one."""
+        self.format, self.first_message = audio_format, first_message
+        self.max_queued_bytes = self._max_buffer_s * audio_format.bytes_per_second
+        """While more is queued, writers wait."""
 
     def answer(self, token: int, value: object) -> None:
         """Answer whoever waits under this number."""
@@ -202,7 +208,7 @@ class Line:
         """The connection is over: whoever still waits is told so."""
         if self.closed is not None:
             return
-        self.closed = how
+        self.closed, self.is_open = how, False
         for lane in list(self.speeches):
             self.finish(lane, Interrupted(0.0, 0.0))
         for token in list(self._waits):

@@ -14,6 +14,7 @@ from audio_connector.call import asks, tells
 from audio_connector.call.machine import Abort, Call, CloseFrame, Ping
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Note
+from audio_connector.server.refresher import Refresher
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
 BURST_FRAMES = 4
@@ -41,13 +42,18 @@ class Link:
         *,
         outbox: Postbox,
         pacer: Pacer,
+        refresher: Refresher,
         clock: Callable[[], float],
         on_end: Callable[[int], None],
     ) -> None:
         self.id = link_id
         self.call = call
         self.armed_at: float | None = None
-        self._outbox = outbox
+        self._post = outbox.post
+        self._note = outbox.note
+        self._refresher = refresher
+        self._is_refreshing = False
+        """The refresher knows that the figures have changed."""
         self._pacer = pacer
         self._clock = clock
         self._on_end = on_end
@@ -64,18 +70,13 @@ class Link:
         """The path of every incoming frame."""
         now = self._clock()
         call = self.call
-        was_stale = call.is_stale
-        call.audio_received(payload, now)
-        if call.has_news:
+        goes_on = call.audio_received(payload, now)
+        if call.has_news or call.tells:
             self._follow(now)
-            return
-        told = call.tells
-        if len(told) == 1 and type(told[0]) is bytes:
-            self._outbox.post((self.id, told.pop()))
-        elif told:
-            self._tell()
-        if not was_stale:
-            self._arm()
+        if goes_on:
+            self._post((self.id, payload))
+        if not self._is_refreshing:
+            self._refresh_later(now)
 
     def on_text(self, text: str) -> None:
         """Hand it on."""
@@ -98,8 +99,10 @@ class Link:
         """It is over."""
         now = self._clock()
         self._pacer.disarm(self)
+        self._refresher.remove(self)
+        self._is_refreshing = True  # never again
         self.call.ended(closed, now)
-        self._news(now)
+        self._publish()
         self._tell()
         self._on_end(self.id)
 
@@ -109,9 +112,18 @@ class Link:
         """Do what is due."""
         self.call.wake(now, self._unsent_bytes)
         self._write(now)
-        self._news(now)
-        self._tell()
+        self._settle_up(now)
         return self.call.next_deadline()
+
+    # The refresher calls this.
+
+    def refresh(self, now: float) -> None:
+        """The figures were not told for a while."""
+        self._is_refreshing = False
+        if self.call.is_stale:
+            self._publish()
+            if self.call.is_stale:
+                self._refresh_later(now)
 
     # The application's asks end here.
 
@@ -119,17 +131,11 @@ class Link:
         """Do what is asked; for plain bytes, the path of every outgoing frame."""
         now = self._clock()
         call = self.call
-        was_stale = call.is_stale
         call.ask(ask, now)
-        if type(ask) is not bytes:
-            self._follow(now)
-            return
-        self._write(now)
-        if call.has_news or now >= call.news_at:
-            self._news(now)
-        if call.tells:
-            self._tell()
-        if call.has_queue or not was_stale:  # else no deadline comes earlier by it
+        if type(ask) is not asks.Want:  # by which nothing is to be sent
+            self._write(now)
+        self._settle_up(now)
+        if call.has_queue or type(ask) is not bytes:  # else no deadline comes earlier by it
             self._arm()
 
     def close(self, code: int, reason: str) -> None:
@@ -147,7 +153,6 @@ class Link:
         self.call.is_stale = True
         if self.call.unreadable_messages == 1:
             self.report(error)
-        self._arm()
 
     def report(self, error: Exception) -> None:
         """Tell the application of an error."""
@@ -163,10 +168,18 @@ class Link:
 
     def _follow(self, now: float) -> None:
         self._write(now)
-        self._news(now)
-        if self.call.tells:
-            self._tell()
+        self._settle_up(now)
         self._arm()
+
+    def _settle_up(self, now: float) -> None:
+        """The application hears what has come of it: figures before what they belong to."""
+        call = self.call
+        if call.has_news:
+            self._publish()
+        if call.tells:
+            self._tell()
+        if call.is_stale and not self._is_refreshing:
+            self._refresh_later(now)
 
     def _write(self, now: float) -> None:
         """The gate. A full write buffer says so from within a write, and the machine then has no more frames."""
@@ -201,19 +214,21 @@ class Link:
         elif isinstance(word, Ping):
             transport.send_ping()
 
-    def _news(self, now: float) -> None:
-        figures = self.call.news(now)
-        if figures is not None:
-            self._outbox.note(self.id, figures)
+    def _publish(self) -> None:
+        self._note(self.id, self.call.figures())
+
+    def _refresh_later(self, now: float) -> None:
+        self._is_refreshing = True
+        self._refresher.add(self, now)
 
     def _tell(self) -> None:
         told, self.call.tells = self.call.tells, []
         for tell in told:
             if type(tell) is not bytes:
-                self._outbox.note(self.id, tell)
+                self._note(self.id, tell)
                 if type(tell) in tells.ANSWERS:
                     continue
-            self._outbox.post((self.id, tell))
+            self._post((self.id, tell))
 
     def _arm(self) -> None:
         self._pacer.arm(self, self.call.next_deadline())

@@ -24,11 +24,11 @@ class Speech:
     loop that feeds it simply stops.
     """
 
-    def __init__(self, line: Line, plain: Lane, *, max_buffer_s: float) -> None:
+    def __init__(self, line: Line, plain: Lane) -> None:
         self._line = line
         self._plain = plain
         self._number = next(line.numbers)
-        self._lane = Lane(line, self._number, max_buffer_s=max_buffer_s)
+        self._lane = Lane(line, self._number)
         self._is_begun = False
         self._is_ended = False
         self._outcome: Played | Interrupted | None = None

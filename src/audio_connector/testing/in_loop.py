@@ -41,10 +41,9 @@ class InLoopIo:
             loop,
             deliver,
             note,
-            call_later=loop.call_later,
+            call_later=lambda _, wake: loop.call_soon(wake),  # waking costs nothing here
             on_lost=lambda: None,
             clock=loop.time,
-            gather_s=0.0,
         )
         self.side = IoSide(
             config, outbox=outbox, listen=network.listen, clock=loop.time, call_later=loop.call_later

@@ -39,6 +39,10 @@ def log_loop_error(_: asyncio.AbstractEventLoop, context: dict[str, Any]) -> Non
 
 
 def _new_uvloop() -> asyncio.AbstractEventLoop:
-    import uvloop  # noqa: PLC0415 - there is none for Windows
+    if sys.platform != "linux":
+        import uvloop  # noqa: PLC0415 - there is none for Windows
 
-    return uvloop.new_event_loop()
+        return uvloop.new_event_loop()
+    from audio_connector.wire.gathering import GatheringLoop  # noqa: PLC0415 - only where there is epoll
+
+    return GatheringLoop()

@@ -11,13 +11,14 @@ from audio_connector.playback.clock import RunClock
 def started(now: float = 100.0, sent: int = 0) -> RunClock:
     clock = RunClock()
     clock.start(now)
-    clock.sent = sent
+    clock.send(sent)
     return clock
 
 
 def test_without_a_run_nothing_is_heard() -> None:
     clock = RunClock()
     assert clock.heard(1e9) == 0
+    assert clock.dry_at_s < 0
     clock.correct(1e9, 5)
     assert clock.heard(1e9) == 0
 
@@ -34,7 +35,7 @@ def test_frame_k_is_heard_at_the_anchor_plus_k_frames(start: float, sent: int, a
 def test_frames_are_due_one_lead_earlier(start: float, lead_frames: int, after: int) -> None:
     clock = started(start)
     assert clock.due(start + after * 0.02, lead_frames * 0.02) == after + lead_frames + 1
-    clock.sent = after
+    clock.send(after)
     assert clock.due(start + after * 0.02, lead_frames * 0.02) == lead_frames + 1
 
 
@@ -43,7 +44,7 @@ def test_runs_add_up() -> None:
     clock.end(10)
     assert (clock.heard_before, clock.sent, clock.anchor_s) == (10, 0, None)
     clock.start(200.0)
-    clock.sent = 10
+    clock.send(10)
     clock.end(4)
     assert clock.heard_before == 14
 

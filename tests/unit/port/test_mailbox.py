@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support.clock import VirtualClock
 
-from audio_connector.port.mailbox import BUSY_S, LOOK_AGAIN_S, LOOP_TURN_S, Inbox, Mailbox, Outbox
+from audio_connector.port.mailbox import BUSY_S, GATHER_S, LOOK_AGAIN_S, LOOP_TURN_S, Inbox, Mailbox, Outbox
 from audio_connector.testing.virtual_time import in_virtual_time, rest
 
 
@@ -241,7 +241,7 @@ def test_where_the_application_s_loop_is_closed_the_post_wakes_by_itself(
 class Gathering:
     """An outbox, its loop, its clock and its timer."""
 
-    def __init__(self, gather_s: float = 0.002) -> None:
+    def __init__(self) -> None:
         self.clock = VirtualClock()
         self.loop = Loop()
         self.delivered: list[tuple[int, object]] = []
@@ -253,24 +253,42 @@ class Gathering:
             call_later=self.clock.call_later,
             on_lost=self._lose,
             clock=self.clock.time,
-            gather_s=gather_s,
         )
 
     def _lose(self) -> None:
         self.lost += 1
 
 
-def test_what_arrives_waits_for_company_but_not_long() -> None:
-    stage = Gathering(gather_s=0.002)
+def test_what_comes_after_a_quiet_time_wakes_at_the_end_of_the_round() -> None:
+    stage = Gathering()
     stage.outbox.post((1, b"a"))
-    stage.clock.run_for(0.0015)
     stage.outbox.post((2, b"b"))
     assert stage.loop.woken == []
-    stage.clock.run_for(0.0006)
+    stage.clock.run_for(0.0)
     assert len(stage.loop.woken) == 1
     stage.loop.run()
     assert stage.delivered == [(1, b"a"), (2, b"b")]
     assert stage.clock.next_timer_at() is None
+
+
+def test_what_follows_closely_waits_for_company_but_not_long() -> None:
+    stage = Gathering()
+    stage.outbox.post((1, b"a"))
+    stage.clock.run_for(0.0)
+    stage.loop.run()
+    stage.clock.run_for(GATHER_S / 4)
+    stage.outbox.post((2, b"b"))
+    stage.clock.run_for(GATHER_S / 2)
+    stage.outbox.post((3, b"c"))
+    assert stage.loop.woken == []
+    stage.clock.run_for(GATHER_S / 4 + 1e-6)
+    assert len(stage.loop.woken) == 1
+    stage.loop.run()
+    assert stage.delivered == [(1, b"a"), (2, b"b"), (3, b"c")]
+    stage.clock.run_for(GATHER_S)
+    stage.outbox.post((4, b"d"))
+    stage.clock.run_for(0.0)
+    assert len(stage.loop.woken) == 1
 
 
 def test_a_heartbeat_has_the_loop_look_and_delivers_nothing() -> None:

@@ -30,11 +30,12 @@ class Stage:
         self.line = Line(
             7,
             lambda message: self.posted.append(message[1]),
+            max_buffer_s=max_buffer_s,
             report=lambda error: None,
             owes_work=lambda: False,
             clock=lambda: 5000.0,
         )
-        self.lane = Lane(self.line, number, max_buffer_s=max_buffer_s)
+        self.lane = Lane(self.line, number)
 
     def take_all(self) -> list[asks.Ask]:
         posted, self.posted[:] = list(self.posted), []

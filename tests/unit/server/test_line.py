@@ -27,7 +27,12 @@ class Stage:
         self.posted: list[asks.Ask] = []
         self.has_posted = threading.Event()
         self.line = Line(
-            7, self._post, report=lambda error: None, owes_work=lambda: False, clock=lambda: 5000.0
+            7,
+            self._post,
+            max_buffer_s=1.0,
+            report=lambda error: None,
+            owes_work=lambda: False,
+            clock=lambda: 5000.0,
         )
 
     def _post(self, message: tuple[int, asks.Ask]) -> None:

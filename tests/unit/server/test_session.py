@@ -11,8 +11,8 @@ from support.audio import numbered
 from support.call import Router
 from support.conversation import Conversation, LoopClock
 
-from audio_connector.call.machine import FIGURES_S
 from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.server.refresher import FIGURES_S
 from audio_connector.server.server import AudioConnectorServer
 from audio_connector.server.session import GRACE_S
 from audio_connector.testing.network import dial

@@ -1,0 +1,170 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Readers of many busy sockets share a look; with few each is called as soon as it can be."""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+
+import pytest
+
+if sys.platform != "linux":
+    pytest.skip("there is epoll on Linux only", allow_module_level=True)
+
+from audio_connector.wire.gathering import GATHER_S, WORTH_IT, GatheringLoop
+from audio_connector.wire.loop import log_loop_error
+
+
+class Stage:
+    """A loop, and sockets that it reads."""
+
+    def __init__(self) -> None:
+        self.loop = GatheringLoop()
+        self.looks: list[set[int]] = []
+        """Which sockets were read in which round of the loop."""
+        self._round_is_over = True
+        self._pairs: list[tuple[socket.socket, socket.socket]] = []
+
+    def open(self) -> int:
+        """Returns its number."""
+        ours, theirs = socket.socketpair()
+        ours.setblocking(False)
+        number = len(self._pairs)
+        self._pairs.append((ours, theirs))
+        self.loop.add_reader(ours.fileno(), self._read, number)
+        return number
+
+    def fd(self, number: int) -> int:
+        return self._pairs[number][0].fileno()
+
+    def send(self, number: int) -> None:
+        self._pairs[number][1].send(b"x")
+
+    def _read(self, number: int) -> None:
+        assert self._pairs[number][0].recv(100)
+        if self._round_is_over:
+            self._round_is_over = False
+            self.looks.append(set())
+            self.loop.call_soon(self._end_round)
+        self.looks[-1].add(number)
+
+    def _end_round(self) -> None:
+        self._round_is_over = True
+
+    def run_for(self, seconds: float) -> None:
+        self.loop.call_later(seconds, self.loop.stop)
+        self.loop.run_forever()
+
+    def run_until(self, condition: Callable[[], bool], seconds: float = 5.0) -> None:
+        until = time.monotonic() + seconds
+        while not condition():
+            assert time.monotonic() < until
+            self.run_for(0.001)
+
+    def close(self) -> None:
+        for ours, theirs in self._pairs:
+            self.loop.remove_reader(ours.fileno())
+            ours.close()
+            theirs.close()
+        self.loop.close()
+        self.loop.close()
+
+
+@pytest.fixture
+def stage() -> Iterator[Stage]:
+    stage = Stage()
+    yield stage
+    stage.close()
+
+
+def test_a_lonely_message_does_not_wait(stage: Stage) -> None:
+    number = stage.open()
+    took: list[float] = []
+    for _ in range(5):
+        stage.send(number)
+        began, before = time.monotonic(), len(stage.looks)
+        stage.loop.call_later(1.0, stage.loop.stop)
+        while len(stage.looks) == before:
+            stage.loop.call_soon(stage.loop.stop)
+            stage.loop.run_forever()
+        took.append(time.monotonic() - began)
+    assert min(took) < GATHER_S / 2
+
+
+def test_many_share_a_look_and_are_looked_at_in_time(stage: Stage) -> None:
+    numbers = [stage.open() for _ in range(20)]
+    sent = 0
+
+    def send_next() -> None:
+        nonlocal sent
+        for _ in range(10):
+            stage.send(numbers[sent % len(numbers)])
+            sent += 1
+        stage.loop.call_later(0.001, send_next)
+
+    stage.loop.call_soon(send_next)
+    stage.run_for(0.4)
+    read = sum(len(look) for look in stage.looks)
+    assert read > 500, "a machine that is this busy shows nothing"
+    assert read / len(stage.looks) >= 2 * WORTH_IT
+    stage.run_until(lambda: not stage.loop._epoll.poll(0))
+
+
+def test_once_little_comes_again_nothing_waits_and_no_timer_runs(stage: Stage) -> None:
+    first, second = stage.open(), stage.open()
+    for _ in range(50):
+        stage.send(first)
+        stage.send(second)
+        stage.run_for(0.0005)
+    stage.run_for(0.02)
+    assert not stage.loop._gathers
+    stage.looks.clear()
+    stage.send(first)
+    stage.run_for(0.0)
+    stage.run_until(lambda: bool(stage.looks))
+    assert not stage.loop._gathers
+
+
+def test_whoever_is_removed_is_called_no_more_even_by_one_before_it_in_a_look(stage: Stage) -> None:
+    removed: list[int] = []
+
+    def take_away(number: int) -> None:
+        other = 1 - number
+        removed.append(number)
+        for which in (number, other):
+            stage.loop.remove_reader(stage.fd(which))
+
+    for number in (stage.open(), stage.open()):
+        stage.loop.add_reader(stage.fd(number), take_away, number)
+        stage.send(number)
+    stage.run_for(0.02)
+    assert len(removed) == 1
+    assert stage.looks == []
+    assert not stage.loop.remove_reader(stage.fd(0))
+
+
+def test_what_one_raises_is_logged_and_the_others_are_called(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    def fail(number: int) -> None:
+        stage.loop.remove_reader(stage.fd(number))
+        raise ValueError("broken")
+
+    stage.loop.set_exception_handler(log_loop_error)
+    numbers = [stage.open() for _ in range(3)]
+    stage.loop.add_reader(stage.fd(1), fail, 1)
+    for number in numbers:
+        stage.send(number)
+    with caplog.at_level(logging.ERROR):
+        stage.run_until(lambda: set().union(*stage.looks) == {0, 2})
+    assert [record.getMessage() for record in caplog.records] == ["a reader failed"]
+
+
+def test_it_may_be_closed_before_its_readers_are_removed(stage: Stage) -> None:
+    stage.open()
+    stage.loop.close()
+    assert stage.loop.is_closed()
+    assert not stage.loop.remove_reader(stage.fd(0))
