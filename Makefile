@@ -9,6 +9,16 @@ EXTRAS ?= dev,docs
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # Named after the interpreter, so that another PYTHON makes a new environment instead of using the old one.
 READY := $(VENV)/.ready-$(VERSION)
+# 1 compiles the path of a frame, see hatch_build.py, and tests that; in an environment of its own.
+COMPILED ?=
+ifneq ($(COMPILED),)
+export AUDIO_CONNECTOR_COMPILE := 1
+INSTALL :=
+SOURCES := hatch_build.py $(shell find src -name '*.py')
+else
+INSTALL := --editable
+SOURCES :=
+endif
 # How long each slow test lasts; the default of `make soak`, shortened by .ci/run.
 SOAK_SECONDS ?= 600
 # Most of the suite waits for sockets and other programs, so that two at a time take little more than half as long.
@@ -29,19 +39,19 @@ endef
 export TRY_WHEEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-all check lint types cover docs wheel bench soak browser pictures format clean
+.PHONY: help demo test test-compiled test-all check lint types cover docs wheel bench soak browser pictures format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
 
-$(READY): pyproject.toml src/audio_connector/_version.py
+$(READY): pyproject.toml src/audio_connector/_version.py $(SOURCES)
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 		{ echo "Python 3.10 or newer is needed, '$(PYTHON)' is not: make <target> PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "'$(PYTHON)' has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@echo "setting up $(VENV) with Python $(VERSION): about a minute, once ..." >&2
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --editable '.[$(EXTRAS)]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL) '.[$(EXTRAS)]'
 	@touch $@
 	@echo "$(VENV) is ready" >&2
 
@@ -51,8 +61,11 @@ demo: $(READY) ## Hear and see a session with a simulated media router
 test: $(READY) ## The everyday suite
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
+test-compiled: ## The same for the wheel with a compiled path of a frame; takes a C compiler
+	@$(MAKE) --no-print-directory test COMPILED=1 VENV=build/venv-compiled EXTRAS=dev
+
 test-all: ## Most of it on each Python from 3.10 to 3.13 that is here
-	@PYTEST_ARGS="$(PYTEST_ARGS)" WORKERS="$(WORKERS)" .ci/pythons $(PYTHONS)
+	@COMPILED="$(COMPILED)" PYTEST_ARGS="$(PYTEST_ARGS)" WORKERS="$(WORKERS)" .ci/pythons $(PYTHONS)
 
 check: lint types cover docs wheel ## Everything that has to hold before a change goes in
 

@@ -21,7 +21,7 @@ from benchmarks.common.options import Options
 from benchmarks.common.processes import BenchmarkError
 from benchmarks.common.rounds import Progress, Results, Runner
 from benchmarks.common.table import Table, Verdict
-from benchmarks.common.variants import VARIANTS, VENDOR, VENDOR_PACKAGE, vendor_python
+from benchmarks.common.variants import VARIANTS, VENDOR, VENDOR_PACKAGE
 from benchmarks.tables import TABLES
 
 _EXAMPLES = """\
@@ -65,8 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     progress = Progress(sum(step.expected_s for step in steps))
     runner = Runner(progress, max_foreign=parsed.max_foreign / 100, attempts=parsed.attempts)
     try:
-        if VENDOR in options.variants:
-            vendor_python()
+        for variant in options.variants:
+            if variant.environment is not None:
+                variant.environment.prepare()
         outcomes = [_run(table, options, runner) for table in tables]
     except BenchmarkError as error:
         print(f"\nnot measured: {error}", file=sys.stderr)

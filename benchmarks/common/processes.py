@@ -117,7 +117,8 @@ def put_load_on(
     title: str,
     limit_s: float,
     tick: Callable[[], None],
-    is_foreign_package: bool = False,
+    with_sources: bool = True,
+    quiet: bool = False,
 ) -> dict[str, Any]:
     """Start a server, put a load on it, and return the load generator's report.
 
@@ -128,14 +129,15 @@ def put_load_on(
         title: The server's name.
         limit_s: For the load generator.
         tick: Called now and then meanwhile.
-        is_foreign_package: The server is not to find our sources, and its logging is discarded.
+        with_sources: The server is to run the sources of this tree.
+        quiet: Its logging is discarded.
 
     Raises:
         BenchmarkError: One of the processes failed.
     """
     server_core, load_core = two_cores()
-    ours = environment(with_sources=not is_foreign_package)
-    with Child(server, title=title, core=server_core, environment=ours, quiet=is_foreign_package) as child:
+    its_own = environment(with_sources=with_sources)
+    with Child(server, title=title, core=server_core, environment=its_own, quiet=quiet) as child:
         address = child.read_line(limit_s=_START_LIMIT_S, what="address", tick=tick)
         module, *arguments = load
         command = [sys.executable, "-m", module, address, str(child.pid), *arguments]

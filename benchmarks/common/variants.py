@@ -3,16 +3,23 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from benchmarks.common.processes import ROOT, BenchmarkError, put_load_on
+from benchmarks.common.environments import Environment
+from benchmarks.common.processes import ROOT, put_load_on
 
 VENDOR_PACKAGE = "vonage-audio-connector-server==0.1.1"
-_VENDOR_ENVIRONMENT = ROOT / "build" / f"vendor-{sys.version_info.major}.{sys.version_info.minor}"
+_VENDOR = Environment("vendor", f"{VENDOR_PACKAGE} (without it: --no-vendor)", (VENDOR_PACKAGE,))
+_COMPILED = Environment(
+    "compiled",
+    "this library, compiled, which takes a C compiler and a minute (without it: --only bare vendor plain)",
+    (str(ROOT),),
+    ("AUDIO_CONNECTOR_COMPILE=1",),
+    is_anew=True,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,7 @@ class Variant:
         key: Its name in options and JSON.
         title: Its name in tables.
         module: What `python -m` starts.
+        environment: Where it is installed; None for the sources of this tree.
         settings: `name=value` of our configuration; ours alone take some.
         targets: What is wanted of it; ours alone have some.
     """
@@ -55,12 +63,13 @@ class Variant:
     key: str
     title: str
     module: str
+    environment: Environment | None = None
     settings: tuple[str, ...] = ()
     targets: Targets | None = None
 
     @property
     def is_vendor(self) -> bool:
-        """Whether it needs the environment of the vendor's package."""
+        """Whether it is the vendor's package."""
         return self is VENDOR
 
     def measure(
@@ -84,50 +93,26 @@ class Variant:
         Raises:
             BenchmarkError: One of the processes failed.
         """
-        python = vendor_python() if self.is_vendor else sys.executable
+        python = sys.executable if self.environment is None else self.environment.python
         return put_load_on(
             [python, "-m", module or self.module, *arguments, *self.settings],
             load,
             title=self.title,
             limit_s=limit_s,
             tick=tick,
-            is_foreign_package=self.is_vendor,
+            with_sources=self.environment is None,
+            quiet=self.is_vendor,
         )
 
 
 BARE = Variant("bare", "bare picows", "benchmarks.servers.bare")
-VENDOR = Variant("vendor", "vendor SDK 0.1.1", "benchmarks.servers.vendor")
+VENDOR = Variant("vendor", "vendor SDK 0.1.1", "benchmarks.servers.vendor", _VENDOR)
 VARIANTS = (
     BARE,
     VENDOR,
-    Variant("thread", "this library, thread", "benchmarks.servers.ours", targets=Targets()),
+    Variant("thread", "this library, thread", "benchmarks.servers.ours", _COMPILED, targets=Targets()),
+    Variant("plain", "the same, not compiled", "benchmarks.servers.ours"),
 )
 """All of them, in the order in which they take turns. A further form of this library is a line here, such as
-`Variant("process", "this library, process", "benchmarks.servers.ours", ("isolation=process",), Targets(2.2, 0.42))`.
+`Variant("process", "this library, process", "benchmarks.servers.ours", _COMPILED, ("isolation=process",))`.
 """
-
-
-def vendor_python() -> str:
-    """Return the interpreter of the vendor's environment, which is created on first use.
-
-    Raises:
-        BenchmarkError: The package cannot be installed.
-    """
-    python = _VENDOR_ENVIRONMENT / "bin" / "python"
-    # Written last, so that an interrupted installation is started over.
-    ready = _VENDOR_ENVIRONMENT / ".ready"
-    if not ready.exists():
-        print(f"installing {VENDOR_PACKAGE} into {_VENDOR_ENVIRONMENT.relative_to(ROOT)} ...", flush=True)
-        commands = (
-            [sys.executable, "-m", "venv", "--clear", str(_VENDOR_ENVIRONMENT)],
-            [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", VENDOR_PACKAGE],
-        )
-        for command in commands:
-            done = subprocess.run(command, check=False, capture_output=True, text=True)
-            if done.returncode != 0:
-                raise BenchmarkError(
-                    f"{' '.join(command)} failed:\n{done.stderr.strip()}\n"
-                    "The comparison needs the vendor's package from PyPI; without it: --no-vendor"
-                )
-        ready.touch()
-    return str(python)

@@ -142,7 +142,7 @@ class Dispatcher:
         loop = self._loop = asyncio.get_running_loop()
         try:
             while True:
-                gives_way = await self._hand_over(self._items)
+                gives_way = await self._hand_over()
                 if self._is_ended and not self._items:
                     break
                 self._wakeup = loop.create_future()
@@ -154,31 +154,45 @@ class Dispatcher:
         finally:
             self.faults.close()
 
-    async def _hand_over(self, items: deque[Item | Exception]) -> bool:
+    async def _hand_over(self) -> bool:
         """Hand over what is there; True where more is, and others should run first."""
+        items = self._items
         # Before anything was asked for, only errors are handed over; messages come then only with the end.
         while items and (self.has_taker or (self.on_error and isinstance(items[0], Exception))):
             item = items.popleft()
-            if type(item) is bytes:  # the path of every incoming frame
-                if self._audio_streams:
-                    self._push(self._audio_streams, item)
-                if self.on_message is not None:
-                    await self._call("on_message", self.on_message, item)
-                if self.on_audio is not None:
-                    await self._call("on_audio", self.on_audio, item)
-            elif isinstance(item, TextItem):
-                self._push(self._event_streams, item.event)
-                if self.on_message is not None:
-                    await self._call("on_message", self.on_message, item.text)
-                if self.on_event is not None:
-                    await self._call("on_event", self.on_event, item.event)
-            else:
-                await self._report(item)  # type: ignore[arg-type]  # what remains is an exception
-                continue
-            self._note_handled()
+            for name, handler, argument in self._calls_for(item):
+                if handler is None:
+                    continue
+                try:
+                    result = handler(argument)
+                    # The type first: asking an abstract class is much slower.
+                    if type(result) is CoroutineType or (
+                        result is not None and isinstance(result, Awaitable)
+                    ):
+                        await result
+                except Exception as error:
+                    self._report(error, name, handler, argument)
+                except asyncio.CancelledError as error:
+                    # A handler that awaited something cancelled.
+                    await self._survive(error, name, handler)
+            if not isinstance(item, Exception):
+                self._note_handled()
             if items and self._owes_work():
                 return True
         return False
+
+    def _calls_for(self, item: Item | Exception) -> tuple[tuple[str, Handler | None, object], ...]:
+        """Who is called with what; the streams have it then."""
+        if type(item) is bytes:  # the path of every incoming frame
+            if self._audio_streams:
+                self._push(self._audio_streams, item)
+            return ("on_message", self.on_message, item), ("on_audio", self.on_audio, item)
+        if isinstance(item, TextItem):
+            self._push(self._event_streams, item.event)
+            return ("on_message", self.on_message, item.text), ("on_event", self.on_event, item.event)
+        if self.on_error is None:
+            self.faults.told(item)  # type: ignore[arg-type]  # what remains is an exception
+        return (("on_error", self.on_error, item),)
 
     def _note_handled(self) -> None:
         self.handled += 1
@@ -197,26 +211,12 @@ class Dispatcher:
             except Exception as error:
                 self.feed_error(error)
 
-    async def _call(self, name: str, handler: Handler, argument: object) -> None:
-        try:
-            result = handler(argument)
-            # The type first: asking an abstract class is much slower.
-            if type(result) is CoroutineType or (result is not None and isinstance(result, Awaitable)):
-                await result
-        except Exception as error:
-            await self._report(error, name, handler, argument)
-        except asyncio.CancelledError as error:
-            # A handler that awaited something cancelled.
-            await self._survive(error, name, handler)
-
-    async def _report(
-        self, error: Exception, name: str = "", handler: Handler | None = None, given: object = None
+    def _report(
+        self, error: Exception, name: str, handler: Handler | None = None, given: object = None
     ) -> None:
-        """Tell the application of an error, and which handler raised it: on_error, or else the log."""
+        """Tell the application of an error, and which handler raised it: on_error next, or else the log."""
         if self.on_error is not None and name != "on_error":
-            await self._call("on_error", self.on_error, error)
-        elif handler is None:
-            self.faults.told(error)
+            self._items.appendleft(error)
         else:
             told_of = f"it was told of {excerpt(given)}; " if isinstance(given, Exception) else ""
             self.faults.raised(name, handler, error, f"{told_of}{GOES_ON}")
@@ -233,7 +233,7 @@ class Dispatcher:
         if self.is_cancelled:
             raise error
         if self.on_error is not None and name != "on_error":
-            await self._report(RuntimeError(f"{name} was cancelled: {error!r}"))
+            self._items.appendleft(RuntimeError(f"{name} was cancelled: {error!r}"))
         else:
             self.faults.raised(name, handler, error)
 

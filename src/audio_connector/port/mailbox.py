@@ -73,7 +73,9 @@ class Mailbox(Generic[T]):
         except RuntimeError:
             self.give_up()
 
-    _arm = wake  # how whatever is posted while nothing is on its way wakes the loop
+    def _arm(self) -> None:
+        """Something was posted while nothing was on its way."""
+        self.wake()
 
     def is_closed(self) -> bool:
         """Whether the receiving loop is closed: a wake-up that was pending in it never comes."""

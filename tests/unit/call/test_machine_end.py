@@ -3,17 +3,16 @@
 
 from __future__ import annotations
 
-import gc
-import weakref
-
 import pytest
 from support.audio import numbered
 from support.call import VirtualCall
+from support.serving import traces_of
 
 from audio_connector.call import tells
 from audio_connector.call.asks import Close
 from audio_connector.call.states import State
 from audio_connector.playback.speech import Interrupted, Played
+from audio_connector.server.link import Link
 from audio_connector.wire.memory import MemoryTransport
 from audio_connector.wire.messages import Disconnected
 
@@ -76,15 +75,16 @@ def test_afterwards_nothing_happens_any_more(how: str) -> None:
 
 @WAYS
 def test_a_link_that_has_ended_is_forgotten(how: str) -> None:
+    before = traces_of(Link)
     call = VirtualCall(timeouts={"ping_interval_s": None})
     call.say(FRAME * 5)
     call.run_for(3.0)
     end(call, how)
     call.run_for(10.0)
-    pacer, link = call.pacer, weakref.ref(call.link)
+    pacer = call.pacer
+    assert traces_of(Link) == before + 1
     del call
-    gc.collect()
-    assert link() is None
+    assert traces_of(Link) == before
     assert pacer.latest_ms >= 0.0
 
 
