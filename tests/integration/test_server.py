@@ -390,10 +390,12 @@ async def test_on_stop_that_raises_is_logged(caplog: pytest.LogCaptureFixture) -
 
 
 async def test_a_handler_that_never_ends_does_not_hold_up_the_stop(caplog: pytest.LogCaptureFixture) -> None:
+    begun_with: list[object] = []
     cancelled: list[str] = []
     ends: list[object] = []
 
-    async def on_message(_: object) -> None:
+    async def on_message(message: object) -> None:
+        begun_with.append(message)
         try:
             await asyncio.sleep(3600)
         finally:
@@ -403,7 +405,7 @@ async def test_a_handler_that_never_ends_does_not_hold_up_the_stop(caplog: pytes
         client.set_handler(on_message=on_message, on_disconnect=ends.append)
 
     async with serving(on_connect) as handle, calling(handle.get_address()):
-        await until(lambda: len(handle.connections) == 1, "the call")
+        await until(lambda: begun_with, "the handler")
         begun = asyncio.get_running_loop().time()
         await handle.stop()
         assert asyncio.get_running_loop().time() - begun < 2

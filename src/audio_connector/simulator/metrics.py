@@ -105,7 +105,7 @@ _ALL: Final[Sequence[Metric]] = (
     ),
     Metric(
         "first_audio_delay_ms",
-        "first audio after",
+        "first answer after",
         "ms",
         "from the first frame of speech sent to the first audio received",
         lambda r: r.first_audio_delay_ms,

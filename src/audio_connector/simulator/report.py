@@ -168,6 +168,9 @@ class CallReport:
             lines.append("the bot said nothing, though it was spoken to")
         if self.stale_ms:
             lines.append("what was cleared went on after the clear: see stale audio")
+        if self.closed and self.closed_by == "peer" and not self.hung_up and self.close_code in NORMAL_CLOSE:
+            reason = f" ({self.close_reason})" if self.close_reason else ""
+            lines.append(f"the server ended the call before it was over: {self.close_code}{reason}")
         return tuple(lines)
 
     @property

@@ -39,7 +39,7 @@ def test_one_call_shows_its_figures_and_what_happened() -> None:
         "call 24.0 s",
         "audio sent 22.0 s",
         "audio received 16.0 s",
-        "first audio after 3,200 ms",
+        "first answer after 3,200 ms",
         "slowest answer 1,200 ms",
         "answers 3",
         "clear to silence 40 ms",
@@ -68,7 +68,7 @@ def test_one_call_shows_its_figures_and_what_happened() -> None:
 
 def test_a_call_in_which_nothing_happened_says_so() -> None:
     shown = lines_of([replace(CLEAN, playout=PlayoutReport())])
-    assert "first audio after none came" in shown
+    assert "first answer after none came" in shown
     assert "underruns 0" in shown
     assert "closed 1000 by the router" in shown
     assert shown[-1] == "✓ clean: nothing was lost"
