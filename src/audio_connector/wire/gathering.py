@@ -14,6 +14,7 @@ Each wake-up hands the interpreter from the application's thread to this one and
 
 from __future__ import annotations
 
+import contextlib
 import select
 from collections.abc import Callable
 from typing import Any
@@ -42,8 +43,10 @@ class GatheringLoop(uvloop.Loop):
 
     def add_reader(self, fd: int, callback: Callable[..., object], *args: Any) -> None:  # type: ignore[override]  # noqa: ANN401 - as asyncio has it
         """Call back whenever the descriptor is readable."""
-        if fd not in self._readers:
-            self._epoll.register(fd, select.EPOLLIN)
+        if self._readers.pop(fd, None) is not None:
+            with contextlib.suppress(OSError):  # it was closed meanwhile, and this is another of that number
+                self._epoll.unregister(fd)
+        self._epoll.register(fd, select.EPOLLIN)
         self._readers[fd] = callback, args
 
     def remove_reader(self, fd: int) -> bool:  # type: ignore[override]

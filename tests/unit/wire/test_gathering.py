@@ -168,3 +168,14 @@ def test_it_may_be_closed_before_its_readers_are_removed(stage: Stage) -> None:
     stage.loop.close()
     assert stage.loop.is_closed()
     assert not stage.loop.remove_reader(stage.fd(0))
+
+
+def test_a_number_that_is_used_again_is_read_though_nobody_was_told_of_the_end(stage: Stage) -> None:
+    before = stage.open()
+    fd = stage.fd(before)
+    for end in stage._pairs.pop():
+        end.close()
+    after = stage.open()
+    assert stage.fd(after) == fd
+    stage.send(after)
+    stage.run_until(lambda: stage.looks == [{after}])
