@@ -33,7 +33,6 @@ COMPILED = (
     "playback/utterance",
     "port/mailbox",
     "server/link",
-    "server/refresher",
     "wire/liveness",
 )
 """What runs once for each frame, and what nobody outside calls: compiled code takes no argument of another type."""

@@ -16,10 +16,8 @@ from audio_connector.call.states import State
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.pacer import Pacer
 from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, Interrupted, Played
-from audio_connector.port.host import Note
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.link import Link
-from audio_connector.server.refresher import Refresher
+from audio_connector.server.link import Link, Refresher
 from audio_connector.simulator.playout import PlayoutBuffer, PlayoutReport
 from audio_connector.wire.codec import decode_command, encode_event
 from audio_connector.wire.memory import MemoryTransport, connect
@@ -99,20 +97,19 @@ class Router:
 
 
 class Told:
-    """The application's end of the port: notes all that it is told; a `server.link.Postbox`."""
+    """The application's end of the port: notes all that it is told."""
 
     def __init__(self) -> None:
         self.in_order: list[tells.Tell] = []
         """Tells in the order of events."""
         self.at_once: list[tells.Tell | tells.Figures] = []
         """What is told at once, figures among it."""
-        self.note: Note = self._note
 
     def post(self, message: tuple[int, tells.Tell], /) -> None:
         assert message[0] == LINK_ID
         self.in_order.append(message[1])
 
-    def _note(self, link_id: int, tell: tells.Tell | tells.Figures) -> None:
+    def note(self, link_id: int, tell: tells.Tell | tells.Figures) -> None:
         assert link_id == LINK_ID
         self.at_once.append(tell)
 
@@ -199,7 +196,8 @@ class VirtualCall:
         self.link = Link(
             LINK_ID,
             self.machine,
-            outbox=self.told,
+            post=self.told.post,
+            note=self.told.note,
             pacer=self.pacer,
             refresher=Refresher(self.pacer),
             clock=self.clock.time,

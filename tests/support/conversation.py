@@ -83,7 +83,7 @@ class Conversation:
             self.router_socket.send_text(self._first)
         for _ in range(10):  # not `rest`, after which a short one is over
             await asyncio.sleep(0)
-        [self.session] = self.running.calls.sessions.values()
+        [self.session] = self.running.sessions.values()
         self.client = self.session.connection
         await asyncio.sleep(OPENING_S)
         await rest()
@@ -106,7 +106,7 @@ class Conversation:
     @property
     def is_over(self) -> bool:
         """True once the server has forgotten it."""
-        return not self.running.calls.sessions
+        return not self.running.sessions
 
     async def router_says(self, event: Event) -> None:
         self.router_socket.send_text(encode_event(event))

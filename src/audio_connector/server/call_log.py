@@ -48,15 +48,14 @@ def log_end(label: str, connection: AudioConnectorConnection, how: Disconnected,
 
 def losses_of(figures: ConnectionStatistics) -> str:
     """Say what was lost in a call, and what of it nobody misses."""
-    underruns = _counted(figures.underruns, "underrun")
-    unreadable = _counted(figures.unreadable_messages_received, "unreadable message")
+    unreadable = figures.unreadable_messages_received
     losses = {
         f"{figures.dropped_ms:.0f} ms of audio dropped unread": figures.dropped_messages,
-        f"{figures.underrun_ms:.0f} ms of silence in {underruns}": figures.underruns,
+        f"{figures.underrun_ms:.0f} ms of silence in {_counted(figures.underruns, 'underrun')}": figures.underruns,
         f"{figures.skipped_ms:.0f} ms of audio skipped to keep the delay": figures.skips,
         f"{_counted(figures.stalls, 'stall')} of the router": figures.stalls,
         f"{figures.unsent_ms:.0f} ms of audio not sent": figures.unsent_ms,
-        unreadable: figures.unreadable_messages_received,
+        _counted(unreadable, "unreadable message"): unreadable,
     }
     lost = ", ".join(text for text, is_so in losses.items() if is_so)
     unwanted = f", {_counted(figures.unwanted_messages, 'message')} unasked for"

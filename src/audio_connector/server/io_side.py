@@ -1,8 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The I/O side of one server: its listening sockets, its links and their timers, on whichever loop it is put.
 
-It never runs application code, and the application never touches a socket. In production the loop is that of a
-thread of its own (`io_thread`); a test in virtual time puts both sides on one loop.
+In production that is the loop of a thread of its own (`io_thread`); in virtual time both sides are on one.
 """
 
 from __future__ import annotations
@@ -16,9 +15,9 @@ from typing import Any
 from audio_connector.call.asks import Ask
 from audio_connector.call.machine import Call
 from audio_connector.playback.pacer import Pacer
+from audio_connector.port.host import Deliver, Note
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.link import Link, Postbox
-from audio_connector.server.refresher import Refresher
+from audio_connector.server.link import Link, Refresher
 from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.json_audio import JsonAudio
 from audio_connector.wire.network import Listen, Listening, ListenOptions
@@ -40,7 +39,8 @@ class IoSide:
         self,
         config: AudioConnectorServerConfig,
         *,
-        outbox: Postbox,
+        post: Deliver,
+        note: Note,
         listen: Listen,
         clock: Callable[[], float],
         call_later: Callable[[float, Callable[[], None]], Any],
@@ -52,7 +52,8 @@ class IoSide:
         self._refresher = Refresher(self.pacer)
         self._config = config
         self._audio_transport = AudioTransport.of(config.audio_transport)
-        self._outbox = outbox
+        self._post = post
+        self._note = note
         self._listen = listen
         self._clock = clock
         self._link_count = 0
@@ -105,23 +106,22 @@ class IoSide:
 
     def apply(self, message: tuple[int, Ask]) -> None:
         """Do what the application asks of a link. One that is gone has answered everybody at its end."""
-        link = self.links.get(message[0])
-        if link is None:
-            return
-        try:
-            link.ask(message[1])
-        except Exception as error:
-            self._on_link_error(link, error)
+        link_id, ask = message
+        if (link := self.links.get(link_id)) is not None:
+            try:
+                link.ask(ask)
+            except Exception as error:
+                self._on_link_error(link, error)
 
     def _accept(self, headers: Headers, path: str) -> Receiver | None:
         if not self.is_open:
             return None
         self._link_count += 1
-        config = self._config
         link = self.links[self._link_count] = Link(
             self._link_count,
-            Call(config.playback, config.intake, config.timeouts),
-            outbox=self._outbox,
+            Call(self._config.playback, self._config.intake, self._config.timeouts),
+            post=self._post,
+            note=self._note,
             pacer=self.pacer,
             refresher=self._refresher,
             clock=self._clock,
@@ -139,7 +139,7 @@ class IoSide:
     async def _wait_until_gone(self, timeout_s: float) -> None:
         if self.links:
             self._all_gone.clear()
-            with contextlib.suppress(asyncio.TimeoutError, TimeoutError):
+            with contextlib.suppress(asyncio.TimeoutError):
                 await asyncio.wait_for(self._all_gone.wait(), timeout_s)
 
     def _on_link_error(self, link: Link, error: Exception) -> None:

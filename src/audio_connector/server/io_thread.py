@@ -1,9 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The I/O thread: its loop, and the I/O side of one server on it.
-
-The application has its own loop in its own thread. So an application that blocks its loop, or spins in Python,
-makes nobody stutter.
-"""
+"""The I/O thread, so that an application that blocks its own loop, or spins in Python, makes nobody stutter."""
 
 from __future__ import annotations
 
@@ -52,7 +48,12 @@ class IoThread:
             application_loop, deliver, note, call_later=call_later, on_lost=self._lose_application
         )
         self.side = IoSide(
-            config, outbox=self.outbox, listen=picows.listen, clock=time.monotonic, call_later=call_later
+            config,
+            post=self.outbox.post,
+            note=note,
+            listen=picows.listen,
+            clock=time.monotonic,
+            call_later=call_later,
         )
         self.inbox: Inbox[tuple[int, Ask]] = Inbox(
             self._loop, self.side.apply, application_loop=application_loop, on_lost=lambda: None
@@ -70,7 +71,8 @@ class IoThread:
         """Start the thread, which watches from now on over the loop that calls this."""
         # A daemon thread that is still in its loop while the interpreter goes down may crash it.
         atexit.register(self._end_at_exit)
-        self._loop.call_soon(self._watch, LoopWatchdog(self.outbox, threading.get_ident()))
+        watchdog, pacer = LoopWatchdog(self.outbox, threading.get_ident()), self.side.pacer
+        self._loop.call_soon(lambda: pacer.arm(watchdog, watchdog.wake(time.monotonic())))
         self._thread.start()
 
     async def listen(self) -> tuple[str, int]:
@@ -122,9 +124,6 @@ class IoThread:
             close_loop(self._loop)
             self.inbox.give_up()
             self.ended.set_result(None)
-
-    def _watch(self, watchdog: LoopWatchdog) -> None:
-        self.side.pacer.arm(watchdog, watchdog.wake(time.monotonic()))
 
     def _lose_application(self) -> None:
         """The application's loop was closed without stopping the server."""

@@ -7,40 +7,68 @@ socket but in `Link._write`.
 
 from __future__ import annotations
 
+import math
+from collections import OrderedDict
 from collections.abc import Callable
-from typing import Protocol
 
 from audio_connector.call import asks, tells
 from audio_connector.call.machine import Abort, Call, CloseFrame, Ping
 from audio_connector.playback.pacer import Pacer
-from audio_connector.port.host import Note
-from audio_connector.server.refresher import Refresher
+from audio_connector.port.host import Deliver, Note
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
 BURST_FRAMES = 4
 """So many frames are written before it is asked whether the router still reads: 80 ms."""
 
 
-class Postbox(Protocol):
-    """The way to the application; `port.mailbox.Outbox` is one."""
+FIGURES_S = 0.1
+"""How old the figures of an undisturbed call may be. What is played is worked out from them, so only what was sent
+since then is missing: half of the usual lead."""
 
-    @property
-    def note(self) -> Note:
-        """Tells at once."""
 
-    def post(self, message: tuple[int, tells.Tell], /) -> None:
-        """Tell in the order of events."""
+class Refresher:
+    """Has figures told that have grown old, without a timer for each call; a `playback.pacer.Paced`."""
+
+    def __init__(self, pacer: Pacer) -> None:
+        self.armed_at: float | None = None
+        self._pacer = pacer
+        self._due: OrderedDict[Callable[[float], None], float] = OrderedDict()
+
+    def add(self, refresh: Callable[[float], None], now: float) -> None:
+        """Call ``refresh`` once, in `FIGURES_S`; for each frame only where the figures had not changed before."""
+        at = self._due[refresh] = now + FIGURES_S
+        if self.armed_at is None:
+            self._pacer.arm(self, at)
+
+    def remove(self, refresh: Callable[[float], None]) -> None:
+        """Do not call it, and forget it."""
+        self._due.pop(refresh, None)
+
+    def wake(self, now: float) -> float:
+        """Call those that are due; they come in the order in which they were added."""
+        due = self._due
+        while due:
+            refresh, at = next(iter(due.items()))
+            if at > now:
+                return at
+            del due[refresh]
+            refresh(now)
+        return math.inf
 
 
 class Link:
-    """One connection on the I/O side; a `wire.transport.Receiver` and a `playback.pacer.Paced`."""
+    """One connection on the I/O side; a `wire.transport.Receiver` and a `playback.pacer.Paced`.
+
+    ``post`` tells the application in the order of events, ``note`` at once.
+    """
 
     def __init__(
         self,
         link_id: int,
         call: Call,
         *,
-        outbox: Postbox,
+        post: Deliver,
+        note: Note,
         pacer: Pacer,
         refresher: Refresher,
         clock: Callable[[], float],
@@ -49,8 +77,8 @@ class Link:
         self.id = link_id
         self.call = call
         self.armed_at: float | None = None
-        self._post = outbox.post
-        self._note = outbox.note
+        self._post = post
+        self._note = note
         self._refresher = refresher
         self._is_refreshing = False
         """The refresher knows that the figures have changed."""
@@ -99,14 +127,14 @@ class Link:
         """It is over."""
         now = self._clock()
         self._pacer.disarm(self)
-        self._refresher.remove(self)
+        self._refresher.remove(self.refresh)
         self._is_refreshing = True  # never again
         self.call.ended(closed, now)
-        self._publish()
+        self._note(self.id, self.call.figures())
         self._tell()
         self._on_end(self.id)
 
-    # The pacer calls this.
+    # The pacer and the refresher call these.
 
     def wake(self, now: float) -> float:
         """Do what is due."""
@@ -115,13 +143,11 @@ class Link:
         self._settle_up(now)
         return self.call.next_deadline()
 
-    # The refresher calls this.
-
     def refresh(self, now: float) -> None:
         """The figures were not told for a while."""
         self._is_refreshing = False
         if self.call.is_stale:
-            self._publish()
+            self._note(self.id, self.call.figures())
             if self.call.is_stale:
                 self._refresh_later(now)
 
@@ -175,7 +201,7 @@ class Link:
         """The application hears what has come of it: figures before what they belong to."""
         call = self.call
         if call.has_news:
-            self._publish()
+            self._note(self.id, call.figures())
         if call.tells:
             self._tell()
         if call.is_stale and not self._is_refreshing:
@@ -214,12 +240,9 @@ class Link:
         elif isinstance(word, Ping):
             transport.send_ping()
 
-    def _publish(self) -> None:
-        self._note(self.id, self.call.figures())
-
     def _refresh_later(self, now: float) -> None:
         self._is_refreshing = True
-        self._refresher.add(self, now)
+        self._refresher.add(self.refresh, now)
 
     def _tell(self) -> None:
         told, self.call.tells = self.call.tells, []

@@ -21,11 +21,9 @@ from audio_connector.validation.handlers import takes
 logger = logging.getLogger("audio_connector.server")
 
 App: TypeAlias = "Callable[..., Any] | AudioConnectorServerConfig | Mapping[str, Any]"
-"""An on_connect, a configuration, a mapping of its fields, or a function without parameters that returns one of
-them."""
+"""An on_connect, a configuration, a mapping of its fields, or a function of nothing that returns one of them."""
 
-HOST = "localhost"
-PORT = 8765
+HOST, PORT = "localhost", 8765
 """Where an application listens that does not say where."""
 
 LEAVE_S = 1.0
@@ -106,10 +104,9 @@ async def _leave(say: Callable[[str], None]) -> None:
 @contextlib.contextmanager
 def _signals_stop(loop: asyncio.AbstractEventLoop, stop: Callable[[], Any]) -> Iterator[None]:
     """At a signal stop the server, once; the next one ends the program."""
-    if threading.current_thread() is not threading.main_thread():
-        yield  # no signal arrives here: whoever started the thread stops the server
-        return
-    before: dict[int, Any] = {number: signal.getsignal(number) for number in SIGNALS}
+    # In another thread none arrives: whoever has started that stops the server.
+    numbers = SIGNALS if threading.current_thread() is threading.main_thread() else ()
+    before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
     stopping: list[asyncio.Task[None]] = []
 
     def on_signal(number: int, frame: object) -> None:
@@ -122,7 +119,7 @@ def _signals_stop(loop: asyncio.AbstractEventLoop, stop: Callable[[], Any]) -> I
             signal.signal(number, handler)
 
     # Not loop.add_signal_handler, which Windows lacks; the self-pipe of the loop is written to either way.
-    use(dict.fromkeys(SIGNALS, on_signal))
+    use(dict.fromkeys(numbers, on_signal))
     try:
         yield
     finally:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import uuid
 from collections.abc import Mapping
 from concurrent.futures import Future, InvalidStateError
 from types import TracebackType
@@ -13,12 +14,16 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict, PrivateAttr
 
+from audio_connector.call import tells
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
+from audio_connector.intake.items import TextItem
+from audio_connector.playback.speech import Answered, Finished
 from audio_connector.port.host import IoHost
-from audio_connector.server.calls import Calls
 from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.server.line import Line
 from audio_connector.server.registry import Connections
-from audio_connector.server.session import STOPPED
+from audio_connector.server.session import STOPPED, Session
 from audio_connector.validation.handlers import call_handler
 from audio_connector.wire.addresses import why_not_bound
 from audio_connector.wire.tls import check_context
@@ -50,7 +55,7 @@ class AudioConnectorServerHandle(BaseModel):
     @property
     def connections(self) -> Connections:
         """The live connections: by id, and ``by_session``."""
-        return self._server.connections if self._server is not None else Connections()
+        return Connections() if self._server is None else self._server.connections
 
     @property
     def refusals(self) -> Mapping[str, int]:
@@ -136,9 +141,10 @@ class AudioConnectorServer:
             except BaseException as error:
                 await self.stop()
                 if isinstance(error, Exception):
-                    raise AudioConnectorStartServerError(
+                    text = (
                         f"on_start failed with {type(error).__name__}: {error}; the server was stopped again"
-                    ) from error
+                    )
+                    raise AudioConnectorStartServerError(text) from error
                 raise
         return handle
 
@@ -187,9 +193,10 @@ class Video:
 
 
 class Running:
-    """A server from the beginning of its start to the end of its stop, when ``closed`` is done.
+    """A server from the beginning of its start to the end of its stop, when ``closed`` is done, and its calls.
 
-    It belongs to the loop that starts it.
+    It belongs to the loop that starts it; what may be called elsewhere says so. A call is here from its opening until
+    its on_disconnect has run; ``connections`` are those whose socket is open.
     """
 
     def __init__(
@@ -198,19 +205,93 @@ class Running:
         self.handle: AudioConnectorServerHandle | None = None
         self.stopping: asyncio.Task[None] | None = None
         """Its stop, once somebody has asked for it."""
+        self.sessions: dict[int, Session] = {}
+        self.lines: dict[int, Line] = {}
+        self._session_of = self.sessions.get
         self._config = config
+        self._connections = connections
         self._closed = closed
         self._on_stop: asyncio.Task[None] | None = None
+        self._id_prefix = uuid.uuid4().hex[:24]  # here, so that each process has its own where servers fork
         self._loop = asyncio.get_running_loop()
         make_io = getattr(self._loop, IO_HOST, None)
         if make_io is None:
             from audio_connector.server.io_thread import IoThread  # noqa: PLC0415 - picows and uvloop take 50 ms
 
             make_io = IoThread
-        self.calls = Calls(config, connections, make_io)
-        self.io: IoHost = self.calls.io
+        self.io: IoHost = make_io(self._loop, self.deliver, self.note, config)
         self.io.ended.add_done_callback(lambda _: self._on_io_ended())
         self.io.start()
+
+    # Its calls.
+
+    def deliver(self, message: tuple[int, tells.Tell]) -> None:
+        """Take what the I/O side tells, in the order of events."""
+        link_id, tell = message
+        session = self._session_of(link_id)
+        if session is None:
+            if type(tell) is tells.Opened:
+                self._open(link_id, tell)
+        elif type(tell) is bytes or type(tell) is TextItem:  # the path of every incoming frame
+            session.feed(tell)
+        elif type(tell) is tells.Settled:
+            self.lines[link_id].settle(*tell)
+        elif type(tell) is tells.Failed:
+            session.feed_error(tell.error())
+        elif type(tell) is tells.Warned:
+            logger.warning("connection %s: %s", session.connection.id, tell.text)
+        elif type(tell) is tells.Ended:
+            self._connections._live.pop(link_id, None)
+            session.end(tell.how)
+
+    def note(self, link_id: int, tell: tells.Tell | tells.Figures) -> None:
+        """Tell at once who may wait for it, in whatever loop; in the thread of the I/O side."""
+        line = self.lines.get(link_id)
+        if line is None:
+            if type(tell) is tells.Opened:
+                self.lines[link_id] = self._new_line(link_id)
+        elif type(tell) is tells.Figures:
+            line.figures = tell
+            line.forget_closed()
+        elif type(tell) is Answered:
+            line.answer(tell.token, tell.value)
+        elif type(tell) is Finished:
+            line.finish(tell.lane, tell.outcome)
+        elif type(tell) is tells.Ended:
+            line.end(tell.how)
+
+    def _open(self, link_id: int, opened: tells.Opened) -> None:
+        # A number, because random bytes of the system for each call let go of the GIL.
+        made_id = f"{self._id_prefix}{link_id:08x}"
+        line, config = self.lines[link_id], self._config
+        connection = AudioConnectorConnection(line, opened.upgrade, config, made_id=made_id)
+        self._connections._live[link_id] = connection
+        self.sessions[link_id] = Session(connection, config, lambda: self._forget(link_id))
+
+    def _new_line(self, link_id: int) -> Line:
+        def report(error: Exception) -> None:
+            self._loop.call_soon_threadsafe(feed_error, error)
+
+        def feed_error(error: Exception) -> None:
+            if (session := self.sessions.get(link_id)) is not None:
+                session.feed_error(error)
+
+        return Line(
+            link_id,
+            self.io.post,
+            max_buffer_s=self._config.playback.max_buffer_s,
+            report=report,
+            owes_work=self.io.owes_work,
+            clock=self.io.clock,
+        )
+
+    def _forget(self, link_id: int) -> None:
+        self.sessions.pop(link_id, None)
+        self._connections._live.pop(link_id, None)
+        if (line := self.lines.pop(link_id, None)) is not None:
+            line.end(STOPPED)
+
+    # Its stop.
 
     async def stop(self) -> None:
         """Stop, once for all who ask, from whatever loop."""
@@ -252,7 +333,7 @@ class Running:
         try:
             if not self.io.ended.done():
                 await self.io.close_all(1001, STOPPED.reason, stop_s / 2)
-            await self.calls.finish(stop_s / 2)
+            await self._finish(stop_s / 2)
             await self.end_io()
             if self._config.on_stop is not None:
                 self._on_stop = asyncio.create_task(call_handler(self._config.on_stop))
@@ -260,6 +341,24 @@ class Running:
         finally:
             self.io.shut_down()  # where the stop was cut short
             self._set_closed()
+
+    async def _finish(self, timeout_s: float) -> None:
+        """Let the handlers come to their end; those that take longer are cancelled."""
+        await self._wait(timeout_s * 2 / 3)
+        if self.sessions:
+            text = "%d connections still ran handlers at the stop; they are cancelled"
+            logger.warning(text, len(self.sessions))
+            for session in list(self.sessions.values()):
+                session.hurry()
+            await self._wait(timeout_s / 3)
+        for session in list(self.sessions.values()):
+            session.task.cancel()
+
+    async def _wait(self, timeout_s: float) -> None:
+        until = self._loop.time() + timeout_s
+        await asyncio.sleep(0)  # what the I/O side said last is in the mailbox; let it be delivered
+        while self.sessions and (left_s := until - self._loop.time()) > 0:
+            await asyncio.wait([session.task for session in self.sessions.values()], timeout=left_s)
 
     async def _wait_for_on_stop(self, task: asyncio.Task[None], timeout_s: float) -> None:
         try:
@@ -283,7 +382,8 @@ class Running:
     def _on_io_ended(self) -> None:
         """Where the application's loop is closed nobody else is left to say so, also to who waits in other loops."""
         if self._loop.is_closed():
-            self.calls.end_lines()
+            for line in list(self.lines.values()):
+                line.end(STOPPED)
             self._set_closed()
 
     def _set_closed(self) -> None:

@@ -108,10 +108,11 @@ class Session:
     def _cancel_handlers(self) -> None:
         # Cancelled alone the dispatcher would take it for a handler's doing, and go on.
         self._dispatcher.is_cancelled = True
-        if self._loop.is_closed():  # by a program that has left its tasks behind: nothing runs there any more
-            return
-        for task in self._running:
-            task.cancel()
+        if (
+            not self._loop.is_closed()
+        ):  # by a program that has left its tasks behind: nothing runs there any more
+            for task in self._running:
+                task.cancel()
 
     def _settle(self) -> None:
         self._dispatcher.settle()

@@ -46,7 +46,12 @@ class InLoopIo:
             clock=loop.time,
         )
         self.side = IoSide(
-            config, outbox=outbox, listen=network.listen, clock=loop.time, call_later=loop.call_later
+            config,
+            post=outbox.post,
+            note=note,
+            listen=network.listen,
+            clock=loop.time,
+            call_later=loop.call_later,
         )
         self.inbox: Mailbox[tuple[int, Ask]] = Mailbox(
             loop, self.side.apply, on_lost=lambda: None, clock=loop.time

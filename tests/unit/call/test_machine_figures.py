@@ -10,7 +10,7 @@ from support.call import VirtualCall
 from audio_connector.call import tells
 from audio_connector.playback.pacer import TICK_S
 from audio_connector.playback.speech import Answered, Finished
-from audio_connector.server.refresher import FIGURES_S
+from audio_connector.server.link import FIGURES_S
 from audio_connector.wire.messages import MediaUpdate
 
 FRAME = numbered(7, 640)

@@ -16,7 +16,7 @@ from audio_connector.audio.format import AudioFormat
 from audio_connector.call.asks import SetLead, WriteGranted
 from audio_connector.playback.pacer import TICK_S, Pacer
 from audio_connector.playback.speech import Played
-from audio_connector.server.refresher import FIGURES_S
+from audio_connector.server.link import FIGURES_S
 
 FRAME = numbered(7, 640)
 TEXT = '{"event":"hello"}'

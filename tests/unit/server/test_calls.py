@@ -18,7 +18,7 @@ from audio_connector.wire.messages import Disconnected
 @in_virtual_time
 async def test_what_comes_late_for_a_connection_that_is_over_does_no_harm() -> None:
     async with Conversation() as call:
-        link_id, calls = call.link.id, call.running.calls
+        link_id, calls = call.link.id, call.running
         call.router_socket.reset()
         await asyncio.shield(call.session.task)
         assert calls.lines == {}
@@ -28,7 +28,7 @@ async def test_what_comes_late_for_a_connection_that_is_over_does_no_harm() -> N
         how = Disconnected(code=1006, reason="", closed_by="network")
         for tell in (b"audio", tells.Failed("VideoError", "late"), tells.Ended(how), tells.Warned("late")):
             calls.note(link_id, tell)
-            io.side._outbox.post((link_id, tell))
+            io.side._post((link_id, tell))
         await rest()
         assert calls.lines == {}
         assert calls.sessions == {}

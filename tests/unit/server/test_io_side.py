@@ -14,7 +14,6 @@ from support.conversation import LoopClock
 from audio_connector.call import asks, tells
 from audio_connector.errors import VideoError
 from audio_connector.playback.speech import Answered
-from audio_connector.port.host import Note
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_side import IoSide
 from audio_connector.server.link import Link
@@ -24,17 +23,16 @@ from audio_connector.wire.memory import MemoryTransport
 
 
 class Posted:
-    """The way to the application; a `server.link.Postbox`."""
+    """The way to the application."""
 
     def __init__(self) -> None:
         self.tells: list[tuple[int, object]] = []
         self.noted: list[tuple[int, object]] = []
-        self.note: Note = self._note
 
     def post(self, message: tuple[int, tells.Tell], /) -> None:
         self.tells.append(message)
 
-    def _note(self, link_id: int, tell: tells.Tell | tells.Figures) -> None:
+    def note(self, link_id: int, tell: tells.Tell | tells.Figures) -> None:
         self.noted.append((link_id, tell))
 
 
@@ -49,7 +47,12 @@ class Stage:
         self.posted = Posted()
         config = AudioConnectorServerConfig(host="127.0.0.1", port=8765, **groups)
         self.side = IoSide(
-            config, outbox=self.posted, listen=listen, clock=loop.time, call_later=loop.call_later
+            config,
+            post=self.posted.post,
+            note=self.posted.note,
+            listen=listen,
+            clock=loop.time,
+            call_later=loop.call_later,
         )
 
     async def call(self) -> tuple[Router, MemoryTransport]:

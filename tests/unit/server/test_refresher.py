@@ -7,7 +7,7 @@ import pytest
 from support.clock import VirtualClock
 
 from audio_connector.playback.pacer import TICK_S, Pacer
-from audio_connector.server.refresher import FIGURES_S, Refresher
+from audio_connector.server.link import FIGURES_S, Refresher
 
 
 class Item:
@@ -22,7 +22,7 @@ class Item:
         self.told_at.append(now)
         if self._again:
             self._again -= 1
-            self._stage.refresher.add(self, now)
+            self._stage.refresher.add(self.refresh, now)
 
 
 class Stage:
@@ -35,7 +35,7 @@ class Stage:
 
     def add(self, again: int = 0) -> Item:
         item = Item(self, again)
-        self.refresher.add(item, self.clock.now)
+        self.refresher.add(item.refresh, self.clock.now)
         return item
 
     @staticmethod
@@ -76,8 +76,8 @@ def test_who_is_added_while_it_is_told_is_told_again() -> None:
 def test_who_is_removed_is_told_no_more_and_kept_by_nobody() -> None:
     stage = Stage()
     kept, gone = stage.add(), stage.add()
-    stage.refresher.remove(gone)
-    stage.refresher.remove(gone)
+    stage.refresher.remove(gone.refresh)
+    stage.refresher.remove(gone.refresh)
     reference = weakref.ref(gone)
     del gone
     assert reference() is None

@@ -12,7 +12,7 @@ from support.call import Router
 from support.conversation import Conversation, LoopClock
 
 from audio_connector.server.connection import AudioConnectorConnection
-from audio_connector.server.refresher import FIGURES_S
+from audio_connector.server.link import FIGURES_S
 from audio_connector.server.server import AudioConnectorServer
 from audio_connector.server.session import GRACE_S
 from audio_connector.testing.network import dial
@@ -285,7 +285,7 @@ def test_a_loop_that_ends_takes_its_calls_along_without_a_word(caplog: pytest.Lo
             await dial(handle.get_address(), Router(LoopClock(asyncio.get_running_loop()), 16000))
         await asyncio.sleep(1.0)
         assert server._running is not None
-        sessions = server._running.calls.sessions
+        sessions = server._running.sessions
         assert len(sessions) == 3
         before = len(asyncio.all_tasks())
         for task in asyncio.all_tasks():

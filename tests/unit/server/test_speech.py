@@ -13,7 +13,7 @@ from support.conversation import Conversation
 
 from audio_connector.errors import AudioDataError, ConnectionClosed, SpeechInterrupted, UsageError
 from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.server.refresher import FIGURES_S
+from audio_connector.server.link import FIGURES_S
 from audio_connector.testing.virtual_time import in_virtual_time, run_in_virtual_time
 
 OLD, NEW = numbered(1, 640), numbered(2, 640)

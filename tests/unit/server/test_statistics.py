@@ -12,7 +12,7 @@ from support.audio import numbered
 from support.conversation import Conversation
 
 from audio_connector.playback.speech import Progress
-from audio_connector.server.refresher import FIGURES_S
+from audio_connector.server.link import FIGURES_S
 from audio_connector.server.statistics import ConnectionStatistics, PlaybackState
 from audio_connector.testing.virtual_time import in_virtual_time, rest
 
