@@ -65,10 +65,12 @@ class WaitPlayed(NamedTuple):
     """Answered once all that was asked for until now has been heard, or was cut.
 
     What comes behind the open speech ``inside`` does not count: who waits in the block of a speech keeps that back.
+    With ``to_end`` an open speech counts until it is over.
     """
 
     token: int
-    inside: int | None
+    inside: int | None = None
+    to_end: bool = False
 
 
 class SendText(NamedTuple):

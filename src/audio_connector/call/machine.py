@@ -320,8 +320,8 @@ class Call:
                 queue.end(lane, now)
             case asks.Flush(token):
                 self._flush(token, now)
-            case asks.WaitPlayed(token, inside):
-                queue.wait(token, now, inside=inside)
+            case asks.WaitPlayed(token, inside, to_end):
+                queue.wait(token, now, inside=inside, to_end=to_end)
             case _:
                 self._do_beside_audio(ask)
 

@@ -99,6 +99,7 @@ class Timeouts(FrozenValues):
         stall_s: A router that does not read for this long is given up.
         close_s: For the answer to a close frame.
         handler_s: After the end of a connection, how long one handler call may still take before it is cancelled.
+        drain_s: For every call to come to its end, when a signal drains what `run` serves.
         stop_s: For everything that ``stop`` does; on_stop may take as long again.
     """
 
@@ -109,4 +110,5 @@ class Timeouts(FrozenValues):
     stall_s: Seconds = 10.0
     close_s: Seconds = 2.0
     handler_s: Seconds = 5.0
+    drain_s: Seconds = 30.0
     stop_s: Seconds = 1.8

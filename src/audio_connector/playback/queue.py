@@ -140,20 +140,26 @@ class PlaybackQueue:
         if utterance is not None:
             self._seal(utterance, now)
 
-    def wait(self, token: int, now: float, *, inside: int | None = None) -> None:
-        """Answer once all until now, or up to the open speech ``inside``, has been heard, or was cut."""
+    def wait(self, token: int, now: float, *, inside: int | None = None, to_end: bool = False) -> None:
+        """Answer once all until now, or up to the open speech ``inside``, has been heard, or was cut.
+
+        With ``to_end`` an open speech is waited for until it has been heard to its end.
+        """
         self.note(now)
         utterances = self.schedule.utterances()
         last = self._open.get(inside) if inside is not None else None
         if last is not None:
             utterances = utterances[: utterances.index(last) + 1]
-        concerned = [utterance for utterance in utterances if utterance.is_of_concern]
+        concerned = [u for u in utterances if u.is_of_concern or (to_end and u.lane != PLAIN)]
         if not concerned:
             self._answer(token, self._last_outcome)
         mark = Mark(token, pending=len(concerned))
         for utterance in concerned:
-            utterance.line.append(mark)
-            self._line_moved(utterance, now)
+            if to_end and utterance.lane != PLAIN:
+                utterance.end_marks.append(mark)
+            else:
+                utterance.line.append(mark)
+                self._line_moved(utterance, now)
 
     def flush(self, now: float) -> Flushed:
         """Cut everything: what is queued, what the router was sent and has not played, and whoever stands in line."""

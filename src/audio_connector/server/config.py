@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validat
 from audio_connector.call.settings import Intake, Limits, Playback, Timeouts
 from audio_connector.validation import Values
 from audio_connector.validation.fields import Host, Port
-from audio_connector.validation.handlers import Handler, check_handler
+from audio_connector.validation.handlers import Handler, check_handler, takes
 from audio_connector.wire.audio_transport import AudioTransport
 
 
@@ -26,6 +26,7 @@ class AudioConnectorServerConfig(Values):
         on_start: Called without arguments once the server listens. A function or a coroutine function, as all.
         on_stop: Called without arguments once it has stopped.
         on_connect: Called with each new `AudioConnectorConnection`.
+        on_drain: Called when a drain begins, with each open connection, or once where it takes no argument.
         audio_transport: How audio crosses the wire: None or "binary", "json", an `AudioTransport`, or a mapping as
             in the REST call's ``audioTransport``. It has to be the one of the REST call.
         playback: See `Playback`.
@@ -44,6 +45,7 @@ class AudioConnectorServerConfig(Values):
     on_start: Handler | None = None
     on_stop: Handler | None = None
     on_connect: Handler | None = None
+    on_drain: Handler | None = None
     audio_transport: AudioTransport | Literal["binary", "json"] | Mapping[str, Any] | None = Field(
         default_factory=AudioTransport
     )
@@ -57,11 +59,14 @@ class AudioConnectorServerConfig(Values):
     def _is_audio_transport(cls, value: object) -> AudioTransport:
         return AudioTransport.of(value)
 
-    @field_validator("on_start", "on_stop", "on_connect")
+    @field_validator("on_start", "on_stop", "on_connect", "on_drain")
     @classmethod
     def _can_be_called(cls, handler: Handler | None, info: ValidationInfo) -> Handler | None:
         name = str(info.field_name)
-        return check_handler(name, handler, "connection" if name == "on_connect" else None)
+        takes_one = name == "on_connect" or (
+            name == "on_drain" and not (callable(handler) and takes(handler, 0))
+        )
+        return check_handler(name, handler, "connection" if takes_one else None)
 
 
 class AudioConnectorConnectionData(BaseModel):

@@ -332,6 +332,13 @@ class AudioConnectorConnection:
         outcome: Played | Interrupted | None = await line.ask(lambda token: asks.WaitPlayed(token, inside))
         return Interrupted(line.played_ms, 0.0) if outcome is None else outcome
 
+    async def _wait_until_said(self) -> None:
+        """Wait until what was written so far has been heard, and every speech to its end."""
+        while True:
+            await self._line.ask(lambda token: asks.WaitPlayed(token, to_end=True))
+            if not self._line.speeches:  # else another one was begun meanwhile
+                return
+
     def set_buffer_timing(self, active_seconds: float | None = None) -> None:
         """Set the lead: how far ahead of real time audio may be sent on this connection.
 

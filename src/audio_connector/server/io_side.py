@@ -82,6 +82,10 @@ class IoSide:
         """How many connections were refused so far, by HTTP status, "timeout" or "tls"; from any thread."""
         return {} if self._listening is None else self._listening.refusals
 
+    async def refuse_calls(self) -> None:
+        """Answer every upgrade with 503 from now on."""
+        self.is_open = False
+
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""
         self.is_open = False

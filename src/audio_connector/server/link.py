@@ -179,6 +179,7 @@ class Link:
         self.call.is_stale = True
         if self.call.unreadable_messages == 1:
             self.report(error)
+        self._settle_up(self._clock())
 
     def report(self, error: Exception) -> None:
         """Tell the application of an error."""

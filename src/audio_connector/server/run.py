@@ -5,17 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from audio_connector.errors import UsageError
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.server import AudioConnectorServer
+from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
 from audio_connector.validation.handlers import takes
 
 logger = logging.getLogger("audio_connector.server")
@@ -25,6 +26,9 @@ App: TypeAlias = "Callable[..., Any] | AudioConnectorServerConfig | Mapping[str,
 
 HOST, PORT = "localhost", 8765
 """Where an application listens that does not say where."""
+
+PATIENT_S = 1.0
+"""Whoever has pressed Ctrl-C hears after so long what the program waits for."""
 
 LEAVE_S = 1.0
 """For what goes on after the server has stopped."""
@@ -37,8 +41,9 @@ def run(
 ) -> None:
     """Serve until Ctrl-C or SIGTERM; the whole main program of a bot: ``run(on_connect, port=8765)``.
 
-    At the first signal every call is closed with 1001 and its handlers come to their end, within
-    ``Timeouts.stop_s``; a second one does not wait for that.
+    At the first signal the server is drained: every call is heard to its end, for ``Timeouts.drain_s`` at most, see
+    `AudioConnectorServerHandle.drain`. At a second one every call is closed with 1001 at once, and its handlers come
+    to their end within ``Timeouts.stop_s``; one more does not wait for that.
 
     Args:
         app: An on_connect, an `AudioConnectorServerConfig`, a mapping of its fields, or a function without parameters
@@ -81,10 +86,20 @@ def configuration_of(
 
 async def _serve(config: AudioConnectorServerConfig, say: Callable[[str], None]) -> None:
     async with AudioConnectorServer(config) as handle:
-        with _signals_stop(asyncio.get_running_loop(), handle.stop):
+        drain = functools.partial(_drain, handle, config.timeouts.drain_s, say)
+        with _signals_end(asyncio.get_running_loop(), handle, drain):
             say(f"listening on {handle.get_address()}")
             await handle.wait_closed()
     await _leave(say)
+
+
+async def _drain(handle: AudioConnectorServerHandle, timeout_s: float, say: Callable[[str], None]) -> None:
+    draining = asyncio.ensure_future(handle.drain(timeout_s))
+    await asyncio.wait((draining,), timeout=PATIENT_S)
+    if not draining.done() and (count := len(handle.connections)):
+        calls = f"{count} calls are" if count > 1 else "a call is"
+        say(f"{calls} heard to the end, for {timeout_s:g} s at most; once more to end now")
+    await draining
 
 
 async def _leave(say: Callable[[str], None]) -> None:
@@ -102,17 +117,28 @@ async def _leave(say: Callable[[str], None]) -> None:
 
 
 @contextlib.contextmanager
-def _signals_stop(loop: asyncio.AbstractEventLoop, stop: Callable[[], Any]) -> Iterator[None]:
-    """At a signal stop the server, once; the next one ends the program."""
+def _signals_end(
+    loop: asyncio.AbstractEventLoop,
+    handle: AudioConnectorServerHandle,
+    drain: Callable[[], Coroutine[Any, Any, None]],
+) -> Iterator[None]:
+    """At a signal drain the server, at the next one stop it; while it stops, a signal ends the program."""
     # In another thread none arrives: whoever has started that stops the server.
     numbers = SIGNALS if threading.current_thread() is threading.main_thread() else ()
     before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
-    stopping: list[asyncio.Task[None]] = []
+    ending: list[asyncio.Task[None]] = []
 
     def on_signal(number: int, frame: object) -> None:
         # At once, since a handler may block the loop. That of asyncio for SIGINT waits for what it cancels.
         use(before | {signal.SIGINT: signal.default_int_handler})
-        loop.call_soon_threadsafe(lambda: stopping.append(loop.create_task(stop())))
+        if handle.running:
+            loop.call_soon_threadsafe(end)
+        else:
+            signal.raise_signal(number)
+
+    def end() -> None:
+        ending.append(loop.create_task(handle.stop() if ending else drain()))
+        use(dict.fromkeys(numbers, on_signal))  # the loop runs, so that it can be asked again
 
     def use(handlers: dict[int, Any]) -> None:
         for number, handler in handlers.items():

@@ -21,9 +21,11 @@ from audio_connector.playback.speech import Answered, Finished
 from audio_connector.port.host import IoHost
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.server.drain import Drain
 from audio_connector.server.line import Line
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import STOPPED, Session
+from audio_connector.validation.arguments import check_number
 from audio_connector.validation.handlers import call_handler
 from audio_connector.wire.addresses import why_not_bound
 from audio_connector.wire.tls import check_context
@@ -67,6 +69,26 @@ class AudioConnectorServerHandle(BaseModel):
         """Return the address to dial: ``ws://host:port`` or ``wss://host:port``, an IPv6 address in brackets."""
         host = f"[{self.host}]" if ":" in self.host else self.host or "localhost"
         return f"{'wss' if self.secure else 'ws'}://{host}:{self.port}"
+
+    async def drain(self, timeout: float = 30.0) -> bool:
+        """Let every call come to its end, and stop; for a deploy.
+
+        New calls get 503. ``on_drain`` is called; what each call was given to say so far is heard, and every speech
+        that is open to its end; then it is closed with 1001. May be called again, to move the deadline nearer.
+
+        Args:
+            timeout: Seconds, 0 or more; what is left then is stopped as by `stop`.
+
+        Returns:
+            True where every call had ended by then.
+
+        Raises:
+            UsageError: The timeout is no number of seconds.
+        """
+        check_number("timeout", timeout, lambda s: s >= 0, "seconds, 0 or more")
+        ended = True if self._server is None else await self._server.drain(timeout)
+        self.running = False
+        return ended
 
     async def stop(self) -> None:
         """Stop listening, close every connection with 1001, and return when on_stop has run. Idempotent."""
@@ -164,6 +186,10 @@ class AudioConnectorServer:
             raise AudioConnectorStartServerError("the server was stopped while it started")
         return port
 
+    async def drain(self, timeout: float = 30.0) -> bool:
+        """Let every call come to its end, and stop; see `AudioConnectorServerHandle.drain`."""
+        return True if self._running is None else await self._running.drain(timeout)
+
     async def stop(self) -> None:
         """Stop; see `AudioConnectorServerHandle.stop`."""
         if self._running is not None:
@@ -211,6 +237,7 @@ class Running:
         self._config = config
         self._connections = connections
         self._closed = closed
+        self._drain: Drain | None = None
         self._on_stop: asyncio.Task[None] | None = None
         self._id_prefix = uuid.uuid4().hex[:24]  # here, so that each process has its own where servers fork
         self._loop = asyncio.get_running_loop()
@@ -266,7 +293,9 @@ class Running:
         line, config = self.lines[link_id], self._config
         connection = AudioConnectorConnection(line, opened.upgrade, config, made_id=made_id)
         self._connections._live[link_id] = connection
-        self.sessions[link_id] = Session(connection, config, lambda: self._forget(link_id))
+        session = self.sessions[link_id] = Session(connection, config, lambda: self._forget(link_id))
+        if self._drain is not None:
+            self._drain.add(session)
 
     def _new_line(self, link_id: int) -> Line:
         def report(error: Exception) -> None:
@@ -291,7 +320,31 @@ class Running:
         if (line := self.lines.pop(link_id, None)) is not None:
             line.end(STOPPED)
 
-    # Its stop.
+    # Its drain, and its stop.
+
+    async def drain(self, timeout_s: float) -> bool:
+        """Let every call come to its end, and stop, once for all who ask; from whatever loop.
+
+        The earliest deadline holds. True where every call had ended by then.
+        """
+        if asyncio.get_running_loop() is not self._loop:
+            return await self._drain_from_elsewhere(timeout_s)
+        if self._drain is None:
+            self._drain = Drain(self.sessions, self.io, self._config.on_drain)
+        self._drain.end_by(self._loop.time() + timeout_s)
+        ended = await asyncio.shield(self._drain.task)
+        await self.stop()
+        return ended
+
+    async def _drain_from_elsewhere(self, timeout_s: float) -> bool:
+        if self._loop.is_running():
+            drained = asyncio.run_coroutine_threadsafe(self.drain(timeout_s), self._loop)
+            waiting = asyncio.wrap_future(drained)
+            await asyncio.wait((waiting,), timeout=timeout_s + self._config.timeouts.stop_s + 1.0)
+            if waiting.done():
+                return waiting.result()
+        await self.stop()
+        return False
 
     async def stop(self) -> None:
         """Stop, once for all who ask, from whatever loop."""
@@ -303,6 +356,8 @@ class Running:
             await asyncio.shield(stopping)
 
     def _begin_stop(self) -> asyncio.Task[None]:
+        if self._drain is not None:
+            self._drain.expire()
         if self.stopping is None:
             # A task of its own: a handler that awaits stop() is itself cancelled at the deadline.
             self.stopping = self._loop.create_task(self._stop())

@@ -42,7 +42,7 @@ class Session:
     ) -> None:
         self.connection = connection
         self._dispatcher = connection._dispatcher
-        self._faults = self._dispatcher.faults
+        self.faults = self._dispatcher.faults
         self._handler_s = config.timeouts.handler_s  # for one call of a handler after the end
         self._on_over = on_over
         loop = self._loop = asyncio.get_running_loop()
@@ -52,7 +52,7 @@ class Session:
         self._letting_go: asyncio.TimerHandle | None = None
         self.feed = self._dispatcher.feed
         self.feed_error = self._dispatcher.feed_error
-        log_opening(self._faults.label, connection)
+        log_opening(self.faults.label, connection)
         self.task = loop.create_task(self._live())
         """Sees to the end: done when the connection is over. Cancelling it leaves nothing behind."""
         self.task.add_done_callback(lambda _: self._abandon())  # where it never began
@@ -102,7 +102,7 @@ class Session:
             self._is_over = True
             if self._ended.done() and not self._ended.cancelled():
                 duration_s = self._ended_at - self._opened_at  # handlers may go on for longer
-                log_end(self._faults.label, self.connection, self._ended.result(), duration_s)
+                log_end(self.faults.label, self.connection, self._ended.result(), duration_s)
             self._on_over()
 
     def _cancel_handlers(self) -> None:
@@ -123,12 +123,12 @@ class Session:
         try:
             await call_handler(on_connect, self.connection)
         except Exception as error:  # noqa: BLE001 - it is logged
-            self._faults.raised("on_connect", on_connect, error, self._fail())
+            self.faults.raised("on_connect", on_connect, error, self._fail())
         except asyncio.CancelledError as error:
             # By something cancelled that it awaited; whoever cancels it from outside says so, at least in this round.
             await asyncio.sleep(0)
             if not self._ended.done() and not self._dispatcher.is_cancelled:
-                self._faults.raised("on_connect", on_connect, error, self._fail())
+                self.faults.raised("on_connect", on_connect, error, self._fail())
             raise
 
     def _fail(self) -> str:
@@ -143,7 +143,7 @@ class Session:
         try:
             await call_handler(handler, how)
         except Exception as error:  # noqa: BLE001 - it is logged
-            self._faults.raised("on_disconnect", handler, error, "the connection is over")
+            self.faults.raised("on_disconnect", handler, error, "the connection is over")
 
     async def _finish_dispatching(self, task: asyncio.Task[None]) -> None:
         """Let the messages that wait be handed over, as long as that goes on."""
@@ -163,8 +163,8 @@ class Session:
             await asyncio.wait((task,), timeout=self._handler_s if timeout is None else timeout)
         if not task.done():
             text = "connection %s: %s still ran %.3g s after the end and was cancelled"
-            logger.warning(text, self._faults.label, what, self._handler_s)
+            logger.warning(text, self.faults.label, what, self._handler_s)
             task.cancel()
             await asyncio.wait((task,), timeout=1.0)
         if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("connection %s: %s failed", self._faults.label, what, exc_info=error)
+            logger.error("connection %s: %s failed", self.faults.label, what, exc_info=error)
