@@ -54,10 +54,10 @@ class Speech:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> bool:
-        if isinstance(error, SpeechInterrupted) and self.is_interrupted:
-            return True
         self._is_ended = True
         self._line.end_speech(self._number)
+        if isinstance(error, SpeechInterrupted) and self.is_interrupted:
+            return True
         if error is None and self._lane.admission.has_half and not self.is_interrupted:
             raise AudioDataError(
                 "an odd number of bytes over the whole utterance: 16-bit samples have two each. All but the last "
