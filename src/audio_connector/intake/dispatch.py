@@ -165,12 +165,10 @@ class Dispatcher:
                 if handler is None:
                     continue
                 try:
-                    result = handler(argument)
+                    reply = handler(argument)
                     # The type first: asking an abstract class is much slower.
-                    if type(result) is CoroutineType or (
-                        result is not None and isinstance(result, Awaitable)
-                    ):
-                        await result
+                    if type(reply) is CoroutineType or (reply is not None and isinstance(reply, Awaitable)):
+                        await reply
                 except Exception as error:
                     self._report(error, name, handler, argument)
                 except asyncio.CancelledError as error:  # of something that the handler awaited

@@ -82,12 +82,12 @@ class Stream(Generic[T]):
 
     def _receive(self, item: Any, is_last: bool) -> None:  # noqa: ANN401 - of T, or the last event
         if not self.is_over:
-            self.is_over = is_last
-            self._add(item)
+            self._add(item, is_last)
+            self.is_over |= is_last
             if self._ready or self.is_over:
                 self._wake()
 
-    def _add(self, item: T) -> None:
+    def _add(self, item: T, is_last: bool) -> None:
         raise NotImplementedError
 
     def _take(self) -> T:
@@ -124,11 +124,8 @@ class AudioStream(Stream[bytes]):
         self._is_dropping = False
         self.dropped_bytes = 0
 
-    def _add(self, item: object) -> None:
-        if isinstance(item, bytes):
-            pieces = self._pieces.push(item, self._get_format().rate_hz)
-        else:  # the end
-            pieces = self._pieces.finish()
+    def _add(self, item: bytes, is_last: bool) -> None:
+        pieces = self._pieces.finish() if is_last else self._pieces.push(item, self._get_format().rate_hz)
         if not pieces:
             return
         self._ready += pieces
@@ -162,8 +159,8 @@ class EventStream(Stream[Event]):
         super().__init__()
         self._max_events = max_events
 
-    def _add(self, item: Event) -> None:
-        if self.is_over or len(self._ready) < self._max_events:
+    def _add(self, item: Event, is_last: bool) -> None:
+        if is_last or len(self._ready) < self._max_events:
             self._ready.append(item)
             return
         self.is_over = True

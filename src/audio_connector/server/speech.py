@@ -28,8 +28,7 @@ class Speech:
         self._plain = plain
         self._number = next(line.numbers)
         self._lane = Lane(line, self._number)
-        self._is_begun = False
-        self._is_ended = False
+        self._is_begun = self._is_ended = False
         self._outcome: Played | Interrupted | None = None
         self._waiting: set[asyncio.Future[Played | Interrupted]] = set()
         self._best_ms = 0.0
