@@ -2,8 +2,8 @@
 """Hands what arrived to the application: in order, one at a time, on the application's loop.
 
 One task per connection, not one per frame: it sleeps on a future while there is nothing to do, which is cheaper.
-The reader is never blocked by it. It can take a *window* of messages ahead; each batch that was handled gives the
-other side credit for as many more, and what exceeds the window waits over there, in the bounded buffer.
+It never blocks the reader. It takes a *window* of messages ahead; each batch that was handled gives the other side
+credit for as many more, and what exceeds the window waits over there, in the bounded buffer.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import CoroutineType
-from typing import Any
+from typing import Any, TypeVar
 
 from audio_connector.intake.faults import GOES_ON, FaultLog, excerpt
 from audio_connector.intake.items import Item, TextItem
@@ -24,6 +24,7 @@ from audio_connector.validation.handlers import Handler
 from audio_connector.wire.messages import Disconnected
 
 Streams = list[weakref.ref[Stream[Any]]]
+StreamT = TypeVar("StreamT", AudioStream, EventStream)
 
 
 class Dispatcher:
@@ -62,7 +63,7 @@ class Dispatcher:
         self.on_error: Handler | None = None
         self.on_disconnect: Handler | None = None
         self.handled = 0
-        """Messages handled so far, for whoever watches over the progress."""
+        """Messages so far, for whoever watches over the progress."""
         self.is_cancelled = False
         """Set by whoever cancels the task, to tell it from a handler that was cancelled inside."""
         self.has_taker = False
@@ -70,13 +71,14 @@ class Dispatcher:
 
     # From any thread.
 
-    def add(self, stream: AudioStream | EventStream) -> None:
+    def add(self, stream: StreamT) -> StreamT:
         """Hand audio or events to a stream too, as long as somebody holds it."""
         streams = self._audio_streams if isinstance(stream, AudioStream) else self._event_streams
         streams.append(weakref.ref(stream))
         self.update_wants()
         if self._last is not None:
             stream.end(self._last)
+        return stream
 
     def set(self, **handlers: Handler | None) -> None:
         """Set what is called, by its name."""
@@ -148,9 +150,8 @@ class Dispatcher:
                 self._wakeup = loop.create_future()
                 try:
                     await (asyncio.sleep(0) if gives_way else self._wakeup)
-                except asyncio.CancelledError as error:
-                    # A handler cancelled the task that runs it, and returned.
-                    await self._survive(error, "the task of the handlers")
+                except asyncio.CancelledError as error:  # a handler cancelled its own task, and returned
+                    await self._survive(error, "the task of the handlers", None)
         finally:
             self.faults.close()
 
@@ -164,16 +165,13 @@ class Dispatcher:
                 if handler is None:
                     continue
                 try:
-                    result = handler(argument)
+                    reply = handler(argument)
                     # The type first: asking an abstract class is much slower.
-                    if type(result) is CoroutineType or (
-                        result is not None and isinstance(result, Awaitable)
-                    ):
-                        await result
+                    if type(reply) is CoroutineType or (reply is not None and isinstance(reply, Awaitable)):
+                        await reply
                 except Exception as error:
                     self._report(error, name, handler, argument)
-                except asyncio.CancelledError as error:
-                    # A handler that awaited something cancelled.
+                except asyncio.CancelledError as error:  # of something that the handler awaited
                     await self._survive(error, name, handler)
             if not isinstance(item, Exception):
                 self._note_handled()
@@ -211,19 +209,17 @@ class Dispatcher:
             except Exception as error:
                 self.feed_error(error)
 
-    def _report(
-        self, error: Exception, name: str, handler: Handler | None = None, given: object = None
-    ) -> None:
+    def _report(self, error: BaseException, name: str, handler: Handler | None, given: object = None) -> None:
         """Tell the application of an error, and which handler raised it: on_error next, or else the log."""
         if self.on_error is not None and name != "on_error":
+            if not isinstance(error, Exception):
+                error = RuntimeError(f"{name} was cancelled: {error!r}")
             self._items.appendleft(error)
         else:
             told_of = f"it was told of {excerpt(given)}; " if isinstance(given, Exception) else ""
             self.faults.raised(name, handler, error, f"{told_of}{GOES_ON}")
 
-    async def _survive(
-        self, error: asyncio.CancelledError, name: str, handler: Handler | None = None
-    ) -> None:
+    async def _survive(self, error: asyncio.CancelledError, name: str, handler: Handler | None) -> None:
         """Go on although the task was cancelled, unless it was the owner who did it."""
         if sys.version_info >= (3, 11):
             task = asyncio.current_task()
@@ -232,10 +228,7 @@ class Dispatcher:
         await asyncio.sleep(0)  # a loop that ends cancels all its tasks: the owner then says so in this round
         if self.is_cancelled:
             raise error
-        if self.on_error is not None and name != "on_error":
-            self._items.appendleft(RuntimeError(f"{name} was cancelled: {error!r}"))
-        else:
-            self.faults.raised(name, handler, error)
+        self._report(error, name, handler)
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from typing import NamedTuple
 
 from audio_connector.errors import ConnectionClosed
 from audio_connector.validation.handlers import Handler, name_of
@@ -21,12 +20,8 @@ GOES_ON = "the connection goes on"
 ERROR_CHARS = 300
 """A repr of an exception may hold a whole message."""
 
-
-class _Kind(NamedTuple):
-    """What counts as the same."""
-
-    what: str
-    level: int
+Kind = tuple[str, int]
+"""What counts as the same, and its level in the log."""
 
 
 class FaultLog:
@@ -34,7 +29,7 @@ class FaultLog:
 
     def __init__(self, connection_id: str) -> None:
         self.label = named(connection_id)
-        self._episodes = Episodes(_Kind("other errors came", logging.ERROR))
+        self._episodes = Episodes[Kind](("other errors came", logging.ERROR))
 
     def raised(self, name: str, handler: Handler | None, error: BaseException, then: str = GOES_ON) -> None:
         """A handler, set as ``name``, or what runs them all, has raised or was cancelled, and what follows."""
@@ -58,18 +53,17 @@ class FaultLog:
     def _note(self, what: str, text: str, error: BaseException) -> None:
         # What every echo runs into when the caller hangs up is no mistake, and a call is two lines at INFO.
         level = logging.DEBUG if isinstance(error, ConnectionClosed) else logging.ERROR
-        word = self._episodes.note(_Kind(what, level), asyncio.get_running_loop().time())
+        word = self._episodes.note((what, level), asyncio.get_running_loop().time())
         if word is not None and word.times > 1:
             self._count(word)
         elif word is not None:
-            has_trace = (
-                level == logging.ERROR and isinstance(error, Exception) and error.__traceback__ is not None
-            )
+            has_trace = level == logging.ERROR and isinstance(error, Exception) and bool(error.__traceback__)
             logger.log(level, "connection %s: %s", self.label, text, exc_info=error if has_trace else None)
 
-    def _count(self, word: Word[_Kind]) -> None:
+    def _count(self, word: Word[Kind]) -> None:
+        what, level = word.kind
         times = f"{word.times} more time{'' if word.times == 1 else 's'} in {word.seconds:.3g} s"
-        logger.log(word.kind.level, "connection %s: %s %s", self.label, word.kind.what, times)
+        logger.log(level, "connection %s: %s %s", self.label, what, times)
 
 
 def excerpt(error: BaseException) -> str:

@@ -1,9 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Async iterators over what arrives: `AudioStream` and `EventStream`.
 
-A stream belongs to the loop in which it was made, or else to the one that first awaits it; it may be another
-one than the connection's. What is pushed crosses over with ``call_soon_threadsafe``; from then on everything
-happens on that one loop.
+A stream belongs to the loop in which it was made, or else to the one that first awaits it; it may be another one
+than the connection's. What is pushed crosses over, and from then on everything happens on that one loop.
 """
 
 from __future__ import annotations
@@ -11,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Any, Generic, TypeVar
 
 from audio_connector.audio.format import SAMPLE_BYTES, AudioFormat
 from audio_connector.audio.pieces import Pieces
@@ -60,53 +59,49 @@ class Stream(Generic[T]):
     async def aclose(self) -> None:
         """Stop: nothing more is kept for this stream. Not needed when the connection ends."""
         self._ready.clear()
-        self._finish()
+        self.is_over = True
+        self._wake()
 
     def push(self, item: T) -> None:
         """Take an item; from the connection's loop."""
-        self._on_own_loop(self._push, item)
+        self._cross(item, is_last=False)
 
     def end(self, last: Event | None = None) -> None:
         """The connection is over; what is left is handed out first, and then the last event, among events."""
-        self._on_own_loop(self._end, last)
+        self._cross(last, is_last=True)
 
-    def _push(self, item: T) -> None:
-        raise NotImplementedError
+    def _cross(self, item: object, *, is_last: bool) -> None:
+        loop = self._loop
+        if loop is None or loop is asyncio._get_running_loop():
+            self._receive(item, is_last)
+            return
+        try:
+            loop.call_soon_threadsafe(self._receive, item, is_last)
+        except RuntimeError:
+            self.is_over = True  # the consumer's loop is gone, and the consumer with it
 
-    def _end(self, last: T | None) -> None:
+    def _receive(self, item: Any, is_last: bool) -> None:  # noqa: ANN401 - of T, or the last event
+        if not self.is_over:
+            self._add(item, is_last)
+            self.is_over |= is_last
+            if self._ready or self.is_over:
+                self._wake()
+
+    def _add(self, item: T, is_last: bool) -> None:
         raise NotImplementedError
 
     def _take(self) -> T:
         return self._ready.popleft()
 
-    def _finish(self) -> None:
-        self.is_over = True
-        self._wake()
-
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
-
-    def _on_own_loop(self, action: Callable[..., None], argument: object) -> None:
-        loop = self._loop
-        if loop is None or loop is asyncio._get_running_loop():
-            self._unless_over(action, argument)
-            return
-        try:
-            loop.call_soon_threadsafe(self._unless_over, action, argument)
-        except RuntimeError:
-            self.is_over = True  # the consumer's loop is gone, and the consumer with it
-
-    def _unless_over(self, action: Callable[..., None], argument: object) -> None:
-        if not self.is_over:
-            action(argument)
 
 
 class AudioStream(Stream[bytes]):
     """The incoming audio of one connection, piece by piece, until it ends; made by ``client.audio()``.
 
     Each piece is ``bytes``: whole 16-bit samples, mono, little-endian. Half a sample at a message's end is left out.
-
     The format is asked for when audio arrives, for it may change. Beyond ``max_buffer_ms`` the oldest audio is
     dropped, and ``on_overflow`` is told once per episode.
     """
@@ -129,26 +124,22 @@ class AudioStream(Stream[bytes]):
         self._is_dropping = False
         self.dropped_bytes = 0
 
-    def _push(self, item: bytes) -> None:
-        self._add(self._pieces.push(item, self._get_format().rate_hz))
-
-    def _add(self, pieces: list[bytes]) -> None:
+    def _add(self, item: bytes, is_last: bool) -> None:
+        pieces = self._pieces.finish() if is_last else self._pieces.push(item, self._get_format().rate_hz)
         if not pieces:
             return
         self._ready += pieces
         self._ready_bytes += sum(map(len, pieces))
-        self._wake()
         max_bytes = SAMPLE_BYTES * self._pieces.rate_hz * self._max_buffer_ms / 1000
         while self._ready_bytes > max_bytes and len(self._ready) > 1:
             self.dropped_bytes += len(self._take())
             if not self._is_dropping:
                 self._is_dropping = True
-                self._on_overflow(
-                    IntakeOverflow(
-                        f"more than {self._max_buffer_ms:g} ms of audio waited in client.audio(), so the oldest is "
-                        "being dropped: read it faster, or raise Intake.max_buffer_ms"
-                    )
+                text = (
+                    f"more than {self._max_buffer_ms:g} ms of audio waited in client.audio(), so the oldest is being "
+                    "dropped: read it faster, or raise Intake.max_buffer_ms"
                 )
+                self._on_overflow(IntakeOverflow(text))
 
     def _take(self) -> bytes:
         piece = self._ready.popleft()
@@ -156,10 +147,6 @@ class AudioStream(Stream[bytes]):
         if not self._ready:
             self._is_dropping = False
         return piece
-
-    def _end(self, last: object) -> None:
-        self._add(self._pieces.finish())
-        self._finish()
 
 
 class EventStream(Stream[Event]):
@@ -172,18 +159,12 @@ class EventStream(Stream[Event]):
         super().__init__()
         self._max_events = max_events
 
-    def _push(self, item: Event) -> None:
-        if len(self._ready) < self._max_events:
+    def _add(self, item: Event, is_last: bool) -> None:
+        if is_last or len(self._ready) < self._max_events:
             self._ready.append(item)
-            self._wake()
             return
+        self.is_over = True
         self._error = LimitError(
             f"{self._max_events} events were not read from client.events(), so it ends here: read it in a loop "
             "of its own, or raise Intake.max_texts"
         )
-        self._finish()
-
-    def _end(self, last: Event | None) -> None:
-        if last is not None:
-            self._ready.append(last)
-        self._finish()

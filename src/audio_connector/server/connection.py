@@ -20,7 +20,7 @@ from audio_connector.intake.dispatch import Dispatcher
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.playback.speech import PLAIN, Flushed, Interrupted, Played
 from audio_connector.server.config import AudioConnectorConnectionData, AudioConnectorServerConfig
-from audio_connector.server.lane import Lane, TextLane
+from audio_connector.server.lane import Lane
 from audio_connector.server.line import Line
 from audio_connector.server.speech import Speech
 from audio_connector.server.statistics import ConnectionStatistics, PlaybackState, playback_of, statistics_of
@@ -34,36 +34,25 @@ from audio_connector.wire.transport import Headers, Upgrade
 USUAL_FRAME_BYTES = 640
 """A frame at 16 kHz; the vendor's default of an argument that does not matter here."""
 
-BYTES_PER_SAMPLE = (
-    "the bytes of a frame, 320, 640 or 960; leave it out, since frames follow the connection's rate"
-)
-FRAMES_MS = "10 or 20; leave it out, the wire carries 20 ms frames"
-"""What the vendor's arguments may be, for the errors."""
-
 MAX_CHUNK_MS = 60_000
 MAX_LEAD_S = 60
 """The router holds 60 s (PROTOCOL 4.12)."""
 
 
 class AudioConnectorConnection:
-    """One call: what arrives from the router, and what is played into the session.
-
-    Made by the server and handed to ``on_connect``.
-    """
+    """One call: what arrives from the router, and what is played into the session; handed to ``on_connect``."""
 
     def __init__(
         self, line: Line, upgrade: Upgrade, config: AudioConnectorServerConfig, *, made_id: str
     ) -> None:
         self._upgrade = upgrade
         self._line = line
-        self._intake = config.intake
-        self._close_s = config.timeouts.close_s
+        self._config = config
         self._plain = Lane(line, PLAIN, pause_s=config.playback.pause_ms / 1000)
         self._id = upgrade.headers.get("connectionid") or self.connection_id or made_id
-        self._texts = TextLane(line)
         self._dispatcher = Dispatcher(
             self._id,
-            credit_batch=max(1, self._intake.window_messages // 2),
+            credit_batch=max(1, config.intake.window_messages // 2),
             want=lambda *what: line.post(asks.Want(*what)),
             owes_work=line.owes_work,
         )
@@ -121,11 +110,10 @@ class AudioConnectorConnection:
 
     def info(self) -> AudioConnectorConnectionData:
         """Return what is known of the connection, under the vendor's names."""
-        uri = f"{self.path}?{self.query}" if self.query else self.path
         return AudioConnectorConnectionData(
             sessionId=self.session_id,
             conferenceId=self.conference_id,
-            uri=uri,
+            uri=f"{self.path}?{self.query}" if self.query else self.path,
             connectionId=self.connection_id,
             customHeaders=dict(self.headers),
             id=self._id,
@@ -206,17 +194,14 @@ class AudioConnectorConnection:
             lambda: self.format,
             chunk_ms=chunk_ms,
             sample_rate=sample_rate,
-            max_buffer_ms=self._intake.max_buffer_ms,
+            max_buffer_ms=self._config.intake.max_buffer_ms,
             on_overflow=self._line.report,
         )
-        self._dispatcher.add(stream)
-        return stream
+        return self._dispatcher.add(stream)
 
     def events(self) -> EventStream:
         """Iterate over the router's events until the connection ends; the last one is `Disconnected`."""
-        stream = EventStream(max_events=self._intake.max_texts)
-        self._dispatcher.add(stream)
-        return stream
+        return self._dispatcher.add(EventStream(max_events=self._config.intake.max_texts))
 
     # What is played.
 
@@ -230,10 +215,9 @@ class AudioConnectorConnection:
         *,
         sample_rate: int | None = None,
     ) -> None:
-        """Play audio after what is queued. Returns when it is buffered.
+        """Play audio of any length, one byte included, after what is queued. Returns when it is buffered.
 
-        Pieces may have any length, one byte included: remainders join the next call. The wire carries whole
-        frames of 20 ms at the connection's rate.
+        Remainders join the next call: the wire carries whole frames of 20 ms at the connection's rate.
 
         Args:
             audio_data: 16-bit little-endian PCM as bytes, bytearray or memoryview; or a numpy array, int16 or
@@ -251,8 +235,7 @@ class AudioConnectorConnection:
             ConnectionClosed: The connection is over.
         """
         if bytes_per_sample != USUAL_FRAME_BYTES or frames_ms != FRAME_MS:
-            check_number("bytes_per_sample", bytes_per_sample, _is_size, BYTES_PER_SAMPLE)
-            check_number("frames_ms", frames_ms, (10, 20).__contains__, FRAMES_MS)
+            _check_compatible(bytes_per_sample, frames_ms)
         line, lane = self._line, self._plain
         if not line.is_open:
             await line.give_way()
@@ -290,18 +273,15 @@ class AudioConnectorConnection:
         self._line.check_open("play a file")
         blocks = iter_audio_file(path)
         async with self.speech() as speech:  # first, since reading takes a while, and others ask meanwhile
-            block = await asyncio.to_thread(next, blocks, None)
-            while block is not None:
+            while (block := await asyncio.to_thread(next, blocks, None)) is not None:
                 pcm, rate_hz = block
                 await speech.write(pcm, sample_rate=rate_hz)
-                block = await asyncio.to_thread(next, blocks, None)
         return speech
 
     async def flush_buffer(self) -> Flushed:
         """Cut everything that is being said: barge-in.
 
-        What is queued is dropped, the router is told to clear (PROTOCOL 3.3), the clock starts anew, and late
-        writes of what was cut are refused.
+        The queue is dropped, the router told to clear (PROTOCOL 3.3), and late writes of what was cut are refused.
 
         Returns:
             How much of it had been heard, and how much was not.
@@ -328,8 +308,7 @@ class AudioConnectorConnection:
             wait for; of the whole call where that had ended before.
         """
         line = self._line
-        inside = line.speech_around()
-        outcome: Played | Interrupted | None = await line.ask(lambda token: asks.WaitPlayed(token, inside))
+        outcome = await line.ask(lambda token: asks.WaitPlayed(token, line.speech_around()))
         return Interrupted(line.played_ms, 0.0) if outcome is None else outcome
 
     async def _wait_until_said(self) -> None:
@@ -343,8 +322,7 @@ class AudioConnectorConnection:
         """Set the lead: how far ahead of real time audio may be sent on this connection.
 
         Args:
-            active_seconds: More than 0 and at most 60 s (PROTOCOL 4.12); below 0.04 counts as 0.04. None
-                changes nothing.
+            active_seconds: More than 0, up to 60 s (PROTOCOL 4.12); below 0.04 counts as 0.04. None changes nothing.
 
         Raises:
             UsageError: Another value.
@@ -370,7 +348,7 @@ class AudioConnectorConnection:
         if not line.is_open:
             await line.give_way()
             line.refuse("send a message")
-        if not await self._texts.write(text):
+        if not await line.send_text(text):
             line.refuse("send a message")
         await line.give_way()
 
@@ -401,8 +379,11 @@ class AudioConnectorConnection:
                 await asyncio.wait_for(self.wait_until_played(), timeout)
         self._line.close(code, reason)
         # The socket's own deadline ends it after close_s; a second more covers a busy machine.
-        await self._line.wait_closed(self._close_s + 1.0)
+        await self._line.wait_closed(self._config.timeouts.close_s + 1.0)
 
 
-def _is_size(value: float) -> bool:
-    return isinstance(value, int) and value > 0
+def _check_compatible(bytes_per_sample: int, frames_ms: int) -> None:
+    sizes = "the bytes of a frame, 320, 640 or 960; leave it out, since frames follow the connection's rate"
+    lengths = "10 or 20; leave it out, the wire carries 20 ms frames"
+    check_number("bytes_per_sample", bytes_per_sample, lambda size: isinstance(size, int) and size > 0, sizes)
+    check_number("frames_ms", frames_ms, (10, 20).__contains__, lengths)

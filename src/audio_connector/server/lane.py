@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The application's end of what is written: a lane of audio, that of plain writes or of a speech, and the texts.
+"""The application's end of a lane of audio: that of plain writes, or of a speech.
 
 Nothing is decided here but what needs no knowledge of the queue: whether it is audio, and whether there surely is
 room. Whoever is not sure of that stands in line on the I/O side, which knows.
@@ -10,8 +10,7 @@ from __future__ import annotations
 from audio_connector.audio.admission import LONG_BYTES, Admission
 from audio_connector.audio.format import SAMPLE_BYTES
 from audio_connector.audio.pcm import AudioInput
-from audio_connector.call.asks import SendText, StandInLine, StandInTextLine, Write, WriteGranted
-from audio_connector.call.texts import MAX_WAITING_CHARS
+from audio_connector.call.asks import StandInLine, Write, WriteGranted
 from audio_connector.playback.speech import PLAIN
 from audio_connector.server.line import Line
 
@@ -21,10 +20,9 @@ I/O side."""
 
 
 class Lane:
-    """Where one utterance after another is written.
+    """Where one utterance after another is written; ``number`` is `PLAIN`, or that of a speech.
 
-    ``number`` is `PLAIN`, or that of a speech. After a pause of ``pause_s`` in plain writes it is judged anew whether
-    they are audio.
+    After a pause of ``pause_s`` in plain writes it is judged anew whether they are audio.
     """
 
     __slots__ = ("_line", "_number", "_pause_s", "_waiting", "_written_at", "admission")
@@ -97,29 +95,3 @@ class Lane:
             self._waiting -= 1
             if at < len(pcm) and len(pcm) % SAMPLE_BYTES and admission.utterance == utterance:
                 admission.forget_last_byte()
-
-
-class TextLane:
-    """Where texts are written."""
-
-    __slots__ = ("_handed_chars", "_line", "_waiting")
-
-    def __init__(self, line: Line) -> None:
-        self._line = line
-        self._waiting = self._handed_chars = 0
-
-    async def write(self, text: str) -> bool:
-        """Hand over a text as soon as there is room; False where the connection ended before."""
-        line, token = self._line, None
-        waiting_chars = self._handed_chars - line.figures.texts_taken + len(text)
-        if self._waiting or waiting_chars > MAX_WAITING_CHARS:
-            token = next(line.numbers)
-            self._waiting += 1
-            try:
-                if await line.follow_up(token, StandInTextLine(token)) is None:
-                    return False
-            finally:
-                self._waiting -= 1
-        self._handed_chars += len(text)
-        line.post(SendText(text, token))
-        return True

@@ -15,15 +15,15 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 from audio_connector.audio.format import AudioFormat
-from audio_connector.call.asks import Ask, BeginSpeech, Close, EndSpeech, Leave
+from audio_connector.call.asks import Ask, BeginSpeech, Close, EndSpeech, Leave, SendText, StandInTextLine
 from audio_connector.call.tells import Figures
+from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.playback.speech import Interrupted, Played
 from audio_connector.wire.closing import closed_error
 from audio_connector.wire.messages import Connected, Disconnected
 
 OVER = None
 """The answer to everything that is asked of a connection that has ended."""
-
 
 _inside: contextvars.ContextVar[tuple[object, ...]] = contextvars.ContextVar("inside", default=())
 """The marks of the speeches in whose blocks this is. What is started there inherits them, asyncio.wait_for() too."""
@@ -38,10 +38,7 @@ class Speaker(NamedTuple):
 
 
 class Line:
-    """Shared by all that the application holds of one connection.
-
-    Writers wait while more than ``max_buffer_s`` is queued; ``report`` hands an error to on_error.
-    """
+    """Shared by all that the application holds of one connection; ``report`` hands an error to on_error."""
 
     def __init__(
         self,
@@ -73,6 +70,7 @@ class Line:
         """What is called when one of them was heard to its end, or was cut."""
         self.open_speeches: dict[int, Speaker] = {}
         """Those that were begun and not ended, the oldest first."""
+        self._handed_chars = self._waiting_texts = 0
         self._best_played_ms = 0.0
         self._waits: dict[int, asyncio.Future[Any]] = {}
         self._answered: dict[int, asyncio.Future[Any]] = {}
@@ -122,6 +120,22 @@ class Line:
         self._waits.pop(token, None)
         self.post(Leave(token))
 
+    async def send_text(self, text: str) -> bool:
+        """Hand over a text as soon as there is room; False where the connection ended before."""
+        token = None
+        waiting_chars = self._handed_chars - self.figures.texts_taken + len(text)
+        if self._waiting_texts or waiting_chars > MAX_WAITING_CHARS:
+            token = next(self.numbers)
+            self._waiting_texts += 1
+            try:
+                if await self.follow_up(token, StandInTextLine(token)) is OVER:
+                    return False
+            finally:
+                self._waiting_texts -= 1
+        self._handed_chars += len(text)
+        self.post(SendText(text, token))
+        return True
+
     async def wait_closed(self, timeout_s: float) -> None:
         """Wait for the end of the connection, for so long."""
         token = next(self.numbers)
@@ -156,12 +170,10 @@ class Line:
 
     def answer(self, token: int, value: object) -> None:
         """Answer whoever waits under this number."""
-        future = self._waits.pop(token, None)
-        if future is None:
-            return
-        self._answered[token] = future  # first, since another thread may go on at once
-        if not resolve(future, value):
-            self.forget_closed()
+        if (future := self._waits.pop(token, None)) is not None:
+            self._answered[token] = future  # first, since another thread may go on at once
+            if not resolve(future, value):
+                self.forget_closed()
 
     def forget_closed(self) -> None:
         """A task whose loop is closed never goes on: nobody takes what it was granted, or ends its speech."""
@@ -173,8 +185,9 @@ class Line:
                 self._answered.pop(token, None)
                 self.leave(token)
 
-    def begin_speech(self, number: int) -> None:
+    def begin_speech(self, number: int, on_end: Callable[[Played | Interrupted], None]) -> None:
         """The current task says something."""
+        self.speeches[number] = on_end
         task, mark = asyncio.current_task(), object()
         reference = None if task is None else weakref.ref(task)
         self.open_speeches[number] = Speaker(asyncio.get_running_loop(), reference, mark)
@@ -193,15 +206,13 @@ class Line:
 
     def end_speech(self, number: int) -> None:
         """What was said of it so far is played; nothing more comes."""
-        speaker = self.open_speeches.pop(number, None)
-        if speaker is not None:
+        if (speaker := self.open_speeches.pop(number, None)) is not None:
             _inside.set(tuple(mark for mark in _inside.get() if mark is not speaker.mark))
             self.post(EndSpeech(number))
 
     def finish(self, lane: int, outcome: Played | Interrupted) -> None:
         """A speech is over."""
-        tell = self.speeches.pop(lane, None)
-        if tell is not None:
+        if (tell := self.speeches.pop(lane, None)) is not None:
             tell(outcome)
 
     def end(self, how: Disconnected) -> None:
@@ -212,8 +223,7 @@ class Line:
         for lane in list(self.speeches):
             self.finish(lane, Interrupted(0.0, 0.0))
         for token in list(self._waits):
-            future = self._waits.pop(token, None)
-            if future is not None:
+            if (future := self._waits.pop(token, None)) is not None:
                 resolve(future, OVER)
 
 

@@ -12,16 +12,15 @@ from audio_connector.playback.speech import NOTHING_PLAYED, Interrupted, Played,
 from audio_connector.server.lane import Lane
 from audio_connector.server.line import Line, resolve
 
-OVER_ALREADY = "this speech is over, its async with block was left; say more with another client.speech()"
+OVER = "this speech is over, its async with block was left; say more with another client.speech()"
 NOT_BEGUN = "begin the speech with: async with client.speech() as ..."
 
 
 class Speech:
     """One utterance, written piece by piece. Made by `AudioConnectorConnection.speech`.
 
-    Leaving the ``async with`` block ends the utterance; its audio plays on. A flush, or the end of the
-    connection, interrupts it: `write` then raises `SpeechInterrupted`, which the block swallows, so that the
-    loop that feeds it simply stops.
+    Leaving the ``async with`` block ends the utterance; its audio plays on. A flush, or the end of the connection,
+    interrupts it: `write` raises `SpeechInterrupted`, which the block swallows, so the loop that feeds it just stops.
     """
 
     def __init__(self, line: Line, plain: Lane) -> None:
@@ -29,10 +28,9 @@ class Speech:
         self._plain = plain
         self._number = next(line.numbers)
         self._lane = Lane(line, self._number)
-        self._is_begun = False
-        self._is_ended = False
+        self._is_begun = self._is_ended = False
         self._outcome: Played | Interrupted | None = None
-        self._waiting: list[asyncio.Future[Played | Interrupted]] = []
+        self._waiting: set[asyncio.Future[Played | Interrupted]] = set()
         self._best_ms = 0.0
 
     async def __aenter__(self) -> Speech:
@@ -43,9 +41,8 @@ class Speech:
             await line.give_way()
             line.refuse("begin a speech")
         self._is_begun = True
-        line.speeches[self._number] = self._finish
         self._plain.admission.restart()
-        line.begin_speech(self._number)
+        line.begin_speech(self._number, self._finish)
         try:
             await line.give_way()
         except BaseException as error:
@@ -56,11 +53,10 @@ class Speech:
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> bool:
+        self._is_ended = True
+        self._line.end_speech(self._number)
         if isinstance(error, SpeechInterrupted) and self.is_interrupted:
             return True
-        if not self._is_ended:
-            self._is_ended = True
-            self._line.end_speech(self._number)
         if error is None and self._lane.admission.has_half and not self.is_interrupted:
             raise AudioDataError(
                 "an odd number of bytes over the whole utterance: 16-bit samples have two each. All but the last "
@@ -72,8 +68,7 @@ class Speech:
         """Say more.
 
         Args:
-            audio: Bytes, bytearray, memoryview or a numpy array, as `AudioConnectorConnection.send_audio_buffer`
-                takes; any length.
+            audio: As `AudioConnectorConnection.send_audio_buffer` takes it; any length.
             sample_rate: Its rate in Hz, where it differs from the connection's.
 
         Raises:
@@ -83,7 +78,12 @@ class Speech:
         """
         if self._outcome is not None:
             await self._line.give_way()
-        self._check_open()
+            if self.is_interrupted:
+                raise self._interruption()
+        if not self._is_begun:
+            raise UsageError(NOT_BEGUN)
+        if self._is_ended:
+            raise UsageError(OVER)
         lane = self._lane
         if lane.write_now(audio, sample_rate, is_end=False):
             if self._line.owes_work():
@@ -105,12 +105,11 @@ class Speech:
                 "or await client.wait_until_played() to hear what was written so far"
             )
         future: asyncio.Future[Played | Interrupted] = asyncio.get_running_loop().create_future()
-        self._waiting.append(future)
+        self._waiting.add(future)
         try:
             return self._outcome if self._outcome is not None else await future
         finally:
-            if future in self._waiting:
-                self._waiting.remove(future)
+            self._waiting.discard(future)
 
     @property
     def played_ms(self) -> float:
@@ -132,29 +131,13 @@ class Speech:
 
     def _finish(self, outcome: Played | Interrupted) -> None:
         self._outcome = outcome
-        waiting, self._waiting = self._waiting, []
-        for future in waiting:
+        for future in list(self._waiting):
             resolve(future, outcome)
 
     def _progress(self) -> Progress:
-        return next(
-            (progress for number, progress in self._line.figures.speeches if number == self._number),
-            NOTHING_PLAYED,
-        )
-
-    def _check_open(self) -> None:
-        if self.is_interrupted:
-            raise self._interruption()
-        if not self._is_begun:
-            raise UsageError(NOT_BEGUN)
-        if self._is_ended:
-            raise UsageError(OVER_ALREADY)
+        return dict(self._line.figures.speeches).get(self._number, NOTHING_PLAYED)
 
     def _interruption(self) -> SpeechInterrupted:
-        outcome = self._outcome
-        discarded_ms = outcome.discarded_ms if isinstance(outcome, Interrupted) else 0.0
-        return SpeechInterrupted(
-            f"the speech was interrupted after {self.played_ms:.0f} ms; start a new one to go on talking",
-            played_ms=self.played_ms,
-            discarded_ms=discarded_ms,
-        )
+        discarded_ms = self._outcome.discarded_ms if isinstance(self._outcome, Interrupted) else 0.0
+        text = f"the speech was interrupted after {self.played_ms:.0f} ms; start a new one to go on talking"
+        return SpeechInterrupted(text, played_ms=self.played_ms, discarded_ms=discarded_ms)

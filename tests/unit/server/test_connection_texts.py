@@ -90,7 +90,7 @@ async def test_whoever_is_cancelled_leaves_the_line() -> None:
         await rest()
         assert numbers(call.router.texts)[-4:] == [1000, 1001, 1003, 1004]
         assert not call.link.call._texts.line
-        assert call.client._texts._waiting == 0
+        assert call.client._line._waiting_texts == 0
 
 
 @pytest.mark.parametrize("how", ["reset", "close", "disconnect"])

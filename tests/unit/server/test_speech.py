@@ -82,6 +82,21 @@ async def test_a_flush_ends_the_loop_that_feeds_it_and_nothing_else() -> None:
 
 
 @in_virtual_time
+async def test_a_cut_speech_leaves_nothing_behind_by_which_a_wait_in_the_next_one_is_for_ever() -> None:
+    async with Conversation() as call:
+        async with call.client.speech() as cut_off:
+            await cut_off.write(OLD * 10)
+            await call.client.flush_buffer()
+            await cut_off.write(OLD)
+        assert call.client._line.open_speeches == {}
+        async with call.client.speech() as speech:
+            await speech.write(NEW * 10)
+            await call.client.send_audio_buffer(OLD * 10)  # heard once the block is left
+            assert isinstance(await asyncio.wait_for(call.client.wait_until_played(), 10.0), Played)
+        assert await speech.finished() == Played(200.0)
+
+
+@in_virtual_time
 async def test_a_write_of_a_cut_speech_says_how_much_was_heard() -> None:
     async with Conversation() as call:
         async with call.client.speech() as speech:

@@ -46,7 +46,7 @@ async def test_a_bot_may_be_given_in_any_form(app: Any) -> None:
     async with serve(app, intake={"max_texts": 7}) as server, server.call() as call:
         assert server.handle.host == "127.0.0.1"
         assert server.handle.port not in (443, 8765)
-        assert call.client._intake.max_texts == 7
+        assert call.client._config.intake.max_texts == 7
         assert (await call.reply()).matches(TONE)
 
 
