@@ -265,9 +265,7 @@ class Call:
         """When there is something to do by itself; infinity for never."""
         if self.state is State.CLOSED:
             return math.inf
-        housekeeping = min(self._liveness.next_deadline(), self._settle_at)
-        play = self._queue.next_deadline()
-        return housekeeping if play is None or housekeeping < play else play
+        return min(self._liveness.next_deadline(), self._settle_at, self._queue.next_deadline())
 
     def figures(self) -> tells.Figures:
         """Return how it is; that is no news any more then."""
@@ -349,7 +347,7 @@ class Call:
     def _send_text(self, ask: asks.SendText) -> None:
         payload = notify_payload(ask.text)
         if payload is not None:
-            self._notifies.append((payload, self._schedule.frames_sent_total))
+            self._notifies.append((payload, self._schedule.clock.sent_in_all))
         self._texts.push(ask.text, ask.token)
 
     # States.
@@ -437,7 +435,7 @@ class Call:
         while self._notifies:
             payload, frame_index = self._notifies.popleft()
             if payload == event.payload:
-                self._schedule.heard_at(frame_index, now)
+                self._schedule.clock.correct(now, frame_index)
                 self.has_news = True
                 return
 

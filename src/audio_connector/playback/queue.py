@@ -53,16 +53,13 @@ class PlaybackQueue:
         self.max_bytes = max_bytes
         self.max_delay_s = max_delay_s
         self.events: list[PlaybackEvent] = []
-        self.accepted_bytes = 0
-        """All that ever came, as it came."""
-        self.refused_bytes = 0
-        """What of it came for a speech that was over, or could not be audio."""
+        self.accepted_bytes = 0  # all that ever came, as it came
+        self.refused_bytes = 0  # what of it came for a speech that was over, or could not be audio
         self.skips = 0
         self._format: AudioFormat | None = None
         self._open: dict[int, Utterance] = {}
         """The utterance of each lane that may be written to: at most one plain one, and speeches."""
-        self._writers: dict[int, Writer] = {}
-        """Whoever stands in a line."""
+        self._writers: dict[int, Writer] = {}  # whoever stands in a line
         self._last_outcome = Played(0.0)
         self._warn_at: float | None = None
         """When a speech that starves others is named; infinity where it was."""
@@ -98,7 +95,7 @@ class PlaybackQueue:
         """
         utterance = self._open.get(lane) or self._begin_plain(lane)
         if utterance is None:
-            self._answer(token, False)
+            self.events.append(Answered(token, False))
             return
         writer = self._writers[token] = Writer(token, utterance)
         utterance.line.append(writer)
@@ -115,7 +112,7 @@ class PlaybackQueue:
         if writer is None:
             self.refused_bytes += len(pcm)
             if has_more:
-                self._answer(token, False)  # cut while the grant was on its way
+                self.events.append(Answered(token, False))  # cut while the grant was on its way
             return
         if pcm:
             self._write(writer.utterance, pcm, rate_hz, now)
@@ -147,9 +144,10 @@ class PlaybackQueue:
         last = self._open.get(inside) if inside is not None else None
         if last is not None:
             utterances = utterances[: utterances.index(last) + 1]
-        concerned = [utterance for utterance in utterances if utterance.is_of_concern]
+        # A lane that nobody has used yet is nothing to wait for.
+        concerned = [u for u in utterances if u.is_sealed or u.line or u.last_write_at > -math.inf]
         if not concerned:
-            self._answer(token, self._last_outcome)
+            self.events.append(Answered(token, self._last_outcome))
         mark = Mark(token, pending=len(concerned))
         for utterance in concerned:
             utterance.line.append(mark)
@@ -175,10 +173,10 @@ class PlaybackQueue:
                 if isinstance(entry, Mark):
                     marks.append(entry)
                 elif not entry.is_granted:
-                    self._answer(entry.token, False)
+                    self.events.append(Answered(entry.token, False))
             marks += utterance.placed_marks()
         for token in dict.fromkeys(mark.token for mark in marks):
-            self._answer(token, Interrupted(played_ms, discarded_ms))
+            self.events.append(Answered(token, Interrupted(played_ms, discarded_ms)))
         self._open.clear()
         self._writers.clear()
         self._warn_at = None
@@ -212,12 +210,10 @@ class PlaybackQueue:
             self._mind_the_starving(now, is_silent=not frames)
         return frames
 
-    def next_deadline(self) -> float | None:
-        """When `advance` has something to do next; None where only the application can change that."""
+    def next_deadline(self) -> float:
+        """When `advance` has something to do next; infinity where only the application can change that."""
         deadline = self.schedule.next_deadline()
-        if self._warn_at is None or self._warn_at == math.inf:
-            return deadline
-        return self._warn_at if deadline is None else min(deadline, self._warn_at)
+        return deadline if self._warn_at is None else min(deadline, self._warn_at)
 
     def grant(self, now: float) -> None:
         """Let whoever is in front of a line write, where there is room."""
@@ -230,7 +226,7 @@ class PlaybackQueue:
             first = utterance.line[0] if utterance.line else None
             if room[index > 0] >= 0 and isinstance(first, Writer) and not first.is_granted:
                 first.is_granted = True
-                self._answer(first.token, True)
+                self.events.append(Answered(first.token, True))
 
     def note(self, now: float) -> None:
         """Note what was heard by now, and tell who waits for it."""
@@ -241,7 +237,11 @@ class PlaybackQueue:
         if schedule.ended:
             ended, schedule.ended = schedule.ended, []
             for utterance in ended:
-                self._finish(utterance)
+                outcome = self._last_outcome = Played(utterance.said_ms(utterance.sent))
+                if utterance.lane != PLAIN:
+                    self.events.append(Finished(utterance.lane, outcome))
+                for mark in utterance.placed_marks():
+                    self._reach(mark, outcome.played_ms)
 
     # Inside.
 
@@ -261,15 +261,13 @@ class PlaybackQueue:
             self.refused_bytes += len(pcm)
             self.events.append(error)
             return
-        max_delay_s = self.max_delay_s
-        if max_delay_s is None or utterance.lane != PLAIN:
-            return
-        if not self.schedule.skip(utterance, max_delay_s, now):
+        limit_s = self.max_delay_s
+        if limit_s is None or utterance.lane != PLAIN or not self.schedule.skip(utterance, limit_s, now):
             return
         self.skips += 1
         if self.skips == 1:
             overflow = PlaybackOverflow(
-                f"audio would have been heard more than {max_delay_s * 1000:g} ms after it was written, so the "
+                f"audio would have been heard more than {limit_s * 1000:g} ms after it was written, so the "
                 "oldest is left out from now on; statistics() says how much. Playback.max_delay_ms sets the bound"
             )
             self.events.append(overflow)
@@ -288,12 +286,9 @@ class PlaybackQueue:
                 utterance.end_marks.append(mark)
             else:
                 utterance.marks.append((utterance.target, mark))
-                self.schedule.has_marks = True
                 self._note_marks(now)
-        if utterance.is_sealed and not line and not utterance.is_complete and utterance.is_settled:
-            self._complete(utterance, now)
-
-    def _complete(self, utterance: Utterance, now: float) -> None:
+        if line or not utterance.is_sealed or utterance.is_complete or not utterance.is_settled:
+            return
         schedule = self.schedule
         schedule.note_heard(now)
         fault = utterance.complete()
@@ -308,47 +303,30 @@ class PlaybackQueue:
         self.grant(now)
 
     def _note_marks(self, now: float) -> None:
-        has_marks = False
-        for utterance in self.schedule.utterances():
-            marks = utterance.marks
-            heard = self.schedule.heard_of(utterance, now)
+        utterances, heard_in_all = self.schedule.utterances(), self.schedule.clock.heard_in_all(now)
+        for utterance in utterances:
+            marks, heard = utterance.marks, utterance.heard(heard_in_all)
             while marks and marks[0][0] <= heard:
                 self._reach(marks.popleft()[1], utterance.said_ms(heard) or utterance.rested_ms)
-            has_marks = has_marks or bool(marks)
-        self.schedule.has_marks = has_marks
+        self.schedule.has_marks = any(utterance.marks for utterance in utterances)
 
     def _reach(self, mark: Mark, heard_ms: float) -> None:
         mark.pending -= 1
         mark.played_ms += heard_ms
         if not mark.pending:
             self._last_outcome = Played(mark.played_ms)
-            self._answer(mark.token, self._last_outcome)
-
-    def _finish(self, utterance: Utterance) -> None:
-        """An utterance was heard to its end."""
-        outcome = self._last_outcome = Played(utterance.said_ms(utterance.sent))
-        if utterance.lane != PLAIN:
-            self.events.append(Finished(utterance.lane, outcome))
-        for mark in utterance.placed_marks():
-            self._reach(mark, outcome.played_ms)
-
-    def _answer(self, token: int, value: object) -> None:
-        self.events.append(Answered(token, value))
+            self.events.append(Answered(mark.token, self._last_outcome))
 
     def _mind_the_starving(self, now: float, *, is_silent: bool) -> None:
         """Is it a speech that says nothing which keeps the others waiting?"""
         waiting = self.schedule.waiting
-        head = waiting[0] if waiting else None
-        if head is None or not (is_silent and self._starves(head)):
+        head = waiting[0] if waiting and is_silent and not waiting[0].queued_bytes else None
+        if head is None or not (
+            (head.line or not head.is_sealed) and (len(waiting) > 1 or len(head.line) > 1)
+        ):
             self._warn_at = None
         elif self._warn_at is None:
             self._warn_at = now + STARVING_S
         elif now >= self._warn_at:
             self._warn_at = math.inf
             self.events.append(WRITE_STARVES if head.line else SPEECH_STARVES)
-
-    def _starves(self, head: Utterance) -> bool:
-        """Whether it keeps others waiting although it has nothing to say."""
-        has_others = len(self.schedule.waiting) > 1 or len(head.line) > 1
-        is_open = not head.is_sealed or bool(head.line)
-        return has_others and is_open and not head.queued_bytes

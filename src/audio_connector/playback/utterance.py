@@ -57,10 +57,8 @@ class Utterance(PcmFrames):
         self.is_sealed = False
         self.first = self.sent = 0
         """Its frames follow one another among all that the connection sends: the first, and how many so far."""
-        self.said_from = 0
-        """Frames before the latest pause of the speaker, who has begun anew since."""
-        self.rested_ms = 0.0
-        """What was said before that pause."""
+        self.said_from = 0  # frames before the latest pause of the speaker, who has begun anew since
+        self.rested_ms = 0.0  # what was said before that pause
         self.starved_at: float | None = None
         """Since when the router has nothing of it to play, and had before."""
         self.last_write_at = -math.inf
@@ -68,15 +66,9 @@ class Utterance(PcmFrames):
         """Since when the first audio waits that the router has to play next."""
         self.marks: deque[tuple[int, Mark]] = deque()
         """Who waits for so many of its frames to be heard; the earliest first."""
-        self.end_marks: list[Mark] = []
-        """Who waits for its end."""
+        self.end_marks: list[Mark] = []  # who waits for its end
 
     # Who waits.
-
-    @property
-    def is_of_concern(self) -> bool:
-        """Whoever waits for all that was asked for has to wait for it: a lane that nobody has used yet is nothing."""
-        return self.is_sealed or bool(self.line) or self.last_write_at > -math.inf
 
     def placed_marks(self) -> list[Mark]:
         """Who waits for some of it to be heard, or for all; whoever stands in its line is not among them."""
@@ -107,8 +99,7 @@ class Utterance(PcmFrames):
 
     def rest(self) -> None:
         """A pause ended what was said; what follows is said anew."""
-        self.rested_ms = self.said_ms(self.sent)
-        self.said_from = self.sent
+        self.rested_ms, self.said_from = self.said_ms(self.sent), self.sent
         self.starved_at = None
         self.padded_bytes = 0
 
