@@ -62,10 +62,7 @@ class Flush(NamedTuple):
 
 
 class WaitPlayed(NamedTuple):
-    """Answered once all that was asked for until now has been heard, or was cut.
-
-    What comes behind the open speech ``inside`` does not count: who waits in the block of a speech keeps that back.
-    """
+    """Answered once all until now was heard or cut; what waits behind the open speech ``inside`` does not count."""
 
     token: int
     inside: int | None

@@ -57,11 +57,9 @@ class Pacer:
 
     def arm(self, item: Paced, deadline: float | None) -> None:
         """Wake the item at its deadline; an earlier wake-up that it has already stays."""
-        if (
-            deadline is None
-            or deadline == math.inf
-            or (item.armed_at is not None and item.armed_at <= deadline)
-        ):
+        if deadline is None or deadline == math.inf:
+            return
+        if item.armed_at is not None and item.armed_at <= deadline:
             return
         item.armed_at = deadline
         self._count += 1

@@ -86,13 +86,10 @@ class PlaybackQueue:
         if pcm:
             self._write(utterance, pcm, rate_hz, now)
         if is_end:
-            self._seal(utterance, now)
+            self.end(lane, now)
 
     def ask(self, lane: int, token: int, now: float, *, is_end: bool = False) -> None:
-        """Stand in line for an utterance, which ends with what will be written where ``is_end``.
-
-        Answered True where a piece may be written, False where it was cut.
-        """
+        """Stand in line to write, as the last where ``is_end``; answered True where there is room, False if cut."""
         utterance = self._open.get(lane) or self._begin_plain(lane)
         if utterance is None:
             self.events.append(Answered(token, False))
@@ -100,7 +97,7 @@ class PlaybackQueue:
         writer = self._writers[token] = Writer(token, utterance)
         utterance.line.append(writer)
         if is_end:
-            self._seal(utterance, now)
+            self.end(lane, now)
         self.grant(now)
 
     def write_granted(
@@ -133,9 +130,10 @@ class PlaybackQueue:
 
     def end(self, lane: int, now: float) -> None:
         """End what is said in a lane, once all who stand in its line have written."""
-        utterance = self._open.get(lane)
+        utterance = self._open.pop(lane, None)
         if utterance is not None:
-            self._seal(utterance, now)
+            utterance.is_sealed = True
+            self._line_moved(utterance, now)
 
     def wait(self, token: int, now: float, *, inside: int | None = None) -> None:
         """Answer once all until now, or up to the open speech ``inside``, has been heard, or was cut."""
@@ -272,11 +270,6 @@ class PlaybackQueue:
             )
             self.events.append(overflow)
 
-    def _seal(self, utterance: Utterance, now: float) -> None:
-        utterance.is_sealed = True
-        self._open.pop(utterance.lane, None)
-        self._line_moved(utterance, now)
-
     def _line_moved(self, utterance: Utterance, now: float) -> None:
         """Whoever is in front may have changed: place the marks that are, and complete it where nobody is left."""
         line = utterance.line
@@ -321,9 +314,7 @@ class PlaybackQueue:
         """Is it a speech that says nothing which keeps the others waiting?"""
         waiting = self.schedule.waiting
         head = waiting[0] if waiting and is_silent and not waiting[0].queued_bytes else None
-        if head is None or not (
-            (head.line or not head.is_sealed) and (len(waiting) > 1 or len(head.line) > 1)
-        ):
+        if head is None or (head.is_sealed and not head.line) or (len(waiting) <= 1 and len(head.line) <= 1):
             self._warn_at = None
         elif self._warn_at is None:
             self._warn_at = now + STARVING_S

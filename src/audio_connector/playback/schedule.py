@@ -264,15 +264,12 @@ class Schedule:
         return bool(head.frames)
 
     def _drain_at(self, head: Utterance) -> float:
-        if self.clock.anchor_s is None:
-            return head.last_write_at + self.prime_s
-        return self.clock.dry_at_s - DRAIN_BEFORE_DRY_S
+        is_idle = self.clock.anchor_s is None
+        return head.last_write_at + self.prime_s if is_idle else self.clock.dry_at_s - DRAIN_BEFORE_DRY_S
 
     def _rests_at(self, head: Utterance) -> float:
         """When a pause in plain writes is one of the speaker; infinity where there is none."""
-        if head.starved_at is None or head.lane != PLAIN:
-            return math.inf
-        return head.starved_at + self.pause_s
+        return math.inf if head.starved_at is None or head.lane != PLAIN else head.starved_at + self.pause_s
 
     def _deadline_of_head(self, head: Utterance) -> float:
         """When something of it is to be sent, or its speaker rests; infinity for never."""

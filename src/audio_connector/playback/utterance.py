@@ -29,10 +29,7 @@ class Writer:
 
 @dataclass(slots=True, eq=False)
 class Mark:
-    """Somebody who waits until all that was asked for before has been heard.
-
-    ``pending`` utterances of it were not heard so far yet; of the others, ``played_ms`` were.
-    """
+    """Somebody who waits until ``pending`` more utterances are heard so far; of the others ``played_ms`` were."""
 
     token: int
     pending: int = 0
@@ -68,8 +65,6 @@ class Utterance(PcmFrames):
         """Who waits for so many of its frames to be heard; the earliest first."""
         self.end_marks: list[Mark] = []  # who waits for its end
 
-    # Who waits.
-
     def placed_marks(self) -> list[Mark]:
         """Who waits for some of it to be heard, or for all; whoever stands in its line is not among them."""
         return [*(mark for _, mark in self.marks), *self.end_marks]
@@ -84,8 +79,6 @@ class Utterance(PcmFrames):
         self.line = deque(entry for entry in self.line if entry.token != token)
         self.marks = deque((target, mark) for target, mark in self.marks if mark.token != token)
         self.end_marks = [mark for mark in self.end_marks if mark.token != token]
-
-    # How far it is.
 
     @property
     def end(self) -> int:

@@ -11,7 +11,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from audio_connector.call import asks, tells
-from audio_connector.call.machine import Abort, Call, CloseFrame, Ping
+from audio_connector.call.machine import Abort, Call, Ping
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Note
 from audio_connector.server.refresher import Refresher
@@ -135,7 +135,7 @@ class Link:
         if type(ask) is not asks.Want:  # by which nothing is to be sent
             self._write(now)
         self._settle_up(now)
-        if call.has_queue or type(ask) is not bytes:  # else no deadline comes earlier by it
+        if call.schedule.queued_bytes or type(ask) is not bytes:  # else no deadline comes earlier by it
             self._arm()
 
     def close(self, code: int, reason: str) -> None:
@@ -199,8 +199,8 @@ class Link:
                     self._write_word(transport, write)
             if len(writes) < BURST_FRAMES:
                 break
-        if writes and call.is_blocked:
-            call.note_unsent(transport.write_buffer_bytes)
+        if writes and call.liveness.is_blocked:
+            call.liveness.note_unsent(transport.write_buffer_bytes)
 
     def _write_word(self, transport: Transport, word: object) -> None:
         if isinstance(word, Abort):
@@ -209,7 +209,7 @@ class Link:
             return
         elif isinstance(word, str):
             transport.send_text(word)
-        elif isinstance(word, CloseFrame):
+        elif isinstance(word, asks.Close):
             transport.close(word.code, word.reason)
         elif isinstance(word, Ping):
             transport.send_ping()
