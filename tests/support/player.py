@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -161,12 +162,12 @@ class Player:
 
     def run_until(self, now: float) -> None:
         """Sleep from deadline to deadline; each wake-up has to make the next deadline later than itself."""
-        while (deadline := self.queue.next_deadline()) is not None and deadline <= now:
+        while (deadline := self.queue.next_deadline()) <= now:
             self.now = max(self.now, deadline)
             self.wakes += 1
             self.advance()
             after = self.queue.next_deadline()
-            assert after is None or after > self.now, f"woken at {self.now!r} for {after!r}: a busy loop"
+            assert after > self.now, f"woken at {self.now!r} for {after!r}: a busy loop"
         self.now = max(self.now, now)
 
     def run_for(self, seconds: float) -> None:
@@ -176,7 +177,7 @@ class Player:
         """Go on until there is no deadline left."""
         for _ in itertools.count():
             deadline = self.queue.next_deadline()
-            if deadline is None:
+            if deadline == math.inf:
                 return
             assert deadline < self.start + at_most_s, "this never ends"
             self.run_until(deadline)

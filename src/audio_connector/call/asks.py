@@ -62,9 +62,8 @@ class Flush(NamedTuple):
 
 
 class WaitPlayed(NamedTuple):
-    """Answered once all that was asked for until now has been heard, or was cut.
+    """Answered once all until now was heard or cut; what waits behind the open speech ``inside`` does not count.
 
-    What comes behind the open speech ``inside`` does not count: who waits in the block of a speech keeps that back.
     With ``to_end`` an open speech counts until it is over.
     """
 

@@ -40,18 +40,11 @@ class Ping(NamedTuple):
     """A ping is to be sent."""
 
 
-class CloseFrame(NamedTuple):
-    """The closing handshake is to be started."""
-
-    code: int
-    reason: str
-
-
 class Abort(NamedTuple):
     """The connection is to be ended at once."""
 
 
-Write = bytes | str | Ping | CloseFrame | Abort
+Write = bytes | str | Ping | asks.Close | Abort
 """What goes to the wire: a frame of audio, a text, or a word about the connection itself."""
 
 
@@ -60,41 +53,37 @@ class Call:
 
     def __init__(self, playback: Playback, intake: Intake, timeouts: Timeouts) -> None:
         self.state = State.UNSETTLED
-        self.tells: list[tells.Tell] = []
-        """For the application; whoever drives this takes them."""
+        self.tells: list[tells.Tell] = []  # for the application; whoever drives this takes them
         self.has_news = False
         """The figures have changed in a way that the application has to see with the next tell."""
         self.is_stale = False
         """They have changed in another way, which it need not see at once."""
-        self.is_blocked = False
-        """The write buffer is full, in whatever state."""
         self.unreadable_messages = 0
         """Texts that should have been audio in JSON; counted by who reads them."""
         self._playback, self._intake, self._timeouts = playback, intake, timeouts
-        self._schedule = Schedule(
+        self.schedule = Schedule(
             lead_s=playback.lead_ms / 1000, prime_s=playback.prime_ms / 1000, pause_s=playback.pause_ms / 1000
         )
         max_delay_s = None if playback.max_delay_ms is None else playback.max_delay_ms / 1000
-        self._queue = PlaybackQueue(self._schedule, max_bytes=0, max_delay_s=max_delay_s)
+        self._queue = PlaybackQueue(self.schedule, max_bytes=0, max_delay_s=max_delay_s)
         self._buffer: IntakeBuffer[TextItem] = IntakeBuffer(max_audio_bytes=0, max_texts=intake.max_texts)
         self._window = intake.window_messages
         self._texts = TextQueue()
         self._urgent: list[Write] = []
-        self._liveness = Liveness(
+        self.liveness = Liveness(
             ping_interval_s=timeouts.ping_interval_s,
             ping_timeout_s=timeouts.ping_timeout_s,
             stall_s=timeouts.stall_s,
         )
         self._take_format(AudioFormat())
         self._first_message: Connected | None = None
-        self._is_guessed = True
-        """Nothing of the router has said the format yet."""
+        self._is_guessed = True  # nothing of the router has said the format yet
         self._settle_at = math.inf
         self._notifies: deque[tuple[object, int]] = deque(maxlen=1024)
         """What the router will say in answer, once it has played so many frames."""
         self._is_cleared = False
         self._announced_end = False
-        self._own_end: tuple[int, str] | None = None
+        self._own_end: Disconnected | None = None
         self._audio_messages_sent = self._text_messages_sent = self._odd_messages = self._stalls = 0
         self._unsent_ms = 0.0
         self._round_trip_ms: float | None = None
@@ -104,13 +93,13 @@ class Call:
 
     def opened(self, upgrade: Upgrade, now: float) -> None:
         """The upgrade is done."""
-        self._liveness.start(now)
+        self.liveness.start(now)
         self._settle_at = now + self._timeouts.first_message_s
         self.tells.append(tells.Opened(upgrade))
 
     def audio_received(self, payload: bytes, now: float) -> bool:
         """The path of every incoming frame; True where it goes straight on to the application, behind `tells`."""
-        self._liveness.last_received_at = now
+        self.liveness.last_received_at = now
         self.is_stale = True
         size_bytes = len(payload)
         if self._is_guessed and size_bytes in FORMAT_BY_FRAME:
@@ -119,7 +108,7 @@ class Call:
             return False
         buffer = self._buffer
         buffer.note_audio(size_bytes, now)
-        if size_bytes != self._schedule.frame_bytes:
+        if size_bytes != self.schedule.frame_bytes:
             self._odd_messages += 1
         if self._window > 0 and buffer.wants_audio and not buffer.audio_bytes:
             self._window -= 1
@@ -135,7 +124,7 @@ class Call:
 
     def text_received(self, text: str, now: float) -> None:
         """Note what a text says about the connection, and hand it on."""
-        self._liveness.last_received_at = now
+        self.liveness.last_received_at = now
         self.is_stale = True
         buffer = self._buffer
         event = decode_event(text, is_first=not buffer.counters.text_messages)
@@ -151,9 +140,9 @@ class Call:
             self._note_notified(event, now)
         # A character counts as a byte: the router writes ASCII, and no character is more than four.
         if not buffer.push_text(TextItem(text, event), len(text)):
-            is_many = buffer.text_count >= buffer.max_texts
+            is_many = len(buffer.texts) >= buffer.max_texts
             error = LimitError(
-                f"{buffer.text_count} text messages{'' if is_many else f' of {buffer.text_bytes} bytes'} were not "
+                f"{len(buffer.texts)} text messages{'' if is_many else f' of {buffer.text_bytes} bytes'} were not "
                 "taken by the application, so the connection was closed with 1008: return sooner from on_message or "
                 f"on_event{', or raise Intake.max_texts' if is_many else ''}"
             )
@@ -164,31 +153,27 @@ class Call:
 
     def pong_received(self, now: float) -> None:
         """The router lives."""
-        self._liveness.last_received_at = now
-        round_trip_ms = self._liveness.note_pong(now)
+        self.liveness.last_received_at = now
+        round_trip_ms = self.liveness.note_pong(now)
         if round_trip_ms is not None:
             self._round_trip_ms, self.has_news = round_trip_ms, True
 
     def writable_changed(self, writable: bool, unsent_bytes: int, now: float) -> None:
         """The write buffer has drained, or has filled up: hold, for a bounded time."""
-        self.is_blocked, self._is_cleared = not writable, False
+        self._is_cleared = False
         if writable:
-            self._liveness.unblock()
+            self.liveness.unblock()
         else:
             self._stalls += 1
-            self._liveness.block(now, unsent_bytes)
+            self.liveness.block(now, unsent_bytes)
         self._move(Move.UNBLOCK if writable else Move.BLOCK)
-
-    def note_unsent(self, unsent_bytes: int) -> None:
-        """More was written to a full buffer."""
-        self._liveness.note_unsent(unsent_bytes)
 
     def ended(self, closed: Closed, now: float) -> None:
         """End everything that waits, hand over what is left, and say how it ended."""
         how = self._how_ended(closed)
         self._move(Move.END)
         self._is_active = False
-        self._unsent_ms = self._schedule.queued_ms
+        self._unsent_ms = self.schedule.queued_ms
         self._queue.flush(now)
         self._take_events()
         # Wanted or not: the application may be about to ask for it, and this is the last chance to hand it over.
@@ -220,13 +205,13 @@ class Call:
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake; nothing is sent afterwards."""
         if self.can_send:
-            self._urgent.append(CloseFrame(code, reason))
+            self._urgent.append(asks.Close(code, reason))
             self._move(Move.CLOSE)
 
     def abort(self, code: int, reason: str) -> None:
         """End at once; ``code`` is what the application is told."""
         if self._own_end is None:
-            self._own_end = (code, reason)
+            self._own_end = Disconnected(code=code, reason=reason, closed_by="server")
         self._urgent.append(Abort())
         self._move(Move.CLOSE)
 
@@ -238,14 +223,30 @@ class Call:
             return
         if now >= self._settle_at:
             self._settle(self._format, now, is_guess=True)
-        if now >= self._liveness.next_deadline():
-            self._mind_the_router(now, unsent_bytes)
+        liveness = self.liveness
+        if now < liveness.next_deadline():
+            return
+        if liveness.ping_is_due(now) and self.can_send:
+            self._urgent.append(Ping())
+            liveness.note_ping(now, self.schedule.in_flight_ms(now) / 1000)
+        if liveness.is_silent(now):
+            silent_s = now - liveness.last_received_at
+            silence = DeadlineError(
+                f"the router answered no ping and sent nothing for {silent_s:.1f} s; the connection was closed "
+                "with 1011. Timeouts.ping_timeout_s sets the limit"
+            )
+            self._fail(silence)
+            self.close(1011, "keepalive ping timeout")
+        if liveness.is_stalled(now, unsent_bytes):
+            stall = RouterStalled(
+                f"the router read nothing for {self._timeouts.stall_s:g} s while {self.schedule.queued_ms:.0f} "
+                "ms of audio waited, so the connection was ended. Timeouts.stall_s sets the limit"
+            )
+            self._fail(stall)
+            self.abort(ABNORMAL, "the router stopped reading")
 
     def writes(self, now: float, limit: int = NO_LIMIT) -> list[Any]:
-        """Return what is to be sent now, in order: a `Write` each.
-
-        At most ``limit`` frames of audio are among them; where there are as many, ask again.
-        """
+        """Return each `Write` to be sent now, in order; where ``limit`` frames of audio are among them, ask again."""
         frames: list[Any] = self._queue.advance(now, limit)
         if self._queue.events:
             self._take_events()
@@ -256,29 +257,20 @@ class Call:
             return self._words() + frames
         return frames
 
-    @property
-    def has_queue(self) -> bool:
-        """Audio waits to be sent."""
-        return self._schedule.queued_bytes > 0
-
     def next_deadline(self) -> float:
         """When there is something to do by itself; infinity for never."""
         if self.state is State.CLOSED:
             return math.inf
-        housekeeping = min(self._liveness.next_deadline(), self._settle_at)
-        play = self._queue.next_deadline()
-        return housekeeping if play is None or housekeeping < play else play
+        return min(self.liveness.next_deadline(), self._settle_at, self._queue.next_deadline())
 
     def figures(self) -> tells.Figures:
         """Return how it is; that is no news any more then."""
-        schedule, queue = self._schedule, self._queue
+        schedule, queue, utterances = self.schedule, self._queue, self.schedule.utterances()
         # Figures go on while others may wait for somebody: with them the other side finds who is gone.
         self.has_news, self.is_stale = False, queue.is_owed or bool(self._texts.line)
         return tells.Figures(
             progress=schedule.progress(),
-            speeches=tuple(
-                (u.lane, schedule.progress_of(u)) for u in schedule.utterances() if u.lane != PLAIN
-            ),
+            speeches=tuple((u.lane, schedule.progress_of(u)) for u in utterances if u.lane != PLAIN),
             accepted_bytes=queue.accepted_bytes,
             queued_bytes=schedule.queued_bytes,
             texts_taken=self._texts.taken,
@@ -327,12 +319,15 @@ class Call:
 
     def _do_beside_audio(self, ask: asks.Ask) -> None:
         match ask:
-            case asks.SendText():
-                self._send_text(ask)
+            case asks.SendText(text, token):
+                payload = notify_payload(text)
+                if payload is not None:
+                    self._notifies.append((payload, self.schedule.clock.sent_in_all))
+                self._texts.push(text, token)
             case asks.StandInTextLine(token):
-                self._texts.stand(token)
+                self._texts.line.append(token)
             case asks.SetLead(lead_s):
-                self._schedule.set_lead(lead_s)
+                self.schedule.set_lead(lead_s)
             case asks.Close(code, reason):
                 self.close(code, reason)
 
@@ -342,22 +337,16 @@ class Call:
         if self.can_send and not self._is_cleared:
             self._urgent += self._playback.clear_commands
             # Nothing follows it until the router reads again, so that one is enough.
-            self._is_cleared = self.is_blocked
+            self._is_cleared = self.liveness.is_blocked
         self._take_events()
         self.tells.append(Answered(token, flushed))
-
-    def _send_text(self, ask: asks.SendText) -> None:
-        payload = notify_payload(ask.text)
-        if payload is not None:
-            self._notifies.append((payload, self._schedule.frames_sent_total))
-        self._texts.push(ask.text, ask.token)
 
     # States.
 
     def _move(self, move: Move) -> None:
         self.state = TABLE[self.state].get(move, self.state)
         # What cannot be sent must not count as played.
-        self._schedule.is_held = self.state is not State.OPEN
+        self.schedule.is_held = self.state is not State.OPEN
         self.has_news = True
 
     def _take_format(self, audio_format: AudioFormat) -> None:
@@ -374,7 +363,7 @@ class Call:
             self._queue.settle(audio_format, now)
         self.tells.append(tells.Settled(audio_format, self._first_message))
         self._move(Move.SETTLE)
-        if self.is_blocked:
+        if self.liveness.is_blocked:
             self._move(Move.BLOCK)
 
     def _note_first_message(self, event: Connected, now: float) -> None:
@@ -395,7 +384,7 @@ class Call:
 
     def _how_ended(self, closed: Closed) -> Disconnected:
         if self._own_end is not None:
-            return Disconnected(code=self._own_end[0], reason=self._own_end[1], closed_by="server")
+            return self._own_end
         if closed.closed_by == "network" and self._announced_end:
             # The router says goodbye and then drops the socket: a normal end (PROTOCOL 1.22).
             return Disconnected(code=closed.code, reason="websocket:disconnected", closed_by="router")
@@ -405,9 +394,8 @@ class Call:
 
     def _words(self) -> list[Any]:
         words, self._urgent = self._urgent, []
-        if self.state in (State.UNSETTLED, State.OPEN) and not self.is_blocked:
-            while self._texts.waiting:
-                words.append(self._texts.pop())
+        if self.state in (State.UNSETTLED, State.OPEN) and not self.liveness.is_blocked:
+            words += self._texts.take()
             self.has_news = True
         token = self._texts.grant()
         if token is not None:
@@ -437,29 +425,6 @@ class Call:
         while self._notifies:
             payload, frame_index = self._notifies.popleft()
             if payload == event.payload:
-                self._schedule.heard_at(frame_index, now)
+                self.schedule.clock.correct(now, frame_index)
                 self.has_news = True
                 return
-
-    # The router.
-
-    def _mind_the_router(self, now: float, unsent_bytes: int) -> None:
-        liveness = self._liveness
-        if liveness.ping_is_due(now) and self.can_send:
-            self._urgent.append(Ping())
-            liveness.note_ping(now, self._schedule.in_flight_ms(now) / 1000)
-        if liveness.is_silent(now):
-            silent_s = now - liveness.last_received_at
-            silence = DeadlineError(
-                f"the router answered no ping and sent nothing for {silent_s:.1f} s; the connection was closed "
-                "with 1011. Timeouts.ping_timeout_s sets the limit"
-            )
-            self._fail(silence)
-            self.close(1011, "keepalive ping timeout")
-        if liveness.is_stalled(now, unsent_bytes):
-            stall = RouterStalled(
-                f"the router read nothing for {self._timeouts.stall_s:g} s while {self._schedule.queued_ms:.0f} "
-                "ms of audio waited, so the connection was ended. Timeouts.stall_s sets the limit"
-            )
-            self._fail(stall)
-            self.abort(ABNORMAL, "the router stopped reading")

@@ -17,10 +17,9 @@ class TextQueue:
     """The texts of one connection."""
 
     def __init__(self) -> None:
-        self.waiting: deque[str] = deque()
-        self.line: deque[int] = deque()
-        self.taken = 0
-        """Characters that have left."""
+        self.waiting: list[str] = []
+        self.line: deque[int] = deque()  # whoever waits for room stands behind the others
+        self.taken = 0  # characters that have left
         self._waiting_chars = 0
         self._is_granted = False
 
@@ -31,16 +30,12 @@ class TextQueue:
         if token is not None:
             self.leave(token)
 
-    def pop(self) -> str:
-        """Let the first text go."""
-        text = self.waiting.popleft()
-        self._waiting_chars -= len(text)
-        self.taken += len(text)
-        return text
-
-    def stand(self, token: int) -> None:
-        """Wait for room."""
-        self.line.append(token)
+    def take(self) -> list[str]:
+        """Let the texts go."""
+        texts, self.waiting = self.waiting, []
+        self.taken += self._waiting_chars
+        self._waiting_chars = 0
+        return texts
 
     def leave(self, token: int) -> None:
         """Wait no more."""

@@ -64,27 +64,21 @@ _values_of = attrgetter(*(field.name for field in fields(IntakeCounters)))
 class IntakeBuffer(Generic[TextT]):
     """Audio and texts that wait for the application; the newest of each is kept whatever its size."""
 
-    def __init__(self, *, max_audio_bytes: int, max_texts: int, max_text_bytes: int = MAX_TEXT_BYTES) -> None:
+    def __init__(self, *, max_audio_bytes: int, max_texts: int) -> None:
         self.max_audio_bytes = max_audio_bytes
         self.max_texts = max_texts
-        self.max_text_bytes = max_text_bytes
         self.counters = IntakeCounters()
         self.audio_bytes = self.text_bytes = 0
         self.wants_audio = self.wants_texts = self.is_settled = False
         self._audio: deque[tuple[int, float, bytes]] = deque()
-        self._texts: deque[tuple[int, int, TextT]] = deque()
+        self.texts: deque[tuple[int, int, TextT]] = deque()
         self._arrivals = 0
         self._is_dropping = False
         self._last_audio_at: float | None = None
         self._muted_since: float | None = None
 
     def __len__(self) -> int:
-        return len(self._audio) + len(self._texts)
-
-    @property
-    def text_count(self) -> int:
-        """How many texts wait."""
-        return len(self._texts)
+        return len(self._audio) + len(self.texts)
 
     def want(self, audio: bool, texts: bool, *, is_settled: bool) -> None:
         """Say what the application takes, and whether nobody is expected to ask for more."""
@@ -126,11 +120,11 @@ class IntakeBuffer(Generic[TextT]):
 
     def push_text(self, text: TextT, size_bytes: int) -> bool:
         """Keep a text; False where texts are wanted and a bound is reached, and this one was not taken."""
-        is_full = len(self._texts) >= self.max_texts or self.text_bytes + size_bytes > self.max_text_bytes
-        if self.wants_texts and self._texts and is_full:
+        is_full = len(self.texts) >= self.max_texts or self.text_bytes + size_bytes > MAX_TEXT_BYTES
+        if self.wants_texts and self.texts and is_full:
             return False
         self._arrivals += 1
-        self._texts.append((self._arrivals, size_bytes, text))
+        self.texts.append((self._arrivals, size_bytes, text))
         self.text_bytes += size_bytes
         self._drop_texts()
         return True
@@ -138,7 +132,7 @@ class IntakeBuffer(Generic[TextT]):
     def take(self, limit: int, now: float, *, unwanted_too: bool = False) -> list[bytes | TextT]:
         """Take so many of the oldest items that are wanted; at the end also of what nobody wants yet."""
         audio = self._audio if self.wants_audio or unwanted_too else ()
-        texts = self._texts if self.wants_texts or unwanted_too else ()
+        texts = self.texts if self.wants_texts or unwanted_too else ()
         taken: list[bytes | TextT] = []
         while len(taken) < limit:
             if audio and not (texts and texts[0][0] < audio[0][0]):
@@ -147,7 +141,7 @@ class IntakeBuffer(Generic[TextT]):
                 self.counters.age_peak_ms = max(self.counters.age_peak_ms, (now - at) * 1000)
                 taken.append(payload)
             elif texts:
-                _, size_bytes, text = self._texts.popleft()
+                _, size_bytes, text = self.texts.popleft()
                 self.text_bytes -= size_bytes
                 taken.append(text)
             else:
@@ -159,7 +153,8 @@ class IntakeBuffer(Generic[TextT]):
     def _drop_audio(self) -> None:
         """Go back below the bound."""
         audio, counters = self._audio, self.counters
-        kept, max_bytes = self._bound(self.wants_audio, self.max_audio_bytes)
+        kept = int(self.wants_audio or not self.is_settled)  # at least; and nothing where there is no room
+        max_bytes = self.max_audio_bytes * kept
         max_messages = max(kept, max_bytes // MIN_MESSAGE_BYTES)
         while len(audio) > max_messages or (self.audio_bytes > max_bytes and len(audio) > kept):
             _, _, oldest = audio.popleft()
@@ -176,13 +171,9 @@ class IntakeBuffer(Generic[TextT]):
 
     def _drop_texts(self) -> None:
         """The same; only where nobody wants them, or else there is nothing to drop."""
-        kept, max_bytes = self._bound(self.wants_texts, self.max_text_bytes)
-        max_texts = self.max_texts * kept
-        while len(self._texts) > max_texts or (self.text_bytes > max_bytes and len(self._texts) > kept):
-            _, oldest_bytes, _ = self._texts.popleft()
+        kept = int(self.wants_texts or not self.is_settled)
+        max_texts, max_bytes = self.max_texts * kept, MAX_TEXT_BYTES * kept
+        while len(self.texts) > max_texts or (self.text_bytes > max_bytes and len(self.texts) > kept):
+            _, oldest_bytes, _ = self.texts.popleft()
             self.text_bytes -= oldest_bytes
             self.counters.unwanted_messages += 1
-
-    def _bound(self, is_wanted: bool, max_bytes: int) -> tuple[int, int]:
-        """How many are kept at least, and how many bytes at most."""
-        return (1, max_bytes) if is_wanted or not self.is_settled else (0, 0)

@@ -17,14 +17,11 @@ class RunClock:
     __slots__ = ("anchor_s", "dry_at_s", "floor", "heard_before", "sent")
 
     def __init__(self) -> None:
-        self.anchor_s: float | None = None
-        """When the router starts on the run; None while none is on."""
+        self.anchor_s: float | None = None  # when the router starts on the run; None while none is on
         self.dry_at_s = -math.inf
         """When it has heard all that was sent, within the rounding: always in the past while no run is on."""
-        self.sent = 0
-        """Frames sent in the run."""
-        self.heard_before = 0
-        """Frames heard in the runs before."""
+        self.sent = 0  # frames, in the run
+        self.heard_before = 0  # frames, in the runs before
         self.floor = 0
         """Frames of the run that were reported as heard, which a corrected clock never takes back."""
 
@@ -55,7 +52,6 @@ class RunClock:
     def start(self, now: float) -> None:
         """Begin a run: the first frame is sent now."""
         self.anchor_s = now
-        self.sent = self.floor = 0
         self.send(0)
 
     def send(self, count: int) -> None:
@@ -69,8 +65,9 @@ class RunClock:
         self.heard_before += heard
         self.sent = self.floor = 0
 
-    def correct(self, now: float, heard: int) -> None:
-        """Take the router's word: now, it has heard so many frames of the run."""
+    def correct(self, now: float, heard_in_all: int) -> None:
+        """Take the router's word: now, it has heard so many frames, in this run and those before."""
+        heard = heard_in_all - self.heard_before
         if self.anchor_s is not None and 0 < heard <= self.sent:
             self.floor = self.heard(now)
             self.anchor_s = now - heard * FRAME_S

@@ -53,16 +53,13 @@ class PlaybackQueue:
         self.max_bytes = max_bytes
         self.max_delay_s = max_delay_s
         self.events: list[PlaybackEvent] = []
-        self.accepted_bytes = 0
-        """All that ever came, as it came."""
-        self.refused_bytes = 0
-        """What of it came for a speech that was over, or could not be audio."""
+        self.accepted_bytes = 0  # all that ever came, as it came
+        self.refused_bytes = 0  # what of it came for a speech that was over, or could not be audio
         self.skips = 0
         self._format: AudioFormat | None = None
         self._open: dict[int, Utterance] = {}
         """The utterance of each lane that may be written to: at most one plain one, and speeches."""
-        self._writers: dict[int, Writer] = {}
-        """Whoever stands in a line."""
+        self._writers: dict[int, Writer] = {}  # whoever stands in a line
         self._last_outcome = Played(0.0)
         self._warn_at: float | None = None
         """When a speech that starves others is named; infinity where it was."""
@@ -89,21 +86,18 @@ class PlaybackQueue:
         if pcm:
             self._write(utterance, pcm, rate_hz, now)
         if is_end:
-            self._seal(utterance, now)
+            self.end(lane, now)
 
     def ask(self, lane: int, token: int, now: float, *, is_end: bool = False) -> None:
-        """Stand in line for an utterance, which ends with what will be written where ``is_end``.
-
-        Answered True where a piece may be written, False where it was cut.
-        """
+        """Stand in line to write, as the last where ``is_end``; answered True where there is room, False if cut."""
         utterance = self._open.get(lane) or self._begin_plain(lane)
         if utterance is None:
-            self._answer(token, False)
+            self.events.append(Answered(token, False))
             return
         writer = self._writers[token] = Writer(token, utterance)
         utterance.line.append(writer)
         if is_end:
-            self._seal(utterance, now)
+            self.end(lane, now)
         self.grant(now)
 
     def write_granted(
@@ -115,7 +109,7 @@ class PlaybackQueue:
         if writer is None:
             self.refused_bytes += len(pcm)
             if has_more:
-                self._answer(token, False)  # cut while the grant was on its way
+                self.events.append(Answered(token, False))  # cut while the grant was on its way
             return
         if pcm:
             self._write(writer.utterance, pcm, rate_hz, now)
@@ -136,9 +130,10 @@ class PlaybackQueue:
 
     def end(self, lane: int, now: float) -> None:
         """End what is said in a lane, once all who stand in its line have written."""
-        utterance = self._open.get(lane)
+        utterance = self._open.pop(lane, None)
         if utterance is not None:
-            self._seal(utterance, now)
+            utterance.is_sealed = True
+            self._line_moved(utterance, now)
 
     def wait(self, token: int, now: float, *, inside: int | None = None, to_end: bool = False) -> None:
         """Answer once all until now, or up to the open speech ``inside``, has been heard, or was cut.
@@ -150,9 +145,13 @@ class PlaybackQueue:
         last = self._open.get(inside) if inside is not None else None
         if last is not None:
             utterances = utterances[: utterances.index(last) + 1]
-        concerned = [u for u in utterances if u.is_of_concern or (to_end and u.lane != PLAIN)]
+        concerned = [
+            u
+            for u in utterances
+            if u.is_sealed or u.line or u.last_write_at > -math.inf or (to_end and u.lane != PLAIN)
+        ]  # a lane that nobody has used yet is nothing to wait for
         if not concerned:
-            self._answer(token, self._last_outcome)
+            self.events.append(Answered(token, self._last_outcome))
         mark = Mark(token, pending=len(concerned))
         for utterance in concerned:
             if to_end and utterance.lane != PLAIN:
@@ -181,10 +180,10 @@ class PlaybackQueue:
                 if isinstance(entry, Mark):
                     marks.append(entry)
                 elif not entry.is_granted:
-                    self._answer(entry.token, False)
+                    self.events.append(Answered(entry.token, False))
             marks += utterance.placed_marks()
         for token in dict.fromkeys(mark.token for mark in marks):
-            self._answer(token, Interrupted(played_ms, discarded_ms))
+            self.events.append(Answered(token, Interrupted(played_ms, discarded_ms)))
         self._open.clear()
         self._writers.clear()
         self._warn_at = None
@@ -218,12 +217,10 @@ class PlaybackQueue:
             self._mind_the_starving(now, is_silent=not frames)
         return frames
 
-    def next_deadline(self) -> float | None:
-        """When `advance` has something to do next; None where only the application can change that."""
+    def next_deadline(self) -> float:
+        """When `advance` has something to do next; infinity where only the application can change that."""
         deadline = self.schedule.next_deadline()
-        if self._warn_at is None or self._warn_at == math.inf:
-            return deadline
-        return self._warn_at if deadline is None else min(deadline, self._warn_at)
+        return deadline if self._warn_at is None else min(deadline, self._warn_at)
 
     def grant(self, now: float) -> None:
         """Let whoever is in front of a line write, where there is room."""
@@ -236,7 +233,7 @@ class PlaybackQueue:
             first = utterance.line[0] if utterance.line else None
             if room[index > 0] >= 0 and isinstance(first, Writer) and not first.is_granted:
                 first.is_granted = True
-                self._answer(first.token, True)
+                self.events.append(Answered(first.token, True))
 
     def note(self, now: float) -> None:
         """Note what was heard by now, and tell who waits for it."""
@@ -247,7 +244,11 @@ class PlaybackQueue:
         if schedule.ended:
             ended, schedule.ended = schedule.ended, []
             for utterance in ended:
-                self._finish(utterance)
+                outcome = self._last_outcome = Played(utterance.said_ms(utterance.sent))
+                if utterance.lane != PLAIN:
+                    self.events.append(Finished(utterance.lane, outcome))
+                for mark in utterance.placed_marks():
+                    self._reach(mark, outcome.played_ms)
 
     # Inside.
 
@@ -267,23 +268,16 @@ class PlaybackQueue:
             self.refused_bytes += len(pcm)
             self.events.append(error)
             return
-        max_delay_s = self.max_delay_s
-        if max_delay_s is None or utterance.lane != PLAIN:
-            return
-        if not self.schedule.skip(utterance, max_delay_s, now):
+        limit_s = self.max_delay_s
+        if limit_s is None or utterance.lane != PLAIN or not self.schedule.skip(utterance, limit_s, now):
             return
         self.skips += 1
         if self.skips == 1:
             overflow = PlaybackOverflow(
-                f"audio would have been heard more than {max_delay_s * 1000:g} ms after it was written, so the "
+                f"audio would have been heard more than {limit_s * 1000:g} ms after it was written, so the "
                 "oldest is left out from now on; statistics() says how much. Playback.max_delay_ms sets the bound"
             )
             self.events.append(overflow)
-
-    def _seal(self, utterance: Utterance, now: float) -> None:
-        utterance.is_sealed = True
-        self._open.pop(utterance.lane, None)
-        self._line_moved(utterance, now)
 
     def _line_moved(self, utterance: Utterance, now: float) -> None:
         """Whoever is in front may have changed: place the marks that are, and complete it where nobody is left."""
@@ -294,12 +288,9 @@ class PlaybackQueue:
                 utterance.end_marks.append(mark)
             else:
                 utterance.marks.append((utterance.target, mark))
-                self.schedule.has_marks = True
                 self._note_marks(now)
-        if utterance.is_sealed and not line and not utterance.is_complete and utterance.is_settled:
-            self._complete(utterance, now)
-
-    def _complete(self, utterance: Utterance, now: float) -> None:
+        if line or not utterance.is_sealed or utterance.is_complete or not utterance.is_settled:
+            return
         schedule = self.schedule
         schedule.note_heard(now)
         fault = utterance.complete()
@@ -314,47 +305,28 @@ class PlaybackQueue:
         self.grant(now)
 
     def _note_marks(self, now: float) -> None:
-        has_marks = False
-        for utterance in self.schedule.utterances():
-            marks = utterance.marks
-            heard = self.schedule.heard_of(utterance, now)
+        utterances, heard_in_all = self.schedule.utterances(), self.schedule.clock.heard_in_all(now)
+        for utterance in utterances:
+            marks, heard = utterance.marks, utterance.heard(heard_in_all)
             while marks and marks[0][0] <= heard:
                 self._reach(marks.popleft()[1], utterance.said_ms(heard) or utterance.rested_ms)
-            has_marks = has_marks or bool(marks)
-        self.schedule.has_marks = has_marks
+        self.schedule.has_marks = any(utterance.marks for utterance in utterances)
 
     def _reach(self, mark: Mark, heard_ms: float) -> None:
         mark.pending -= 1
         mark.played_ms += heard_ms
         if not mark.pending:
             self._last_outcome = Played(mark.played_ms)
-            self._answer(mark.token, self._last_outcome)
-
-    def _finish(self, utterance: Utterance) -> None:
-        """An utterance was heard to its end."""
-        outcome = self._last_outcome = Played(utterance.said_ms(utterance.sent))
-        if utterance.lane != PLAIN:
-            self.events.append(Finished(utterance.lane, outcome))
-        for mark in utterance.placed_marks():
-            self._reach(mark, outcome.played_ms)
-
-    def _answer(self, token: int, value: object) -> None:
-        self.events.append(Answered(token, value))
+            self.events.append(Answered(mark.token, self._last_outcome))
 
     def _mind_the_starving(self, now: float, *, is_silent: bool) -> None:
         """Is it a speech that says nothing which keeps the others waiting?"""
         waiting = self.schedule.waiting
-        head = waiting[0] if waiting else None
-        if head is None or not (is_silent and self._starves(head)):
+        head = waiting[0] if waiting and is_silent and not waiting[0].queued_bytes else None
+        if head is None or (head.is_sealed and not head.line) or (len(waiting) <= 1 and len(head.line) <= 1):
             self._warn_at = None
         elif self._warn_at is None:
             self._warn_at = now + STARVING_S
         elif now >= self._warn_at:
             self._warn_at = math.inf
             self.events.append(WRITE_STARVES if head.line else SPEECH_STARVES)
-
-    def _starves(self, head: Utterance) -> bool:
-        """Whether it keeps others waiting although it has nothing to say."""
-        has_others = len(self.schedule.waiting) > 1 or len(head.line) > 1
-        is_open = not head.is_sealed or bool(head.line)
-        return has_others and is_open and not head.queued_bytes

@@ -49,29 +49,25 @@ class Schedule:
         self.set_lead(lead_s)
         self.is_held = True
         """Nothing is sent: the format is not known yet, the router does not read, or the call ends."""
-        self.waiting: deque[Utterance] = deque()
-        """Not wholly sent, the oldest first."""
-        self.finishing: deque[Utterance] = deque()
-        """Complete and wholly sent, not heard to the end."""
-        self.ended: list[Utterance] = []
-        """Heard to the end; whoever drives this takes them."""
-        self.has_marks = False
-        """Somebody waits for a frame in the middle of an utterance to be heard."""
-        self.queued_bytes = 0
-        self.queued_peak_bytes = 0
-        self.underruns = 0
+        self.waiting: deque[Utterance] = deque()  # not wholly sent, the oldest first
+        self.finishing: deque[Utterance] = deque()  # complete and wholly sent, not heard to the end
+        self.ended: list[Utterance] = []  # heard to the end; whoever drives this takes them
+        self.has_marks = False  # somebody waits for a frame in the middle of an utterance to be heard
+        self.queued_bytes = self.queued_peak_bytes = 0
+        self.underruns = self.skipped_frames = 0
         self.underrun_ms = 0.0
-        self.skipped_frames = 0
-        self._clock = RunClock()
+        self.clock = RunClock()
 
     # What is written.
 
     def write(self, utterance: Utterance, pcm: bytes, rate_hz: int | None, now: float) -> None:
         """Take audio of an open utterance; the path of every outgoing frame. Refuses what `PcmFrames.write` does."""
-        if not utterance.frames and now >= self._clock.dry_at_s:
+        if not utterance.frames and now >= self.clock.dry_at_s:
             self.note_heard(now)
-        if utterance.padded_bytes:
-            self._note_pad(utterance)
+        if utterance.padded_bytes:  # a gap, or part of one that is counted when the run starts
+            self.underruns += utterance.starved_at is None
+            self.underrun_ms += self.format.duration_ms(utterance.padded_bytes)
+            utterance.padded_bytes = 0
         self.queued_bytes += utterance.write(pcm, rate_hz)
         utterance.last_write_at = now
         if self.queued_bytes > self.queued_peak_bytes:
@@ -96,21 +92,19 @@ class Schedule:
         for _ in range(count):
             frames.popleft()
         frames[0] = crossfade(first, frames[0])  # no click at the cut
-        utterance.marks = deque(
-            (max(utterance.sent, target - count), mark) for target, mark in utterance.marks
-        )
+        utterance.marks = deque((max(utterance.sent, at - count), mark) for at, mark in utterance.marks)
         self.skipped_frames += count
         self.queued_bytes -= count * self.frame_bytes
         return True
 
     def cut(self, now: float) -> int:
         """End everything; return how many frames of all were heard. The utterances are the caller's to end."""
-        self._clock.end(self._clock.heard(now))
+        self.clock.end(self.clock.heard(now))
         self.finishing.clear()
         self.waiting.clear()
         self.queued_bytes = 0
         self.has_marks = False
-        return self._clock.heard_before
+        return self.clock.heard_before
 
     def settle(self, audio_format: AudioFormat) -> None:
         """The format is known, and what waits is in it."""
@@ -122,15 +116,11 @@ class Schedule:
         """Change how far ahead of the router's clock frames are sent, from now on."""
         self.lead_s = max(lead_s, MIN_LEAD_S)
 
-    def heard_at(self, frame_index: int, now: float) -> None:
-        """Correct the clock: the router says that, now, it has played the first ``frame_index`` frames."""
-        self._clock.correct(now, frame_index - self._clock.heard_before)
-
     # What is sent.
 
     def advance(self, now: float, limit: int = NO_LIMIT) -> list[bytes]:
         """Return the frames that are due, each exactly one frame long and at most ``limit``; note what was heard."""
-        waiting, clock = self.waiting, self._clock
+        waiting, clock = self.waiting, self.clock
         if self.finishing or now >= clock.dry_at_s:
             self.note_heard(now)
         frames: list[bytes] = []
@@ -160,19 +150,24 @@ class Schedule:
 
     def note_heard(self, now: float) -> None:
         """Note which utterances were heard to their end, whether the run is over, and whether the speaker rests."""
-        clock = self._clock
+        clock, finishing = self.clock, self.finishing
+        head = self.waiting[0] if self.waiting else None
         if clock.anchor_s is not None:
-            if self.finishing:
-                self._note_ended(now)
+            while finishing and clock.heard_in_all(now) >= finishing[0].end:
+                self.ended.append(finishing.popleft())
             if now < clock.dry_at_s:
                 return
-            self._end_run(now)
-        if self.waiting and not self.waiting[0].frames and now >= self._rests_at(self.waiting[0]):
-            self.waiting[0].rest()  # a pause in plain writes is no gap: what was said is over
+            if head is not None and head.end > clock.heard_before:
+                # Even where frames wait: we, or the router's reading, were too late for them.
+                head.starved_at = clock.dry_at_s
+                head.waiting_since = head.starved_at if head.frames else None
+            clock.end(clock.sent)
+        if head is not None and not head.frames and now >= self._rests_at(head):
+            head.rest()  # a pause in plain writes is no gap: what was said is over
 
-    def next_deadline(self) -> float | None:
-        """When `advance` has something to do next; None where only a write can change that."""
-        clock = self._clock
+    def next_deadline(self) -> float:
+        """When `advance` has something to do next; infinity where only a write can change that."""
+        clock = self.clock
         # Running dry by itself is nothing to wake up for: the next write finds that it has happened.
         times: list[float] = []
         if self.waiting and not self.is_held:
@@ -182,8 +177,7 @@ class Schedule:
         if clock.anchor_s is not None and self.has_marks:
             marked = [u for u in self.utterances() if u.marks and u.end > clock.heard_before]
             times += [clock.time_of(u.first + u.marks[0][0]) for u in marked]
-        deadline = min(times, default=math.inf)
-        return None if deadline == math.inf else deadline
+        return min(times, default=math.inf)
 
     # Asked by anyone on the I/O side.
 
@@ -192,18 +186,9 @@ class Schedule:
         """Audio that waits to be sent."""
         return self.format.duration_ms(self.queued_bytes)
 
-    @property
-    def frames_sent_total(self) -> int:
-        """Index of the next frame to be sent, counted over what was heard and what is on its way."""
-        return self._clock.sent_in_all
-
     def in_flight_ms(self, now: float) -> float:
         """Audio that was sent and has not been heard."""
-        return float((self._clock.sent - self._clock.heard(now)) * FRAME_MS)
-
-    def heard_of(self, utterance: Utterance, now: float) -> int:
-        """How many frames of an utterance were heard."""
-        return utterance.heard(self._clock.heard_in_all(now))
+        return float((self.clock.sent - self.clock.heard(now)) * FRAME_MS)
 
     def utterances(self) -> tuple[Utterance, ...]:
         """Utterances that were not heard to the end yet, in order."""
@@ -216,17 +201,17 @@ class Schedule:
             coming += len(utterance.frames)
             if not utterance.is_complete:
                 break
-        return self._progress(0, self._clock.sent_in_all, self.queued_bytes, coming)
+        return self._progress(0, self.clock.sent_in_all, self.queued_bytes, coming)
 
     def progress_of(self, utterance: Utterance) -> Progress:
         """One utterance's progress, valid until the next call that changes something."""
         is_sending = not self.is_held and bool(self.waiting) and self.waiting[0] is utterance
         coming = len(utterance.frames) if is_sending else 0
-        first = utterance.first if utterance.sent else self._clock.sent_in_all
+        first = utterance.first if utterance.sent else self.clock.sent_in_all
         return self._progress(first, utterance.sent, utterance.queued_bytes, coming)
 
     def _progress(self, first: int, sent: int, queued_bytes: int, coming: int) -> Progress:
-        clock, queued_ms = self._clock, self.format.duration_ms(queued_bytes)
+        clock, queued_ms = self.clock, self.format.duration_ms(queued_bytes)
         run_start = max(0, first - clock.heard_before)
         heard_before = min(sent, max(0, clock.heard_before - first))
         run_sent = sent - heard_before
@@ -236,52 +221,34 @@ class Schedule:
 
     # The machine.
 
-    def _end_run(self, now: float) -> None:
-        """All that was sent has been heard."""
-        clock = self._clock
-        self._note_ended(now)
-        if self.waiting and self.waiting[0].end > clock.heard_before:
-            # Even where frames wait: we, or the router's reading, were too late for them.
-            head = self.waiting[0]
-            head.starved_at = clock.dry_at_s
-            head.waiting_since = head.starved_at if head.frames else None
-        clock.end(clock.sent)
-
     def _start_run(self, now: float) -> bool:
         """Start a run, where there is enough to play; False where not."""
         head = self.waiting[0]
         self._drain(now)
         if now < self._starts_at(head):
             return False
-        self._clock.start(now)
+        self.clock.start(now)
         if head.starved_at is not None:
             self.underruns += 1
             self.underrun_ms += (now - head.starved_at) * 1000
             head.starved_at = None
         return True
 
-    def _note_ended(self, now: float) -> None:
-        heard = self._clock.heard_in_all(now)
-        finishing = self.finishing
-        while finishing and heard >= finishing[0].end:
-            self.ended.append(finishing.popleft())
-
     def _starts_at(self, head: Utterance) -> float:
         """When a run may start with it; infinity while there is nothing to play."""
         if not head.frames:
             return math.inf
-        since = head.last_write_at if head.waiting_since is None else head.waiting_since
-        is_enough = (
-            head.is_complete or len(head.frames) * FRAME_S >= self.prime_s or head.waiting_since is None
-        )
-        return since if is_enough else since + self.prime_s
+        if head.waiting_since is None:
+            return head.last_write_at
+        is_enough = head.is_complete or len(head.frames) * FRAME_S >= self.prime_s
+        return head.waiting_since + (0.0 if is_enough else self.prime_s)
 
     def _finish_sent(self) -> None:
         """Move utterances on that are complete and wholly sent."""
         waiting = self.waiting
         while waiting and waiting[0].is_complete and not waiting[0].frames:
             utterance = waiting.popleft()
-            if utterance.end > self._clock.heard_before:
+            if utterance.end > self.clock.heard_before:
                 self.finishing.append(utterance)
             else:  # it was heard before the present run, or was empty from the start
                 self.ended.append(utterance)
@@ -292,31 +259,22 @@ class Schedule:
         if head.frames or not head.remainder_bytes or now < self._drain_at(head):
             return False
         self.queued_bytes += head.drain()
-        if self._clock.anchor_s is None:
+        if self.clock.anchor_s is None:
             head.waiting_since = now - self.prime_s
         return bool(head.frames)
 
-    def _note_pad(self, utterance: Utterance) -> None:
-        """Silence was put into it: a gap, or part of one that is counted when the run starts."""
-        self.underruns += utterance.starved_at is None
-        self.underrun_ms += self.format.duration_ms(utterance.padded_bytes)
-        utterance.padded_bytes = 0
-
     def _drain_at(self, head: Utterance) -> float:
-        if self._clock.anchor_s is None:
-            return head.last_write_at + self.prime_s
-        return self._clock.dry_at_s - DRAIN_BEFORE_DRY_S
+        is_idle = self.clock.anchor_s is None
+        return head.last_write_at + self.prime_s if is_idle else self.clock.dry_at_s - DRAIN_BEFORE_DRY_S
 
     def _rests_at(self, head: Utterance) -> float:
         """When a pause in plain writes is one of the speaker; infinity where there is none."""
-        if head.starved_at is None or head.lane != PLAIN:
-            return math.inf
-        return head.starved_at + self.pause_s
+        return math.inf if head.starved_at is None or head.lane != PLAIN else head.starved_at + self.pause_s
 
     def _deadline_of_head(self, head: Utterance) -> float:
         """When something of it is to be sent, or its speaker rests; infinity for never."""
-        is_idle = self._clock.anchor_s is None
+        is_idle = self.clock.anchor_s is None
         if not head.frames:
             drain_at = self._drain_at(head) if head.remainder_bytes else math.inf
             return min(drain_at, self._rests_at(head)) if is_idle else drain_at
-        return self._starts_at(head) if is_idle else self._clock.dry_at_s - self.lead_s
+        return self._starts_at(head) if is_idle else self.clock.dry_at_s - self.lead_s

@@ -78,9 +78,7 @@ class Progress(NamedTuple):
     anchor_s: float | None = None  # when the router starts on the run; None while nothing plays
     run_start: int = 0  # frames of the run that come before this utterance
     run_sent: int = 0  # frames of this utterance that were sent in the run
-    run_floor: int = (
-        0  # frames of the run that were reported as heard: a corrected clock takes none of them back
-    )
+    run_floor: int = 0  # frames of the run that were reported as heard: no corrected clock takes them back
     queued_ms: float = 0.0  # audio that waited to be sent
     run_coming: int = 0  # frames of it that are sent in time, even if nothing more is asked
     lead_s: float = 0.0  # so long before it is heard each of them is sent

@@ -29,10 +29,7 @@ class Writer:
 
 @dataclass(slots=True, eq=False)
 class Mark:
-    """Somebody who waits until all that was asked for before has been heard.
-
-    ``pending`` utterances of it were not heard so far yet; of the others, ``played_ms`` were.
-    """
+    """Somebody who waits until ``pending`` more utterances are heard so far; of the others ``played_ms`` were."""
 
     token: int
     pending: int = 0
@@ -57,10 +54,8 @@ class Utterance(PcmFrames):
         self.is_sealed = False
         self.first = self.sent = 0
         """Its frames follow one another among all that the connection sends: the first, and how many so far."""
-        self.said_from = 0
-        """Frames before the latest pause of the speaker, who has begun anew since."""
-        self.rested_ms = 0.0
-        """What was said before that pause."""
+        self.said_from = 0  # frames before the latest pause of the speaker, who has begun anew since
+        self.rested_ms = 0.0  # what was said before that pause
         self.starved_at: float | None = None
         """Since when the router has nothing of it to play, and had before."""
         self.last_write_at = -math.inf
@@ -68,15 +63,7 @@ class Utterance(PcmFrames):
         """Since when the first audio waits that the router has to play next."""
         self.marks: deque[tuple[int, Mark]] = deque()
         """Who waits for so many of its frames to be heard; the earliest first."""
-        self.end_marks: list[Mark] = []
-        """Who waits for its end."""
-
-    # Who waits.
-
-    @property
-    def is_of_concern(self) -> bool:
-        """Whoever waits for all that was asked for has to wait for it: a lane that nobody has used yet is nothing."""
-        return self.is_sealed or bool(self.line) or self.last_write_at > -math.inf
+        self.end_marks: list[Mark] = []  # who waits for its end
 
     def placed_marks(self) -> list[Mark]:
         """Who waits for some of it to be heard, or for all; whoever stands in its line is not among them."""
@@ -93,8 +80,6 @@ class Utterance(PcmFrames):
         self.marks = deque((target, mark) for target, mark in self.marks if mark.token != token)
         self.end_marks = [mark for mark in self.end_marks if mark.token != token]
 
-    # How far it is.
-
     @property
     def end(self) -> int:
         """One more than the last of its frames that was sent."""
@@ -107,8 +92,7 @@ class Utterance(PcmFrames):
 
     def rest(self) -> None:
         """A pause ended what was said; what follows is said anew."""
-        self.rested_ms = self.said_ms(self.sent)
-        self.said_from = self.sent
+        self.rested_ms, self.said_from = self.said_ms(self.sent), self.sent
         self.starved_at = None
         self.padded_bytes = 0
 

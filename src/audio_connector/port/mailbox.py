@@ -161,8 +161,10 @@ class Outbox(Mailbox[tuple[int, Tell]]):
         super().__init__(loop, deliver, on_lost=on_lost, clock=clock)
         self.note = note
         self._call_later = call_later
-        self._pending_since: float | None = None
-        self._drained_at = 0.0
+        self.pending_since: float | None = None
+        """When the oldest message came that the application's loop has not looked at; None where there is none."""
+        self.drained_at = 0.0
+        """When it looked last."""
 
     def post_heartbeat(self) -> None:
         """Have that loop look, although there is nothing; on the sender's loop."""
@@ -171,25 +173,15 @@ class Outbox(Mailbox[tuple[int, Tell]]):
             self._arm()
 
     def _arm(self) -> None:
-        now = self._pending_since = self._clock()
+        now = self.pending_since = self._clock()
         self._call_later(max(0.0, self._woken_at + GATHER_S - now), self.wake)
 
     def drain(self) -> None:
         """Deliver what is there; on the application's loop."""
-        self._pending_since = None
-        self._drained_at = self._clock()
+        self.pending_since = None
+        self.drained_at = self._clock()
         super().drain()
-
-    # For who watches over the application's loop.
-
-    def pending_since(self) -> float | None:
-        """When the oldest message came that it has not looked at; None where there is none."""
-        return self._pending_since
-
-    def drained_at(self) -> float:
-        """When it looked last."""
-        return self._drained_at
 
     def owes_work(self) -> bool:
         """Whether the application's loop should run before whoever keeps it goes on; from any thread."""
-        return self.is_armed or self._clock() - self._drained_at > LOOP_TURN_S
+        return self.is_armed or self._clock() - self.drained_at > LOOP_TURN_S

@@ -12,7 +12,7 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from audio_connector.call import asks, tells
-from audio_connector.call.machine import Abort, Call, CloseFrame, Ping
+from audio_connector.call.machine import Abort, Call, Ping
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Deliver, Note
 from audio_connector.wire.transport import Closed, Transport, Upgrade
@@ -161,7 +161,7 @@ class Link:
         if type(ask) is not asks.Want:  # by which nothing is to be sent
             self._write(now)
         self._settle_up(now)
-        if call.has_queue or type(ask) is not bytes:  # else no deadline comes earlier by it
+        if call.schedule.queued_bytes or type(ask) is not bytes:  # else no deadline comes earlier by it
             self._arm()
 
     def close(self, code: int, reason: str) -> None:
@@ -226,8 +226,8 @@ class Link:
                     self._write_word(transport, write)
             if len(writes) < BURST_FRAMES:
                 break
-        if writes and call.is_blocked:
-            call.note_unsent(transport.write_buffer_bytes)
+        if writes and call.liveness.is_blocked:
+            call.liveness.note_unsent(transport.write_buffer_bytes)
 
     def _write_word(self, transport: Transport, word: object) -> None:
         if isinstance(word, Abort):
@@ -236,7 +236,7 @@ class Link:
             return
         elif isinstance(word, str):
             transport.send_text(word)
-        elif isinstance(word, CloseFrame):
+        elif isinstance(word, asks.Close):
             transport.close(word.code, word.reason)
         elif isinstance(word, Ping):
             transport.send_ping()

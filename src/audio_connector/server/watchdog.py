@@ -58,7 +58,7 @@ class LoopWatchdog:
                 self._look(),
             )
         self._looks_at = now + CHECK_S
-        since = self._loop.pending_since()
+        since = self._loop.pending_since
         if self._loop.is_closed():
             self._loop.give_up()
         elif since != self._since:
@@ -72,7 +72,7 @@ class LoopWatchdog:
 
     def _end_block(self) -> None:
         if self._told_in and self._since is not None:
-            blocked_s = self._loop.drained_at() - self._since
+            blocked_s = self._loop.drained_at - self._since
             text = "the application's event loop was blocked for %.1f s, in %s; it runs again"
             logger.warning(text, blocked_s, self._told_in)
         self._next_word_s, self._told_in = BLOCKED_S, ""

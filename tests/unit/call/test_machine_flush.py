@@ -141,7 +141,7 @@ def test_at_a_router_that_does_not_read_one_clear_is_enough() -> None:
     call.run_for(0.5)
     call.router_socket.pause_reading()
     call.run_for(2.0)
-    assert call.machine.is_blocked
+    assert call.machine.liveness.is_blocked
     for _ in range(100):
         call.flush()
     assert call.socket.write_buffer_bytes < 16384 + 4 * 640 + 200

@@ -76,7 +76,7 @@ def test_what_is_sent_is_what_the_state_allows(steps: list[str]) -> None:
         if before in (State.CLOSING, State.CLOSED):
             assert after in (State.CLOSING, State.CLOSED)
         assert (after is State.HELD) == (
-            call.machine.is_blocked and after not in (State.UNSETTLED, State.CLOSING, State.CLOSED)
+            call.machine.liveness.is_blocked and after not in (State.UNSETTLED, State.CLOSING, State.CLOSED)
         )
         assert (after is State.CLOSED) == (call.ended == 1)
 

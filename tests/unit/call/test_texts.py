@@ -17,15 +17,15 @@ def test_texts_leave_in_order_and_are_counted() -> None:
     texts = TextQueue()
     for text in ("a", "bb", ""):
         texts.push(text, None)
-    assert [texts.pop() for _ in range(3)] == ["a", "bb", ""]
+    assert texts.take() == ["a", "bb", ""]
     assert texts.taken == 3
 
 
 def test_where_there_is_room_the_one_in_front_is_granted_once() -> None:
     texts = TextQueue()
     assert texts.grant() is None
-    texts.stand(7)
-    texts.stand(8)
+    texts.line.append(7)
+    texts.line.append(8)
     assert texts.grant() == 7
     assert texts.grant() is None
     texts.push("a", 7)
@@ -38,9 +38,9 @@ def test_where_there_is_room_the_one_in_front_is_granted_once() -> None:
 def test_where_there_is_none_nobody_is_granted() -> None:
     texts = TextQueue()
     texts.push(FULL, None)
-    texts.stand(7)
+    texts.line.append(7)
     assert texts.grant() is None
-    texts.pop()
+    texts.take()
     assert texts.grant() == 7
 
 
@@ -48,7 +48,7 @@ def test_whoever_leaves_keeps_nobody_out() -> None:
     for is_granted in (False, True):
         texts = TextQueue()
         for token in (7, 8, 9):
-            texts.stand(token)
+            texts.line.append(token)
         if is_granted:
             assert texts.grant() == 7
         texts.leave(8)
@@ -61,8 +61,8 @@ def test_whoever_leaves_keeps_nobody_out() -> None:
 
 def test_one_that_leaves_from_the_middle_takes_no_grant_along() -> None:
     texts = TextQueue()
-    texts.stand(7)
-    texts.stand(8)
+    texts.line.append(7)
+    texts.line.append(8)
     assert texts.grant() == 7
     texts.leave(8)
     assert texts.grant() is None, "7 was told already"
@@ -79,7 +79,7 @@ class Senders:
 
     def stand(self, _: int) -> None:
         self.standing.append(next(self._numbers))
-        self.texts.stand(self.standing[-1])
+        self.texts.line.append(self.standing[-1])
 
     def leave(self, which: int) -> None:
         if self.standing:
@@ -95,7 +95,7 @@ class Senders:
 
     def pop(self, _: int) -> None:
         if self.texts.waiting:
-            self.texts.pop()
+            self.texts.take()
 
     def note_grant(self) -> None:
         token = self.texts.grant()

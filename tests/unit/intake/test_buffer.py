@@ -117,7 +117,7 @@ def test_against_a_list(steps: list[tuple[str, int]]) -> None:
         counters, kept = real.counters, len(real)
         assert kept == len(model.waiting)
         assert real.audio_bytes == sum(len(item) for item in model.of(bytes)) <= 1000
-        assert real.text_bytes == real.text_count == len(model.of(str))
+        assert real.text_bytes == len(real.texts) == len(model.of(str))
         assert (counters.overflow_episodes, counters.dropped_messages) == (model.episodes, model.dropped)
         assert counters.unwanted_messages == model.unwanted
         assert pushed == refused + taken + counters.dropped_messages + counters.unwanted_messages + kept

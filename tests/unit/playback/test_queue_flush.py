@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -40,7 +42,7 @@ def test_a_flush_at_any_moment_cuts_everything_and_says_how_much_was_heard(
     assert flushed.discarded_ms == pytest.approx(known_ms - heard_ms)
     assert sum(o.played_ms for o in player.ends().values()) == heard_ms
     assert set(player.ends()) == set(range(1, len(sizes) + 1)), "all have ended, one way or the other"
-    assert player.queue.next_deadline() is None
+    assert player.queue.next_deadline() == math.inf
     assert (player.schedule.queued_ms, player.schedule.in_flight_ms(player.now)) == (0.0, 0.0)
     before = len(player.sent)
     player.run_for(60.0)

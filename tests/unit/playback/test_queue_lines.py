@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from support.audio import numbered, numbers_of
 from support.player import Player, about
@@ -171,7 +173,7 @@ def test_a_speech_that_says_nothing_while_others_wait_is_named_once() -> None:
     player = Player()
     player.begin(5)
     player.run_for(30.0)
-    assert player.queue.next_deadline() is None, "nobody waits behind it"
+    assert player.queue.next_deadline() == math.inf, "nobody waits behind it"
     player.write_plain(say(1, 5))
     player.run_for(100.0)
     [(at, text)] = player.warnings()
@@ -215,4 +217,4 @@ def test_whoever_is_named_and_goes_on_to_say_nothing_needs_no_deadline() -> None
     player.begin(5)
     player.write_plain(say(1, 5))
     player.run_for(11.0)
-    assert player.queue.next_deadline() is None
+    assert player.queue.next_deadline() == math.inf

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from dataclasses import dataclass, field
 
@@ -267,7 +268,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.look()
         assert not self.awaited, "a flush answers everybody"
         assert not self.unfinished, "and ends everything"
-        assert self.queue.next_deadline() is None
+        assert self.queue.next_deadline() == math.inf
         self.lost_bytes += lost_bytes
         self.cut_bytes += cut_bytes
         self.cleared = len(self.player.sent)
@@ -293,7 +294,7 @@ class QueueMachine(RuleBasedStateMachine):
         frames = self.player.advance(limit)
         assert len(frames) <= limit
         assert {len(frame) for frame in frames} <= {self.schedule.frame_bytes}
-        clock = self.schedule._clock
+        clock = self.schedule.clock
         if frames:
             assert clock.anchor_s is not None
             due_at = clock.anchor_s + (clock.sent - 1) * FRAME_S - self.schedule.lead_s
@@ -332,7 +333,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.time_passes(seconds)
         self.the_played_position_never_goes_back()
         index = int(self.played_ms / 20) + off
-        self.schedule.heard_at(index, self.player.now)
+        self.schedule.clock.correct(self.player.now, index)
 
     # What holds at any time.
 
@@ -377,7 +378,8 @@ class QueueMachine(RuleBasedStateMachine):
             assert self.schedule.in_flight_ms(self.player.now) == 20.0 * (
                 len(self.player.sent) - self.cleared - heard
             )
-            live = sum(self.schedule.heard_of(u, self.player.now) for u in self.schedule.utterances())
+            heard_in_all = self.schedule.clock.heard_in_all(self.player.now)
+            live = sum(u.heard(heard_in_all) for u in self.schedule.utterances())
             assert live <= heard
 
     @invariant()

@@ -33,7 +33,7 @@ def test_corrections_never_take_back_what_was_heard(
         player.run_for(after_s)
         assert player.played_ms >= heard_ms
         heard_ms = player.played_ms
-        player.schedule.heard_at(int(heard_ms / 20) + frames_off, player.now)
+        player.schedule.clock.correct(player.now, int(heard_ms / 20) + frames_off)
         player.advance()
         assert player.played_ms >= heard_ms
         heard_ms = player.played_ms
@@ -55,7 +55,7 @@ def test_corrections_lose_no_frame_and_everything_ends(corrections: list[tuple[f
     player.wait(99)
     for after_s, frame_index in corrections:
         player.run_for(after_s)
-        player.schedule.heard_at(50 + frame_index, player.now)
+        player.schedule.clock.correct(player.now, 50 + frame_index)
         player.advance()
     player.run_out()
     assert numbers_of(player.frames) == list(range(1, 201))
@@ -67,7 +67,7 @@ def test_a_router_that_is_slow_is_sent_its_frames_later() -> None:
     player = Player(lead_s=0.2)
     player.say(1, FRAME * 100)
     player.run_for(1.0)
-    player.schedule.heard_at(40, player.now)
+    player.schedule.clock.correct(player.now, 40)
     # It is 200 ms behind what was thought, so it holds that much more.
     assert player.queue.next_deadline() == about(player.now + 0.2 + 0.02)
     assert player.played_ms == 1000.0, "50 frames were reported as heard, and none is taken back"
@@ -81,7 +81,7 @@ def test_a_router_that_is_fast_is_sent_its_frames_sooner() -> None:
     player.say(1, FRAME * 100)
     player.run_for(1.0)
     before = len(player.sent)
-    player.schedule.heard_at(55, player.now)
+    player.schedule.clock.correct(player.now, 55)
     assert player.played_ms == 1100.0
     assert len(player.advance()) == 5
     assert len(player.sent) == before + 5
@@ -93,7 +93,7 @@ def test_a_correction_that_cannot_be_is_ignored(frame_index: int) -> None:
     player.say(1, FRAME * 100)
     player.run_for(1.0)
     assert len(player.sent) == 61
-    player.schedule.heard_at(frame_index, player.now)
+    player.schedule.clock.correct(player.now, frame_index)
     assert player.played_ms == 1000.0
 
 
@@ -101,13 +101,13 @@ def test_a_correction_of_what_was_cut_is_ignored() -> None:
     player = Player()
     player.say(1, FRAME * 100)
     player.run_for(1.0)
-    index = player.schedule.frames_sent_total
+    index = player.schedule.clock.sent_in_all
     player.flush()
-    player.schedule.heard_at(index, player.now)
+    player.schedule.clock.correct(player.now, index)
     assert player.played_ms == 1000.0
     player.say(2, FRAME * 100)
     player.run_for(0.5)
-    player.schedule.heard_at(30, player.now)
+    player.schedule.clock.correct(player.now, 30)
     assert player.played_ms == 1500.0
 
 

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -90,7 +92,7 @@ def test_a_late_driver_catches_up_and_the_next_frames_are_not_late() -> None:
 
 def test_nothing_is_due_before_anything_is_written() -> None:
     player = Player()
-    assert player.queue.next_deadline() is None
+    assert player.queue.next_deadline() == math.inf
     assert player.advance() == []
 
 

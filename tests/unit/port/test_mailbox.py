@@ -295,11 +295,11 @@ def test_a_heartbeat_has_the_loop_look_and_delivers_nothing() -> None:
     stage = Gathering()
     stage.outbox.post_heartbeat()
     stage.outbox.post_heartbeat()
-    assert stage.outbox.pending_since() == stage.clock.now
+    assert stage.outbox.pending_since == stage.clock.now
     stage.clock.run_for(0.01)
     assert len(stage.loop.woken) == 1
     stage.loop.run()
-    assert (stage.outbox.pending_since(), stage.outbox.drained_at()) == (None, stage.clock.now)
+    assert [stage.outbox.pending_since, stage.outbox.drained_at] == [None, stage.clock.now]
     assert stage.delivered == []
 
 

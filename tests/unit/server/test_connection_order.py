@@ -144,7 +144,7 @@ def nothing_is_left(call: Conversation) -> None:
     assert not machine._texts.line
     assert not machine._texts.waiting
     assert line.handed_bytes == machine._queue.accepted_bytes
-    for utterance in machine._schedule.utterances():
+    for utterance in machine.schedule.utterances():
         assert [*utterance.line, *utterance.marks, *utterance.end_marks] == []
 
 

@@ -42,7 +42,7 @@ EACH_WAIT = pytest.mark.parametrize("which", list(WAITS))
 def places(call: Conversation) -> int:
     """Whoever waits, on both sides."""
     line, queue, texts = call.client._line, call.link.call._queue, call.link.call._texts
-    utterances = call.link.call._schedule.utterances()
+    utterances = call.link.call.schedule.utterances()
     marks = sum(len(u.line) + len(u.marks) + len(u.end_marks) for u in utterances)
     return len(line._waits) + len(line.speeches) + len(queue._writers) + len(texts.line) + marks
 
@@ -72,7 +72,7 @@ async def test_a_thousand_cancelled_calls_leave_nothing_behind(which: str) -> No
                     await rest()
             await rest()
             assert places(call) <= before
-            assert len(call.link.call._schedule.utterances()) <= 6
+            assert len(call.link.call.schedule.utterances()) <= 6
         call.router_socket.resume_reading()
         async with call.client.speech() as speech:
             await speech.write(MARK * 10)

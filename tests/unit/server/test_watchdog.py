@@ -19,17 +19,11 @@ class FakeLoop:
     """What an `Outbox` knows of its loop, set by the test."""
 
     def __init__(self) -> None:
-        self.waits_since: float | None = None
-        self.looked_at = 0.0
+        self.pending_since: float | None = None
+        self.drained_at = 0.0
         self.heartbeats = 0
         self.is_lost = False
         self.given_up = 0
-
-    def pending_since(self) -> float | None:
-        return self.waits_since
-
-    def drained_at(self) -> float:
-        return self.looked_at
 
     def post_heartbeat(self) -> None:
         self.heartbeats += 1
@@ -54,9 +48,9 @@ class Stage:
             assert self.watchdog.wake(self.now) == self.now + CHECK_S
 
     def block_for(self, seconds: float) -> None:
-        self.loop.waits_since = self.now
+        self.loop.pending_since = self.now
         self.look_for(seconds)
-        self.loop.waits_since, self.loop.looked_at = None, self.now
+        self.loop.pending_since, self.loop.drained_at = None, self.now
 
 
 def texts_of(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -75,7 +69,7 @@ def test_a_loop_that_is_blocked_is_reported_while_it_is_and_once_it_runs_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     stage = Stage()
-    stage.loop.waits_since = 100.0
+    stage.loop.pending_since = 100.0
     stage.look_for(0.8)
     [told] = texts_of(caplog)
     assert told.startswith("the application's event loop is blocked, for 0.6 s so far, in ")
@@ -84,7 +78,7 @@ def test_a_loop_that_is_blocked_is_reported_while_it_is_and_once_it_runs_again(
     stage.look_for(2.2)
     assert len(caplog.records) == 1
     assert stage.loop.heartbeats == 0
-    stage.loop.waits_since, stage.loop.looked_at = None, 102.9
+    stage.loop.pending_since, stage.loop.drained_at = None, 102.9
     stage.look_for(3.0)
     assert len(caplog.records) == 2
     assert texts_of(caplog)[1].startswith("the application's event loop was blocked for 2.9 s, in ")
@@ -93,7 +87,7 @@ def test_a_loop_that_is_blocked_is_reported_while_it_is_and_once_it_runs_again(
 
 def test_one_that_never_comes_back_is_told_of_rarely(caplog: pytest.LogCaptureFixture) -> None:
     stage = Stage()
-    stage.loop.waits_since = 100.0
+    stage.loop.pending_since = 100.0
     stage.look_for(400.0)
     seconds = [float(text.split("for ", 1)[1].split(" s ", 1)[0]) for text in texts_of(caplog)]
     assert seconds == pytest.approx([0.6, 5.0, 30.0, 180.0], abs=1.5 * CHECK_S)
@@ -138,10 +132,10 @@ def test_a_long_time_is_told_although_short_ones_are_only_counted(caplog: pytest
 def test_blocked_again_right_afterwards_is_two_times(caplog: pytest.LogCaptureFixture) -> None:
     stage = Stage()
     for since in (100.0, 107.0):
-        stage.loop.waits_since = since
+        stage.loop.pending_since = since
         stage.look_for(7.0)
-        stage.loop.looked_at = stage.now
-    stage.loop.waits_since = None
+        stage.loop.drained_at = stage.now
+    stage.loop.pending_since = None
     stage.look_for(10.0)
     told = texts_of(caplog)
     assert ["is blocked" in text for text in told] == [True, False, False] * 2
@@ -155,10 +149,10 @@ def test_where_this_thread_did_not_run_either_the_loop_is_not_blamed(
     """As after SIGSTOP and SIGCONT, or where a call into C keeps Python's lock."""
     stage = Stage()
     stage.look_for(1.0)
-    stage.loop.waits_since = stage.now
+    stage.loop.pending_since = stage.now
     stage.now += stood_s
     stage.look_for(0.4)
-    stage.loop.waits_since, stage.loop.looked_at = None, stage.now
+    stage.loop.pending_since, stage.loop.drained_at = None, stage.now
     stage.look_for(10.0)
     assert len(texts_of(caplog)) == words
     for text in texts_of(caplog):
@@ -167,7 +161,7 @@ def test_where_this_thread_did_not_run_either_the_loop_is_not_blamed(
 
 def test_a_loop_that_was_closed_is_given_up_although_a_wake_up_is_pending_in_it() -> None:
     stage = Stage()
-    stage.loop.waits_since = 100.0
+    stage.loop.pending_since = 100.0
     stage.look_for(CHECK_S)
     assert stage.loop.given_up == 0
     stage.loop.is_lost = True
