@@ -19,6 +19,7 @@ Time is an argument, and so is the format: until `settle` nothing is framed.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.errors import AudioDataError, PlaybackOverflow, UsageError
@@ -134,6 +135,8 @@ class PlaybackQueue:
         if utterance is not None:
             utterance.is_sealed = True
             self._line_moved(utterance, now)
+            if not utterance.is_settled:
+                self.schedule.drop_empty(utterance)
 
     def wait(self, token: int, now: float, *, inside: int | None = None, to_end: bool = False) -> None:
         """Answer once all until now, or up to the open speech ``inside``, has been heard, or was cut.
@@ -201,9 +204,7 @@ class PlaybackQueue:
             for pcm, rate_hz in early:
                 self._write(utterance, pcm, rate_hz, now)
             utterance.aim_marks()
-            self._line_moved(utterance, now)
-        self.note(now)
-        self.grant(now)
+        self._lines_moved([utterance for utterance, _ in kept], now)
 
     def advance(self, now: float, limit: int = NO_LIMIT) -> list[bytes]:
         """Return the frames that are due, see `Schedule.advance`."""
@@ -289,20 +290,27 @@ class PlaybackQueue:
             else:
                 utterance.marks.append((utterance.target, mark))
                 self._note_marks(now)
-        if line or not utterance.is_sealed or utterance.is_complete or not utterance.is_settled:
-            return
-        schedule = self.schedule
-        schedule.note_heard(now)
-        fault = utterance.complete()
-        if fault is not None and utterance.lane == PLAIN:  # a speech says so itself, where it is ended
-            self.events.append(fault)
-        if utterance.lane == PLAIN and not utterance.frames and utterance is not schedule.waiting[0]:
-            # Nothing is to be heard, and an application may leave any number of these; a speech ends in its turn.
-            schedule.waiting.remove(utterance)
-            schedule.ended.append(utterance)
-        schedule.recount()
+        if utterance.may_complete:
+            self._complete(utterance, now)
+            self.note(now)
+            self.grant(now)
+
+    def _lines_moved(self, utterances: Sequence[Utterance], now: float) -> None:
+        """The same of many: an application may have made any number, so none of them looks at all the others."""
+        for utterance in utterances:
+            if utterance.may_complete:
+                self._complete(utterance, now)
+            elif utterance.line:
+                self._line_moved(utterance, now)
         self.note(now)
         self.grant(now)
+
+    def _complete(self, utterance: Utterance, now: float) -> None:
+        schedule = self.schedule
+        schedule.note_heard(now)
+        fault = schedule.complete(utterance)
+        if fault is not None and utterance.lane == PLAIN:  # a speech says so itself, where it is ended
+            self.events.append(fault)
 
     def _note_marks(self, now: float) -> None:
         utterances, heard_in_all = self.schedule.utterances(), self.schedule.clock.heard_in_all(now)

@@ -25,6 +25,7 @@ from collections import deque
 
 from audio_connector.audio.format import FRAME_MS, AudioFormat
 from audio_connector.audio.mixing import crossfade
+from audio_connector.errors import AudioDataError
 from audio_connector.playback.clock import RunClock
 from audio_connector.playback.speech import FRAME_S, PLAIN, Progress
 from audio_connector.playback.utterance import Utterance
@@ -75,11 +76,36 @@ class Schedule:
         if utterance.waiting_since is None:
             utterance.waiting_since = now
 
-    def recount(self) -> None:
-        """Sum up anew what is queued, where an utterance was completed or framed anew, and see which are over."""
-        self.queued_bytes = sum(utterance.queued_bytes for utterance in self.waiting)
-        self.queued_peak_bytes = max(self.queued_peak_bytes, self.queued_bytes)
+    def complete(self, utterance: Utterance) -> AudioDataError | None:
+        """Nothing more comes of an utterance; returns what was wrong where half a sample is left.
+
+        One of plain writes with nothing to be heard is over at once, since an application may leave any number of
+        these; a speech ends in its turn.
+        """
+        before = utterance.queued_bytes
+        fault = utterance.complete()
+        self._note_more(utterance.queued_bytes - before)
+        if utterance.lane == PLAIN and not utterance.frames and utterance is not self.waiting[0]:
+            self._forget(utterance)
+            self.ended.append(utterance)
         self._finish_sent()
+        return fault
+
+    def drop_empty(self, utterance: Utterance) -> None:
+        """Forget an utterance of plain writes that has ended with nothing in it before the format is known."""
+        if utterance.lane == PLAIN and not (utterance.early or utterance.line or utterance.end_marks):
+            self._forget(utterance)
+
+    def _note_more(self, added_bytes: int) -> None:
+        self.queued_bytes += added_bytes
+        if self.queued_bytes > self.queued_peak_bytes:
+            self.queued_peak_bytes = self.queued_bytes
+
+    def _forget(self, utterance: Utterance) -> None:
+        if self.waiting[-1] is utterance:  # as a rule, and then the others need not be looked at
+            self.waiting.pop()
+        else:
+            self.waiting.remove(utterance)
 
     def skip(self, utterance: Utterance, max_delay_s: float, now: float) -> bool:
         """Where an utterance at the head is heard too late, drop its oldest frames, down to half of the bound."""
@@ -110,7 +136,9 @@ class Schedule:
         """The format is known, and what waits is in it."""
         self.format = audio_format
         self.frame_bytes = audio_format.frame_bytes
-        self.recount()
+        self.queued_bytes = 0
+        self._note_more(sum(utterance.queued_bytes for utterance in self.waiting))
+        self._finish_sent()
 
     def set_lead(self, lead_s: float) -> None:
         """Change how far ahead of the router's clock frames are sent, from now on."""

@@ -74,6 +74,11 @@ class Utterance(PcmFrames):
         sent, end = self.sent, self.target
         self.marks = deque((target if target <= sent else end, mark) for target, mark in self.marks)
 
+    @property
+    def may_complete(self) -> bool:
+        """Nothing more comes, the format is known, and it was not completed yet."""
+        return self.is_sealed and not self.line and not self.is_complete and self.is_settled
+
     def forget(self, token: int) -> None:
         """Somebody waits no more, in line or for something to be heard."""
         self.line = deque(entry for entry in self.line if entry.token != token)

@@ -7,6 +7,7 @@ import asyncio
 from types import TracebackType
 
 from audio_connector.audio.pcm import AudioInput
+from audio_connector.call.asks import WaitPlayed
 from audio_connector.errors import AudioDataError, SpeechInterrupted, UsageError
 from audio_connector.playback.speech import NOTHING_PLAYED, Interrupted, Played, Progress
 from audio_connector.server.lane import Lane
@@ -14,6 +15,10 @@ from audio_connector.server.line import Line, resolve
 
 OVER = "this speech is over, its async with block was left; say more with another client.speech()"
 NOT_BEGUN = "begin the speech with: async with client.speech() as ..."
+
+
+MAX_SPEECHES = 100
+"""So many may wait to be heard to their end, however short they are; who begins one more waits for them."""
 
 
 class Speech:
@@ -41,6 +46,10 @@ class Speech:
             await line.give_way()
             line.refuse("begin a speech")
         self._is_begun = True
+        if len(line.speeches) >= MAX_SPEECHES:
+            inside = line.speech_around()
+            await line.ask(lambda token: WaitPlayed(token, inside, to_end=inside is None))
+            line.check_open("begin a speech")
         self._plain.admission.restart()
         line.begin_speech(self._number, self._finish)
         try:

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.audio import counting_pcm, numbered
 from support.player import Player, about
 
+from audio_connector.audio.format import AudioFormat
 from audio_connector.playback.speech import PLAIN, Interrupted, Played
 
 FRAME = numbered(7, 640)
@@ -236,3 +239,18 @@ def test_who_waits_inside_a_speech_does_not_wait_for_what_it_keeps_back() -> Non
     player.run_out()
     assert player.waits()[2][1] == Played(1400.0)
     assert player.waits()[3][1] == Played(1000.0)
+
+
+@pytest.mark.parametrize("kind", ["a speech", "plain"])
+def test_a_hundred_thousand_of_nothing_before_the_format_hold_nobody_up(kind: str) -> None:
+    player = Player(None)
+    for number in range(1, 100_001):
+        if kind == "plain":
+            player.queue.write(PLAIN, b"", None, player.now, is_end=True)
+        else:
+            player.queue.begin(number, player.now)
+            player.queue.end(number, player.now)
+    begun = time.process_time()
+    player.queue.settle(AudioFormat(16000), player.now)
+    assert time.process_time() - begun < 10, "each looked at all the others"
+    assert not player.schedule.waiting

@@ -14,8 +14,10 @@ from support.conversation import Conversation
 from audio_connector.errors import AudioDataError, ConnectionClosed, SpeechInterrupted, UsageError
 from audio_connector.playback.speech import Flushed, Interrupted, Played
 from audio_connector.server.link import FIGURES_S
-from audio_connector.testing.virtual_time import in_virtual_time, run_in_virtual_time
+from audio_connector.server.speech import MAX_SPEECHES
+from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
 
+FRAME = numbered(7, 640)
 OLD, NEW = numbered(1, 640), numbered(2, 640)
 
 
@@ -297,3 +299,31 @@ async def test_waiting_until_played_ends_on_every_path() -> None:
         call.router_socket.reset()
         assert isinstance(await last, Interrupted)
         assert isinstance(await call.client.wait_until_played(), Interrupted)
+
+
+@in_virtual_time
+async def test_who_begins_more_speeches_than_may_wait_waits_for_them() -> None:
+    async with Conversation() as call:
+        line = call.client._line
+        most = 0
+        for _ in range(3 * MAX_SPEECHES):
+            async with call.client.speech() as speech:
+                await speech.write(FRAME)
+            most = max(most, len(line.speeches))
+        assert MAX_SPEECHES / 2 < most <= MAX_SPEECHES
+        await call.client.wait_until_played()
+        assert call.router.frames == [FRAME] * (3 * MAX_SPEECHES)
+
+
+@in_virtual_time
+async def test_one_that_waits_to_begin_is_refused_at_the_end_of_the_connection() -> None:
+    async with Conversation() as call:
+        speeches = [call.client.speech() for _ in range(MAX_SPEECHES + 1)]
+        beginning = [
+            asyncio.ensure_future(speech.__aenter__()) for speech in speeches
+        ]  # each in a block of its own
+        await rest()
+        assert [task.done() for task in beginning] == [True] * MAX_SPEECHES + [False]
+        await call.client.close(after_playback=False)
+        with pytest.raises(ConnectionClosed):
+            await beginning[-1]
