@@ -14,12 +14,10 @@ from collections.abc import Coroutine, Mapping
 from typing import Any
 
 from audio_connector.port.host import IoHost
-from audio_connector.server.session import Session
+from audio_connector.server.session import STOPPED, Session
 from audio_connector.validation.handlers import Handler, call_handler, takes
 
 logger = logging.getLogger("audio_connector.server")
-
-REASON = "the server is going away"
 
 
 class Drain:
@@ -94,7 +92,7 @@ class Drain:
             except Exception as error:  # noqa: BLE001 - it is logged
                 session.faults.raised("on_drain", self._on_drain, error, "the call ends as it would have")
         await session.connection._wait_until_said()
-        session.connection._line.close(1001, REASON)
+        session.connection._line.close(1001, STOPPED.reason)
 
     async def _tell_once(self, on_drain: Handler) -> None:
         try:
