@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from audio_connector import VideoError, __version__
-from audio_connector.cli import check, demo, playground, simulate
+from audio_connector.cli import check, demo, playground, serve, simulate
 from audio_connector.cli.statuses import BAD_INPUT, INTERRUPTED
 
 app = typer.Typer(
@@ -20,6 +20,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
+app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.command(epilog=simulate.EXAMPLES)(simulate.simulate)
 app.command(epilog=demo.EXAMPLES)(demo.demo)
 app.command(epilog=check.EXAMPLES)(check.check)

@@ -59,17 +59,24 @@ def find_bot(argument: str | None) -> Bot:
         return Bot("the packaged parrot", configure=configure_with("parrot", on_connect))
     if "://" in argument:
         return Bot(argument, url=argument)
-    found = _APP.fullmatch(argument)
-    if found is None:
+    if _APP.fullmatch(argument) is None:
         raise UsageError(
             f"{argument!r} is neither a server, such as ws://localhost:8765, nor an application, such as "
             "bot:on_connect"
         )
-    return Bot(argument, configure=configure_with(argument, _load(argument, **found.groupdict())))
+    return Bot(argument, configure=configure_with(argument, load_application(argument)))
 
 
-def _load(argument: str, module: str, name: str) -> object:
-    """Import a module of the current folder, and return what it calls ``name``."""
+def load_application(argument: str) -> Any:  # noqa: ANN401 - whatever it is, who serves it checks it
+    """Import a module of the current folder, or an installed one, and return what ``module:name`` names in it.
+
+    Raises:
+        UsageError: That is none, or cannot be imported; the text says why and where.
+    """
+    found = _APP.fullmatch(argument)
+    if found is None:
+        raise UsageError(f"{argument!r} is no application; expected MODULE:NAME, such as bot:on_connect")
+    module, name = found["module"], found["name"]
     folder = str(Path.cwd())
     if folder not in sys.path:
         sys.path.insert(0, folder)
@@ -137,7 +144,7 @@ def _is_factory(app: object) -> bool:
 
 def _config_of(label: str, app: object) -> AudioConnectorServerConfig:
     """Return the configuration of an application, on a free port of this machine only, without TLS."""
-    here: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "ssl": None}
+    here: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "ssl": None, "tls": None}
     if isinstance(app, AudioConnectorServerConfig):
         values = {name: getattr(app, name) for name in type(app).model_fields}
     elif isinstance(app, Mapping):

@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``audio-connector serve``: an application as a service; what its code leaves open is told from outside."""
+
+from __future__ import annotations
+
+import inspect
+import json
+import logging
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from audio_connector import AudioConnectorServerConfig, Tls
+from audio_connector.cli.settings import PREFIX, ServeSettings, gather
+from audio_connector.errors import UsageError
+from audio_connector.server.run import configuration_of
+from audio_connector.server.run import run as run_app
+
+EXAMPLES = """[bold]Examples[/bold]
+
+audio-connector serve bot:on_connect
+
+audio-connector serve bot:on_connect --host "" --port 443 --certfile chain.pem --keyfile key.pem
+
+AUDIO_CONNECTOR_PORT=9000 audio-connector serve bot:make_config --config serve.toml --print-config
+
+[bold]Exit status[/bold]: 0 ended by a signal, after every call was heard to its end; 2 bad input, or no listening."""
+
+TEXT_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
+
+
+class JsonFormatter(logging.Formatter):
+    """A record as a line of JSON: time (UTC), level, logger, message, and the traceback where there is one."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """Write one."""
+        at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
+        values = {
+            "time": f"{at}.{int(record.msecs):03d}Z",
+            "level": record.levelname.lower(),
+            "logger": record.name,
+            "message": record.getMessage(),
+        }
+        if record.exc_info:
+            values["traceback"] = self.formatException(record.exc_info)
+        return json.dumps(values)
+
+
+def serve(
+    app: str,
+    *,
+    config: Path | None = None,
+    print_config: bool = False,
+    **flags: Any,  # noqa: ANN401 - of `ServeSettings`
+) -> int:
+    """Serve an application until SIGTERM or Ctrl-C, and then let every call be heard to its end.
+
+    MODULE:APP is an on_connect, a configuration, or a function without parameters that returns one. What is told here
+    goes before what its configuration says: a flag before the environment, that before the file.
+    """
+    from audio_connector.playground.bots import load_application  # noqa: PLC0415 - numpy and what it needs
+
+    settings, origins = gather(flags, config)
+    made = configured(configuration_of(load_application(app)), settings)
+    if print_config:
+        _print_config(made, settings, origins)
+        return 0
+    _configure_logging(settings)
+    run_app(made)
+    return 0
+
+
+def configured(config: AudioConnectorServerConfig, settings: ServeSettings) -> AudioConnectorServerConfig:
+    """Return the application's configuration with what was told.
+
+    Raises:
+        UsageError: Two of the values do not go together.
+    """
+    values: dict[str, Any] = dict(config)
+    for name in ("host", "port"):
+        told = getattr(settings, name)
+        if told is not None:
+            values[name] = told
+    if settings.certfile is not None:
+        values["ssl"] = None
+        values["tls"] = Tls(
+            certfile=settings.certfile, keyfile=settings.keyfile, client_ca=settings.client_ca
+        )
+    elif settings.keyfile is not None or settings.client_ca is not None:
+        raise UsageError("got a keyfile or client_ca without a certfile; expected --certfile as well")
+    if settings.drain_s is not None:
+        values["timeouts"] = config.timeouts.model_copy(update={"drain_s": settings.drain_s})
+    return AudioConnectorServerConfig(**values)
+
+
+def _configure_logging(settings: ServeSettings) -> None:
+    handler = logging.StreamHandler()
+    is_json = settings.log_format == "json"
+    handler.setFormatter(JsonFormatter() if is_json else logging.Formatter(TEXT_FORMAT))
+    logging.basicConfig(level=(settings.log_level or "info").upper(), handlers=[handler])
+
+
+def _print_config(
+    config: AudioConnectorServerConfig, settings: ServeSettings, origins: Mapping[str, str]
+) -> None:
+    """Show what holds, and where it is from."""
+    tls = config.tls
+    held: dict[str, object] = {
+        "host": config.host,
+        "port": config.port,
+        "certfile": tls and tls.certfile,
+        "keyfile": tls and tls.keyfile,
+        "client_ca": tls and tls.client_ca,
+        "drain_s": config.timeouts.drain_s,
+        "log_level": settings.log_level or "info",
+        "log_format": settings.log_format or "text",
+    }
+    table = Table("setting", "value", "from", box=None, pad_edge=False)
+    for name, value in held.items():
+        origin = origins.get(name, "" if value is None else "the application, or the default")
+        table.add_row(
+            name, "-" if value is None else repr(value) if isinstance(value, str) else str(value), origin
+        )
+    Console().print(table)
+
+
+def _parameters() -> list[inspect.Parameter]:
+    """The command's parameters: a flag for each setting."""
+    keyword, place = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
+    kinds: dict[str, Any] = {"port": int, "drain_s": float}
+    made = [
+        inspect.Parameter("app", place, annotation=Annotated[str, typer.Argument(metavar="MODULE:APP")]),
+    ]
+    for name, field in ServeSettings.model_fields.items():
+        option = typer.Option(
+            f"--{name.replace('_', '-').removesuffix('-s')}",
+            help=f"{field.description} [{PREFIX}{name.upper()}]",
+            show_default=False,
+        )
+        kind = kinds.get(name, str)
+        made.append(inspect.Parameter(name, keyword, default=None, annotation=Annotated[kind | None, option]))
+    file = typer.Option("--config", help="A TOML file with the same names.", show_default=False)
+    shown = typer.Option("--print-config", help="Show what holds and where it is from, and exit.")
+    made += [
+        inspect.Parameter("config", keyword, default=None, annotation=Annotated[Path | None, file]),
+        inspect.Parameter("print_config", keyword, default=False, annotation=Annotated[bool, shown]),
+    ]
+    return made
+
+
+serve.__signature__ = inspect.Signature(_parameters(), return_annotation=int)  # type: ignore[attr-defined]
+serve.__annotations__ = {}

@@ -1,0 +1,111 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What ``audio-connector serve`` can be told, by flag, environment or file: one definition, and who told it.
+
+A flag goes before the environment, that before the file, and that before what the application's configuration says.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final, Literal
+
+from pydantic import ConfigDict, Field
+
+from audio_connector.errors import UsageError
+from audio_connector.validation import Values
+from audio_connector.validation.fields import Host, Port
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+PREFIX: Final = "AUDIO_CONNECTOR_"
+
+
+class ServeSettings(Values):
+    """All of them; None where the application's configuration, or the library, has the value."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+    error_class = UsageError
+
+    host: Host | None = Field(default=None, description="What to listen on; an empty text for every address.")
+    port: Port | None = Field(default=None, description="TCP port; 0 takes a free one.")
+    certfile: Path | None = Field(
+        default=None, description="TLS: certificate and chain, PEM; read again when it changes."
+    )
+    keyfile: Path | None = Field(default=None, description="TLS: its key, where it is not in the same file.")
+    client_ca: Path | None = Field(
+        default=None, description="TLS: authorities; a client needs a certificate of theirs."
+    )
+    drain_s: float | None = Field(
+        default=None,
+        gt=0,
+        le=86_400,
+        description="Seconds for every call to come to its end, at SIGTERM or Ctrl-C.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] | None = Field(
+        default=None, description="What is logged: debug, info, warning or error."
+    )
+    log_format: Literal["text", "json"] | None = Field(
+        default=None, description="How: text, or json, an object a line."
+    )
+
+
+def gather(flags: Mapping[str, Any], file: Path | None) -> tuple[ServeSettings, dict[str, str]]:
+    """Put together what was told.
+
+    Args:
+        flags: By the names of the fields; None for what was not given.
+        file: A TOML file; None for none.
+
+    Returns:
+        The settings, and by name where each value is from.
+
+    Raises:
+        UsageError: A value is wrong, or the file cannot be read; the text says which, and where it stands.
+    """
+    sources = {
+        f"{file}": _read(file) if file is not None else {},
+        "environment": _from_environment(),
+        "flag": {name: value for name, value in flags.items() if value is not None},
+    }
+    values: dict[str, Any] = {}
+    origins: dict[str, str] = {}
+    for origin, told in sources.items():
+        try:
+            checked = ServeSettings(**told)
+        except UsageError as error:
+            raise UsageError(f"{_place(origin)}: {str(error).removeprefix('ServeSettings: ')}") from error
+        for name in told:
+            values[name] = getattr(checked, name)
+            origins[name] = f"{PREFIX}{name.upper()}" if origin == "environment" else origin
+    return ServeSettings(**values), origins
+
+
+def _from_environment() -> dict[str, Any]:
+    from pydantic_settings import (  # noqa: PLC0415 - a tenth of a second that the other commands need not wait
+        BaseSettings,
+        EnvSettingsSource,
+        SettingsConfigDict,
+    )
+
+    class Environment(BaseSettings, ServeSettings):
+        model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
+
+    return EnvSettingsSource(Environment)()
+
+
+def _place(origin: str) -> str:
+    return {"environment": f"in the environment ({PREFIX}…)", "flag": "flags"}.get(origin, f"in {origin}")
+
+
+def _read(file: Path) -> dict[str, Any]:
+    try:
+        return tomllib.loads(file.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise UsageError(f"--config {str(file)!r} cannot be read: {error.strerror or error}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise UsageError(f"--config {str(file)!r} is not TOML: {error}") from error

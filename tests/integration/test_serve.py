@@ -1,0 +1,60 @@
+# SPDX-License-Identifier: Apache-2.0
+"""`audio-connector serve` as a service: it listens where it is told, logs as it is told, and drains at SIGTERM."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from pathlib import Path
+
+import pytest
+from support.ends import heed_interrupts
+from support.peers import FRAME, first_message
+from support.serving import DEADLINE_S
+from websockets.asyncio.client import connect
+
+MAIN = "import sys; from audio_connector.cli import main; sys.exit(main())"
+
+BOT = """
+async def on_connect(client):
+    client.set_handler(on_audio=client.send_audio_buffer)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="it is sent a signal")
+async def test_it_serves_and_drains(tmp_path: Path) -> None:
+    (tmp_path / "bot.py").write_text(BOT)
+    (tmp_path / "serve.toml").write_text('host = "127.0.0.1"\nport = 1\nlog_format = "json"\n')
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-W", "error", "-c", MAIN, "serve", "bot:on_connect"),
+        *("--config", "serve.toml", "--port", "0"),
+        cwd=tmp_path,
+        env={**os.environ, "AUDIO_CONNECTOR_LOG_LEVEL": "info"},
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+        preexec_fn=heed_interrupts,
+    )
+    try:
+        assert process.stdout is not None
+        line = (await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)).decode()
+        address = line.removeprefix("listening on ").strip()
+        async with connect(address, compression=None, proxy=None) as caller:
+            await caller.send(first_message())
+            await caller.send(FRAME)
+            while await caller.recv() != FRAME:
+                pass
+            process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(caller.wait_closed(), DEADLINE_S)
+            assert caller.close_code == 1001
+        output, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
+        assert process.returncode == 0
+        assert output.decode().splitlines() == ["stopped"]
+        told = [json.loads(line) for line in errors.decode().splitlines()]
+        assert [record["level"] for record in told] == ["info", "info"], "who came, and how it ended"
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.communicate()

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What `serve` is told, by whom, and what of it holds; it serves in tests/integration/test_serve.py."""
+
+from __future__ import annotations
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from audio_connector import AudioConnectorServerConfig, Timeouts
+from audio_connector.cli.app import run
+from audio_connector.cli.serve import JsonFormatter, configured
+from audio_connector.cli.settings import PREFIX, ServeSettings, gather
+from audio_connector.errors import UsageError
+
+
+@pytest.fixture
+def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with an application, and an environment that says nothing."""
+    (tmp_path / "served_bot.py").write_text(
+        "from audio_connector import AudioConnectorServerConfig\n"
+        "def on_connect(client): ...\n"
+        "def make():\n"
+        "    return AudioConnectorServerConfig(host='127.0.0.1', port=9999, on_connect=on_connect)\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    for name in ServeSettings.model_fields:
+        monkeypatch.delenv(f"{PREFIX}{name.upper()}", raising=False)
+    return tmp_path
+
+
+def shown(text: str) -> dict[str, list[str]]:
+    """The lines of --print-config: a setting's value, and where it is from."""
+    lines = [line.split(maxsplit=2) for line in map(str.rstrip, text.splitlines()[1:]) if line]
+    return {name: rest for name, *rest in lines}
+
+
+def test_a_flag_goes_before_the_environment_and_that_before_the_file(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = in_folder / "serve.toml"
+    file.write_text('host = "10.0.0.1"\nport = 1\ndrain_s = 5\n')
+    monkeypatch.setenv("AUDIO_CONNECTOR_PORT", "2")
+    monkeypatch.setenv("AUDIO_CONNECTOR_LOG_LEVEL", "debug")
+    settings, origins = gather({"port": 3, "log_format": None}, file)
+    assert settings == ServeSettings(host="10.0.0.1", port=3, drain_s=5.0, log_level="debug")
+    assert origins == {
+        "host": str(file),
+        "drain_s": str(file),
+        "log_level": "AUDIO_CONNECTOR_LOG_LEVEL",
+        "port": "flag",
+    }
+
+
+def test_what_holds_is_shown_with_its_origin(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("AUDIO_CONNECTOR_DRAIN_S", "7.5")
+    assert run(["serve", "served_bot:make", "--host", "", "--print-config"]) == 0
+    told = shown(capsys.readouterr().out)
+    assert told["host"] == ["''", "flag"]
+    assert told["port"] == ["9999", "the application, or the default"]
+    assert told["drain_s"] == ["7.5", "AUDIO_CONNECTOR_DRAIN_S"]
+    assert told["certfile"] == ["-"]
+    assert set(told) == set(ServeSettings.model_fields)
+
+
+@pytest.mark.parametrize(
+    ("file", "environment", "flags", "words"),
+    [
+        ("port = 99999", {}, [], "in serve.toml: port=99999"),
+        ("prot = 1", {}, [], "prot is not a field; did you mean 'port'?"),
+        ("port = ", {}, [], "--config 'serve.toml' is not TOML"),
+        (None, {"PORT": "many"}, [], "in the environment (AUDIO_CONNECTOR_…): port='many'"),
+        (None, {}, ["--log-level", "loud"], "flags: log_level='loud'"),
+        (None, {}, ["--port", "many"], "Invalid value for '--port'"),
+        (None, {}, ["--keyfile", "key.pem"], "expected --certfile as well"),
+        (None, {}, ["--config", "none.toml"], "--config 'none.toml' cannot be read: No such file"),
+    ],
+)
+def test_what_is_wrong_is_one_line_that_says_where(
+    file: str | None,
+    environment: dict[str, str],
+    flags: list[str],
+    words: str,
+    in_folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    if file is not None:
+        (in_folder / "serve.toml").write_text(file)
+        flags = ["--config", "serve.toml", *flags]
+    for name, value in environment.items():
+        monkeypatch.setenv(f"AUDIO_CONNECTOR_{name}", value)
+    assert run(["serve", "served_bot:on_connect", *flags]) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert words in printed
+
+
+@pytest.mark.parametrize("app", ["served_bot", "served_bot:nothing", "no_such_module:app", "served_bot:"])
+def test_an_application_that_is_not_there(
+    app: str, in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["serve", app]) == 2
+    assert app.partition(":")[0] in capsys.readouterr().err
+
+
+def test_what_is_told_replaces_what_the_configuration_says(tmp_path: Path) -> None:
+    config = AudioConnectorServerConfig(
+        host="127.0.0.1", port=1, timeouts=Timeouts(drain_s=3, stop_s=9), on_connect=print
+    )
+    same = configured(config, ServeSettings())
+    assert dict(same) == dict(config)
+    told = configured(config, ServeSettings(host="::", port=0, drain_s=4, certfile=tmp_path / "chain.pem"))
+    assert (told.host, told.port, told.timeouts.drain_s, told.timeouts.stop_s) == ("::", 0, 4.0, 9.0)
+    assert told.tls is not None
+    assert told.tls.certfile == tmp_path / "chain.pem"
+    assert told.on_connect is print
+    with pytest.raises(UsageError):
+        configured(config, ServeSettings(client_ca=tmp_path / "ca.pem"))
+
+
+def test_the_help_names_each_setting_and_its_variable(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(["serve", "--help"]) == 0
+    text = " ".join(capsys.readouterr().out.split())
+    for option in ("--host", "--port", "--certfile", "--keyfile", "--client-ca", "--drain", "--log-level"):
+        assert option in text
+    assert "AUDIO_CONNECTOR_" in text
+
+
+def test_a_record_is_a_line_of_json() -> None:
+    values: dict[str, Any]
+    try:
+        raise LookupError("two\nlines")
+    except LookupError as error:
+        record = logging.LogRecord(
+            "audio_connector.server",
+            logging.ERROR,
+            "",
+            0,
+            "call %s\nfailed",
+            ("7",),
+            (LookupError, error, None),
+        )
+    line = JsonFormatter().format(record)
+    assert "\n" not in line
+    values = json.loads(line)
+    assert (values["level"], values["logger"], values["message"]) == ("error", record.name, "call 7\nfailed")
+    assert "LookupError: two" in values["traceback"]
+    assert values["time"].endswith("Z")
