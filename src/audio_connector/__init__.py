@@ -25,7 +25,7 @@ from audio_connector.errors import (
     VideoError,
 )
 from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.server.config import AudioConnectorConnectionData, AudioConnectorServerConfig
+from audio_connector.server.config import AudioConnectorConnectionData, AudioConnectorServerConfig, Tls
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.registry import Connections
 from audio_connector.server.run import run
@@ -88,6 +88,7 @@ __all__ = [
     "Speech",
     "SpeechInterrupted",
     "Timeouts",
+    "Tls",
     "UnknownEvent",
     "UsageError",
     "Video",

@@ -92,7 +92,7 @@ async def port_at(
         made.accept,
         host=host,
         port=port,
-        ssl_context=ssl_context,
+        ssl_context=None if ssl_context is None else lambda: ssl_context,
         limits=limits or WireLimits(),
         handshake_timeout_s=handshake_timeout_s,
     )

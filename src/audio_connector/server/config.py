@@ -4,16 +4,31 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from pathlib import Path
 from ssl import SSLContext
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from audio_connector.call.settings import Intake, Limits, Playback, Timeouts
-from audio_connector.validation import Values
+from audio_connector.validation import FrozenValues, Values
 from audio_connector.validation.fields import Host, Port
 from audio_connector.validation.handlers import Handler, check_handler, takes
 from audio_connector.wire.audio_transport import AudioTransport
+
+
+class Tls(FrozenValues):
+    """TLS from files, as PEM: 1.2 at least; what changes in them is used for new connections.
+
+    Attributes:
+        certfile: The certificate of the server, and those that lead to the authority.
+        keyfile: Its key, without a passphrase; None where it is in ``certfile``.
+        client_ca: Authorities: whoever dials needs a certificate of theirs. None asks for none.
+    """
+
+    certfile: Path
+    keyfile: Path | None = None
+    client_ca: Path | None = None
 
 
 class AudioConnectorServerConfig(Values):
@@ -23,6 +38,7 @@ class AudioConnectorServerConfig(Values):
         host: Name or address to listen on: "localhost", "0.0.0.0", "::" or "" for every address.
         port: TCP port, 0 to 65535; 0 takes a free one, which `AudioConnectorServerHandle.port` tells.
         ssl: A server-side context with its certificate loaded, for ``wss``; None for ``ws``.
+        tls: The same from files, see `Tls`; one of both at most.
         on_start: Called without arguments once the server listens. A function or a coroutine function, as all.
         on_stop: Called without arguments once it has stopped.
         on_connect: Called with each new `AudioConnectorConnection`.
@@ -42,6 +58,7 @@ class AudioConnectorServerConfig(Values):
     host: Host
     port: Port
     ssl: SSLContext | None = None
+    tls: Tls | None = None
     on_start: Handler | None = None
     on_stop: Handler | None = None
     on_connect: Handler | None = None
@@ -58,6 +75,17 @@ class AudioConnectorServerConfig(Values):
     @classmethod
     def _is_audio_transport(cls, value: object) -> AudioTransport:
         return AudioTransport.of(value)
+
+    @property
+    def is_secure(self) -> bool:
+        """Whether this server terminates TLS."""
+        return self.ssl is not None or self.tls is not None
+
+    @model_validator(mode="after")
+    def _has_one_tls(self) -> AudioConnectorServerConfig:
+        if self.ssl is not None and self.tls is not None:
+            raise ValueError("got both ssl and tls; expected one of them, a context or files")
+        return self
 
     @field_validator("on_start", "on_stop", "on_connect", "on_drain")
     @classmethod

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import logging
 from collections.abc import Callable, Mapping
+from ssl import SSLContext
 from typing import Any
 
 from audio_connector.call.asks import Ask
@@ -21,6 +22,7 @@ from audio_connector.server.link import Link, Refresher
 from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.json_audio import JsonAudio
 from audio_connector.wire.network import Listen, Listening, ListenOptions
+from audio_connector.wire.tls_files import TlsFiles
 from audio_connector.wire.transport import Headers, Receiver, WireLimits
 
 logger = logging.getLogger("audio_connector.server")
@@ -66,7 +68,7 @@ class IoSide:
         options = ListenOptions(
             host=config.host,
             port=config.port,
-            ssl_context=config.ssl,
+            ssl_context=self._ssl_context(),
             limits=WireLimits(
                 max_message_bytes=config.limits.max_message_bytes,
                 close_timeout_s=config.timeouts.close_s,
@@ -77,6 +79,12 @@ class IoSide:
         self._listening = await self._listen(self._accept, options)
         self.is_open = True
         return self._listening.address
+
+    def _ssl_context(self) -> Callable[[], SSLContext] | None:
+        tls, context = self._config.tls, self._config.ssl
+        if tls is not None:
+            return TlsFiles(tls.certfile, tls.keyfile, tls.client_ca).context
+        return None if context is None else lambda: context
 
     def refusals(self) -> Mapping[str, int]:
         """How many connections were refused so far, by HTTP status, "timeout" or "tls"; from any thread."""

@@ -154,7 +154,7 @@ class AudioConnectorServer:
         running = self._running = Running(config, self.connections, self._closed)
         port = await self._listen(running, config)
         handle = running.handle = AudioConnectorServerHandle(
-            host=config.host, port=port, running=True, secure=config.ssl is not None
+            host=config.host, port=port, running=True, secure=config.is_secure
         )
         handle._server = self
         if config.on_start is not None:

@@ -8,7 +8,7 @@ import errno
 import logging
 import socket
 import ssl
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
 from typing import Any
 
@@ -42,11 +42,11 @@ class Listening:
     Args:
         sockets: At least one, all listening.
         gates: Where their connections begin.
-        ssl_context: A server-side context, or None for plain TCP.
+        ssl_context: Returns the server-side context for a new connection; None for plain TCP.
     """
 
     def __init__(
-        self, sockets: list[socket.socket], gates: Gates, ssl_context: ssl.SSLContext | None
+        self, sockets: list[socket.socket], gates: Gates, ssl_context: Callable[[], ssl.SSLContext] | None
     ) -> None:
         self._sockets = sockets
         self._gates = gates
@@ -54,6 +54,7 @@ class Listening:
         self._tasks: set[asyncio.Task[None]] = set()
         self._is_exhausted = False
         self._watches_sockets = True
+        self._ssl_context = ssl_context
         self._tls: dict[str, Any] = {}
         self._filters = ExitStack()
         host, port = sockets[0].getsockname()[:2]
@@ -61,7 +62,6 @@ class Listening:
         """The first address that is listened on, with the real port, which all share."""
         if ssl_context is not None:
             self._tls = {
-                "ssl": ssl_context,
                 "ssl_handshake_timeout": gates.timeout_s,
                 "ssl_shutdown_timeout": gates.timeout_s,
                 "ssl_incoming_bio_size": TLS_BUFFER_BYTES,
@@ -156,7 +156,10 @@ class Listening:
 
     async def _open(self, sock: socket.socket, peer: str) -> None:
         try:
-            await aiofastnet.connect_accepted_socket(self._loop, lambda: Gate(self._gates), sock, **self._tls)
+            context = None if self._ssl_context is None else self._ssl_context()
+            await aiofastnet.connect_accepted_socket(
+                self._loop, lambda: Gate(self._gates), sock, ssl=context, **self._tls
+            )
         except asyncio.CancelledError:
             shut_down(sock)
             raise

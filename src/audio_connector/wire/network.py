@@ -28,7 +28,7 @@ class ListenOptions:
     Attributes:
         host: Name or address to bind; "" means every address, and "::" too where the system can.
         port: TCP port; 0 takes a free one, the same for every address of the host.
-        ssl_context: A server-side context, or None for plain TCP.
+        ssl_context: Returns the server-side context for a new connection; None for plain TCP.
         limits: Bounds of every connection.
         handshake_timeout_s: A peer that has not sent its request by then is dropped.
         backlog: Connections that the kernel may hold before they are accepted.
@@ -36,7 +36,7 @@ class ListenOptions:
 
     host: str = "127.0.0.1"
     port: int = 0
-    ssl_context: ssl.SSLContext | None = None
+    ssl_context: Callable[[], ssl.SSLContext] | None = None
     limits: WireLimits = _LIMITS
     handshake_timeout_s: float = 10.0
     backlog: int = 1024

@@ -128,7 +128,7 @@ async def test_tls_is_a_name_only_but_it_has_to_be_the_right_one() -> None:
         lambda headers, path: None,
         host="127.0.0.1",
         port=8443,
-        ssl_context=context,
+        ssl_context=lambda: context,
         limits=WireLimits(),
         handshake_timeout_s=1.0,
     )

@@ -110,7 +110,7 @@ async def test_a_port_is_taken_once_until_it_is_let_go() -> None:
 async def test_who_is_not_found_or_not_taken_is_told() -> None:
     net = Net()
     listening = await net.network.listen(
-        net.accept, port=443, ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        net.accept, port=443, ssl_context=lambda: ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     )
     with pytest.raises(DialError, match=r"port 80 \(open: 443\)"):
         await net.network.dial("ws://x/", End())

@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""TLS from files: what is wrong is said by file and fault, and what changes is used for who dials next."""
+
+from __future__ import annotations
+
+import logging
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import trustme
+
+from audio_connector.errors import AudioConnectorStartServerError
+from audio_connector.wire.tls_files import LOOK_AGAIN_S, TlsFiles
+
+KEY = trustme.CA().issue_cert("localhost").private_key_pem.bytes()
+
+
+class Stage:
+    """Files of a certificate, and a clock."""
+
+    def __init__(self, folder: Path) -> None:
+        self.certfile, self.keyfile = folder / "chain.pem", folder / "key.pem"
+        self.client_ca = folder / "clients.pem"
+        self.now = 100.0
+        self.issue()
+
+    def issue(self) -> trustme.CA:
+        authority = trustme.CA()
+        leaf = authority.issue_cert("localhost")
+        self.certfile.write_bytes(b"".join(part.bytes() for part in leaf.cert_chain_pems))
+        self.keyfile.write_bytes(leaf.private_key_pem.bytes())
+        return authority
+
+    def files(self, **changes: Path | None) -> TlsFiles:
+        paths = {"certfile": self.certfile, "keyfile": self.keyfile, **changes}
+        return TlsFiles(**paths, clock=lambda: self.now)  # type: ignore[arg-type]
+
+
+@pytest.fixture
+def stage(tmp_path: Path) -> Stage:
+    return Stage(tmp_path)
+
+
+def handshake(server: ssl.SSLContext, client: ssl.SSLContext) -> None:
+    """In memory, both ways, until both are content."""
+    to_server, to_client = ssl.MemoryBIO(), ssl.MemoryBIO()
+    one = client.wrap_bio(to_client, to_server, server_hostname="localhost")
+    other = server.wrap_bio(to_server, to_client, server_side=True)
+    left = [one, other]
+    for _ in range(10):
+        for end in list(left):
+            try:
+                end.do_handshake()
+                left.remove(end)
+            except ssl.SSLWantReadError:
+                pass
+        if not left:
+            other.write(b"x")
+            assert one.read(1) == b"x"
+            return
+    pytest.fail("no handshake")
+
+
+def trusting(authority: trustme.CA) -> ssl.SSLContext:
+    client = ssl.create_default_context()
+    authority.configure_trust(client)
+    return client
+
+
+def test_the_certificate_is_that_of_the_files(stage: Stage) -> None:
+    authority = stage.issue()
+    files = stage.files()
+    handshake(files.context(), trusting(authority))
+    assert files.context() is files.context()
+    assert files.context().minimum_version == ssl.TLSVersion.TLSv1_2
+
+
+def test_the_key_may_be_in_the_same_file(stage: Stage) -> None:
+    authority = stage.issue()
+    stage.certfile.write_bytes(stage.keyfile.read_bytes() + stage.certfile.read_bytes())
+    handshake(stage.files(keyfile=None).context(), trusting(authority))
+
+
+def test_what_changes_is_used_for_who_dials_next(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    files = stage.files()
+    before = files.context()
+    authority = stage.issue()
+    assert files.context() is before, "it was looked at just now"
+    stage.now += LOOK_AGAIN_S
+    with caplog.at_level(logging.INFO):
+        handshake(files.context(), trusting(authority))
+        stage.now += LOOK_AGAIN_S
+        assert files.context() is files.context()
+    assert len(caplog.records) == 1
+
+
+def test_what_cannot_be_used_is_said_once_and_changes_nothing(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = stage.files()
+    before, key = files.context(), stage.keyfile.read_bytes()
+    authority = stage.issue()
+    after = stage.keyfile.read_bytes()
+    stage.keyfile.write_bytes(key)  # the old one is still there
+    for _ in range(5):
+        stage.now += LOOK_AGAIN_S
+        assert files.context() is before
+    stage.keyfile.unlink()
+    for _ in range(5):
+        stage.now += LOOK_AGAIN_S
+        assert files.context() is before
+    told = [record.getMessage() for record in caplog.records]
+    assert len(told) == 2
+    assert "is not the key of the certificate" in told[0]
+    assert "cannot be read" in told[1]
+    stage.keyfile.write_bytes(after)
+    stage.now += LOOK_AGAIN_S
+    handshake(files.context(), trusting(authority))
+
+
+def test_clients_need_a_certificate_of_the_authority(stage: Stage) -> None:
+    authority, clients = stage.issue(), trustme.CA()
+    clients.cert_pem.write_to_path(str(stage.client_ca))
+    context = stage.files(client_ca=stage.client_ca).context()
+    client = trusting(authority)
+    with pytest.raises(ssl.SSLError):
+        handshake(context, client)
+    clients.issue_cert("caller").configure_cert(client)
+    handshake(context, client)
+
+
+def missing(stage: Stage) -> None:
+    stage.keyfile.unlink()
+
+
+def no_certificate(stage: Stage) -> None:
+    stage.certfile.write_bytes(KEY)
+
+
+def no_key(stage: Stage) -> None:
+    stage.keyfile.write_bytes(stage.certfile.read_bytes())
+
+
+def other_key(stage: Stage) -> None:
+    stage.keyfile.write_bytes(KEY)
+
+
+def garbled(stage: Stage) -> None:
+    stage.certfile.write_bytes(b"-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n")
+
+
+def encrypted(stage: Stage) -> None:
+    stage.keyfile.write_bytes(
+        b"-----BEGIN ENCRYPTED PRIVATE KEY-----\nAAAA\n-----END ENCRYPTED PRIVATE KEY-----\n"
+    )
+
+
+def folder(stage: Stage) -> None:
+    stage.certfile.unlink()
+    stage.certfile.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words"),
+    [
+        (missing, ("tls.keyfile", "key.pem", "cannot be read: No such file or directory")),
+        (no_certificate, ("tls.certfile", "chain.pem", "has no certificate in PEM form")),
+        (no_key, ("tls.keyfile", "key.pem", "has no private key in PEM form")),
+        (other_key, ("tls.keyfile", "key.pem", "is not the key of the certificate in", "chain.pem")),
+        (garbled, ("tls.certfile", "chain.pem", "cannot be used")),
+        (encrypted, ("tls.keyfile", "key.pem", "behind a passphrase")),
+        (folder, ("tls.certfile", "chain.pem", "cannot be read: Is a directory")),
+    ],
+)
+def test_what_is_wrong_is_said_by_file_and_fault(
+    stage: Stage, spoil: Callable[[Stage], None], words: tuple[str, ...]
+) -> None:
+    spoil(stage)
+    with pytest.raises(AudioConnectorStartServerError) as raised:
+        stage.files()
+    assert all(word in str(raised.value) for word in words), str(raised.value)
+
+
+def test_a_file_of_authorities_without_any_is_an_error(stage: Stage) -> None:
+    stage.client_ca.write_text("none")
+    with pytest.raises(AudioConnectorStartServerError, match=r"tls.client_ca .*has no certificate"):
+        stage.files(client_ca=stage.client_ca)
