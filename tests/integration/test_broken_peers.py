@@ -33,7 +33,7 @@ async def joined(
         lambda headers, path: server,
         host="127.0.0.1",
         port=0,
-        ssl_context=certificates().server if is_tls else None,
+        ssl_context=(lambda: certificates().server) if is_tls else None,
         limits=WireLimits(),
         handshake_timeout_s=5.0,
     )

@@ -41,8 +41,8 @@ class IoHost(Protocol):
     def refusals(self) -> Mapping[str, int]:
         """How many connections were refused so far, by HTTP status, "timeout" or "tls"; from any thread."""
 
-    async def refuse_calls(self) -> None:
-        """Answer every upgrade with 503 from now on; on the application's loop."""
+    def refuse_calls(self) -> None:
+        """Answer every upgrade with 503 from now on."""
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, abort what is left at the deadline; on the application's loop."""

@@ -1,42 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
 """Lets the calls of a server come to their end: nobody new, every sentence heard, then 1001.
 
-Phases: upgrades get 503; each call by itself is *told* (on_drain), *heard* (what was written so far, and every speech
-that is open until that is over) and *closed* with 1001. All is under one deadline, which may be moved nearer; what is
-left then is for who stops the server.
+Each call by itself is *told* (on_drain), *heard* (what was written so far, and every speech that is open until that
+is over) and *closed* with 1001. All is under one deadline, which may be moved nearer; what is left then is for who
+stops the server.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any
 
-from audio_connector.port.host import IoHost
 from audio_connector.server.session import STOPPED, Session
 from audio_connector.validation.handlers import Handler, call_handler, takes
 
 logger = logging.getLogger("audio_connector.server")
 
+CANCEL_S = 1.0
+"""For what is cancelled at the deadline."""
+
 
 class Drain:
     """One drain, from its beginning on; on the loop of the server.
 
-    ``sessions`` are those of the server, ``io`` is its I/O side. ``on_drain`` is called with each open connection, or
-    once where it takes no argument.
+    ``sessions`` are those of the server. ``on_drain`` is called with each open connection, or once where it takes no
+    argument.
     """
 
-    def __init__(self, sessions: Mapping[int, Session], io: IoHost, on_drain: Handler | None) -> None:
+    def __init__(self, sessions: Mapping[int, Session], on_drain: Handler | None) -> None:
         self._sessions = sessions
-        self._io = io
+        self._on_drain = on_drain
+        self._is_for_each = on_drain is not None and takes(on_drain, 1)
         self._loop = asyncio.get_running_loop()
         self._expired: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
-        self._is_for_each = on_drain is not None and takes(on_drain, 1)
-        self._on_drain = on_drain
         self._known: set[Session] = set()
-        self._tasks: set[asyncio.Task[None]] = set()
+        self.tasks: set[asyncio.Task[None]] = set()
+        """On_drain, and what brings the calls to their end."""
+        if on_drain is not None and not self._is_for_each:
+            self._start(self._tell(self._note, on_drain))
+        for session in list(sessions.values()):
+            self.add(session)
         self.task = self._loop.create_task(self._run())
         """Done when every call is over, then True, or at the deadline, then False."""
 
@@ -52,50 +58,54 @@ class Drain:
         if not self._expired.done():
             self._expired.set_result(None)
 
-    async def _run(self) -> bool:
-        sessions = self._sessions
-        try:
-            if not self._io.ended.done():
-                await self._io.refuse_calls()
-            if self._on_drain is not None and not self._is_for_each:
-                self._start(self._tell_once(self._on_drain))
-            for session in list(sessions.values()):
-                self.add(session)
-            while sessions and not self._expired.done():
-                over = [session.task for session in sessions.values()]
-                await asyncio.wait((*over, self._expired), return_when=asyncio.FIRST_COMPLETED)
-            return not sessions
-        finally:
-            if self._timer is not None:
-                self._timer.cancel()
-            for task in self._tasks:
-                task.cancel()
-            if self._tasks:
-                await asyncio.wait(self._tasks, timeout=1.0)
-
     def add(self, session: Session) -> None:
         """Have a call come to its end; also one whose upgrade was under way when the drain began."""
         if session not in self._known:
             self._known.add(session)
             self._start(self._finish(session))
 
+    async def _run(self) -> bool:
+        try:
+            while (self._sessions or self.tasks) and not self._expired.done():
+                going_on = [session.task for session in self._sessions.values()]
+                waits = (*going_on, *self.tasks, self._expired)
+                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if self._sessions:
+                count = len(self._sessions)
+                logger.warning("the drain ends, and cuts %d call%s short", count, "s" if count > 1 else "")
+            return not self._sessions
+        finally:
+            self.expire()
+            if self._timer is not None:
+                self._timer.cancel()
+            for task in self.tasks:
+                task.cancel()
+            if self.tasks:
+                await asyncio.wait(self.tasks, timeout=CANCEL_S)
+
     def _start(self, work: Coroutine[Any, Any, None]) -> None:
         task = self._loop.create_task(work)
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self.tasks.add(task)
+        task.add_done_callback(self.tasks.discard)
 
     async def _finish(self, session: Session) -> None:
         """Tell the application of a call, let it be heard to its end, and close it."""
         if self._on_drain is not None and self._is_for_each:
-            try:
-                await call_handler(self._on_drain, session.connection)
-            except Exception as error:  # noqa: BLE001 - it is logged
-                session.faults.raised("on_drain", self._on_drain, error, "the call ends as it would have")
+            await self._tell(session.faults.raised, self._on_drain, session.connection)
         await session.connection._wait_until_said()
         session.connection._line.close(1001, STOPPED.reason)
 
-    async def _tell_once(self, on_drain: Handler) -> None:
+    async def _tell(self, note: Callable[..., None], on_drain: Handler, *arguments: object) -> None:
         try:
-            await call_handler(on_drain)
-        except Exception as error:
-            logger.error("on_drain failed; the calls end as they would have", exc_info=error)
+            await call_handler(on_drain, *arguments)
+        except Exception as error:  # noqa: BLE001 - it is logged
+            note("on_drain", on_drain, error, "the drain goes on")
+        except asyncio.CancelledError as error:
+            if self._expired.done():
+                logger.warning("on_drain still ran at the end of the drain, and was cancelled")
+                raise
+            note("on_drain", on_drain, error, "the drain goes on")  # it awaited something cancelled
+
+    @staticmethod
+    def _note(name: str, _: Handler, error: BaseException, what_follows: str) -> None:
+        logger.error("%s failed; %s", name, what_follows, exc_info=error)

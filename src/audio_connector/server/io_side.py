@@ -90,7 +90,7 @@ class IoSide:
         """How many connections were refused so far, by HTTP status, "timeout" or "tls"; from any thread."""
         return {} if self._listening is None else self._listening.refusals
 
-    async def refuse_calls(self) -> None:
+    def refuse_calls(self) -> None:
         """Answer every upgrade with 503 from now on."""
         self.is_open = False
 

@@ -79,9 +79,10 @@ class IoThread:
         """Open the listening socket. Returns its address."""
         return await self.call(self.side.listen())
 
-    async def refuse_calls(self) -> None:
+    def refuse_calls(self) -> None:
         """Answer every upgrade with 503 from now on."""
-        await self.call(self.side.refuse_calls())
+        with contextlib.suppress(RuntimeError):  # it has ended
+            self._loop.call_soon_threadsafe(self.side.refuse_calls)
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""

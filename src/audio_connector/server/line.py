@@ -193,6 +193,8 @@ class Line:
         self.open_speeches[number] = Speaker(asyncio.get_running_loop(), reference, mark)
         _inside.set((*_inside.get(), mark))
         self.post(BeginSpeech(number))
+        if self.closed is not None:  # meanwhile, in another thread, and those that were there have been told
+            self.finish(number, Interrupted(0.0, 0.0))
 
     def speaks(self, number: int) -> bool:
         """Whether the current task has begun this speech, which is open."""

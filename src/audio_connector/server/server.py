@@ -238,6 +238,7 @@ class Running:
         self._connections = connections
         self._closed = closed
         self._drain: Drain | None = None
+        self._drained: asyncio.Task[bool] | None = None
         self._on_stop: asyncio.Task[None] | None = None
         self._id_prefix = uuid.uuid4().hex[:24]  # here, so that each process has its own where servers fork
         self._loop = asyncio.get_running_loop()
@@ -329,10 +330,19 @@ class Running:
         """
         if asyncio.get_running_loop() is not self._loop:
             return await self._drain_from_elsewhere(timeout_s)
-        if self._drain is None:
-            self._drain = Drain(self.sessions, self.io, self._config.on_drain)
-        self._drain.end_by(self._loop.time() + timeout_s)
-        ended = await asyncio.shield(self._drain.task)
+        if self._drained is None:
+            self._drain = Drain(self.sessions, self._config.on_drain)
+            self.io.refuse_calls()
+            # A task of its own: who asks may be cancelled, a handler at its deadline above all.
+            self._drained = self._loop.create_task(self._stop_after(self._drain))
+        if self._drain is not None:
+            self._drain.end_by(self._loop.time() + timeout_s)
+            if asyncio.current_task() in self._drain.tasks:  # on_drain, which must not wait for itself
+                return False
+        return await asyncio.shield(self._drained)
+
+    async def _stop_after(self, drain: Drain) -> bool:
+        ended = await drain.task
         await self.stop()
         return ended
 

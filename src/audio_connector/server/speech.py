@@ -18,7 +18,8 @@ NOT_BEGUN = "begin the speech with: async with client.speech() as ..."
 
 
 MAX_SPEECHES = 100
-"""So many may wait to be heard to their end, however short they are; who begins one more waits for them."""
+"""So many may wait to be heard to their end, however short they are; who begins one more waits for them. Not in the
+block of another speech, which would wait for itself."""
 
 
 class Speech:
@@ -46,9 +47,8 @@ class Speech:
             await line.give_way()
             line.refuse("begin a speech")
         self._is_begun = True
-        if len(line.speeches) >= MAX_SPEECHES:
-            inside = line.speech_around()
-            await line.ask(lambda token: WaitPlayed(token, inside, to_end=inside is None))
+        while len(line.speeches) >= MAX_SPEECHES and line.speech_around() is None:
+            await line.ask(lambda token: WaitPlayed(token, to_end=True))
             line.check_open("begin a speech")
         self._plain.admission.restart()
         line.begin_speech(self._number, self._finish)

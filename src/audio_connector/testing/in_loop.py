@@ -69,9 +69,9 @@ class InLoopIo:
         """Be found by who dials. Returns the address."""
         return await self.side.listen()
 
-    async def refuse_calls(self) -> None:
+    def refuse_calls(self) -> None:
         """Answer every upgrade with 503 from now on."""
-        await self.side.refuse_calls()
+        self.side.refuse_calls()
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""

@@ -47,6 +47,8 @@ class TlsFiles:
         self._clock = clock
         self._looked_at = clock()
         self._state = self._look()
+        self._told = ""
+        """What was wrong with the files when they were looked at last."""
         self._context = self._load()
 
     def context(self) -> ssl.SSLContext:
@@ -55,7 +57,7 @@ class TlsFiles:
         if now - self._looked_at >= LOOK_AGAIN_S:
             self._looked_at = now
             state = self._look()
-            if state != self._state:
+            if state != self._state or self._told:
                 self._state = state
                 self._renew()
         return self._context
@@ -64,8 +66,11 @@ class TlsFiles:
         try:
             self._context = self._load()
         except AudioConnectorStartServerError as error:
-            logger.warning("the TLS files have changed and are not used yet: %s", error)
+            if str(error) != self._told:
+                self._told = str(error)
+                logger.warning("the TLS files have changed and are not used yet: %s", error)
         else:
+            self._told = ""
             logger.info("new connections use the TLS files that have changed: %s", self._certfile)
 
     def _look(self) -> Sequence[tuple[int, ...] | None]:
@@ -78,19 +83,19 @@ class TlsFiles:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         try:
             context.load_cert_chain(self._certfile, self._keyfile, password=_no_password)
-        except ssl.SSLError as error:
-            if error.reason == "KEY_VALUES_MISMATCH":
+        except OSError as error:  # ssl.SSLError is one
+            if getattr(error, "reason", None) == "KEY_VALUES_MISMATCH":
                 _refuse(
                     self._keyfile, "keyfile", f"is not the key of the certificate in {self._certfile}", error
                 )
-            _refuse(self._certfile, "certfile", f"cannot be used ({error.reason or error})", error)
+            _refuse(self._certfile, "certfile", f"cannot be used ({_reason_of(error)})", error)
         if self._client_ca is not None:
             _check(self._client_ca, "client_ca", "CERTIFICATE")
             context.verify_mode = ssl.CERT_REQUIRED
             try:
                 context.load_verify_locations(self._client_ca)
-            except ssl.SSLError as error:
-                _refuse(self._client_ca, "client_ca", f"cannot be used ({error.reason or error})", error)
+            except OSError as error:
+                _refuse(self._client_ca, "client_ca", f"cannot be used ({_reason_of(error)})", error)
         return context
 
 
@@ -99,7 +104,12 @@ def _state_of(path: Path) -> tuple[int, ...] | None:
         state = path.stat()
     except OSError:
         return None
-    return state.st_ino, state.st_size, state.st_mtime_ns
+    return (
+        state.st_ino,
+        state.st_size,
+        state.st_mtime_ns,
+        state.st_ctime_ns,
+    )  # the last one for chmod and chown
 
 
 def _check(path: Path, name: str, what: str) -> None:
@@ -116,6 +126,10 @@ def _check(path: Path, name: str, what: str) -> None:
 
 def _refuse(path: Path, name: str, fault: str, cause: Exception | None = None) -> NoReturn:
     raise AudioConnectorStartServerError(f"tls.{name} {str(path)!r} {fault}") from cause
+
+
+def _reason_of(error: OSError) -> str:
+    return getattr(error, "reason", None) or error.strerror or str(error)
 
 
 def _no_password() -> str:

@@ -205,7 +205,10 @@ async def test_on_drain_that_raises_or_never_returns_does_not_hold_it_up(
     assert "gone" in line
     caplog.clear()
     async with Conversation(on_drain=hangs) as call:  # type: ignore[arg-type]
-        assert await handle_of(call).drain(), "nobody waits for it"
+        begun = now()
+        assert await handle_of(call).drain(timeout=3), "the call had ended"
+        assert 3.0 <= now() - begun < 5.0
+    assert "on_drain still ran" in caplog.records[-1].getMessage()
 
 
 @in_virtual_time
@@ -218,6 +221,67 @@ async def test_all_who_ask_share_one_and_the_earliest_deadline_holds() -> None:
         assert await drains[0] is False
         assert await drains[1] is False
         assert 3.0 <= now() - begun < 5.0
+
+
+@in_virtual_time
+async def test_whoever_gives_up_waiting_for_it_does_not_end_it() -> None:
+    async with Conversation() as call:
+        await call.client.send_audio_buffer(FRAME * 100)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(handle_of(call).drain(), 0.5)
+        await handle_of(call).wait_closed()
+        assert call.router.frames == [FRAME] * 100
+        assert not handle_of(call).running
+
+
+@in_virtual_time
+async def test_a_handler_that_drains_is_no_deadlock() -> None:
+    handles: list[AudioConnectorServerHandle] = []
+
+    async def on_drain(client: AudioConnectorConnection) -> None:
+        assert await handles[0].drain() is False, "it must not wait for itself"
+
+    async def on_audio(frame: bytes) -> None:
+        await handles[0].drain()
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_audio=on_audio)
+
+    async with Conversation(on_connect, on_drain=on_drain) as call:  # type: ignore[arg-type]
+        handles.append(handle_of(call))
+        await call.router_sends(FRAME)
+        await asyncio.wait_for(handle_of(call).wait_closed(), 20)
+        assert how_closed(call) == STOPPED
+
+
+@in_virtual_time
+async def test_on_drain_that_awaits_what_was_cancelled_does_not_hold_it_up(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def on_drain(client: AudioConnectorConnection) -> None:
+        task = asyncio.ensure_future(asyncio.sleep(1e6))
+        task.cancel()
+        await task
+
+    async with Conversation(on_drain=on_drain) as call:  # type: ignore[arg-type]
+        begun = now()
+        assert await handle_of(call).drain()
+        assert now() - begun < 1.0
+    assert any("on_drain" in record.getMessage() for record in caplog.records)
+
+
+@in_virtual_time
+async def test_on_drain_comes_to_its_end_although_nobody_is_there() -> None:
+    told: list[str] = []
+
+    async def on_drain() -> None:
+        told.append("begun")
+        await asyncio.sleep(0.5)
+        told.append("saved")
+
+    async with AudioConnectorServer({"host": "localhost", "port": 0, "on_drain": on_drain}) as handle:
+        assert await handle.drain()
+    assert told == ["begun", "saved"]
 
 
 @in_virtual_time

@@ -120,6 +120,20 @@ def test_what_cannot_be_used_is_said_once_and_changes_nothing(
     handshake(files.context(), trusting(authority))
 
 
+def test_what_becomes_readable_later_is_used(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(_: Path) -> bytes:  # as after chmod, which root would not notice
+        raise PermissionError(13, "Permission denied")
+
+    files = stage.files()
+    authority = stage.issue()
+    with monkeypatch.context() as locked:
+        locked.setattr(Path, "read_bytes", refuse)
+        stage.now += LOOK_AGAIN_S
+        files.context()
+    stage.now += LOOK_AGAIN_S
+    handshake(files.context(), trusting(authority))
+
+
 def test_clients_need_a_certificate_of_the_authority(stage: Stage) -> None:
     authority, clients = stage.issue(), trustme.CA()
     clients.cert_pem.write_to_path(str(stage.client_ca))
