@@ -38,9 +38,9 @@ async def test_it_serves_and_drains(tmp_path: Path) -> None:
         preexec_fn=heed_interrupts,
     )
     try:
-        assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)).decode()
-        address = line.removeprefix("listening on ").strip()
+        assert process.stderr is not None
+        line = await asyncio.wait_for(process.stderr.readline(), DEADLINE_S)
+        address = json.loads(line)["message"].removeprefix("listening on ")
         async with connect(address, compression=None, proxy=None) as caller:
             await caller.send(first_message())
             await caller.send(FRAME)
@@ -51,9 +51,12 @@ async def test_it_serves_and_drains(tmp_path: Path) -> None:
             assert caller.close_code == 1001
         output, errors = await asyncio.wait_for(process.communicate(), DEADLINE_S)
         assert process.returncode == 0
-        assert output.decode().splitlines() == ["stopped"]
+        assert output == b""
         told = [json.loads(line) for line in errors.decode().splitlines()]
-        assert [record["level"] for record in told] == ["info", "info"], "who came, and how it ended"
+        assert [record["level"] for record in told] == ["info"] * 3, (
+            "who came, how it ended, and that it stopped"
+        )
+        assert told[-1]["message"] == "stopped"
     finally:
         if process.returncode is None:
             process.kill()

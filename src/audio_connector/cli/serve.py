@@ -12,14 +12,12 @@ from pathlib import Path
 from typing import Annotated, Any, Final
 
 import typer
-from rich.console import Console
-from rich.table import Table
 
 from audio_connector import AudioConnectorServerConfig, Tls
 from audio_connector.cli.settings import PREFIX, ServeSettings, gather
-from audio_connector.errors import UsageError
-from audio_connector.server.run import configuration_of
-from audio_connector.server.run import run as run_app
+from audio_connector.errors import UsageError, VideoError
+from audio_connector.playground.faults import describe
+from audio_connector.server.run import configuration_of, print_line, serve_configured
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -29,7 +27,13 @@ audio-connector serve bot:on_connect --host "" --port 443 --certfile chain.pem -
 
 AUDIO_CONNECTOR_PORT=9000 audio-connector serve bot:make_config --config serve.toml --print-config
 
-[bold]Exit status[/bold]: 0 ended by a signal, after every call was heard to its end; 2 bad input, or no listening."""
+[bold]Exit status[/bold]: 0 ended by a signal, after every call was heard to its end; 1 some were cut short, at the
+deadline or by a second signal; 2 bad input, or it cannot listen."""
+
+CUT: Final = 1
+"""The exit status where calls were cut short."""
+
+logger = logging.getLogger("audio_connector.serve")
 
 TEXT_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
@@ -60,19 +64,29 @@ def serve(
 ) -> int:
     """Serve an application until SIGTERM or Ctrl-C, and then let every call be heard to its end.
 
-    MODULE:APP is an on_connect, a configuration, or a function without parameters that returns one. What is told here
-    goes before what its configuration says: a flag before the environment, that before the file.
+    MODULE:APP is an on_connect, a configuration, or a function without parameters that returns one.
+
+    What is told here goes before what its configuration says: a flag before the environment, that before the file.
     """
-    from audio_connector.playground.bots import load_application  # noqa: PLC0415 - numpy and what it needs
+    from audio_connector.playground.bots import load_application  # noqa: PLC0415 - numpy, which takes a while
 
     settings, origins = gather(flags, config)
-    made = configured(configuration_of(load_application(app)), settings)
+    made = configured(_configuration_of(app, load_application(app)), settings)
     if print_config:
         _print_config(made, settings, origins)
         return 0
     _configure_logging(settings)
-    run_app(made)
-    return 0
+    say = logger.info if settings.log_format == "json" else print_line
+    return 0 if serve_configured(made, say) else CUT
+
+
+def _configuration_of(label: str, app: Any) -> AudioConnectorServerConfig:  # noqa: ANN401 - whatever was imported
+    try:
+        return configuration_of(app)
+    except VideoError:
+        raise
+    except Exception as error:
+        raise UsageError(f"{label} failed: {describe(error)}") from error
 
 
 def configured(config: AudioConnectorServerConfig, settings: ServeSettings) -> AudioConnectorServerConfig:
@@ -99,10 +113,12 @@ def configured(config: AudioConnectorServerConfig, settings: ServeSettings) -> A
 
 
 def _configure_logging(settings: ServeSettings) -> None:
+    """What was told goes before what the application has set up; where nothing was told, that stays."""
     handler = logging.StreamHandler()
     is_json = settings.log_format == "json"
     handler.setFormatter(JsonFormatter() if is_json else logging.Formatter(TEXT_FORMAT))
-    logging.basicConfig(level=(settings.log_level or "info").upper(), handlers=[handler])
+    is_told = settings.log_level is not None or settings.log_format is not None
+    logging.basicConfig(level=(settings.log_level or "info").upper(), handlers=[handler], force=is_told)
 
 
 def _print_config(
@@ -113,20 +129,22 @@ def _print_config(
     held: dict[str, object] = {
         "host": config.host,
         "port": config.port,
-        "certfile": tls and tls.certfile,
+        "certfile": "(an ssl context of the application)" if config.ssl else tls and tls.certfile,
         "keyfile": tls and tls.keyfile,
         "client_ca": tls and tls.client_ca,
         "drain_s": config.timeouts.drain_s,
         "log_level": settings.log_level or "info",
         "log_format": settings.log_format or "text",
     }
-    table = Table("setting", "value", "from", box=None, pad_edge=False)
+    rows = [("setting", "value", "from")]
     for name, value in held.items():
         origin = origins.get(name, "" if value is None else "the application, or the default")
-        table.add_row(
-            name, "-" if value is None else repr(value) if isinstance(value, str) else str(value), origin
+        rows.append(
+            (name, "-" if value is None else repr(value) if isinstance(value, str) else str(value), origin)
         )
-    Console().print(table)
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    for name, shown, origin in rows:
+        print(f"{name:{widths[0]}}  {shown:{widths[1]}}  {origin}".rstrip())
 
 
 def _parameters() -> list[inspect.Parameter]:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
-from pydantic import ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, Field
 
+from audio_connector.call.settings import Seconds
 from audio_connector.errors import UsageError
 from audio_connector.validation import Values
 from audio_connector.validation.fields import Host, Port
@@ -25,6 +26,15 @@ else:
 PREFIX: Final = "AUDIO_CONNECTOR_"
 
 
+def _is_no_blank(path: object) -> object:
+    if isinstance(path, str) and not path.strip():
+        raise ValueError("an empty text; expected the path of a file")
+    return path
+
+
+File = Annotated[Path, BeforeValidator(_is_no_blank)]
+
+
 class ServeSettings(Values):
     """All of them; None where the application's configuration, or the library, has the value."""
 
@@ -33,18 +43,15 @@ class ServeSettings(Values):
 
     host: Host | None = Field(default=None, description="What to listen on; an empty text for every address.")
     port: Port | None = Field(default=None, description="TCP port; 0 takes a free one.")
-    certfile: Path | None = Field(
+    certfile: File | None = Field(
         default=None, description="TLS: certificate and chain, PEM; read again when it changes."
     )
-    keyfile: Path | None = Field(default=None, description="TLS: its key, where it is not in the same file.")
-    client_ca: Path | None = Field(
+    keyfile: File | None = Field(default=None, description="TLS: its key, where it is not in the same file.")
+    client_ca: File | None = Field(
         default=None, description="TLS: authorities; a client needs a certificate of theirs."
     )
-    drain_s: float | None = Field(
-        default=None,
-        gt=0,
-        le=86_400,
-        description="Seconds for every call to come to its end, at SIGTERM or Ctrl-C.",
+    drain_s: Seconds | None = Field(
+        default=None, description="Seconds for every call to come to its end, at SIGTERM or Ctrl-C."
     )
     log_level: Literal["debug", "info", "warning", "error"] | None = Field(
         default=None, description="What is logged: debug, info, warning or error."
@@ -75,13 +82,13 @@ def gather(flags: Mapping[str, Any], file: Path | None) -> tuple[ServeSettings, 
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for origin, told in sources.items():
-        try:
-            checked = ServeSettings(**told)
-        except UsageError as error:
-            raise UsageError(f"{_place(origin)}: {str(error).removeprefix('ServeSettings: ')}") from error
-        for name in told:
-            values[name] = getattr(checked, name)
-            origins[name] = f"{PREFIX}{name.upper()}" if origin == "environment" else origin
+        for name, value in told.items():
+            place = f"{PREFIX}{name.upper()}" if origin == "environment" else origin
+            try:
+                values[name] = getattr(ServeSettings(**{name: value}), name)
+            except UsageError as error:
+                raise UsageError(f"{place}: {str(error).removeprefix('ServeSettings: ')}") from error
+            origins[name] = place
     return ServeSettings(**values), origins
 
 
@@ -93,13 +100,10 @@ def _from_environment() -> dict[str, Any]:
     )
 
     class Environment(BaseSettings, ServeSettings):
-        model_config = SettingsConfigDict(env_prefix=PREFIX, extra="ignore")
+        # Empty is what a template yields for a value that it does not have.
+        model_config = SettingsConfigDict(env_prefix=PREFIX, env_ignore_empty=True, extra="ignore")
 
     return EnvSettingsSource(Environment)()
-
-
-def _place(origin: str) -> str:
-    return {"environment": f"in the environment ({PREFIX}…)", "flag": "flags"}.get(origin, f"in {origin}")
 
 
 def _read(file: Path) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
+import inspect
 import logging
 import os
 import signal
@@ -57,11 +58,16 @@ def run(
         AudioConnectorConfigError: A value of the configuration is wrong.
         AudioConnectorStartServerError: It cannot listen.
     """
-    config = configuration_of(app, host=host, port=port)
-    tell = _print if say is None else say
+    serve_configured(configuration_of(app, host=host, port=port), print_line if say is None else say)
+
+
+def serve_configured(config: AudioConnectorServerConfig, say: Callable[[str], None]) -> bool:
+    """Do what `run` does; True where every call had come to its end before the program ended."""
+    ended = False
     with contextlib.suppress(KeyboardInterrupt):  # the second one, or the first where no handler can be set
-        asyncio.run(_serve(config, tell))
-    tell("stopped")
+        ended = asyncio.run(_serve(config, say))
+    say("stopped")
+    return ended
 
 
 def configuration_of(
@@ -70,6 +76,9 @@ def configuration_of(
     """Make a configuration of whatever an application is, see `run`."""
     if callable(app) and takes(app, 0) and not takes(app, 1):
         app = app()
+        if inspect.iscoroutine(app):
+            app.close()
+            raise UsageError("what makes the configuration is a coroutine function; expected a plain one")
     fields: dict[str, Any] = {"host": HOST, "port": PORT}
     if callable(app):
         fields["on_connect"] = app
@@ -84,13 +93,15 @@ def configuration_of(
     return AudioConnectorServerConfig.from_values(fields)
 
 
-async def _serve(config: AudioConnectorServerConfig, say: Callable[[str], None]) -> None:
+async def _serve(config: AudioConnectorServerConfig, say: Callable[[str], None]) -> bool:
     async with AudioConnectorServer(config) as handle:
         drain = functools.partial(_drain, handle, config.timeouts.drain_s, say)
         with _signals_end(asyncio.get_running_loop(), handle, drain):
             say(f"listening on {handle.get_address()}")
             await handle.wait_closed()
+        ended = await handle.drain(0)  # it has ended: how?
     await _leave(say)
+    return ended
 
 
 async def _drain(handle: AudioConnectorServerHandle, timeout_s: float, say: Callable[[str], None]) -> None:
@@ -152,7 +163,8 @@ def _signals_end(
         use(before)
 
 
-def _print(text: str) -> None:
-    with contextlib.suppress(OSError, ValueError):  # nobody reads it
+def print_line(text: str) -> None:
+    """Print a line, although nobody may read it."""
+    with contextlib.suppress(OSError, ValueError):
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()

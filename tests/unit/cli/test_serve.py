@@ -12,7 +12,7 @@ import pytest
 
 from audio_connector import AudioConnectorServerConfig, Timeouts
 from audio_connector.cli.app import run
-from audio_connector.cli.serve import JsonFormatter, configured
+from audio_connector.cli.serve import JsonFormatter, _configure_logging, configured
 from audio_connector.cli.settings import PREFIX, ServeSettings, gather
 from audio_connector.errors import UsageError
 
@@ -25,6 +25,9 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "def on_connect(client): ...\n"
         "def make():\n"
         "    return AudioConnectorServerConfig(host='127.0.0.1', port=9999, on_connect=on_connect)\n"
+        "def boom():\n"
+        "    print; raise ValueError('no key')\n"
+        "async def later(): ...\n"
     )
     monkeypatch.chdir(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
@@ -72,11 +75,13 @@ def test_what_holds_is_shown_with_its_origin(
 @pytest.mark.parametrize(
     ("file", "environment", "flags", "words"),
     [
-        ("port = 99999", {}, [], "in serve.toml: port=99999"),
+        ("port = 99999", {}, [], "serve.toml: port=99999"),
         ("prot = 1", {}, [], "prot is not a field; did you mean 'port'?"),
         ("port = ", {}, [], "--config 'serve.toml' is not TOML"),
-        (None, {"PORT": "many"}, [], "in the environment (AUDIO_CONNECTOR_…): port='many'"),
-        (None, {}, ["--log-level", "loud"], "flags: log_level='loud'"),
+        (None, {"PORT": "many"}, [], "AUDIO_CONNECTOR_PORT: port='many'"),
+        (None, {}, ["--log-level", "loud"], "flag: log_level='loud'"),
+        ("drain_s = -1", {}, [], "serve.toml: drain_s=-1"),
+        (None, {}, ["--certfile", ""], "expected the path of a file"),
         (None, {}, ["--port", "many"], "Invalid value for '--port'"),
         (None, {}, ["--keyfile", "key.pem"], "expected --certfile as well"),
         (None, {}, ["--config", "none.toml"], "--config 'none.toml' cannot be read: No such file"),
@@ -108,6 +113,44 @@ def test_an_application_that_is_not_there(
 ) -> None:
     assert run(["serve", app]) == 2
     assert app.partition(":")[0] in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("app", "words"),
+    [
+        ("boom", "served_bot:boom failed: ValueError: no key (served_bot.py, line 6)"),
+        ("later", "expected a plain one"),
+    ],
+)
+def test_a_factory_that_fails_is_one_line(
+    app: str, words: str, in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run(["serve", f"served_bot:{app}"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert words in printed
+
+
+def test_an_empty_variable_is_not_set(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ServeSettings.model_fields:
+        monkeypatch.setenv(f"{PREFIX}{name.upper()}", "")
+    assert gather({}, None) == (ServeSettings(), {})
+
+
+def test_what_is_told_of_the_log_goes_before_what_the_application_has_set_up(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    root = logging.Logger("root of its own")  # noqa: LOG001 - one that the other tests do not have
+    monkeypatch.setattr(logging, "root", root)
+    logging.basicConfig(level="WARNING")
+    [before] = root.handlers
+    _configure_logging(ServeSettings())
+    assert (root.level, root.handlers) == (logging.WARNING, [before])
+    _configure_logging(ServeSettings(log_level="debug", log_format="json"))
+    assert root.level == logging.DEBUG
+    assert isinstance(root.handlers[0].formatter, JsonFormatter)
 
 
 def test_what_is_told_replaces_what_the_configuration_says(tmp_path: Path) -> None:
