@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import copy
 import os
 import re
 from pathlib import Path
@@ -350,6 +351,7 @@ def test_a_typo_in_any_word_is_one_line_that_names_its_place(
 ) -> None:
     place = data.draw(st.sampled_from(places_of(values)))
     *parents, key = place
+    values = copy.deepcopy(values)  # parts of it may be drawn again
     inner: Any = values
     for part in parents:
         inner = inner[part]
@@ -388,6 +390,7 @@ JUNK = st.recursive(
 @given(SCENARIO, st.data())
 def test_any_other_value_anywhere_is_taken_or_one_line(values: dict[str, Any], data: st.DataObject) -> None:
     *parents, key = data.draw(st.sampled_from(places_of(values)))
+    values = copy.deepcopy(values)
     inner: Any = values
     for part in parents:
         inner = inner[part]
