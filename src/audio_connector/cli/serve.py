@@ -6,6 +6,7 @@ from __future__ import annotations
 import inspect
 import json
 import logging
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
@@ -38,6 +39,9 @@ logger = logging.getLogger("audio_connector.serve")
 TEXT_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
+_CONNECTION: Final = re.compile(r"connection (\S+): ")
+
+
 class JsonFormatter(logging.Formatter):
     """A record as a line of JSON: time (UTC), level, logger, message, and the traceback where there is one."""
 
@@ -50,6 +54,9 @@ class JsonFormatter(logging.Formatter):
             "logger": record.name,
             "message": record.getMessage(),
         }
+        about = _CONNECTION.match(values["message"])
+        if about is not None:
+            values["connection"] = about[1]
         if record.exc_info:
             values["traceback"] = self.formatException(record.exc_info)
         return json.dumps(values)
@@ -156,7 +163,7 @@ def _parameters() -> list[inspect.Parameter]:
     ]
     for name, field in ServeSettings.model_fields.items():
         option = typer.Option(
-            f"--{name.replace('_', '-').removesuffix('-s')}",
+            f"--{name.replace('_', '-')}",
             help=f"{field.description} [{PREFIX}{name.upper()}]",
             show_default=False,
         )

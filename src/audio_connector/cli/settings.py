@@ -32,6 +32,10 @@ def _is_no_blank(path: object) -> object:
     return path
 
 
+def _lower(level: object) -> object:
+    return level.lower() if isinstance(level, str) else level
+
+
 File = Annotated[Path, BeforeValidator(_is_no_blank)]
 
 
@@ -53,8 +57,8 @@ class ServeSettings(Values):
     drain_s: Seconds | None = Field(
         default=None, description="Seconds for every call to come to its end, at SIGTERM or Ctrl-C."
     )
-    log_level: Literal["debug", "info", "warning", "error"] | None = Field(
-        default=None, description="What is logged: debug, info, warning or error."
+    log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] | None = (
+        Field(default=None, description="What is logged: debug, info, warning or error.")
     )
     log_format: Literal["text", "json"] | None = Field(
         default=None, description="How: text, or json, an object a line."
@@ -83,12 +87,15 @@ def gather(flags: Mapping[str, Any], file: Path | None) -> tuple[ServeSettings, 
     origins: dict[str, str] = {}
     for origin, told in sources.items():
         for name, value in told.items():
-            place = f"{PREFIX}{name.upper()}" if origin == "environment" else origin
+            place = {
+                "environment": f"{PREFIX}{name.upper()}",
+                "flag": f"--{name.replace('_', '-')}",
+            }.get(origin, origin)
             try:
                 values[name] = getattr(ServeSettings(**{name: value}), name)
             except UsageError as error:
                 raise UsageError(f"{place}: {str(error).removeprefix('ServeSettings: ')}") from error
-            origins[name] = place
+            origins[name] = "flag" if origin == "flag" else place
     return ServeSettings(**values), origins
 
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import difflib
 import inspect
 import pkgutil
 import re
@@ -16,6 +17,7 @@ from audio_connector import AudioConnectorConnection, AudioConnectorServerConfig
 from audio_connector.errors import AudioConnectorConfigError, UsageError
 from audio_connector.playground.faults import describe
 from audio_connector.playground.parrot import parrot
+from audio_connector.server.run import importing_an_application
 
 Configure: TypeAlias = Callable[[], Awaitable[AudioConnectorServerConfig]]
 """Makes an application's configuration, on the loop that will run it."""
@@ -82,7 +84,8 @@ def load_application(argument: str) -> Any:  # noqa: ANN401 - whatever it is, wh
         sys.path.insert(0, folder)
     try:
         # pkgutil, because the name is the user's; imports of our own are written out, so that the layers can be read.
-        imported = pkgutil.resolve_name(f"{module}:")
+        with importing_an_application():
+            imported = pkgutil.resolve_name(f"{module}:")
     except ModuleNotFoundError as error:
         if error.name is not None and f"{module}.".startswith(f"{error.name}."):
             hint = (
@@ -99,10 +102,21 @@ def load_application(argument: str) -> Any:  # noqa: ANN401 - whatever it is, wh
     try:
         return pkgutil.resolve_name(f"{module}:{name}")
     except AttributeError as error:
-        names = [other for other in vars(imported) if not other.startswith("_")]
-        raise UsageError(
-            f"{module} has no {name!r}; it has {', '.join(names[:12]) or 'no public names'}"
-        ) from error
+        names = [other for other, value in vars(imported).items() if _may_be_served(other, value, module)]
+        close = difflib.get_close_matches(name, names, n=1)
+        hint = (
+            f"did you mean {close[0]!r}?"
+            if close
+            else f"it has {', '.join(names[:12]) or 'nothing to serve'}"
+        )
+        raise UsageError(f"{module} has no {name!r}; {hint}") from error
+
+
+def _may_be_served(name: str, value: object, module: str) -> bool:
+    is_its_own = callable(value) and getattr(value, "__module__", None) == module
+    return not name.startswith("_") and (
+        is_its_own or isinstance(value, AudioConnectorServerConfig | Mapping)
+    )
 
 
 def configure_with(label: str, app: object) -> Configure:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import contextvars
 import functools
 import inspect
 import logging
@@ -37,6 +38,19 @@ LEAVE_S = 1.0
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 
+_is_importing: contextvars.ContextVar[bool] = contextvars.ContextVar("is_importing", default=False)
+
+
+@contextlib.contextmanager
+def importing_an_application() -> Iterator[None]:
+    """For who imports an application to serve it: meanwhile `run` is refused, which would serve it by itself."""
+    token = _is_importing.set(True)
+    try:
+        yield
+    finally:
+        _is_importing.reset(token)
+
+
 def run(
     app: App, *, host: str | None = None, port: int | None = None, say: Callable[[str], None] | None = None
 ) -> None:
@@ -54,10 +68,14 @@ def run(
         say: Given a line when it listens and one when it has stopped; None prints them.
 
     Raises:
-        UsageError: ``app`` is nothing of these.
+        UsageError: ``app`` is nothing of these, or the module that calls this is being imported to be served.
         AudioConnectorConfigError: A value of the configuration is wrong.
         AudioConnectorStartServerError: It cannot listen.
     """
+    if _is_importing.get():
+        raise UsageError(
+            'run() is called when the module is imported; put it under if __name__ == "__main__":'
+        )
     serve_configured(configuration_of(app, host=host, port=port), print_line if say is None else say)
 
 

@@ -170,7 +170,9 @@ class CallReport:
             lines.append("what was cleared went on after the clear: see stale audio")
         if self.closed and self.closed_by == "peer" and not self.hung_up and self.close_code in NORMAL_CLOSE:
             reason = f" ({self.close_reason})" if self.close_reason else ""
-            lines.append(f"the server ended the call before it was over: {self.close_code}{reason}")
+            unheard_ms = self.playout.buffered_frames * FRAME_MS
+            unheard = f", {unheard_ms} ms of its audio unheard" if unheard_ms else ""
+            lines.append(f"the server ended the call before it was over: {self.close_code}{reason}{unheard}")
         return tuple(lines)
 
     @property

@@ -399,7 +399,9 @@ async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **chan
     except (asyncio.TimeoutError, TimeoutError) as error:
         raise DialError(f"{url} did not answer within {timeout_s:g} s") from error
     except ssl.SSLError as error:
-        raise DialError(f"{url}: TLS failed: {error.reason or error}") from error
+        why = getattr(error, "verify_message", "")
+        hint = f" ({why}); the command line takes any certificate with --insecure" if why else ""
+        raise DialError(f"{url}: TLS failed: {error.reason or error}{hint}") from error
     except OSError as error:
         if isinstance(error, ConnectionError) and not error.errno:
             raise DialError(_hung_up(url)) from error  # in the middle of the TLS handshake

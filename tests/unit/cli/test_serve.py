@@ -79,7 +79,7 @@ def test_what_holds_is_shown_with_its_origin(
         ("prot = 1", {}, [], "prot is not a field; did you mean 'port'?"),
         ("port = ", {}, [], "--config 'serve.toml' is not TOML"),
         (None, {"PORT": "many"}, [], "AUDIO_CONNECTOR_PORT: port='many'"),
-        (None, {}, ["--log-level", "loud"], "flag: log_level='loud'"),
+        (None, {}, ["--log-level", "loud"], "--log-level: log_level='loud'"),
         ("drain_s = -1", {}, [], "serve.toml: drain_s=-1"),
         (None, {}, ["--certfile", ""], "expected the path of a file"),
         (None, {}, ["--port", "many"], "Invalid value for '--port'"),
@@ -118,6 +118,8 @@ def test_an_application_that_is_not_there(
 @pytest.mark.parametrize(
     ("app", "words"),
     [
+        ("on_conect", "did you mean 'on_connect'?"),
+        ("nothing", "it has on_connect, make, boom, later"),
         ("boom", "served_bot:boom failed: ValueError: no key (served_bot.py, line 6)"),
         ("later", "expected a plain one"),
     ],
@@ -129,6 +131,23 @@ def test_a_factory_that_fails_is_one_line(
     printed = capsys.readouterr().err
     assert printed.count("\n") == 1
     assert words in printed
+
+
+def test_a_module_that_serves_itself_when_it_is_imported_is_refused(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (in_folder / "unguarded_bot.py").write_text(
+        "import audio_connector\ndef on_connect(client): ...\naudio_connector.run(on_connect, port=0)\n"
+    )
+    assert run(["serve", "unguarded_bot:on_connect"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert 'put it under if __name__ == "__main__"' in printed
+    assert "unguarded_bot.py, line 3" in printed
+
+
+def test_a_level_of_the_log_may_be_written_as_python_has_it() -> None:
+    assert ServeSettings(log_level="INFO").log_level == "info"  # type: ignore[arg-type]
 
 
 def test_an_empty_variable_is_not_set(
@@ -171,7 +190,16 @@ def test_what_is_told_replaces_what_the_configuration_says(tmp_path: Path) -> No
 def test_the_help_names_each_setting_and_its_variable(capsys: pytest.CaptureFixture[str]) -> None:
     assert run(["serve", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
-    for option in ("--host", "--port", "--certfile", "--keyfile", "--client-ca", "--drain", "--log-level"):
+    for option in (
+        "--host",
+        "--port",
+        "--certfile",
+        "--keyfile",
+        "--client-ca",
+        "--drain",
+        "--log-level",
+        "--drain-s",
+    ):
         assert option in text
     assert "AUDIO_CONNECTOR_" in text
 
@@ -196,3 +224,6 @@ def test_a_record_is_a_line_of_json() -> None:
     assert (values["level"], values["logger"], values["message"]) == ("error", record.name, "call 7\nfailed")
     assert "LookupError: two" in values["traceback"]
     assert values["time"].endswith("Z")
+    assert "connection" not in values
+    record = logging.LogRecord("x", logging.INFO, "", 0, "connection %s: %s", ("6643a5", "gone"), None)
+    assert json.loads(JsonFormatter().format(record))["connection"] == "6643a5"

@@ -90,7 +90,7 @@ async def test_every_kind_of_application_is_served_here_only(folder: Path, name:
         ("apps:number", "apps:number is 7; expected an on_connect function, "),
         ("apps:bad", "apps:bad: AudioConnectorServerConfig: prot is not a field; did you mean 'port'?"),
         ("apps:two", "apps:two is <function two"),
-        ("apps:nothing", "apps has no 'nothing'; it has AudioConnectorServerConfig, "),
+        ("apps:nothing", "apps has no 'nothing'; did you mean 'make_nothing'?"),
         ("nowhere:app", "there is no module 'nowhere' in "),
         ("apps.inner:app", "there is no module 'apps.inner' in "),
         ("localhost:8765", "'localhost:8765' is neither a server, such as ws://localhost:8765, nor an "),
