@@ -9,8 +9,8 @@ import sys
 
 import pytest
 from support.ends import heed_interrupts
-from support.peers import first_message
-from support.serving import DEADLINE_S, until
+from support.peers import calling, first_message, how_closed
+from support.serving import DEADLINE_S, echo, serving, until
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
@@ -78,3 +78,12 @@ async def test_at_sigterm_every_sentence_is_heard_to_its_end() -> None:
         if process.returncode is None:
             process.kill()
             await process.communicate()
+
+
+async def test_another_thread_may_ask_for_it() -> None:
+    async with serving(echo) as handle, calling(handle.get_address()) as caller:
+        await caller.send(first_message())
+        await until(lambda: len(handle.connections) == 1, "the call")
+        assert await asyncio.to_thread(lambda: asyncio.run(handle.drain(5)))
+        assert not handle.running
+        assert (await how_closed(caller))[0] == 1001
