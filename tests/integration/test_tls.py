@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import trustme
 from support.peers import FRAME, first_message
-from support.serving import certificates, echo, serving, until
+from support.serving import certificates, echo, serving, tls_client, until
 from websockets.asyncio.client import connect
 
 from audio_connector import (
@@ -33,6 +33,7 @@ def issue(folder: Path) -> ssl.SSLContext:
     return client
 
 
+@tls_client
 async def test_a_renewed_certificate_is_used_and_no_call_is_cut(tmp_path: Path) -> None:
     before = issue(tmp_path)
     tls = {"certfile": str(tmp_path / "chain.pem"), "keyfile": tmp_path / "key.pem"}
