@@ -135,8 +135,7 @@ def test_closed_descriptors_are_no_sockets() -> None:
     )
 
 
-@pytest.mark.parametrize("encoding", ["ascii", "cp1252"])
-def test_a_mark_that_the_encoding_of_a_pipe_lacks_is_no_failure(encoding: str, tmp_path: Path) -> None:
+def test_a_mark_that_the_encoding_of_a_pipe_lacks_is_no_failure(tmp_path: Path) -> None:
     ended = subprocess.run(
         [
             sys.executable,
@@ -147,7 +146,7 @@ def test_a_mark_that_the_encoding_of_a_pipe_lacks_is_no_failure(encoding: str, t
         ],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        env=os.environ | {"PYTHONIOENCODING": encoding},
+        env=os.environ | {"PYTHONIOENCODING": "ascii"},
         cwd=tmp_path,
         timeout=60,
         check=False,

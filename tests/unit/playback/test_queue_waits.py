@@ -242,9 +242,9 @@ def test_who_waits_inside_a_speech_does_not_wait_for_what_it_keeps_back() -> Non
 
 
 @pytest.mark.parametrize("kind", ["a speech", "plain"])
-def test_a_hundred_thousand_of_nothing_before_the_format_hold_nobody_up(kind: str) -> None:
+def test_twenty_thousand_of_nothing_before_the_format_hold_nobody_up(kind: str) -> None:
     player = Player(None)
-    for number in range(1, 100_001):
+    for number in range(1, 20_001):
         if kind == "plain":
             player.queue.write(PLAIN, b"", None, player.now, is_end=True)
         else:
@@ -252,5 +252,5 @@ def test_a_hundred_thousand_of_nothing_before_the_format_hold_nobody_up(kind: st
             player.queue.end(number, player.now)
     begun = time.process_time()
     player.queue.settle(AudioFormat(16000), player.now)
-    assert time.process_time() - begun < 10, "each looked at all the others"
+    assert time.process_time() - begun < 5, "each looked at all the others"
     assert not player.schedule.waiting
