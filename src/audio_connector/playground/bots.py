@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import difflib
-import inspect
 import pkgutil
 import re
 import sys
@@ -18,6 +17,7 @@ from audio_connector.errors import AudioConnectorConfigError, UsageError
 from audio_connector.playground.faults import describe
 from audio_connector.playground.parrot import parrot
 from audio_connector.server.run import importing_an_application
+from audio_connector.validation.handlers import takes
 
 Configure: TypeAlias = Callable[[], Awaitable[AudioConnectorServerConfig]]
 """Makes an application's configuration, on the loop that will run it."""
@@ -153,7 +153,7 @@ def configure_with(label: str, app: object) -> Configure:
 def _is_factory(app: object) -> bool:
     if isinstance(app, AudioConnectorServerConfig | Mapping) or not callable(app):
         return False
-    return _takes(app, 0) and not _takes(app, 1)
+    return takes(app, 0) and not takes(app, 1)
 
 
 def _config_of(label: str, app: object) -> AudioConnectorServerConfig:
@@ -163,7 +163,7 @@ def _config_of(label: str, app: object) -> AudioConnectorServerConfig:
         values = {name: getattr(app, name) for name in type(app).model_fields}
     elif isinstance(app, Mapping):
         values = dict(app)
-    elif callable(app) and _takes(app, 1):
+    elif callable(app) and takes(app, 1):
         values = {"on_connect": app}
     else:
         raise UsageError(f"{label} is {_shorten(repr(app))}; expected {_WHAT}")
@@ -173,18 +173,6 @@ def _config_of(label: str, app: object) -> AudioConnectorServerConfig:
         raise UsageError(f"{label}: {error}") from error
     except TypeError as error:  # a mapping whose keys are no texts
         raise UsageError(f"{label} is {_shorten(repr(app))}; expected {_WHAT}") from error
-
-
-def _takes(app: Callable[..., object], count: int) -> bool:
-    try:
-        signature = inspect.signature(app)
-    except (TypeError, ValueError):
-        return count == 1  # a builtin without a signature
-    try:
-        signature.bind(*(None,) * count)
-    except TypeError:
-        return False
-    return True
 
 
 def _shorten(text: str, size: int = 80) -> str:

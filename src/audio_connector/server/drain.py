@@ -36,7 +36,6 @@ class Drain:
         self._loop = asyncio.get_running_loop()
         self._expired: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
-        self._known: set[Session] = set()
         self.tasks: set[asyncio.Task[None]] = set()
         """On_drain, and what brings the calls to their end."""
         if on_drain is not None and not self._is_for_each:
@@ -60,9 +59,7 @@ class Drain:
 
     def add(self, session: Session) -> None:
         """Have a call come to its end; also one whose upgrade was under way when the drain began."""
-        if session not in self._known:
-            self._known.add(session)
-            self._start(self._finish(session))
+        self._start(self._finish(session))
 
     async def _run(self) -> bool:
         try:

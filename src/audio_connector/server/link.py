@@ -20,7 +20,6 @@ from audio_connector.wire.transport import Closed, Transport, Upgrade
 BURST_FRAMES = 4
 """So many frames are written before it is asked whether the router still reads: 80 ms."""
 
-
 FIGURES_S = 0.1
 """How old the figures of an undisturbed call may be. What is played is worked out from them, so only what was sent
 since then is missing: half of the usual lead."""

@@ -330,15 +330,14 @@ class Running:
         """
         if asyncio.get_running_loop() is not self._loop:
             return await self._drain_from_elsewhere(timeout_s)
-        if self._drained is None:
+        if self._drain is None or self._drained is None:
             self._drain = Drain(self.sessions, self._config.on_drain)
             self.io.refuse_calls()
             # A task of its own: who asks may be cancelled, a handler at its deadline above all.
             self._drained = self._loop.create_task(self._stop_after(self._drain))
-        if self._drain is not None:
-            self._drain.end_by(self._loop.time() + timeout_s)
-            if asyncio.current_task() in self._drain.tasks:  # on_drain, which must not wait for itself
-                return False
+        self._drain.end_by(self._loop.time() + timeout_s)
+        if asyncio.current_task() in self._drain.tasks:  # on_drain, which must not wait for itself
+            return False
         return await asyncio.shield(self._drained)
 
     async def _stop_after(self, drain: Drain) -> bool:
