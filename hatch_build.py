@@ -3,7 +3,7 @@
 
     AUDIO_CONNECTOR_COMPILE=1 pip install .
 
-takes a C compiler and a minute, and saves a sixth of the CPU of a call (``make bench`` measures it). The sources are
+takes a C compiler and a minute, and saves a fifth of the CPU of a call (``make bench`` measures it). The sources are
 the same, and stay in the wheel; without that variable, and in an editable installation, they run as they are.
 """
 

@@ -21,7 +21,7 @@ from audio_connector.port.host import Deliver, Note
 
 logger = logging.getLogger("audio_connector.server")
 
-GATHER_S = 0.002
+APART_S = 0.002
 """So far apart, at least, are the wake-ups of the application: each hands the interpreter over and back, which costs
 more than a frame does. What comes after a quiet time does not wait."""
 
@@ -174,7 +174,7 @@ class Outbox(Mailbox[tuple[int, Tell]]):
 
     def _arm(self) -> None:
         now = self.pending_since = self._clock()
-        self._call_later(max(0.0, self._woken_at + GATHER_S - now), self.wake)
+        self._call_later(max(0.0, self._woken_at + APART_S - now), self.wake)
 
     def drain(self) -> None:
         """Deliver what is there; on the application's loop."""

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from support.clock import VirtualClock
 
-from audio_connector.port.mailbox import BUSY_S, GATHER_S, LOOK_AGAIN_S, LOOP_TURN_S, Inbox, Mailbox, Outbox
+from audio_connector.port.mailbox import APART_S, BUSY_S, LOOK_AGAIN_S, LOOP_TURN_S, Inbox, Mailbox, Outbox
 from audio_connector.testing.virtual_time import in_virtual_time, rest
 
 
@@ -276,16 +276,16 @@ def test_what_follows_closely_waits_for_company_but_not_long() -> None:
     stage.outbox.post((1, b"a"))
     stage.clock.run_for(0.0)
     stage.loop.run()
-    stage.clock.run_for(GATHER_S / 4)
+    stage.clock.run_for(APART_S / 4)
     stage.outbox.post((2, b"b"))
-    stage.clock.run_for(GATHER_S / 2)
+    stage.clock.run_for(APART_S / 2)
     stage.outbox.post((3, b"c"))
     assert stage.loop.woken == []
-    stage.clock.run_for(GATHER_S / 4 + 1e-6)
+    stage.clock.run_for(APART_S / 4 + 1e-6)
     assert len(stage.loop.woken) == 1
     stage.loop.run()
     assert stage.delivered == [(1, b"a"), (2, b"b"), (3, b"c")]
-    stage.clock.run_for(GATHER_S)
+    stage.clock.run_for(APART_S)
     stage.outbox.post((4, b"d"))
     stage.clock.run_for(0.0)
     assert len(stage.loop.woken) == 1
