@@ -1,8 +1,51 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Which event loops the application side is tried on."""
+"""Which event loops the application side is tried on, and where the I/O side runs meanwhile."""
 
 from __future__ import annotations
 
+import asyncio
+import os
+
+import pytest
 from support.loops import collected_transports, pytest_asyncio_loop_factories
 
+from audio_connector.port.host import Deliver, IoHost, Note
+from audio_connector.server import io_thread
+from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.io_process import IoProcess
+
 __all__ = ["collected_transports", "pytest_asyncio_loop_factories"]
+
+CARRIERS = ("thread", "process")
+ON_BOTH = ("drain", "handle", "server", "stopping", "tls", "two_threads", "vendor_program")
+"""What is about the handle runs over both each time, and all else over the one of AUDIO_CONNECTOR_TEST_CARRIER."""
+
+CHOSEN = os.environ.get("AUDIO_CONNECTOR_TEST_CARRIER", "thread")
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    """Try each test over one carrier or both."""
+    assert CHOSEN in CARRIERS
+    if metafunc.definition.get_closest_marker("thread") is not None:
+        return
+    name = metafunc.module.__name__.rpartition("test_")[2]
+    carriers = CARRIERS if name in ON_BOTH else (CHOSEN,)
+    if carriers != ("thread",):
+        metafunc.parametrize("carrier", carriers, indirect=True)
+
+
+@pytest.fixture(autouse=True)
+def carrier(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Where the I/O side of every server of the test runs that says nothing about it; "thread" or "process"."""
+    thread = io_thread.IoThread
+    chosen: str = getattr(request, "param", "thread")
+    if chosen == "process":
+
+        def make(
+            loop: asyncio.AbstractEventLoop, deliver: Deliver, note: Note, config: AudioConnectorServerConfig
+        ) -> IoHost:
+            can_cross = config.ssl is None
+            return (IoProcess if can_cross else thread)(loop, deliver, note, config)
+
+        monkeypatch.setattr(io_thread, "IoThread", make)
+    return chosen

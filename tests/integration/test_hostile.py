@@ -74,6 +74,7 @@ def receive_buffer_bytes(link: Link) -> int:
     return sock.getsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF)
 
 
+@pytest.mark.thread
 async def test_the_kernel_does_not_widen_its_buffer_for_who_sends_much() -> None:
     listener = Listener()
     async with serving(listener) as handle, bare(handle.get_address()) as peer:
@@ -86,6 +87,7 @@ async def test_the_kernel_does_not_widen_its_buffer_for_who_sends_much() -> None
         assert 0 < size <= 2 * RECEIVE_BUFFER_BYTES  # Linux doubles it for its own needs
 
 
+@pytest.mark.thread
 async def test_pings_of_a_peer_that_does_not_read_are_not_kept() -> None:
     """Only the newest is answered, when it reads again (RFC 6455 5.5.3)."""
     async with serving() as handle, bare(handle.get_address(), read_buffer=4096) as peer:
@@ -144,6 +146,7 @@ def test_a_head_is_judged(request_line: str, headers: dict[str, str], status: in
     assert (read.status if isinstance(read, Refusal) else None) == (str(status) if status else None)
 
 
+@pytest.mark.thread
 @pytest.mark.parametrize("how", ["a fault", "the end of its stream"])
 async def test_what_was_not_read_keeps_no_connection_open(how: str) -> None:
     """Neither a fault nor a half-closed socket waits for ever for data to leave that nobody reads."""

@@ -143,7 +143,7 @@ async def test_localhost_is_one_port_at_both_families(
                 else:
                     taken.append(other)
 
-    monkeypatch.setattr("audio_connector.wire.listening.addresses_of", both)
+    monkeypatch.setattr("audio_connector.wire.addresses.addresses_of", both)
     monkeypatch.setattr("audio_connector.wire.addresses.socket.socket", Meddling)
     async with serving(echo, host="localhost") as handle:
         await assert_echo(f"ws://[::1]:{handle.port}")

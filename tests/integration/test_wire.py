@@ -465,6 +465,7 @@ async def test_on_connect_that_raises_closes_this_call_only(
     assert isinstance(logged[0].exc_info[1], LookupError)
 
 
+@pytest.mark.thread
 async def test_no_exception_text_leaves_the_server(monkeypatch: pytest.MonkeyPatch) -> None:
     """Where the library itself fails while it accepts."""
 
@@ -477,6 +478,7 @@ async def test_no_exception_text_leaves_the_server(monkeypatch: pytest.MonkeyPat
         assert (answer.status, answer.body) == (500, "This server cannot take the connection now.\n")
 
 
+@pytest.mark.thread
 async def test_a_failure_inside_closes_with_1011(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -17,6 +17,10 @@ Note = Callable[[int, Tell | Figures], None]
 """Takes at once what somebody may wait for, in any loop: answers, ends, figures. In any thread; must not block."""
 
 
+class NoProcess(Exception):
+    """No process can be started here."""
+
+
 class IoHost(Protocol):
     """The I/O side, as the application sees it."""
 

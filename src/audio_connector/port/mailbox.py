@@ -160,6 +160,8 @@ class Outbox(Mailbox[tuple[int, Tell]]):
     ) -> None:
         super().__init__(loop, deliver, on_lost=on_lost, clock=clock)
         self.note = note
+        self.hold = self._messages.append
+        """Post without a wake-up, for who lets the loop look, or is on it."""
         self._call_later = call_later
         self.pending_since: float | None = None
         """When the oldest message came that the application's loop has not looked at; None where there is none."""
@@ -167,7 +169,7 @@ class Outbox(Mailbox[tuple[int, Tell]]):
         """When it looked last."""
 
     def post_heartbeat(self) -> None:
-        """Have that loop look, although there is nothing; on the sender's loop."""
+        """Have that loop look, whatever there is; on the sender's loop."""
         if not self.is_armed:
             self.is_armed = True
             self._arm()

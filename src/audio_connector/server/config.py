@@ -49,6 +49,8 @@ class AudioConnectorServerConfig(Values):
         intake: See `Intake`.
         limits: See `Limits`.
         timeouts: See `Timeouts`.
+        isolation: Where the sockets and the playback run: in a "thread" of this process, or in a "process" of their
+            own, which nothing that the application does makes stutter. That one takes ``tls`` in place of ``ssl``.
 
     Raises:
         AudioConnectorConfigError: A value of the wrong type or range; the text names field, value and what is
@@ -70,6 +72,7 @@ class AudioConnectorServerConfig(Values):
     intake: Intake = Field(default_factory=Intake)
     limits: Limits = Field(default_factory=Limits)
     timeouts: Timeouts = Field(default_factory=Timeouts)
+    isolation: Literal["thread", "process"] = "thread"
 
     @field_validator("audio_transport", mode="before")
     @classmethod
@@ -85,6 +88,11 @@ class AudioConnectorServerConfig(Values):
     def _has_one_tls(self) -> AudioConnectorServerConfig:
         if self.ssl is not None and self.tls is not None:
             raise ValueError("got both ssl and tls; expected one of them, a context or files")
+        if self.ssl is not None and self.isolation == "process":
+            raise ValueError(
+                "got an ssl context, which cannot cross to another process, and isolation='process'; give the files "
+                "with tls=Tls(certfile=..., keyfile=...), or take isolation='thread'"
+            )
         return self
 
     @field_validator("on_start", "on_stop", "on_connect", "on_drain")

@@ -9,7 +9,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-from collections.abc import Callable, Mapping
+import socket
+from collections.abc import Callable, Mapping, Sequence
 from ssl import SSLContext
 from typing import Any
 
@@ -35,7 +36,11 @@ ABORT_S = 0.5
 
 
 class IoSide:
-    """Every link of one server. All methods run on the loop that it is put on, whose ``call_later`` it is given."""
+    """Every link of one server. All methods run on the loop that it is put on, whose ``call_later`` it is given.
+
+    It listens on ``sockets`` where there are any, and numbers its links from ``first_link`` on. Where the application
+    ``has_room`` for nothing more, upgrades get 503.
+    """
 
     def __init__(
         self,
@@ -46,6 +51,9 @@ class IoSide:
         listen: Listen,
         clock: Callable[[], float],
         call_later: Callable[[float, Callable[[], None]], Any],
+        sockets: Sequence[socket.socket] = (),
+        first_link: int = 1,
+        has_room: Callable[[], bool] = lambda: True,
     ) -> None:
         self.is_open = False
         """True from the listening to the first wish to end it."""
@@ -58,7 +66,9 @@ class IoSide:
         self._note = note
         self._listen = listen
         self._clock = clock
-        self._link_count = 0
+        self._sockets = sockets
+        self._next_link = first_link
+        self._has_room = has_room
         self._listening: Listening | None = None
         self._all_gone = asyncio.Event()
 
@@ -68,6 +78,7 @@ class IoSide:
         options = ListenOptions(
             host=config.host,
             port=config.port,
+            sockets=self._sockets,
             ssl_context=self._ssl_context(),
             limits=WireLimits(
                 max_message_bytes=config.limits.max_message_bytes,
@@ -126,11 +137,11 @@ class IoSide:
                 self._on_link_error(link, error)
 
     def _accept(self, headers: Headers, path: str) -> Receiver | None:
-        if not self.is_open:
+        if not self.is_open or not self._has_room():
             return None
-        self._link_count += 1
-        link = self.links[self._link_count] = Link(
-            self._link_count,
+        link_id, self._next_link = self._next_link, self._next_link + 1
+        link = self.links[link_id] = Link(
+            link_id,
             Call(self._config.playback, self._config.intake, self._config.timeouts),
             post=self._post,
             note=self._note,

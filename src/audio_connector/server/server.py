@@ -18,7 +18,7 @@ from audio_connector.call import tells
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.speech import Answered, Finished
-from audio_connector.port.host import IoHost
+from audio_connector.port.host import IoHost, NoProcess
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.drain import Drain
@@ -172,7 +172,7 @@ class AudioConnectorServer:
 
     async def _listen(self, running: Running, config: AudioConnectorServerConfig) -> int:
         try:
-            _, port = await running.io.listen()
+            port = await running.listen()
         except BaseException as error:
             if running.stopping is None:
                 self._running = None
@@ -242,14 +242,33 @@ class Running:
         self._on_stop: asyncio.Task[None] | None = None
         self._id_prefix = uuid.uuid4().hex[:24]  # here, so that each process has its own where servers fork
         self._loop = asyncio.get_running_loop()
+        self.io = self._start_io(in_process=config.isolation == "process")
+
+    def _start_io(self, *, in_process: bool) -> IoHost:
         make_io = getattr(self._loop, IO_HOST, None)
-        if make_io is None:
+        if make_io is None and in_process:
+            from audio_connector.server.io_process import IoProcess  # noqa: PLC0415 - msgspec and subprocess
+
+            make_io = IoProcess
+        elif make_io is None:
             from audio_connector.server.io_thread import IoThread  # noqa: PLC0415 - picows and uvloop take 50 ms
 
             make_io = IoThread
-        self.io: IoHost = make_io(self._loop, self.deliver, self.note, config)
-        self.io.ended.add_done_callback(lambda _: self._on_io_ended())
-        self.io.start()
+        io: IoHost = make_io(self._loop, self.deliver, self.note, self._config)
+        io.ended.add_done_callback(lambda _: self._on_io_ended())
+        io.start()
+        return io
+
+    async def listen(self) -> int:
+        """Open the listening socket; returns its port."""
+        try:
+            return (await self.io.listen())[1]
+        except NoProcess as error:
+            logger.warning(
+                "the sockets run in a thread of this process, as with isolation='thread': %s", error
+            )
+            self.io = self._start_io(in_process=False)
+            return (await self.io.listen())[1]
 
     # Its calls.
 

@@ -76,6 +76,11 @@ def listen_all(addresses: list[Address], port: int, backlog: int) -> list[socket
     return bound
 
 
+async def listen_on(host: str, port: int, backlog: int) -> list[socket.socket]:
+    """Listen on every address of a host, see `listen_all`."""
+    return listen_all(await addresses_of(host, port), port, backlog)
+
+
 async def connect_first(addresses: list[Address], receive_buffer_bytes: int) -> socket.socket:
     """Connect to the first address that answers, with a receive buffer of a size.
 

@@ -50,6 +50,14 @@ class GatheringLoop(uvloop.Loop):
         self._epoll.register(fd, select.EPOLLIN)
         self._readers[fd] = callback, args
 
+    def add_prompt_reader(self, fd: int, callback: Callable[..., object], *args: Any) -> None:  # noqa: ANN401
+        """The same, without gathering."""
+        super().add_reader(fd, callback, *args)
+
+    def remove_prompt_reader(self, fd: int) -> None:
+        """Call that back no more."""
+        super().remove_reader(fd)
+
     def remove_reader(self, fd: int) -> bool:  # type: ignore[override]
         """Call back no more; to be said before the descriptor is closed."""
         if self._readers.pop(fd, None) is None:

@@ -15,7 +15,7 @@ from typing import Any
 import aiofastnet
 from aiofastnet.selector_transport import SelectorSocketTransport  # type: ignore[import-not-found]
 
-from audio_connector.wire.addresses import addresses_of, listen_all, shut_down
+from audio_connector.wire.addresses import listen_on, shut_down
 from audio_connector.wire.gate import Gate, Gates, Open
 from audio_connector.wire.network import ListenOptions
 from audio_connector.wire.quiet import quiet_handshakes
@@ -191,6 +191,6 @@ async def listen_at(options: ListenOptions, open_: Open) -> Listening:
     Raises:
         OSError: The address cannot be bound.
     """
-    sockets = listen_all(await addresses_of(options.host, options.port), options.port, options.backlog)
+    sockets = list(options.sockets) or await listen_on(options.host, options.port, options.backlog)
     gates = Gates(open_, options.handshake_timeout_s, asyncio.get_running_loop().time)
     return Listening(sockets, gates, options.ssl_context)

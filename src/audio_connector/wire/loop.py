@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import sys
+from collections.abc import Callable
 from typing import Any
 
 logger = logging.getLogger("audio_connector.wire")
@@ -46,3 +47,13 @@ def _new_uvloop() -> asyncio.AbstractEventLoop:
     from audio_connector.wire.gathering import GatheringLoop  # noqa: PLC0415 - only where there is epoll
 
     return GatheringLoop()
+
+
+def add_prompt_reader(loop: asyncio.AbstractEventLoop, fd: int, callback: Callable[[], None]) -> None:
+    """Call back whenever the descriptor is readable, although this loop gathers what others bring."""
+    getattr(loop, "add_prompt_reader", loop.add_reader)(fd, callback)
+
+
+def remove_prompt_reader(loop: asyncio.AbstractEventLoop, fd: int) -> None:
+    """Call that back no more."""
+    getattr(loop, "remove_prompt_reader", loop.remove_reader)(fd)

@@ -7,6 +7,7 @@ Both take their options as one value. Where one or two differ from the default, 
 
 from __future__ import annotations
 
+import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -28,6 +29,7 @@ class ListenOptions:
     Attributes:
         host: Name or address to bind; "" means every address, and "::" too where the system can.
         port: TCP port; 0 takes a free one, the same for every address of the host.
+        sockets: Those to listen on instead, which listen already; they are closed at the end.
         ssl_context: Returns the server-side context for a new connection; None for plain TCP.
         limits: Bounds of every connection.
         handshake_timeout_s: A peer that has not sent its request by then is dropped.
@@ -36,6 +38,7 @@ class ListenOptions:
 
     host: str = "127.0.0.1"
     port: int = 0
+    sockets: Sequence[socket.socket] = ()
     ssl_context: Callable[[], ssl.SSLContext] | None = None
     limits: WireLimits = _LIMITS
     handshake_timeout_s: float = 10.0
