@@ -57,6 +57,9 @@ START_S = 30.0
 END_S = 2.0
 """For a process to end by itself; then it is killed."""
 
+ANSWER_S = 1.0
+"""For its word that all is closed, beyond the deadline of that: what it aborts takes half of it."""
+
 GOODBYE_S = 1.5
 """For the closing handshakes of calls that nobody has ended, before the process ends by itself."""
 
@@ -161,7 +164,7 @@ class IoProcess:
             return
         self._say(words.CloseAll(code, reason, timeout_s))
         closed = asyncio.wrap_future(self._all_closed)
-        await asyncio.wait((closed,), timeout=timeout_s + END_S)
+        await asyncio.wait((closed,), timeout=timeout_s + ANSWER_S)
 
     # From any thread.
 
@@ -411,7 +414,7 @@ class IoProcess:
             stream.close()
         else:
             self._on_loop(self._forget_stream, stream)
-        how = self._reap(END_S if self._is_ending or not self._listening.done() else 0.0)
+        how = self._reap(min(END_S, self._ends_at - self.clock()) if self._listening.done() else END_S)
         if not self._listening.done():
             self._fail_start(f"it ended with {how} before it listened")
         elif not self._is_ending:
@@ -437,7 +440,7 @@ class IoProcess:
         if process is None:
             return "nothing"
         try:
-            status = process.wait(GOODBYE_S + END_S if self._is_orphan else timeout_s)
+            status = process.wait(GOODBYE_S + END_S if self._is_orphan else max(0.0, timeout_s))
         except subprocess.TimeoutExpired:
             process.kill()
             status = process.wait()

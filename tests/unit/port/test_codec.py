@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 from typing import Any, get_type_hints
 
@@ -167,10 +168,9 @@ def test_byte_by_byte(kind: type) -> None:
 
 @given(st.binary(max_size=200), st.lists(st.integers(0, 200), max_size=5))
 def test_garbage_is_messages_or_said_to_be_none(data: bytes, cuts: list[int]) -> None:
-    try:
-        decoded(data, cuts)
-    except NoMessage as error:
-        assert "got a message" in str(error)
+    with contextlib.suppress(NoMessage):
+        for _, message in decoded(data, cuts):
+            assert type(message) in (*KINDS, bytes)
 
 
 @given(st.one_of(*ALL.values()), st.data())
