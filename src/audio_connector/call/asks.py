@@ -107,7 +107,11 @@ class Close(NamedTuple):
     reason: str
 
 
+class Released(NamedTuple):
+    """The answer to a `tells.Release`: all that was handed over has been handled, and nothing more is asked."""
+
+
 Ask = (
     bytes | Write | StandInLine | WriteGranted | Leave | BeginSpeech | EndSpeech | Flush | WaitPlayed | SendText
-    | StandInTextLine | SetLead | Want | Close
+    | StandInTextLine | SetLead | Want | Close | Released
 )  # fmt: skip

@@ -36,6 +36,46 @@ FORMAT_BY_FRAME = {AudioFormat(rate_hz).frame_bytes: AudioFormat(rate_hz) for ra
 _CLOSED_BY: dict[str, ClosedBy] = {"peer": "router", "us": "server", "network": "network"}
 
 
+MANY = 1 << 40
+"""More messages than there are."""
+
+
+class Handed:
+    """What an application was handed lately: the ``unhandled`` at least, and so much audio as may be asked for."""
+
+    def __init__(self, window: int) -> None:
+        self.unhandled = 0
+        self._items: deque[bytes | TextItem] = deque()
+        self._bytes = 0
+        self._window = window
+        self.max_bytes = 0
+
+    def add(self, item: bytes | TextItem) -> None:
+        """One more."""
+        self.unhandled += 1
+        self._items.append(item)
+        self._bytes += len(item) if isinstance(item, bytes) else 0
+        while self._bytes > self.max_bytes and len(self._items) > self._window:
+            oldest = self._items.popleft()
+            self._bytes -= len(oldest) if isinstance(oldest, bytes) else 0
+
+    def take(self, replay_bytes: int) -> list[bytes | TextItem]:
+        """Return what was not handled, and before it audio up to so many bytes in all; and forget it all."""
+        items = list(self._items)
+        at = max(0, len(items) - max(0, self.unhandled))
+        taken = items[at:]
+        size_bytes = sum(len(item) for item in taken if isinstance(item, bytes))
+        for item in reversed(items[:at]):
+            if isinstance(item, bytes):
+                size_bytes += len(item)
+                if size_bytes > replay_bytes:
+                    break
+                taken.insert(0, item)
+        self._items.clear()
+        self._bytes = self.unhandled = 0
+        return taken
+
+
 class Ping(NamedTuple):
     """A ping is to be sent."""
 
@@ -51,7 +91,9 @@ Write = bytes | str | Ping | asks.Close | Abort
 class Call:
     """The machine of one connection."""
 
-    def __init__(self, playback: Playback, intake: Intake, timeouts: Timeouts) -> None:
+    def __init__(
+        self, playback: Playback, intake: Intake, timeouts: Timeouts, *, is_movable: bool = False
+    ) -> None:
         self.state = State.UNSETTLED
         self.tells: list[tells.Tell] = []  # for the application; whoever drives this takes them
         self.has_news = False
@@ -68,6 +110,12 @@ class Call:
         self._queue = PlaybackQueue(self.schedule, max_bytes=0, max_delay_s=max_delay_s)
         self._buffer: IntakeBuffer[TextItem] = IntakeBuffer(max_audio_bytes=0, max_texts=intake.max_texts)
         self._window = intake.window_messages
+        self._handed = Handed(intake.window_messages) if is_movable else None
+        """What was handed over lately, for another application to take it up; None where there can be no other."""
+        self._upgrade: Upgrade | None = None
+        self.takeovers = 0
+        self.is_released = False
+        """The application has no part in the call any more."""
         self._texts = TextQueue()
         self._urgent: list[Write] = []
         self.liveness = Liveness(
@@ -95,6 +143,7 @@ class Call:
         """The upgrade is done."""
         self.liveness.start(now)
         self._settle_at = now + self._timeouts.first_message_s
+        self._upgrade = upgrade
         self.tells.append(tells.Opened(upgrade))
 
     def audio_received(self, payload: bytes, now: float) -> bool:
@@ -112,6 +161,8 @@ class Call:
             self._odd_messages += 1
         if self._window > 0 and buffer.wants_audio and not buffer.audio_bytes:
             self._window -= 1
+            if self._handed is not None:
+                self._handed.add(payload)
             return True
         if buffer.push_audio(payload, now):
             error = IntakeOverflow(
@@ -192,6 +243,38 @@ class Call:
             self._queue.write(ask.lane, ask.pcm, ask.rate_hz, now, is_end=ask.is_end)
         else:
             self._do(ask, now)
+
+    def release(self) -> None:
+        """Have the application end its part, so that another one can take the call; it is handed nothing more."""
+        self._window = -self._window - MANY
+        self.tells.append(tells.Release())
+
+    def hand_over(self, now: float, *, is_first: bool = False, replays: bool = False) -> None:
+        """Tell another application all that it has to know; nobody of the one before is waited for any more.
+
+        What that has written is heard. What it was handed and has not handled is handed over again; where it
+        ``replays``, so is all audio of the last `Intake.replay_ms`. With ``is_first`` there was none before.
+        """
+        if self._upgrade is None or self.state is State.CLOSED:
+            return
+        self._queue.abandon(now)
+        self._texts.abandon()
+        self._window = self._intake.window_messages
+        if self._handed is not None:
+            replay_bytes = self._format.bytes_for_ms(self._intake.replay_ms) if replays else 0
+            self._buffer.put_back([] if self.is_released else self._handed.take(replay_bytes), now)
+        self._queue.events.clear()
+        self.takeovers += not is_first
+        self.is_released = False
+        self.tells = [tells.Opened(self._upgrade, self.takeovers)]
+        if self._settle_at == math.inf or self._first_message is not None:
+            self.tells.append(tells.Settled(self._format, self._first_message))
+        self.has_news = True
+
+    @property
+    def is_at_rest(self) -> bool:
+        """Nothing is being said, and nobody has begun to."""
+        return not self.schedule.utterances() and not self._queue.is_owed
 
     def lose(self) -> None:
         """The wire closes by itself: nothing more can be sent."""
@@ -298,6 +381,8 @@ class Call:
             case asks.Want(audio, texts, credit, is_settled):
                 self._buffer.want(audio, texts, is_settled=is_settled)
                 self._window += credit
+                if self._handed is not None:
+                    self._handed.unhandled -= credit
                 self._pump(now)
             case asks.StandInLine(lane, token, is_end):
                 queue.ask(lane, token, now, is_end=is_end)
@@ -330,6 +415,8 @@ class Call:
                 self.schedule.set_lead(lead_s)
             case asks.Close(code, reason):
                 self.close(code, reason)
+            case asks.Released():
+                self.is_released = True
 
     def _flush(self, token: int, now: float) -> None:
         flushed = self._queue.flush(now)
@@ -352,6 +439,8 @@ class Call:
     def _take_format(self, audio_format: AudioFormat) -> None:
         self._format = audio_format
         self._buffer.max_audio_bytes = audio_format.bytes_for_ms(self._intake.max_buffer_ms)
+        if self._handed is not None:
+            self._handed.max_bytes = audio_format.bytes_for_ms(self._intake.replay_ms)
         self._queue.max_bytes = audio_format.bytes_for_ms(self._playback.max_buffer_s * 1000)
 
     def _settle(self, audio_format: AudioFormat, now: float, *, is_guess: bool = False) -> None:
@@ -420,6 +509,9 @@ class Call:
             items = self._buffer.take(self._window, now)
             self._window -= len(items)
             self.tells += items
+            if self._handed is not None:
+                for item in items:
+                    self._handed.add(item)
 
     def _note_notified(self, event: Notified, now: float) -> None:
         while self._notifies:

@@ -69,11 +69,14 @@ class Intake(FrozenValues):
         max_texts: Text messages kept; beyond it the connection is closed with 1008, since none that somebody wants
             is dropped. Those that nobody wants end no call.
         window_messages: Messages handed over ahead of what was handled.
+        replay_ms: Where another worker takes the call of one that has died, so much of the audio that came last is
+            handed over again, and at least what was not handled.
     """
 
     max_buffer_ms: Annotated[float, Field(ge=20, le=600_000)] = 10_000
     max_texts: Annotated[int, Field(ge=1, le=1_000_000)] = 1000
     window_messages: Annotated[int, Field(ge=2, le=10_000)] = 24
+    replay_ms: Annotated[float, Field(ge=0, le=60_000)] = 2000
 
 
 class Limits(FrozenValues):

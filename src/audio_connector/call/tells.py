@@ -19,9 +19,14 @@ from audio_connector.wire.transport import Upgrade
 
 
 class Opened(NamedTuple):
-    """A connection is open."""
+    """A connection is open; ``takeovers`` applications have had it before, see `machine.Call.hand_over`."""
 
     upgrade: Upgrade
+    takeovers: int = 0
+
+
+class Release(NamedTuple):
+    """Another application takes the call: end what belongs to it, and answer with an `asks.Released`."""
 
 
 class Settled(NamedTuple):
@@ -89,7 +94,7 @@ class Figures(NamedTuple):
     round_trip_ms: float | None = None
 
 
-Tell = bytes | TextItem | Opened | Settled | Answered | Finished | Failed | Warned | Ended
+Tell = bytes | TextItem | Opened | Settled | Answered | Finished | Failed | Warned | Release | Ended
 
 ANSWERS = (Answered, Finished)
 """Not part of the order of events either: whoever waits is told at once, in whatever loop."""

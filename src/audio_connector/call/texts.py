@@ -37,6 +37,12 @@ class TextQueue:
         self._waiting_chars = 0
         return texts
 
+    def abandon(self) -> None:
+        """Whoever asked so far is gone: what was handed over is sent, and nobody is waited for."""
+        self.line.clear()
+        self._is_granted = False
+        self.taken = -self._waiting_chars  # of what others hand over from now on
+
     def leave(self, token: int) -> None:
         """Wait no more."""
         if token in self.line:

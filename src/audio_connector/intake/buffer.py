@@ -18,6 +18,7 @@ So what was pushed and not refused was taken, was dropped, was unwanted, or wait
 from __future__ import annotations
 
 from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Generic, TypeVar
@@ -72,7 +73,7 @@ class IntakeBuffer(Generic[TextT]):
         self.wants_audio = self.wants_texts = self.is_settled = False
         self._audio: deque[tuple[int, float, bytes]] = deque()
         self.texts: deque[tuple[int, int, TextT]] = deque()
-        self._arrivals = 0
+        self._arrivals = self._first = 0
         self._is_dropping = False
         self._last_audio_at: float | None = None
         self._muted_since: float | None = None
@@ -128,6 +129,17 @@ class IntakeBuffer(Generic[TextT]):
         self.text_bytes += size_bytes
         self._drop_texts()
         return True
+
+    def put_back(self, items: Sequence[bytes | TextT], now: float) -> None:
+        """Have these, which were taken before, in front of all; whatever they are, nothing is wanted any more."""
+        for item in reversed(items):
+            self._first -= 1
+            if isinstance(item, bytes):
+                self._audio.appendleft((self._first, now, item))
+                self.audio_bytes += len(item)
+            else:
+                self.texts.appendleft((self._first, 0, item))
+        self.wants_audio = self.wants_texts = self.is_settled = False
 
     def take(self, limit: int, now: float, *, unwanted_too: bool = False) -> list[bytes | TextT]:
         """Take so many of the oldest items that are wanted; at the end also of what nobody wants yet."""

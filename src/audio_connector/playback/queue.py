@@ -193,6 +193,17 @@ class PlaybackQueue:
         self._last_outcome = Played(0.0)
         return Flushed(played_ms, discarded_ms)
 
+    def abandon(self, now: float) -> None:
+        """Whoever asked so far is gone: what was written is heard, nobody is waited for, and nobody is answered."""
+        self._writers.clear()
+        for utterance in self.schedule.utterances():
+            utterance.line.clear()
+            utterance.marks.clear()
+            utterance.end_marks.clear()
+        for lane in list(self._open):
+            self.end(lane, now)
+        self.accepted_bytes = 0  # by who asks from now on
+
     # What is known, and when.
 
     def settle(self, audio_format: AudioFormat, now: float) -> None:

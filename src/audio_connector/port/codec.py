@@ -32,7 +32,10 @@ VERSION: Final = 1
 SERVER: Final = 0
 """The number of no link."""
 
-HEAD: Final = struct.Struct("<IIB")
+SERIAL_BITS: Final = 40
+"""The number of a link has in front of these the serial number of its I/O process: none comes twice."""
+
+HEAD: Final = struct.Struct("<IQB")
 
 Message = tuple[int, Any]
 """The number of a link, and an ask, a tell or a word."""

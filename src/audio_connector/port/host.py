@@ -24,6 +24,9 @@ class NoProcess(Exception):
 class IoHost(Protocol):
     """The I/O side, as the application sees it."""
 
+    id_prefix: str
+    """What the numbers of connections are an identity behind; each server has its own, also where servers fork."""
+
     ended: Future[None]
     """Done once nothing of it runs any more, for whatever reason."""
 

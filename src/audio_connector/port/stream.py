@@ -117,9 +117,13 @@ class Stream:
             self.queue.clear()
             self._unsent = memoryview(b"")
 
+    def hang_up(self) -> None:
+        """End the stream for the other end, also where a process that was forked meanwhile has this one."""
+        with contextlib.suppress(OSError):
+            self.sock.shutdown(socket.SHUT_RDWR)
+
     def close(self) -> None:
         """Close the socket; once nobody watches it any more."""
         self.lose("closed")
-        with contextlib.suppress(OSError):
-            self.sock.shutdown(socket.SHUT_RDWR)  # also where a process that was forked meanwhile has it
+        self.hang_up()
         self.sock.close()

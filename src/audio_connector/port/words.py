@@ -10,7 +10,9 @@ class Start(NamedTuple):
     """To the I/O process, first: what it is to be, and on which sockets.
 
     ``config`` has the fields of the configuration that concern it, as JSON; ``sockets`` are descriptors that it was
-    given. Its links are numbered from ``first_link`` on. It tells what is logged from ``log_level`` on.
+    given. Over the one of ``broker`` it is handed the streams of applications; None where whoever says this is the
+    only one. Its links are numbered from ``first_link`` on, and known to applications by numbers behind
+    ``id_prefix``. It tells what is logged from ``log_level`` on.
     """
 
     version: int
@@ -20,13 +22,16 @@ class Start(NamedTuple):
     first_link: int
     takes_calls: bool
     log_level: int
+    broker: int | None = None
+    id_prefix: str = ""
 
 
 class Started(NamedTuple):
-    """It listens."""
+    """It listens; said to each application too."""
 
     host: str
     port: int
+    id_prefix: str = ""
 
 
 class NotStarted(NamedTuple):
@@ -46,6 +51,28 @@ class CloseAll(NamedTuple):
     code: int
     reason: str
     timeout_s: float
+
+
+class Load(NamedTuple):
+    """How an application is, several times a second: so long nothing ran on its loop."""
+
+    lag_s: float
+
+
+class Retire(NamedTuple):
+    """Have that application get no more calls; it keeps those that it has, or others get them.
+
+    Each goes to another one while nothing is being said, and at the latest after ``wait_s``; None for never.
+    """
+
+    number: int
+    wait_s: float | None
+
+
+class Retired(NamedTuple):
+    """It has no call any more."""
+
+    number: int
 
 
 class AllClosed(NamedTuple):
@@ -72,4 +99,7 @@ class Logged(NamedTuple):
     traceback: str | None
 
 
-Word = Start | Started | NotStarted | RefuseCalls | CloseAll | AllClosed | ShutDown | Refused | Logged
+Word = (
+    Start | Started | NotStarted | RefuseCalls | CloseAll | AllClosed | ShutDown | Refused | Logged | Load | Retire
+    | Retired
+)  # fmt: skip

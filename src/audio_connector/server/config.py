@@ -43,6 +43,8 @@ class AudioConnectorServerConfig(Values):
         on_stop: Called without arguments once it has stopped.
         on_connect: Called with each new `AudioConnectorConnection`.
         on_drain: Called when a drain begins, with each open connection, or once where it takes no argument.
+        on_resume: Called in place of on_connect with a connection that another worker had before, see
+            `AudioConnectorConnection.is_resumed`; None takes on_connect.
         audio_transport: How audio crosses the wire: None or "binary", "json", an `AudioTransport`, or a mapping as
             in the REST call's ``audioTransport``. It has to be the one of the REST call.
         playback: See `Playback`.
@@ -65,6 +67,7 @@ class AudioConnectorServerConfig(Values):
     on_stop: Handler | None = None
     on_connect: Handler | None = None
     on_drain: Handler | None = None
+    on_resume: Handler | None = None
     audio_transport: AudioTransport | Literal["binary", "json"] | Mapping[str, Any] | None = Field(
         default_factory=AudioTransport
     )
@@ -95,11 +98,11 @@ class AudioConnectorServerConfig(Values):
             )
         return self
 
-    @field_validator("on_start", "on_stop", "on_connect", "on_drain")
+    @field_validator("on_start", "on_stop", "on_connect", "on_drain", "on_resume")
     @classmethod
     def _can_be_called(cls, handler: Handler | None, info: ValidationInfo) -> Handler | None:
         name = str(info.field_name)
-        takes_one = name == "on_connect" or (
+        takes_one = name in ("on_connect", "on_resume") or (
             name == "on_drain" and not (callable(handler) and takes(handler, 0))
         )
         return check_handler(name, handler, "connection" if takes_one else None)

@@ -16,6 +16,7 @@ from audio_connector.audio.admission import Admission
 from audio_connector.audio.format import FRAME_MS, AudioFormat, check_rate_hz
 from audio_connector.audio.pcm import AudioInput
 from audio_connector.call import asks
+from audio_connector.call.tells import Opened
 from audio_connector.intake.dispatch import Dispatcher
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.playback.speech import PLAIN, Flushed, Interrupted, Played
@@ -29,7 +30,7 @@ from audio_connector.validation.handlers import Handler, check_disconnect_handle
 from audio_connector.wire.closing import check_close
 from audio_connector.wire.codec import encode_json
 from audio_connector.wire.identity import identity_of
-from audio_connector.wire.transport import Headers, Upgrade
+from audio_connector.wire.transport import Headers
 
 USUAL_FRAME_BYTES = 640
 """A frame at 16 kHz; the vendor's default of an argument that does not matter here."""
@@ -43,9 +44,15 @@ class AudioConnectorConnection:
     """One call: what arrives from the router, and what is played into the session; handed to ``on_connect``."""
 
     def __init__(
-        self, line: Line, upgrade: Upgrade, config: AudioConnectorServerConfig, *, made_id: str
+        self,
+        line: Line,
+        opened: Opened,
+        config: AudioConnectorServerConfig,
+        *,
+        made_id: str,
     ) -> None:
-        self._upgrade = upgrade
+        self._upgrade = upgrade = opened.upgrade
+        self._is_resumed = opened.takeovers > 0
         self._line = line
         self._config = config
         self._plain = Lane(line, PLAIN, pause_s=config.playback.pause_ms / 1000)
@@ -107,6 +114,15 @@ class AudioConnectorConnection:
     def secure(self) -> bool:
         """True where this server terminates TLS."""
         return self._upgrade.secure
+
+    @property
+    def is_resumed(self) -> bool:
+        """True where another worker had this call before: it goes on where that left it.
+
+        Identity, format, statistics and playback are those of the call; what the other one wrote is heard. The audio
+        that it was handed last may come again (`Intake.replay_ms`), unless it retired in good order.
+        """
+        return self._is_resumed
 
     def info(self) -> AudioConnectorConnectionData:
         """Return what is known of the connection, under the vendor's names."""

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The main program of the I/O process: sockets, calls and their timers, and a stream to the application's process.
+"""The main program of an I/O process: sockets, calls and their timers, and a stream to each application.
 
-It ends with that stream, whatever became of the other end, and by nothing else: a signal to the whole group of
-processes is for the application, which decides what becomes of the calls.
+It ends with the stream to whoever has started it, whatever became of that, and by nothing else: a signal to the whole
+group of processes is for the application, which decides what becomes of the calls.
 """
 
 from __future__ import annotations
@@ -17,30 +17,32 @@ import signal
 import socket
 import sys
 import time
+from collections.abc import Coroutine
 from typing import Any
 
 from audio_connector._version import __version__
 from audio_connector.audio.resample import warm_up
-from audio_connector.call import tells
+from audio_connector.call import asks
 from audio_connector.errors import VideoError
 from audio_connector.port import words
 from audio_connector.port.codec import SERVER, VERSION, Message
-from audio_connector.port.stream import Stream
+from audio_connector.server.application import Application
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.io_side import IoSide
+from audio_connector.server.io_side import IoOptions, IoSide
+from audio_connector.server.sharing import Sharing
 from audio_connector.wire import picows
-from audio_connector.wire.loop import add_prompt_reader, close_loop, new_loop, remove_prompt_reader
+from audio_connector.wire.loop import close_loop, new_loop
 
 logger = logging.getLogger("audio_connector.server")
 
 GOODBYE_S = 1.0
-"""For the closing handshakes where the application is gone."""
+"""For the closing handshakes where nobody is left who could say what becomes of the calls."""
 
 CARE_S = 0.1
 """How old the count of refusals may be."""
 
 PARENT_S = 1.0
-"""How often it is asked whether the application's process lives: others that it has forked may hold the stream."""
+"""How often it is asked whether the parent lives: others that it has forked may hold its end of the stream."""
 
 MAX_WAITING = 20_000
 """Messages for an application that is stopped, beside the audio of its calls: from then on calls get 503."""
@@ -54,14 +56,15 @@ class IoChild:
 
     def __init__(self, stream_sock: socket.socket, parent: int) -> None:
         self._loop = new_loop()
-        self._stream = Stream(stream_sock, self._take, max_message_bytes=1 << 30)
-        self._queue = self._stream.queue
+        asyncio.set_event_loop(self._loop)
         self._parent = parent
+        self._control = Application(0, stream_sock, self._loop, self._take, lambda _: self._end())
+        self._sharing: Sharing | None = None
+        """Where several applications are attached; else the parent is the only one."""
+        self._broker: socket.socket | None = None
         self._side: IoSide | None = None
+        self._started = words.Started("", 0)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._is_armed = False
-        self._late_figures: dict[int, tells.Figures] = {}
-        """The newest of each link that were not sent, since the application does not read."""
         self._refused: dict[str, int] = {}
         self._unlogged = 0
         self._is_over = False
@@ -69,161 +72,179 @@ class IoChild:
     def run(self) -> None:
         """Do everything, until the end."""
         loop = self._loop
-        asyncio.set_event_loop(loop)
-        add_prompt_reader(loop, self._stream.sock.fileno(), self._read)
         loop.call_later(PARENT_S, self._look_at_parent)
         try:
             loop.run_forever()
         finally:
             if self._side is not None:
                 self._side.stop()
-            self._flush()
-            remove_prompt_reader(loop, self._stream.sock.fileno())
+            applications = [self._control, *(self._sharing.applications.values() if self._sharing else ())]
+            for application in applications:
+                application.flush()
+                application.close()
             close_loop(loop)
-            self._stream.close()
 
-    # To the application.
+    # What is asked, and what is said.
 
-    def post(self, message: Message) -> None:
-        """Tell the application something of a link, in the order of events; the path of every incoming frame."""
-        self._queue.append(message)
-        if not self._is_armed:
-            self._is_armed = True
-            self._loop.call_soon(self._flush)
-
-    def note(self, link_id: int, tell: Any) -> None:  # noqa: ANN401 - a tell, or figures
-        """Tell it what is beside that order."""
-        kind = type(tell)
-        if kind is tells.Figures and self._stream.is_full:
-            self._late_figures[link_id] = tell
-        elif kind is tells.Figures:
-            self.post((link_id, tell))
-        elif kind in tells.ANSWERS:
-            late = self._late_figures.pop(link_id, None)
-            if late is not None:  # every answer comes behind figures that are as new
-                self.post((link_id, late))
-            self.post((link_id, tell))
-
-    def say(self, word: words.Word) -> None:
-        """Tell it something about the server."""
-        self.post((SERVER, word))
-
-    def _flush(self) -> None:
-        self._is_armed = False
-        if self._late_figures and not self._stream.is_full:
-            self._queue.extend(self._late_figures.items())
-            self._late_figures.clear()
-        if not self._stream.flush():
-            self._is_armed = True
-            self._loop.add_writer(self._stream.sock.fileno(), self._flush_more)
-        if self._stream.is_lost:
-            self._end("the stream is lost")
-
-    def _flush_more(self) -> None:
-        if self._stream.flush():
-            self._loop.remove_writer(self._stream.sock.fileno())
-            self._flush()
-
-    # From the application.
-
-    def _read(self) -> None:
-        self._stream.read()
-        if self._stream.is_lost:
-            remove_prompt_reader(self._loop, self._stream.sock.fileno())
-            self._end("the stream is lost")
-
-    def _take(self, message: Message) -> None:
-        if message[0] != SERVER:
+    def _take(self, application: Application, message: Message) -> None:
+        link_id, ask = message
+        if link_id != SERVER:
             if self._side is not None:
-                self._side.apply(message)
-            return
-        match message[1]:
-            case words.Start() as start:
-                self._start_task(self._start(start))
+                is_shared = self._sharing is not None
+                self._side.apply(message, application if is_shared else None)
+                if is_shared and type(ask) is asks.Released:
+                    self._note_released(application, link_id)
+        elif application is self._control:
+            self._take_word(ask)
+        elif isinstance(ask, words.Load) and self._sharing is not None:
+            self._sharing.note_load(application, ask.lag_s)
+        elif isinstance(ask, words.CloseAll):
+            self._start_task(self._close_links(application, ask))
+
+    def _take_word(self, word: words.Word) -> None:
+        match word:
+            case words.Start():
+                self._start_task(self._start(word))
             case words.RefuseCalls() if self._side is not None:
                 self._side.refuse_calls()
-            case words.CloseAll(code, reason, timeout_s):
-                self._start_task(self._close_all(code, reason, timeout_s))
+            case words.CloseAll():
+                self._start_task(self._close_all(word))
+            case words.Retire(number, wait_s) if self._sharing is not None:
+                self._sharing.retire(number, wait_s)
             case words.ShutDown():
                 self._loop.stop()
 
-    def _start_task(self, work: Any) -> None:  # noqa: ANN401 - a coroutine
+    def _note_released(self, application: Application, link_id: int) -> None:
+        if self._sharing is not None and (link := application.links.get(link_id)) is not None:
+            self._sharing.released(link)
+
+    def _start_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = self._loop.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task
 
     async def _start(self, start: words.Start) -> None:
         try:
-            self._check_version(start)
+            _check_version(start)
             _log_to(self, start.log_level)
-            config = AudioConnectorServerConfig(**json.loads(start.config))
-            with contextlib.suppress(ImportError):  # whoever resamples is told
-                warm_up()
-            self._side = side = IoSide(
-                config,
-                post=self.post,
-                note=self.note,
-                listen=picows.listen,
-                clock=time.monotonic,
-                call_later=self._loop.call_later,
-                sockets=[socket.socket(fileno=number) for number in start.sockets],
-                first_link=start.first_link,
-                has_room=lambda: len(self._queue) < MAX_WAITING,
-            )
+            if start.broker is not None:
+                self._share(socket.socket(fileno=start.broker))
+            self._side = side = self._make_side(start)
             host, port = await side.listen()
         except Exception as error:  # noqa: BLE001 - it is told
             kind = type(error).__name__ if isinstance(error, VideoError) else "AudioConnectorStartServerError"
-            self.say(words.NotStarted(kind, str(error)))
+            self._control.say(words.NotStarted(kind, str(error)))
             self._loop.call_later(GOODBYE_S, self._loop.stop)
             return
         if not start.takes_calls:
             side.refuse_calls()
         gc.collect()
         gc.freeze()  # what is there now stays: no collection has to look at it
-        self.say(words.Started(host, port))
+        self._started = words.Started(host, port, start.id_prefix)
+        self._control.say(self._started)
+        if self._sharing is not None:
+            for application in self._sharing.applications.values():
+                application.say(self._started)
         self._care()
 
-    @staticmethod
-    def _check_version(start: words.Start) -> None:
-        if (start.version, start.library) != (VERSION, __version__):
-            raise VideoError(
-                f"the application has version {start.library} of the library, and its I/O process {__version__}; "
-                "start the program anew"
-            )
+    def _make_side(self, start: words.Start) -> IoSide:
+        config = AudioConnectorServerConfig(**json.loads(start.config))
+        with contextlib.suppress(ImportError):  # whoever resamples is told
+            warm_up()
+        sharing = self._sharing
+        return IoSide(
+            config,
+            post=self._control.post,
+            note=self._control.note,
+            listen=picows.listen,
+            clock=time.monotonic,
+            call_later=self._loop.call_later,
+            options=IoOptions(
+                sockets=[socket.socket(fileno=number) for number in start.sockets],
+                first_link=start.first_link,
+                has_room=self._has_room,
+                on_opened=None if sharing is None else sharing.open,
+                on_ended=None if sharing is None else sharing.forget,
+            ),
+        )
 
-    async def _close_all(self, code: int, reason: str, timeout_s: float) -> None:
+    def _has_room(self) -> bool:
+        return self._sharing is not None or self._control.waiting < MAX_WAITING
+
+    async def _close_all(self, word: words.CloseAll) -> None:
         if self._side is not None:
-            await self._side.close_all(code, reason, timeout_s)
-            self._tell_refusals()
-        self.say(words.AllClosed())
+            await self._side.close_all(word.code, word.reason, word.timeout_s)
+            self._tell_refusals(self._side)
+        self._control.say(words.AllClosed())
+
+    async def _close_links(self, application: Application, word: words.CloseAll) -> None:
+        """Those of an application that ends by itself."""
+        application.is_retiring = True
+        if self._side is not None:
+            await self._side.close_links(application.links, word.code, word.reason, word.timeout_s)
+        application.say(words.AllClosed())
+
+    # Several applications.
+
+    def _share(self, broker: socket.socket) -> None:
+        self._sharing = sharing = Sharing(self._loop, time.monotonic)
+        sharing.on_retired = lambda number: self._control.say(words.Retired(number))  # type: ignore[method-assign]
+        self._broker = broker
+        broker.setblocking(False)
+        self._loop.add_reader(broker.fileno(), self._attach, sharing, broker)
+
+    def _attach(self, sharing: Sharing, broker: socket.socket) -> None:
+        """An application is handed over: its number, and the stream to it."""
+        try:
+            data, descriptors, _, _ = socket.recv_fds(broker, 64, 1)
+        except (BlockingIOError, InterruptedError):
+            return
+        if not data:
+            self._loop.remove_reader(broker.fileno())
+            return
+        sock = socket.socket(fileno=descriptors[0])
+        sock.setblocking(False)
+        application = Application(int(data), sock, self._loop, self._take, self._lose_application)
+        sharing.add(application)
+        if self._started.port:
+            application.say(self._started)
+
+    def _lose_application(self, application: Application) -> None:
+        if self._sharing is not None and not self._is_over:
+            count = self._sharing.lose(application)
+            if count:
+                text = "worker %d is gone (%s): its %d calls go to others"
+                logger.warning(text, application.number, application.stream.why_lost, count)
 
     # By itself.
 
     def _care(self) -> None:
-        self._tell_refusals()
-        if self._unlogged and len(self._queue) < MAX_LOGGED:
+        if self._side is not None:
+            self._tell_refusals(self._side)
+        if self._unlogged and self._control.waiting < MAX_LOGGED:
             lost, self._unlogged = self._unlogged, 0
             logger.warning("%d lines of this log were lost, since the application did not read them", lost)
         self._loop.call_later(CARE_S, self._care)
 
-    def _tell_refusals(self) -> None:
-        if self._side is not None and (counts := dict(self._side.refusals())) != self._refused:
+    def _tell_refusals(self, side: IoSide) -> None:
+        if (counts := dict(side.refusals())) != self._refused:
             self._refused = counts
-            self.say(words.Refused(counts))
+            self._control.say(words.Refused(counts))
 
     def log(self, word: words.Logged) -> None:
         """Have something logged, where the application reads that."""
-        if len(self._queue) < MAX_LOGGED:
-            self.say(word)
+        if self._control.waiting < MAX_LOGGED:
+            self._control.say(word)
         else:
             self._unlogged += 1
 
     def _look_at_parent(self) -> None:
         if os.getppid() != self._parent:
-            self._end("the application's process has ended")
+            self._end()
         self._loop.call_later(PARENT_S, self._look_at_parent)
 
-    def _end(self, why: str) -> None:
+    def _end(self) -> None:
         """Nobody is left who could say what becomes of the calls: say goodbye."""
         if self._is_over:
             return
@@ -231,9 +252,16 @@ class IoChild:
         if self._side is None or not self._side.links:
             self._loop.stop()
             return
-        task = self._loop.create_task(self._side.close_all(1001, "the server has stopped", GOODBYE_S))
-        self._tasks.add(task)
-        task.add_done_callback(lambda _: self._loop.stop())
+        goodbye = self._start_task(self._side.close_all(1001, "the server has stopped", GOODBYE_S))
+        goodbye.add_done_callback(lambda _: self._loop.stop())
+
+
+def _check_version(start: words.Start) -> None:
+    if (start.version, start.library) != (VERSION, __version__):
+        raise VideoError(
+            f"the application has version {start.library} of the library, and its I/O process {__version__}; start "
+            "the program anew"
+        )
 
 
 class _ToApplication(logging.Handler):
@@ -257,8 +285,9 @@ def _log_to(child: IoChild, level: int) -> None:
 
 
 def main() -> None:
-    """Run; the arguments are the number of the stream's descriptor, the path of modules, and the parent's number."""
+    """Run; the arguments are the path of modules, the number of the stream's descriptor, and the parent's number."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
-    sock = socket.socket(fileno=int(sys.argv[1]))
+    sock = socket.socket(fileno=int(sys.argv[2]))
+    sock.setblocking(False)
     IoChild(sock, int(sys.argv[3])).run()

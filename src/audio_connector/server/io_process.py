@@ -6,8 +6,7 @@ that ends without our wish: its calls are over, and the next process is started,
 a pause that doubles; *ending* from our wish on, until nothing of it is left.
 
 The listening sockets are this process's, so that callers wait in them, and are not turned away, while there is no
-other. The stream is read on the application's loop. A thread looks after the process, and reads and writes where that
-loop does not come to it: answers reach those who wait in other loops, and what they ask is done.
+other. A thread looks after all of it.
 """
 
 from __future__ import annotations
@@ -17,39 +16,26 @@ import atexit
 import contextlib
 import logging
 import math
-import os
-import select
 import socket
-import subprocess
-import sys
 import threading
-import time
+import uuid
 from collections import Counter
 from collections.abc import Mapping
 from concurrent.futures import Future, InvalidStateError
 
 from audio_connector import errors
-from audio_connector._version import __version__
-from audio_connector.call import tells
-from audio_connector.call.asks import Ask
 from audio_connector.errors import AudioConnectorStartServerError
-from audio_connector.intake.items import TextItem
 from audio_connector.port import words
-from audio_connector.port.codec import SERVER, VERSION, Message
 from audio_connector.port.host import Deliver, NoProcess, Note
-from audio_connector.port.mailbox import BUSY_S, Outbox
-from audio_connector.port.stream import Stream, stream_pair
+from audio_connector.port.stream import Stream
+from audio_connector.server.children import BackOff, IoChildProcess, can_start, start_word
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.watchdog import LoopWatchdog
+from audio_connector.server.remote import Remote, RemoteIo, log_word
 from audio_connector.wire.addresses import listen_on, shut_down
-from audio_connector.wire.messages import Disconnected
 from audio_connector.wire.network import LISTEN
 from audio_connector.wire.tls_files import TlsFiles
 
 logger = logging.getLogger("audio_connector.server")
-
-LOOK_S = 0.05
-"""How often the thread looks whether the application's loop has come to the stream; a quarter of the lead."""
 
 START_S = 30.0
 """For a process to listen; it takes half a second on an idle machine."""
@@ -63,21 +49,6 @@ ANSWER_S = 1.0
 GOODBYE_S = 1.5
 """For the closing handshakes of calls that nobody has ended, before the process ends by itself."""
 
-FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
-"""Between two processes that die soon."""
-
-LIVED_S = 10.0
-"""A process that lived for so long did not die of how it was started."""
-
-CODE = "import sys; sys.path[:] = sys.argv[2].split('\\n'); from audio_connector.server.io_child import main; main()"
-"""What the child runs; by text, since -m would take modules of the current folder for the standard library's."""
-
-CROSSING = ("host", "port", "tls", "audio_transport", "playback", "intake", "limits", "timeouts")
-"""The fields of the configuration that concern the I/O side."""
-
-NOT_ANSWERED = (tells.Figures, *tells.ANSWERS)
-"""Tells that are not part of the order of events."""
-
 
 class IoProcess:
     """Runs the I/O side of one server in a process of its own; a `port.host.IoHost`."""
@@ -89,21 +60,23 @@ class IoProcess:
         note: Note,
         config: AudioConnectorServerConfig,
     ) -> None:
-        self._loop = application_loop
-        self._note = note
         self._config = config
-        self._outbox = Outbox(
-            application_loop, deliver, note, call_later=lambda _, wake: wake(), on_lost=self._lose_application
+        self._remote_io = remote_io = RemoteIo(
+            application_loop,
+            deliver,
+            note,
+            on_word=self._take_word,
+            on_lost=lambda _: self._wakes.set(),
+            on_orphaned=self._lose_application,
         )
-        self.owes_work = self._outbox.owes_work
-        self.clock = time.monotonic
+        self.post, self.owes_work, self.clock = remote_io.post, remote_io.owes_work, remote_io.clock
+        self.id_prefix = uuid.uuid4().hex[:24]
         self.ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="audio-connector-io", daemon=True)
-        self._application_thread = threading.get_ident()
-        self._watchdog = LoopWatchdog(self._outbox, self._application_thread)
         self._sockets: list[socket.socket] = []
-        self._process: subprocess.Popen[bytes] | None = None
-        self._stream: Stream | None = None
+        self._process: IoChildProcess | None = None
+        self._remote: Remote | None = None
+        self._serial = 0
         self._listening: Future[tuple[str, int]] = Future()
         self._all_closed: Future[None] = Future()
         self._wakes = threading.Event()
@@ -114,15 +87,8 @@ class IoProcess:
         self._is_orphan = False
         """The application's loop is gone, or the interpreter ends: nobody has asked for the end."""
         self._takes_calls = True
-        self._links: set[int] = set()
-        self._last_link = 0
         self._refused: Counter[str] = Counter()
         self._refused_before: Counter[str] = Counter()
-        self._reads = 0
-        """How often the application's loop has read."""
-        self._is_armed = False
-        """It will flush at the end of its round."""
-        self._flushed_at = 0.0
 
     # From the application's loop.
 
@@ -138,7 +104,7 @@ class IoProcess:
             NoProcess: There can be no process; the sockets are closed again.
         """
         config = self._config
-        if getattr(sys, "frozen", False) or not sys.executable or os.name != "posix":
+        if not can_start():
             self.shut_down()
             raise NoProcess("this program has no interpreter that a process could be started with")
         if config.tls is not None:  # here as well, so that whoever starts the server hears of it
@@ -160,29 +126,13 @@ class IoProcess:
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""
         self._is_ending = True
-        if self._stream is None:
+        if self._remote is None:
             return
         self._say(words.CloseAll(code, reason, timeout_s))
         closed = asyncio.wrap_future(self._all_closed)
         await asyncio.wait((closed,), timeout=timeout_s + ANSWER_S)
 
     # From any thread.
-
-    def post(self, ask: tuple[int, Ask]) -> None:
-        """Ask something of the connection of that number; never blocking."""
-        stream = self._stream
-        if stream is None or stream.is_lost:
-            return  # its calls are over, and have been told so
-        stream.queue.append(ask)
-        if self._is_armed:
-            return
-        if threading.get_ident() == self._application_thread and self.clock() - self._flushed_at < BUSY_S:
-            # It is amid a round of many. Where it blocks instead of ending the round the thread looks again.
-            with contextlib.suppress(RuntimeError):  # the loop is closed
-                self._is_armed = True
-                self._loop.call_soon(self._flush_round)
-                return
-        self._flush(stream)
 
     def shut_down(self) -> None:
         """End the process, and then everything."""
@@ -203,26 +153,8 @@ class IoProcess:
         return True
 
     def _say(self, word: words.Word) -> None:
-        if (stream := self._stream) is not None and not stream.is_lost:
-            stream.queue.append((SERVER, word))
-            self._flush(stream)
-
-    def _flush_round(self) -> None:
-        self._is_armed = False
-        if (stream := self._stream) is not None:
-            self._flush(stream)
-
-    def _flush(self, stream: Stream) -> None:
-        self._flushed_at = self.clock()
-        if not stream.flush():
-            self._on_loop(self._await_room, stream)
-        if stream.is_lost:
-            self._wakes.set()
-
-    def _on_loop(self, work: object, *arguments: object) -> None:
-        """Have the application's loop do it, where that is not closed."""
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(work, *arguments)  # type: ignore[arg-type]
+        if (remote := self._remote) is not None:
+            self._remote_io.say(remote, word)
 
     def _end_at_exit(self) -> None:
         """The interpreter goes down and nobody has stopped the server: the process says goodbye by itself."""
@@ -230,56 +162,20 @@ class IoProcess:
         self._wakes.set()
         self.join(END_S)
 
-    # The stream, on the application's loop.
+    def _lose_application(self) -> None:
+        """The application's loop was closed without stopping the server."""
+        if not self._is_ending:
+            logger.warning(
+                "the event loop that started the server has ended without handle.stop(); its connections are "
+                "closed with 1001. Await handle.stop() before the loop ends, or let audio_connector.run() do it"
+            )
+        self._is_orphan = self._is_ending = True
+        self._wakes.set()
 
-    def _watch_stream(self, stream: Stream) -> None:
-        if not stream.is_lost:
-            self._loop.add_reader(stream.sock, self._read_on_loop, stream)
-
-    def _read_on_loop(self, stream: Stream) -> None:
-        """What came is delivered here and now, without a wake-up."""
-        self._reads += 1
-        stream.read()
-        self._outbox.drain()
-        if stream.is_lost:
-            self._loop.remove_reader(stream.sock)
-            self._wakes.set()
-
-    def _await_room(self, stream: Stream) -> None:
-        if not stream.is_lost:
-            self._loop.add_writer(stream.sock, self._write_on_loop, stream)
-
-    def _write_on_loop(self, stream: Stream) -> None:
-        if stream.flush():
-            self._loop.remove_writer(stream.sock)
-
-    def _forget_stream(self, stream: Stream) -> None:
-        self._loop.remove_reader(stream.sock)
-        self._loop.remove_writer(stream.sock)
-        stream.close()
-
-    def _take(self, message: Message) -> None:
-        """Take what the process tells; on whichever thread reads."""
-        link_id, tell = message
-        kind = type(tell)
-        if kind is bytes or kind is TextItem:
-            self._outbox.hold(message)
-        elif link_id == SERVER:
-            self._take_word(tell)
-        else:
-            if kind is tells.Opened:
-                self._links.add(link_id)
-                self._last_link = max(self._last_link, link_id)
-            elif kind is tells.Ended:
-                self._links.discard(link_id)
-            self._note(link_id, tell)
-            if kind not in NOT_ANSWERED:
-                self._outbox.hold(message)
-
-    def _take_word(self, word: words.Word) -> None:
+    def _take_word(self, _: Remote, word: words.Word) -> None:
         match word:
             case words.Logged():
-                _log(word)
+                log_word(word)
             case words.Refused(counts):
                 self._refused = Counter(counts)
             case words.Started(host, port):
@@ -295,109 +191,53 @@ class IoProcess:
             case words.AllClosed():
                 _settle(self._all_closed, None)
 
-    def _lose_application(self) -> None:
-        """The application's loop was closed without stopping the server."""
-        if not self._is_ending:
-            logger.warning(
-                "the event loop that started the server has ended without handle.stop(); its connections are "
-                "closed with 1001. Await handle.stop() before the loop ends, or let audio_connector.run() do it"
-            )
-        self._is_orphan = self._is_ending = True
-        self._wakes.set()
-
     # The thread.
 
     def _run(self) -> None:
-        pause_s = 0.0
+        back_off = BackOff(self.clock)
         try:
             while not self._is_ending:
-                started_at = self.clock()
                 try:
-                    stream = self._start_process()
+                    remote = self._start_process()
                 except OSError as error:
                     self._fail_start(f"{error.strerror or error}")
                 else:
-                    self._watch(stream)
-                    self._lose(stream)
-                if self._is_ending:
-                    break
-                lived = self.clock() - started_at > LIVED_S
-                pause_s = 0.0 if lived else min(LONGEST_PAUSE_S, 2 * pause_s or FIRST_PAUSE_S)
+                    self._look_after(remote)
+                    self._lose(remote)
+                pause_s = back_off.pause_s()
                 self._wakes.clear()
                 if not self._is_ending:
                     self._wakes.wait(pause_s)
         finally:
             self._end()
 
-    def _start_process(self) -> Stream:
-        ours, theirs = stream_pair()
-        with theirs:
-            handed = [theirs.fileno(), *(sock.fileno() for sock in self._sockets)]
-            try:
-                self._process = subprocess.Popen(
-                    [
-                        sys.executable,
-                        *subprocess._args_from_interpreter_flags(),  # type: ignore[attr-defined]
-                        "-c",
-                        CODE,
-                        f"{theirs.fileno()}",
-                        "\n".join(sys.path),
-                        f"{os.getpid()}",
-                    ],
-                    stdin=subprocess.DEVNULL,
-                    pass_fds=handed,
-                    start_new_session=True,  # Ctrl-C in a terminal reaches this process alone
-                )
-            except BaseException:
-                ours.close()
-                raise
-        stream = Stream(ours, self._take, max_message_bytes=self._config.limits.max_message_bytes)
+    def _start_process(self) -> Remote:
+        self._process = IoChildProcess(self._sockets)
+        self._serial += 1
+        stream = Stream(
+            self._process.sock, self._take, max_message_bytes=self._config.limits.max_message_bytes
+        )
         self._refused_before += self._refused
         self._refused = Counter()
-        start = words.Start(
-            version=VERSION,
-            library=__version__,
-            config=self._config.model_dump_json(include=set(CROSSING)),
-            sockets=tuple(handed[1:]),
-            first_link=self._last_link + 1,
-            takes_calls=self._takes_calls,
-            log_level=min(logging.INFO, logging.getLogger("audio_connector.wire").getEffectiveLevel()),
-        )
-        stream.queue.append((SERVER, start))
-        self._stream = stream
-        self._flush(stream)
-        self._on_loop(self._watch_stream, stream)
-        return stream
+        self._remote = remote = self._remote_io.add(stream, self._serial)
+        self._say(start_word(self._config, self._sockets, serial=self._serial, takes_calls=self._takes_calls))
+        return remote
 
-    def _watch(self, stream: Stream) -> None:
-        """Look after the process until its stream is lost, or it has ended as was wished."""
-        poll = select.poll()
-        poll.register(stream.sock, select.POLLIN)
-        reads, looks_at, give_up_at = -1, 0.0, self.clock() + START_S
-        is_late = False
-        while not stream.is_lost and not self._is_orphan:
-            if is_late:
-                poll.poll(LOOK_S * 1000)
-            else:
-                self._wakes.wait(LOOK_S)
-                self._wakes.clear()
-            if stream.queue or stream.is_full:
-                stream.flush()
-            is_late = self._reads == reads and bool(poll.poll(0))
-            reads = self._reads
-            if is_late and stream.read():
-                self._outbox.post_heartbeat()
+    def _take(self, message: tuple[int, object]) -> None:
+        if (remote := self._remote) is not None:
+            self._remote_io.take(remote, message)
+
+    def _look_after(self, remote: Remote) -> None:
+        """Until the stream is lost, or the process has ended as was wished."""
+        give_up_at = self.clock() + START_S
+        while not remote.stream.is_lost and not self._is_orphan:
+            self._remote_io.wait(self._wakes)
+            self._remote_io.look()
             now = self.clock()
-            if now >= looks_at:
-                looks_at = self._watchdog.wake(now)
             if now > self._ends_at or (not self._listening.done() and now > give_up_at):
-                stream.lose("it did not answer in time")
-            if self._process is not None and self._process.poll() is not None:
-                while stream.read():
-                    pass  # what it said last
-                stream.lose("it has ended")
-        if stream.is_lost and self._outbox.pending_since is None:
-            self._outbox.post_heartbeat()  # whatever was read here
+                remote.stream.lose("it did not answer in time")
+            if self._process is not None and not self._process.is_alive():
+                break
 
     def _fail_start(self, why: str) -> None:
         if self._listening.done():
@@ -406,45 +246,24 @@ class IoProcess:
             self._is_ending = True
             self._listening.set_exception(NoProcess(why))
 
-    def _lose(self, stream: Stream) -> None:
-        """The stream is lost: end the process, and the calls that it had."""
-        self._stream = None
-        why = stream.why_lost
-        if self._loop.is_closed():
-            stream.close()
-        else:
-            self._on_loop(self._forget_stream, stream)
-        how = self._reap(min(END_S, self._ends_at - self.clock()) if self._listening.done() else END_S)
+    def _lose(self, remote: Remote) -> None:
+        """End the process, and the calls that it had."""
+        patience_s = min(END_S, self._ends_at - self.clock()) if self._listening.done() else END_S
+        if self._is_orphan:
+            remote.stream.lose("the application has ended")
+            remote.stream.hang_up()
+            patience_s = GOODBYE_S + END_S
+        assert self._process is not None
+        how = self._process.reap(patience_s)
+        why = remote.stream.why_lost or "it has ended"
+        count = self._remote_io.lose(remote, f"the I/O process has ended ({how})")
+        self._remote = None
         if not self._listening.done():
             self._fail_start(f"it ended with {how} before it listened")
         elif not self._is_ending:
-            logger.error(
-                "the I/O process has ended (%s; %s): its %d calls are over, and another one is started",
-                how,
-                why,
-                len(self._links),
-            )
-        ended = tells.Ended(
-            Disconnected(code=1006, reason=f"the I/O process has ended ({how})", closed_by="server")
-        )
-        for link_id in sorted(self._links):
-            self._note(link_id, ended)
-            self._outbox.hold((link_id, ended))
-        self._links.clear()
-        self._outbox.post_heartbeat()
+            text = "the I/O process has ended (%s; %s): its %d calls are over, and another one is started"
+            logger.error(text, how, why, count)
         _settle(self._all_closed, None)
-
-    def _reap(self, timeout_s: float) -> str:
-        """Wait for the process, and kill it where it goes on; says how it ended."""
-        process = self._process
-        if process is None:
-            return "nothing"
-        try:
-            status = process.wait(GOODBYE_S + END_S if self._is_orphan else max(0.0, timeout_s))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            status = process.wait()
-        return f"signal {-status}" if status < 0 else f"status {status}"
 
     def _end(self) -> None:
         for sock in self._sockets:
@@ -459,12 +278,3 @@ class IoProcess:
 def _settle(future: Future[object] | Future[None] | Future[tuple[str, int]], value: object) -> None:
     with contextlib.suppress(InvalidStateError):
         future.set_result(value)  # type: ignore[arg-type]
-
-
-def _log(word: words.Logged) -> None:
-    """Say in this process's log what was said in the other one's."""
-    log = logging.getLogger(word.logger)
-    if log.isEnabledFor(word.level):
-        record = log.makeRecord(word.logger, word.level, "(I/O process)", 0, word.text, (), None)
-        record.created, record.exc_text = word.created, word.traceback
-        log.handle(record)

@@ -7,10 +7,10 @@ In production that is the loop of a thread of its own (`io_thread`); in virtual 
 from __future__ import annotations
 
 import asyncio
-import contextlib
 import logging
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Any
 
@@ -35,12 +35,27 @@ ABORT_S = 0.5
 """For what is left after the closing handshakes."""
 
 
-class IoSide:
-    """Every link of one server. All methods run on the loop that it is put on, whose ``call_later`` it is given.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class IoOptions:
+    """How the I/O side of a process of its own differs.
 
-    It listens on ``sockets`` where there are any, and numbers its links from ``first_link`` on. Where the application
-    ``has_room`` for nothing more, upgrades get 503.
+    Attributes:
+        sockets: Those that it listens on.
+        first_link: The number of its first link.
+        has_room: Whether there is room for another call; where not, upgrades get 503.
+        on_opened: Where calls may go from one application to another: given each link, before anything is told of it.
+        on_ended: Given each link after its end.
     """
+
+    sockets: Sequence[socket.socket] = ()
+    first_link: int = 1
+    has_room: Callable[[], bool] = lambda: True
+    on_opened: Callable[[Link], None] | None = None
+    on_ended: Callable[[Link], None] | None = None
+
+
+class IoSide:
+    """Every link of one server. All methods run on the loop that it is put on, whose ``call_later`` it is given."""
 
     def __init__(
         self,
@@ -51,9 +66,7 @@ class IoSide:
         listen: Listen,
         clock: Callable[[], float],
         call_later: Callable[[float, Callable[[], None]], Any],
-        sockets: Sequence[socket.socket] = (),
-        first_link: int = 1,
-        has_room: Callable[[], bool] = lambda: True,
+        options: IoOptions | None = None,
     ) -> None:
         self.is_open = False
         """True from the listening to the first wish to end it."""
@@ -66,11 +79,15 @@ class IoSide:
         self._note = note
         self._listen = listen
         self._clock = clock
-        self._sockets = sockets
-        self._next_link = first_link
-        self._has_room = has_room
+        options = options or IoOptions()
+        self._sockets = options.sockets
+        self._next_link = options.first_link
+        self._has_room = options.has_room
+        self._on_opened = options.on_opened
+        self._on_ended = options.on_ended
         self._listening: Listening | None = None
-        self._all_gone = asyncio.Event()
+        self._ends: list[asyncio.Future[None]] = []
+        """Who waits for the end of a link."""
 
     async def listen(self) -> tuple[str, int]:
         """Open the listening socket. Returns its address."""
@@ -111,12 +128,16 @@ class IoSide:
         if self._listening is not None:
             self._listening.stop()
             await asyncio.sleep(0)  # what it dropped is told so
-        for link in list(self.links.values()):
+        await self.close_links(self.links, code, reason, timeout_s)
+
+    async def close_links(self, links: Mapping[int, Link], code: int, reason: str, timeout_s: float) -> None:
+        """Close those, and abort what is left of them at the deadline; they leave the mapping as they end."""
+        for link in list(links.values()):
             link.close(code, reason)
-        await self._wait_until_gone(timeout_s)
-        for link in list(self.links.values()):
+        await self._wait_until_gone(links, timeout_s)
+        for link in list(links.values()):
             link.abort(code, reason)
-        await self._wait_until_gone(ABORT_S)
+        await self._wait_until_gone(links, ABORT_S)
 
     def stop(self) -> None:
         """End everything at once."""
@@ -127,10 +148,10 @@ class IoSide:
         for link in list(self.links.values()):
             link.abort(1001, "the server has stopped")
 
-    def apply(self, message: tuple[int, Ask]) -> None:
-        """Do what the application asks of a link. One that is gone has answered everybody at its end."""
+    def apply(self, message: tuple[int, Ask], owner: object | None = None) -> None:
+        """Do what an application asks of a link of its own. One that is gone has answered everybody at its end."""
         link_id, ask = message
-        if (link := self.links.get(link_id)) is not None:
+        if (link := self.links.get(link_id)) is not None and link.owner is owner:
             try:
                 link.ask(ask)
             except Exception as error:
@@ -142,7 +163,12 @@ class IoSide:
         link_id, self._next_link = self._next_link, self._next_link + 1
         link = self.links[link_id] = Link(
             link_id,
-            Call(self._config.playback, self._config.intake, self._config.timeouts),
+            Call(
+                self._config.playback,
+                self._config.intake,
+                self._config.timeouts,
+                is_movable=self._on_opened is not None,
+            ),
             post=self._post,
             note=self._note,
             pacer=self.pacer,
@@ -150,20 +176,28 @@ class IoSide:
             clock=self._clock,
             on_end=self._forget,
         )
+        if self._on_opened is not None:
+            self._on_opened(link)
         if not self._audio_transport.is_json:
             return link
         return JsonAudio(link, self._audio_transport, role="server", on_fault=link.note_fault)
 
     def _forget(self, link_id: int) -> None:
-        self.links.pop(link_id, None)
-        if not self.links:
-            self._all_gone.set()
+        link = self.links.pop(link_id, None)
+        if link is not None and self._on_ended is not None:
+            self._on_ended(link)
+        for future in self._ends:
+            if not future.done():
+                future.set_result(None)
 
-    async def _wait_until_gone(self, timeout_s: float) -> None:
-        if self.links:
-            self._all_gone.clear()
-            with contextlib.suppress(asyncio.TimeoutError):
-                await asyncio.wait_for(self._all_gone.wait(), timeout_s)
+    async def _wait_until_gone(self, links: Mapping[int, Link], timeout_s: float) -> None:
+        loop = asyncio.get_running_loop()
+        until = loop.time() + timeout_s
+        while links and (left_s := until - loop.time()) > 0:
+            ended = loop.create_future()
+            self._ends.append(ended)
+            await asyncio.wait((ended,), timeout=left_s)
+            self._ends.remove(ended)
 
     def _on_link_error(self, link: Link, error: Exception) -> None:
         logger.error("connection %d is closed with 1011 by an error of the library", link.id, exc_info=error)

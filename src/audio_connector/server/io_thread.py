@@ -9,6 +9,7 @@ import contextlib
 import logging
 import threading
 import time
+import uuid
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
@@ -62,6 +63,7 @@ class IoThread:
         self.post = self.inbox.post
         self.owes_work = self.outbox.owes_work
         self.clock = time.monotonic
+        self.id_prefix = uuid.uuid4().hex[:24]
         self.ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="audio-connector-io", daemon=True)
 

@@ -15,7 +15,16 @@ from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
 from audio_connector.audio.format import AudioFormat
-from audio_connector.call.asks import Ask, BeginSpeech, Close, EndSpeech, Leave, SendText, StandInTextLine
+from audio_connector.call.asks import (
+    Ask,
+    BeginSpeech,
+    Close,
+    EndSpeech,
+    Leave,
+    Released,
+    SendText,
+    StandInTextLine,
+)
 from audio_connector.call.tells import Figures
 from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.playback.speech import Interrupted, Played
@@ -49,6 +58,7 @@ class Line:
         report: Callable[[Exception], None],
         owes_work: Callable[[], bool],
         clock: Callable[[], float],
+        takeovers: int = 0,
     ) -> None:
         self.link_id = link_id
         self.send = post
@@ -64,8 +74,8 @@ class Line:
         self.closed: Disconnected | None = None
         self.handed_bytes = 0
         """Audio handed to the I/O side so far."""
-        self.numbers = itertools.count(1)
-        """Of tokens and of speeches."""
+        self.numbers = itertools.count(1 + (takeovers << 32))
+        """Of tokens and of speeches; others than those of the application that had the call before."""
         self.speeches: dict[int, Callable[[Played | Interrupted], None]] = {}
         """What is called when one of them was heard to its end, or was cut."""
         self.open_speeches: dict[int, Speaker] = {}
@@ -216,6 +226,12 @@ class Line:
         """A speech is over."""
         if (tell := self.speeches.pop(lane, None)) is not None:
             tell(outcome)
+
+    def release(self, how: Disconnected) -> None:
+        """Another application takes the call: nothing more is asked, and whoever still waits is told so."""
+        if self.closed is None:
+            self.end(how)
+            self.post(Released())
 
     def end(self, how: Disconnected) -> None:
         """The connection is over: whoever still waits is told so."""

@@ -58,7 +58,7 @@ class Refresher:
 class Link:
     """One connection on the I/O side; a `wire.transport.Receiver` and a `playback.pacer.Paced`.
 
-    ``post`` tells the application in the order of events, ``note`` at once.
+    ``post`` tells the application in the order of events, ``note`` at once; `hand_over` changes both.
     """
 
     def __init__(
@@ -76,6 +76,8 @@ class Link:
         self.id = link_id
         self.call = call
         self.armed_at: float | None = None
+        self.owner: object | None = None
+        """The application that has the call, where there are several."""
         self._post = post
         self._note = note
         self._refresher = refresher
@@ -162,6 +164,24 @@ class Link:
         self._settle_up(now)
         if call.schedule.queued_bytes or type(ask) is not bytes:  # else no deadline comes earlier by it
             self._arm()
+
+    def bind(self, owner: object, post: Deliver, note: Note) -> None:
+        """Have all that is told go to an application."""
+        self.owner, self._post, self._note = owner, post, note
+
+    def release(self) -> None:
+        """Have the application end its part in the call."""
+        self.call.release()
+        self._tell()
+
+    def hand_over(self, owner: object, post: Deliver, note: Note, *, replays: bool = False) -> None:
+        """Give the call to another application, see `call.machine.Call.hand_over`."""
+        is_first = self.owner is None
+        self.bind(owner, post, note)
+        now = self._clock()
+        self.call.hand_over(now, is_first=is_first, replays=replays)
+        self._tell()
+        self._follow(now)
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
-import uuid
 from collections.abc import Mapping
 from concurrent.futures import Future, InvalidStateError
 from types import TracebackType
@@ -240,7 +239,6 @@ class Running:
         self._drain: Drain | None = None
         self._drained: asyncio.Task[bool] | None = None
         self._on_stop: asyncio.Task[None] | None = None
-        self._id_prefix = uuid.uuid4().hex[:24]  # here, so that each process has its own where servers fork
         self._loop = asyncio.get_running_loop()
         self.io = self._start_io(in_process=config.isolation == "process")
 
@@ -287,6 +285,8 @@ class Running:
             session.feed_error(tell.error())
         elif type(tell) is tells.Warned:
             logger.warning("connection %s: %s", session.connection.id, tell.text)
+        elif type(tell) is tells.Release:
+            session.release()
         elif type(tell) is tells.Ended:
             self._connections._live.pop(link_id, None)
             session.end(tell.how)
@@ -296,7 +296,7 @@ class Running:
         line = self.lines.get(link_id)
         if line is None:
             if type(tell) is tells.Opened:
-                self.lines[link_id] = self._new_line(link_id)
+                self.lines[link_id] = self._new_line(link_id, tell.takeovers)
         elif type(tell) is tells.Figures:
             line.figures = tell
             line.forget_closed()
@@ -309,15 +309,15 @@ class Running:
 
     def _open(self, link_id: int, opened: tells.Opened) -> None:
         # A number, because random bytes of the system for each call let go of the GIL.
-        made_id = f"{self._id_prefix}{link_id:08x}"
+        made_id = f"{self.io.id_prefix}{link_id:08x}"
         line, config = self.lines[link_id], self._config
-        connection = AudioConnectorConnection(line, opened.upgrade, config, made_id=made_id)
+        connection = AudioConnectorConnection(line, opened, config, made_id=made_id)
         self._connections._live[link_id] = connection
         session = self.sessions[link_id] = Session(connection, config, lambda: self._forget(link_id))
         if self._drain is not None:
             self._drain.add(session)
 
-    def _new_line(self, link_id: int) -> Line:
+    def _new_line(self, link_id: int, takeovers: int) -> Line:
         def report(error: Exception) -> None:
             self._loop.call_soon_threadsafe(feed_error, error)
 
@@ -332,6 +332,7 @@ class Running:
             report=report,
             owes_work=self.io.owes_work,
             clock=self.io.clock,
+            takeovers=takeovers,
         )
 
     def _forget(self, link_id: int) -> None:

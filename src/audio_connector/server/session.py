@@ -27,6 +27,12 @@ connects to a speech service first gets the caller's first words all the same.""
 HURRY_S = 0.2
 """For each handler, once the server cannot wait any longer."""
 
+RELEASE_S = 0.5
+"""For on_connect, and for each message that it was handed, where another worker takes the call."""
+
+MOVED = Disconnected(code=1012, reason="another worker has taken the call", closed_by="server")
+"""How a connection ends for an application that another one takes it from; for the router it goes on."""
+
 STOPPED = Disconnected(code=1001, reason="the server has stopped", closed_by="server")
 """How a connection ends that has not ended before the server does."""
 
@@ -57,11 +63,14 @@ class Session:
         """Sees to the end: done when the connection is over. Cancelling it leaves nothing behind."""
         self.task.add_done_callback(lambda _: self._abandon())  # where it never began
         self._running = [loop.create_task(self._dispatcher.run())]
-        if config.on_connect is None:
+        on_connect = config.on_connect
+        if connection.is_resumed and config.on_resume is not None:
+            on_connect = config.on_resume
+        if on_connect is None:
             self._dispatcher.settle()
             self._dispatcher.let_go()
         else:
-            self._running.append(loop.create_task(self._run_on_connect(config.on_connect)))
+            self._running.append(loop.create_task(self._run_on_connect(on_connect)))
             # Not at its end: what it has started, such as a task that iterates over the audio, comes first.
             self._running[1].add_done_callback(lambda _: self._settle())
 
@@ -71,6 +80,11 @@ class Session:
             self._ended.set_result(how)
             self._ended_at = self._loop.time()
             self._dispatcher.end()
+
+    def release(self) -> None:
+        """Another application takes the call: handle what was handed over, and end."""
+        self._handler_s = min(self._handler_s, RELEASE_S)
+        self.end(MOVED)
 
     def hurry(self) -> None:
         """Stop waiting for handlers: they are cancelled, and only on_disconnect still runs."""
@@ -86,6 +100,8 @@ class Session:
             self._dispatcher.end_streams(how)
             for task in connecting:
                 await self._finish("on_connect", task)
+            if how is MOVED:
+                self.connection._line.release(how)
             if self._dispatcher.on_disconnect is not None:
                 task = self._loop.create_task(self._run_on_disconnect(self._dispatcher.on_disconnect, how))
                 self._running.append(task)

@@ -7,6 +7,7 @@ The thread and the sockets are left out, and nothing else: calls, schedules, buf
 from __future__ import annotations
 
 import asyncio
+import uuid
 from concurrent.futures import Future
 
 from audio_connector.call.asks import Ask
@@ -60,6 +61,7 @@ class InLoopIo:
         self.post = self.inbox.post
         self.owes_work = outbox.owes_work
         self.clock = loop.time
+        self.id_prefix = uuid.uuid4().hex[:24]
         self.ended: Future[None] = Future()
 
     def start(self) -> None:

@@ -46,6 +46,7 @@ ASKS: list[asks.Ask] = [
     asks.StandInTextLine(8),
     asks.SetLead(7.5),
     asks.Want(True, False, 12, True),
+    asks.Released(),
     asks.Close(1000, "bye"),
 ]
 
@@ -69,6 +70,7 @@ TELLS: list[Any] = [
     Finished(3, Played(20.0)),
     tells.Failed("RouterStalled", "it reads nothing"),
     tells.Warned("a speech has been open"),
+    tells.Release(),
     tells.Ended(Disconnected(code=1006, reason="", closed_by="network")),
     tells.Figures(
         progress=Progress(heard_before=1, anchor_s=2.0, lead_s=0.2),

@@ -56,6 +56,7 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     asks.StandInTextLine: st.builds(asks.StandInTextLine, NUMBER),
     asks.SetLead: st.builds(asks.SetLead, MS),
     asks.Want: st.builds(asks.Want, st.booleans(), st.booleans(), NUMBER, st.booleans()),
+    asks.Released: st.just(asks.Released()),
     asks.Close: st.builds(asks.Close, st.just(1000), TEXT),
     TextItem: st.builds(
         lambda text, is_first: TextItem(text, decode_event(text, is_first=is_first)),
@@ -63,7 +64,7 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
         st.booleans(),
     ),
     tells.Opened: st.builds(
-        tells.Opened, st.builds(Upgrade, TEXT, TEXT, HEADERS, st.tuples(TEXT, NUMBER), st.booleans())
+        tells.Opened, st.builds(Upgrade, TEXT, TEXT, HEADERS, st.tuples(TEXT, NUMBER), st.booleans()), NUMBER
     ),
     tells.Settled: st.builds(
         tells.Settled,
@@ -73,6 +74,7 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     Answered: st.builds(Answered, NUMBER, st.none() | st.booleans() | OUTCOME | st.builds(Flushed, MS, MS)),
     Finished: st.builds(Finished, NUMBER, OUTCOME),
     tells.Failed: st.builds(tells.Failed, TEXT, TEXT),
+    tells.Release: st.just(tells.Release()),
     tells.Warned: st.builds(tells.Warned, TEXT),
     tells.Ended: st.builds(
         tells.Ended,
@@ -109,6 +111,9 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     words.CloseAll: st.builds(words.CloseAll, NUMBER, TEXT, MS),
     words.AllClosed: st.just(words.AllClosed()),
     words.ShutDown: st.just(words.ShutDown()),
+    words.Load: st.builds(words.Load, MS),
+    words.Retire: st.builds(words.Retire, NUMBER, st.none() | MS),
+    words.Retired: st.builds(words.Retired, NUMBER),
     words.Refused: st.builds(words.Refused, st.dictionaries(TEXT, NUMBER, max_size=3)),
     words.Logged: st.builds(words.Logged, TEXT, NUMBER, TEXT, MS, st.none() | TEXT),
 }
@@ -119,7 +124,8 @@ def same(message: Any) -> Any:
     """To compare by: headers have no equality, and events compare without their raw text."""
     if isinstance(message, tells.Opened):
         headers = message.upgrade.headers
-        return message.upgrade._replace(headers={name: headers.get_all(name) for name in headers})  # type: ignore[arg-type]
+        values: Any = {name: headers.get_all(name) for name in headers}
+        return message._replace(upgrade=message.upgrade._replace(headers=values))
     if isinstance(message, TextItem):
         return message, message.event.raw
     if isinstance(message, tells.Settled) and message.first_message is not None:
@@ -141,7 +147,7 @@ def test_there_is_one_of_each_kind() -> None:
 
 
 @given(
-    st.lists(st.tuples(st.integers(0, 2**32 - 1), MESSAGE), max_size=8),
+    st.lists(st.tuples(st.integers(0, 2**64 - 1), MESSAGE), max_size=8),
     st.lists(st.integers(0, 4000), max_size=30),
 )
 def test_what_is_said_arrives_however_it_is_cut(messages: list[tuple[int, Any]], cuts: list[int]) -> None:

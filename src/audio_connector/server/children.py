@@ -1,0 +1,147 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Processes of this library's own: how one is started with this interpreter, and how it ends."""
+
+from __future__ import annotations
+
+import logging
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Callable, Sequence
+
+from audio_connector._version import __version__
+from audio_connector.port import words
+from audio_connector.port.codec import SERIAL_BITS, VERSION
+from audio_connector.port.stream import stream_pair
+from audio_connector.server.config import AudioConnectorServerConfig
+
+FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
+"""Between two processes that die soon."""
+
+LIVED_S = 10.0
+"""A process that lived for so long did not die of how it was started."""
+
+CODE = "import sys; sys.path[:] = sys.argv[1].split('\\n'); from {module} import main; main()"
+"""What a child runs; by text, since -m would take modules of the current folder for the standard library's."""
+
+CROSSING = ("host", "port", "tls", "audio_transport", "playback", "intake", "limits", "timeouts")
+"""The fields of the configuration that concern the I/O side."""
+
+
+def can_start() -> bool:
+    """Whether there is an interpreter to start another process with, and a system that hands sockets to it."""
+    return os.name == "posix" and bool(sys.executable) and not getattr(sys, "frozen", False)
+
+
+def start(module: str, arguments: Sequence[object], descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
+    """Start ``main()`` of a module, without a main guard, and with the modules that this process finds.
+
+    It is in a session of its own: Ctrl-C in a terminal does not reach it.
+
+    Raises:
+        OSError: It cannot be started.
+    """
+    flags = subprocess._args_from_interpreter_flags()  # type: ignore[attr-defined]  # as multiprocessing does
+    code = CODE.format(module=module)
+    return subprocess.Popen(
+        [sys.executable, *flags, "-c", code, "\n".join(sys.path), *map(str, arguments)],
+        stdin=subprocess.DEVNULL,
+        pass_fds=descriptors,
+        start_new_session=True,
+    )
+
+
+class ChildProcess:
+    """A process that talks to this one over a stream; ``sock`` is our end of it."""
+
+    def __init__(
+        self, module: str, arguments: Sequence[object] = (), descriptors: Sequence[int] = ()
+    ) -> None:
+        ours, theirs = stream_pair()
+        with theirs:
+            try:
+                handed = (theirs.fileno(), os.getpid(), *arguments)
+                self._process = start(module, handed, (theirs.fileno(), *descriptors))
+            except BaseException:
+                ours.close()
+                raise
+        self.sock = ours
+
+    @property
+    def pid(self) -> int:
+        """Its number."""
+        return self._process.pid
+
+    def is_alive(self) -> bool:
+        """Whether it runs."""
+        return self._process.poll() is None
+
+    def kill(self) -> None:
+        """End it, at once."""
+        self._process.kill()
+
+    def reap(self, timeout_s: float) -> str:
+        """Wait for its end for so long, and then kill it; says how it ended."""
+        try:
+            status = self._process.wait(max(0.0, timeout_s))
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            status = self._process.wait()
+        return f"signal {-status}" if status < 0 else f"status {status}"
+
+    @property
+    def status(self) -> int | None:
+        """Its exit status, negative for a signal; None while it runs."""
+        return self._process.poll()
+
+
+class IoChildProcess(ChildProcess):
+    """An I/O process, which is given listening sockets, and perhaps one over which applications are handed to it."""
+
+    def __init__(self, sockets: Sequence[socket.socket], broker: socket.socket | None = None) -> None:
+        descriptors = [sock.fileno() for sock in sockets]
+        if broker is not None:
+            descriptors.append(broker.fileno())
+        super().__init__("audio_connector.server.io_child", (), descriptors)
+
+
+def start_word(
+    config: AudioConnectorServerConfig,
+    sockets: Sequence[socket.socket],
+    *,
+    serial: int,
+    takes_calls: bool = True,
+    broker: socket.socket | None = None,
+    id_prefix: str = "",
+) -> words.Start:
+    """What an I/O process is told first; ``serial`` is another one for each."""
+    return words.Start(
+        version=VERSION,
+        library=__version__,
+        config=config.model_dump_json(include=set(CROSSING)),
+        sockets=tuple(sock.fileno() for sock in sockets),
+        broker=None if broker is None else broker.fileno(),
+        first_link=(serial << SERIAL_BITS) + 1,
+        takes_calls=takes_calls,
+        log_level=min(logging.INFO, logging.getLogger("audio_connector.wire").getEffectiveLevel()),
+        id_prefix=id_prefix,
+    )
+
+
+class BackOff:
+    """How long to wait before a process is started again: not at all where the one before has lived."""
+
+    def __init__(self, clock: Callable[[], float]) -> None:
+        self._clock = clock
+        self._started_at = clock()
+        self._pause_s = 0.0
+
+    def pause_s(self) -> float:
+        """It has ended; returns how long to wait, and counts from then on."""
+        now = self._clock()
+        if now - self._started_at > LIVED_S:
+            self._pause_s = 0.0
+        pause_s, self._pause_s = self._pause_s, min(LONGEST_PAUSE_S, 2 * self._pause_s or FIRST_PAUSE_S)
+        self._started_at = now + pause_s
+        return pause_s

@@ -1,0 +1,210 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which application has which call, in an I/O process that several are attached to.
+
+A call is with an application that takes calls and has the fewest; those whose loop lags come last. It is *parked*
+while there is none, for a bounded time. It goes to another one
+
+- at once, where its application dies: what that had written is heard, and what came last is handed over again;
+- while nothing is being said, where its application retires: that is asked to *release* it, ends what belongs to it,
+  and says so; who does not in time loses it all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import math
+from collections.abc import Callable
+from typing import Any
+
+from audio_connector.server.application import Application
+from audio_connector.server.link import Link
+
+logger = logging.getLogger("audio_connector.server")
+
+PARK_S = 10.0
+"""So long a call waits for an application; the audio that comes meanwhile is kept (`Intake.max_buffer_ms`)."""
+
+LAG_S = 0.5
+"""An application whose loop was not let run for so long gets calls only where all others are like that."""
+
+LOOK_S = 0.02
+"""How often it is looked whether a call is at rest, while an application retires; a frame."""
+
+RELEASE_S = 3.0
+"""For an application to release a call."""
+
+
+class Sharing:
+    """Keeps the calls of one I/O process with its applications; on its loop."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
+        self.applications: dict[int, Application] = {}
+        self._loop = loop
+        self._clock = clock
+        self._parked: dict[int, tuple[Link, bool, asyncio.TimerHandle]] = {}
+        """With each link whether its application has died, and the end of the patience."""
+        self._retiring: dict[int, float] = {}
+        """By the number of an application when its calls are moved although they are not at rest."""
+        self._releasing: dict[int, float] = {}
+        """By the number of a link when it is taken away."""
+        self._is_looking = False
+        self._turn = 0
+
+    # Calls.
+
+    def open(self, link: Link) -> None:
+        """A call has come."""
+        application = self._choose()
+        if application is None:
+            self._park(link, replays=False)
+        else:
+            link.bind(application, application.post, application.note)
+            application.links[link.id] = link
+
+    def forget(self, link: Link) -> None:
+        """A call is over."""
+        parked = self._parked.pop(link.id, None)
+        if parked is not None:
+            parked[2].cancel()
+        self._releasing.pop(link.id, None)
+        if isinstance(link.owner, Application):
+            link.owner.links.pop(link.id, None)
+            self._note_retired(link.owner)
+
+    def released(self, link: Link) -> None:
+        """Its application has ended its part."""
+        if self._releasing.pop(link.id, None) is not None:
+            self._move(link, replays=False)
+
+    # Applications.
+
+    def add(self, application: Application) -> None:
+        """There is another one; it gets calls once it has said how its loop is."""
+        self.applications[application.number] = application
+
+    def note_load(self, application: Application, lag_s: float) -> None:
+        """It says how its loop is."""
+        application.loaded_at, application.lag_s = self._clock(), lag_s
+        for link, replays, timer in list(self._parked.values()):
+            taker = self._choose()
+            if taker is None:
+                break
+            timer.cancel()
+            del self._parked[link.id]
+            self._give(link, taker, replays=replays)
+
+    def retire(self, number: int, wait_s: float | None) -> None:
+        """Give it no more calls, and those that it has to others, see `words.Retire`."""
+        application = self.applications.get(number)
+        if application is None:
+            return
+        application.is_retiring = True
+        self._retiring[number] = math.inf if wait_s is None else self._clock() + wait_s
+        if wait_s is not None:
+            self._look_soon()
+        self._note_retired(application)
+
+    def lose(self, application: Application) -> int:
+        """It has died: others take its calls. Returns how many these are."""
+        self.applications.pop(application.number, None)
+        self._retiring.pop(application.number, None)
+        links = list(application.links.values())
+        for link in links:
+            self._releasing.pop(link.id, None)
+            self._move(link, replays=True)
+        return len(links)
+
+    # Inside.
+
+    def _choose(self, other_than: Application | None = None) -> Application | None:
+        now, count = self._clock(), len(self.applications)
+        self._turn += 1
+        takers = [
+            (
+                (now - each.loaded_at > LAG_S or each.lag_s > LAG_S, len(each.links)),
+                (at - self._turn) % count,
+                each,
+            )
+            for at, each in enumerate(self.applications.values())
+            if each.loaded_at > -math.inf and not each.is_retiring and each is not other_than
+        ]
+        return min(takers, key=lambda taker: taker[:2])[2] if takers else None
+
+    def _move(self, link: Link, *, replays: bool) -> None:
+        before = link.owner if isinstance(link.owner, Application) else None
+        taker = self._choose(before)
+        if before is not None:
+            before.links.pop(link.id, None)
+        if taker is None:
+            self._park(link, replays=replays)
+        else:
+            self._give(link, taker, replays=replays)
+        if before is not None:
+            self._note_retired(before)
+
+    def _give(self, link: Link, taker: Application, *, replays: bool) -> None:
+        taker.links[link.id] = link
+        link.hand_over(taker, taker.post, taker.note, replays=replays)
+
+    def _park(self, link: Link, *, replays: bool) -> None:
+        link.bind(link.owner, _nobody, _nobody)
+        timer = self._loop.call_later(PARK_S, self._give_up, link)
+        self._parked[link.id] = link, replays, timer
+
+    def _give_up(self, link: Link) -> None:
+        self._parked.pop(link.id, None)
+        logger.error(
+            "connection %d is closed with 1013: no worker has taken it for %g s. Look for why they do not run",
+            link.id,
+            PARK_S,
+        )
+        link.close(1013, "no worker took the call")
+
+    def _look_soon(self) -> None:
+        if not self._is_looking:
+            self._is_looking = True
+            self._loop.call_later(LOOK_S, self._look)
+
+    def _look(self) -> None:
+        """Move what is at rest of those that retire."""
+        self._is_looking = False
+        now = self._clock()
+        for number, until in list(self._retiring.items()):
+            application = self.applications.get(number)
+            if application is None or until == math.inf or self._choose(application) is None:
+                continue
+            for link in list(application.links.values()):
+                if link.id not in self._releasing and (now >= until or link.call.is_at_rest):
+                    self._releasing[link.id] = now + RELEASE_S
+                    link.release()
+        for link_id, until in list(self._releasing.items()):
+            if now >= until:
+                self._take_away(link_id)
+        if any(until < math.inf for until in self._retiring.values()) or self._releasing:
+            self._look_soon()
+
+    def _take_away(self, link_id: int) -> None:
+        del self._releasing[link_id]
+        for application in self.applications.values():
+            if (link := application.links.get(link_id)) is not None:
+                logger.warning(
+                    "connection %d was not released within %g s, so another worker takes it while a handler of the one "
+                    "before still runs",
+                    link_id,
+                    RELEASE_S,
+                )
+                self._move(link, replays=False)
+                return
+
+    def _note_retired(self, application: Application) -> None:
+        if application.is_retiring and not application.links and application.number in self._retiring:
+            del self._retiring[application.number]
+            self.on_retired(application.number)
+
+    def on_retired(self, number: int) -> None:
+        """An application that retires has no call any more; whoever has this sets it."""
+
+
+def _nobody(*_: Any) -> None:  # noqa: ANN401
+    """Takes what is told of a call that no application has; it is told anew to who takes it."""
