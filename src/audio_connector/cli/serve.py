@@ -16,6 +16,8 @@ import typer
 
 from audio_connector import AudioConnectorServerConfig, Tls
 from audio_connector.cli.settings import PREFIX, ServeSettings, gather
+from audio_connector.cluster.run import supervise
+from audio_connector.cluster.supervisor import Plan
 from audio_connector.errors import UsageError, VideoError
 from audio_connector.playground.faults import describe
 from audio_connector.server.run import configuration_of, print_line, serve_configured
@@ -75,16 +77,36 @@ def serve(
 
     What is told here goes before what its configuration says: a flag before the environment, that before the file.
     """
+    settings, origins = gather(flags, config)
+    if print_config:
+        _print_config(configuration_for(app, settings), settings, origins)
+        return 0
+    configure_logging(settings)
+    say = logger.info if settings.log_format == "json" else print_line
+    if settings.workers is not None:
+        return 0 if supervise(plan_of(app, settings), say) else CUT
+    return 0 if serve_configured(configuration_for(app, settings), say) else CUT
+
+
+def configuration_for(app: str, settings: ServeSettings) -> AudioConnectorServerConfig:
+    """Load the application, and make its configuration with what was told."""
     from audio_connector.playground.bots import load_application  # noqa: PLC0415 - numpy, which takes a while
 
-    settings, origins = gather(flags, config)
-    made = configured(_configuration_of(app, load_application(app)), settings)
-    if print_config:
-        _print_config(made, settings, origins)
-        return 0
-    _configure_logging(settings)
-    say = logger.info if settings.log_format == "json" else print_line
-    return 0 if serve_configured(made, say) else CUT
+    return configured(_configuration_of(app, load_application(app)), settings)
+
+
+def plan_of(app: str, settings: ServeSettings) -> Plan:
+    """What a supervisor is told."""
+    return Plan(
+        app=app,
+        settings=settings.model_dump_json(),
+        worker_module="audio_connector.cli.worker",
+        workers=settings.workers or 1,
+        io_processes=settings.io_processes or 1,
+        memory_mb=settings.worker_memory_mb,
+        move_s=None if settings.calls == "stay" else settings.move_s or 10.0,
+        drain_s=settings.drain_s or 30.0,
+    )
 
 
 def _configuration_of(label: str, app: Any) -> AudioConnectorServerConfig:  # noqa: ANN401 - whatever was imported
@@ -119,8 +141,8 @@ def configured(config: AudioConnectorServerConfig, settings: ServeSettings) -> A
     return AudioConnectorServerConfig(**values)
 
 
-def _configure_logging(settings: ServeSettings) -> None:
-    """What was told goes before what the application has set up; where nothing was told, that stays."""
+def configure_logging(settings: ServeSettings) -> None:
+    """Log as was told. That goes before what the application sets up; where nothing was told, that stays."""
     handler = logging.StreamHandler()
     is_json = settings.log_format == "json"
     handler.setFormatter(JsonFormatter() if is_json else logging.Formatter(TEXT_FORMAT))
@@ -157,7 +179,14 @@ def _print_config(
 def _parameters() -> list[inspect.Parameter]:
     """The command's parameters: a flag for each setting."""
     keyword, place = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
-    kinds: dict[str, Any] = {"port": int, "drain_s": float}
+    kinds: dict[str, Any] = {
+        "port": int,
+        "drain_s": float,
+        "workers": int,
+        "io_processes": int,
+        "worker_memory_mb": float,
+        "move_s": float,
+    }
     made = [
         inspect.Parameter("app", place, annotation=Annotated[str, typer.Argument(metavar="MODULE:APP")]),
     ]

@@ -57,6 +57,22 @@ class ServeSettings(Values):
     drain_s: Seconds | None = Field(
         default=None, description="Seconds for every call to come to its end, at SIGTERM or Ctrl-C."
     )
+    workers: Annotated[int, Field(ge=1, le=1000)] | None = Field(
+        default=None,
+        description="Application processes that share the calls; at SIGHUP new ones take these over.",
+    )
+    io_processes: Annotated[int, Field(ge=1, le=64)] | None = Field(
+        default=None, description="With workers: processes that share the port, where one core is not enough."
+    )
+    worker_memory_mb: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="With workers: one that takes more memory is replaced."
+    )
+    calls: Literal["move", "stay"] | None = Field(
+        default=None, description="With workers: whether calls move to the one that replaces theirs, or stay."
+    )
+    move_s: Seconds | None = Field(
+        default=None, description="With workers: seconds until a call moves although something is being said."
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] | None = (
         Field(default=None, description="What is logged: debug, info, warning or error.")
     )

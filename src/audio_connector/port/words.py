@@ -62,7 +62,8 @@ class Load(NamedTuple):
 class Retire(NamedTuple):
     """Have that application get no more calls; it keeps those that it has, or others get them.
 
-    Each goes to another one while nothing is being said, and at the latest after ``wait_s``; None for never.
+    Each goes to another one while nothing is being said, and at the latest after ``wait_s``; None for never. An
+    application says it of itself, whatever the number.
     """
 
     number: int
@@ -99,7 +100,43 @@ class Logged(NamedTuple):
     traceback: str | None
 
 
+class Serve(NamedTuple):
+    """To a worker, first: which application, with which settings (JSON), and its number."""
+
+    app: str
+    settings: str
+    number: int
+
+
+class Loaded(NamedTuple):
+    """Its application is there; ``config`` as in `Start`."""
+
+    config: str
+
+
+class NotLoaded(NamedTuple):
+    """It cannot be had: why, in a line."""
+
+    text: str
+
+
+class Ready(NamedTuple):
+    """It takes calls."""
+
+
+class Drain(NamedTuple):
+    """Let every call come to its end, for so long, and end; answered by `Drained`."""
+
+    timeout_s: float
+
+
+class Drained(NamedTuple):
+    """It has stopped; True where every call had come to its end."""
+
+    ended: bool
+
+
 Word = (
     Start | Started | NotStarted | RefuseCalls | CloseAll | AllClosed | ShutDown | Refused | Logged | Load | Retire
-    | Retired
+    | Retired | Serve | Loaded | NotLoaded | Ready | Drain | Drained
 )  # fmt: skip

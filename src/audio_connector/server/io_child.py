@@ -78,11 +78,14 @@ class IoChild:
         finally:
             if self._side is not None:
                 self._side.stop()
-            applications = [self._control, *(self._sharing.applications.values() if self._sharing else ())]
-            for application in applications:
+            for application in self._applications():
                 application.flush()
                 application.close()
             close_loop(loop)
+
+    def _applications(self) -> list[Application]:
+        """Whoever has started this, and all that are attached."""
+        return [self._control, *(self._sharing.applications.values() if self._sharing else ())]
 
     # What is asked, and what is said.
 
@@ -100,6 +103,8 @@ class IoChild:
             self._sharing.note_load(application, ask.lag_s)
         elif isinstance(ask, words.CloseAll):
             self._start_task(self._close_links(application, ask))
+        elif isinstance(ask, words.Retire) and self._sharing is not None:
+            self._sharing.retire(application.number, ask.wait_s)
 
     def _take_word(self, word: words.Word) -> None:
         match word:
@@ -143,9 +148,8 @@ class IoChild:
         gc.freeze()  # what is there now stays: no collection has to look at it
         self._started = words.Started(host, port, start.id_prefix)
         self._control.say(self._started)
-        if self._sharing is not None:
-            for application in self._sharing.applications.values():
-                application.say(self._started)
+        for application in self._applications()[1:]:
+            application.say(self._started)
         self._care()
 
     def _make_side(self, start: words.Start) -> IoSide:
@@ -230,7 +234,8 @@ class IoChild:
     def _tell_refusals(self, side: IoSide) -> None:
         if (counts := dict(side.refusals())) != self._refused:
             self._refused = counts
-            self._control.say(words.Refused(counts))
+            for application in self._applications():
+                application.say(words.Refused(counts))
 
     def log(self, word: words.Logged) -> None:
         """Have something logged, where the application reads that."""

@@ -27,7 +27,6 @@ from audio_connector import errors
 from audio_connector.errors import AudioConnectorStartServerError
 from audio_connector.port import words
 from audio_connector.port.host import Deliver, NoProcess, Note
-from audio_connector.port.stream import Stream
 from audio_connector.server.children import BackOff, IoChildProcess, can_start, start_word
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.remote import Remote, RemoteIo, log_word
@@ -65,6 +64,7 @@ class IoProcess:
             application_loop,
             deliver,
             note,
+            max_message_bytes=config.limits.max_message_bytes,
             on_word=self._take_word,
             on_lost=lambda _: self._wakes.set(),
             on_orphaned=self._lose_application,
@@ -214,18 +214,11 @@ class IoProcess:
     def _start_process(self) -> Remote:
         self._process = IoChildProcess(self._sockets)
         self._serial += 1
-        stream = Stream(
-            self._process.sock, self._take, max_message_bytes=self._config.limits.max_message_bytes
-        )
         self._refused_before += self._refused
         self._refused = Counter()
-        self._remote = remote = self._remote_io.add(stream, self._serial)
+        self._remote = remote = self._remote_io.add(self._process.sock, self._serial)
         self._say(start_word(self._config, self._sockets, serial=self._serial, takes_calls=self._takes_calls))
         return remote
-
-    def _take(self, message: tuple[int, object]) -> None:
-        if (remote := self._remote) is not None:
-            self._remote_io.take(remote, message)
 
     def _look_after(self, remote: Remote) -> None:
         """Until the stream is lost, or the process has ended as was wished."""

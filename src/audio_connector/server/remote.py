@@ -12,9 +12,11 @@ import asyncio
 import contextlib
 import logging
 import select
+import socket
 import threading
 import time
 from collections.abc import Callable
+from functools import partial
 
 from audio_connector.call import tells
 from audio_connector.call.asks import Ask
@@ -39,8 +41,14 @@ NOT_IN_ORDER = (tells.Figures, *tells.ANSWERS)
 class Remote:
     """One stream, and the connections behind it; ``serial`` is in the numbers of these."""
 
-    def __init__(self, stream: Stream, serial: int) -> None:
-        self.stream = stream
+    def __init__(
+        self,
+        sock: socket.socket,
+        serial: int,
+        take: Callable[[Remote, Message], None],
+        max_message_bytes: int,
+    ) -> None:
+        self.stream = Stream(sock, partial(take, self), max_message_bytes=max_message_bytes)
         self.serial = serial
         self.links: set[int] = set()
         self.reads = self.reads_seen = 0
@@ -60,12 +68,14 @@ class RemoteIo:
         deliver: Deliver,
         note: Note,
         *,
+        max_message_bytes: int,
         on_word: Callable[[Remote, words.Word], None],
         on_lost: Callable[[Remote], None],
         on_orphaned: Callable[[], None],
     ) -> None:
         self._loop = application_loop
         self._note = note
+        self._max_message_bytes = max_message_bytes
         self._on_word = on_word
         self._on_lost = on_lost
         self._outbox = Outbox(
@@ -85,10 +95,10 @@ class RemoteIo:
 
     # From any thread.
 
-    def add(self, stream: Stream, serial: int) -> Remote:
-        """Have a stream; what it delivers is to go to `take`."""
-        remote = self._remotes[serial] = Remote(stream, serial)
-        self._poll.register(stream.sock, select.POLLIN)
+    def add(self, sock: socket.socket, serial: int) -> Remote:
+        """Have a stream to an I/O process of that number, over a socket that does not block."""
+        remote = self._remotes[serial] = Remote(sock, serial, self._take, self._max_message_bytes)
+        self._poll.register(sock, select.POLLIN)
         self._on_loop(self._watch, remote)
         return remote
 
@@ -114,7 +124,7 @@ class RemoteIo:
             remote.stream.queue.append((SERVER, word))
             self._flush(remote)
 
-    def take(self, remote: Remote, message: Message) -> None:
+    def _take(self, remote: Remote, message: Message) -> None:
         """Take what an I/O process tells; in the thread that reads."""
         link_id, tell = message
         kind = type(tell)
@@ -125,16 +135,21 @@ class RemoteIo:
         else:
             if kind is tells.Opened:
                 remote.links.add(link_id)
-            elif kind is tells.Ended:
+            elif kind is tells.Ended or kind is tells.Release:
                 remote.links.discard(link_id)
             self._note(link_id, tell)
             if kind not in NOT_IN_ORDER:
                 self._outbox.hold(message)
 
-    def forget(self, link_id: int) -> None:
-        """A connection is another application's."""
-        if (remote := self._remotes.get(link_id >> SERIAL_BITS)) is not None:
-            remote.links.discard(link_id)
+    @property
+    def remotes(self) -> list[Remote]:
+        """Those that there are."""
+        return list(self._remotes.values())
+
+    def lag_s(self) -> float:
+        """How long something has waited for the application's loop."""
+        since = self._outbox.pending_since
+        return 0.0 if since is None else self.clock() - since
 
     def _flush_round(self) -> None:
         self._is_armed = False

@@ -189,7 +189,7 @@ class Sharing:
         for application in self.applications.values():
             if (link := application.links.get(link_id)) is not None:
                 logger.warning(
-                    "connection %d was not released within %g s, so another worker takes it while a handler of the one "
+                    "connection %d was not released within %g s: another worker takes it while a handler of the one "
                     "before still runs",
                     link_id,
                     RELEASE_S,

@@ -43,7 +43,9 @@ async def addresses_of(host: str, port: int) -> list[Address]:
     return list(entries)
 
 
-def listen_all(addresses: list[Address], port: int, backlog: int) -> list[socket.socket]:
+def listen_all(
+    addresses: list[Address], port: int, backlog: int, *, shares_port: bool = False
+) -> list[socket.socket]:
     """Listen on every address at one port. Left to itself, port 0 gives "localhost" two different ones.
 
     ``::`` takes IPv4 as well where it stands alone and the system can. Where ``0.0.0.0`` stands beside it, as for the
@@ -53,6 +55,7 @@ def listen_all(addresses: list[Address], port: int, backlog: int) -> list[socket
         addresses: At least one; one that this machine lacks is left out while another works.
         port: TCP port; 0 takes one that is free at all of them.
         backlog: Connections that the kernel may hold before they are accepted.
+        shares_port: Other sockets of this user may listen there as well; the kernel gives each a part of who dials.
 
     Raises:
         OSError: No address can be bound, or one is in use.
@@ -61,7 +64,7 @@ def listen_all(addresses: list[Address], port: int, backlog: int) -> list[socket
         bound: list[socket.socket] = []
         try:
             for address in addresses:
-                _bind_next(address, port, bound, addresses)
+                _bind_next(address, port, bound, addresses, shares_port=shares_port)
             for each in bound:
                 # Two programs may bind one address and port with SO_REUSEADDR; only one may listen.
                 each.listen(backlog)
@@ -76,9 +79,9 @@ def listen_all(addresses: list[Address], port: int, backlog: int) -> list[socket
     return bound
 
 
-async def listen_on(host: str, port: int, backlog: int) -> list[socket.socket]:
+async def listen_on(host: str, port: int, backlog: int, *, shares_port: bool = False) -> list[socket.socket]:
     """Listen on every address of a host, see `listen_all`."""
-    return listen_all(await addresses_of(host, port), port, backlog)
+    return listen_all(await addresses_of(host, port), port, backlog, shares_port=shares_port)
 
 
 async def connect_first(addresses: list[Address], receive_buffer_bytes: int) -> socket.socket:
@@ -138,13 +141,20 @@ def ip_of(transport: asyncio.BaseTransport) -> str:
     return str((transport.get_extra_info("peername") or ("",))[0])
 
 
-def _bind_next(address: Address, port: int, bound: list[socket.socket], addresses: list[Address]) -> None:
+def _bind_next(
+    address: Address,
+    port: int,
+    bound: list[socket.socket],
+    addresses: list[Address],
+    *,
+    shares_port: bool,
+) -> None:
     family, (host, _, *rest) = address
     at_port = bound[0].getsockname()[1] if bound else port
     is_last = address == addresses[-1]
     takes_ipv4 = host == "::" and all(other != socket.AF_INET for other, _ in addresses)
     try:
-        bound.append(_bind(family, (host, at_port, *rest), takes_ipv4=takes_ipv4))
+        bound.append(_bind(family, (host, at_port, *rest), takes_ipv4=takes_ipv4, shares_port=shares_port))
     except OSError as error:
         # A machine may name ::1 without having it; one address that works is enough.
         is_missing = error.errno in (errno.EADDRNOTAVAIL, errno.EAFNOSUPPORT)
@@ -152,11 +162,13 @@ def _bind_next(address: Address, port: int, bound: list[socket.socket], addresse
             raise
 
 
-def _bind(family: int, address: tuple[object, ...], *, takes_ipv4: bool) -> socket.socket:
+def _bind(family: int, address: tuple[object, ...], *, takes_ipv4: bool, shares_port: bool) -> socket.socket:
     bound = socket.socket(family, socket.SOCK_STREAM)
     try:
         if sys.platform != "win32":  # there the option lets a second program take the port
             bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if shares_port:
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         # Accepted sockets inherit it; set later, it would come after the window was offered.
         bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         if family == socket.AF_INET6:

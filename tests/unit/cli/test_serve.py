@@ -12,7 +12,7 @@ import pytest
 
 from audio_connector import AudioConnectorServerConfig, Timeouts
 from audio_connector.cli.app import run
-from audio_connector.cli.serve import JsonFormatter, _configure_logging, configured
+from audio_connector.cli.serve import JsonFormatter, configure_logging, configured
 from audio_connector.cli.settings import PREFIX, ServeSettings, gather
 from audio_connector.errors import UsageError
 
@@ -165,9 +165,9 @@ def test_what_is_told_of_the_log_goes_before_what_the_application_has_set_up(
     monkeypatch.setattr(logging, "root", root)
     logging.basicConfig(level="WARNING")
     [before] = root.handlers
-    _configure_logging(ServeSettings())
+    configure_logging(ServeSettings())
     assert (root.level, root.handlers) == (logging.WARNING, [before])
-    _configure_logging(ServeSettings(log_level="debug", log_format="json"))
+    configure_logging(ServeSettings(log_level="debug", log_format="json"))
     assert root.level == logging.DEBUG
     assert isinstance(root.handlers[0].formatter, JsonFormatter)
 

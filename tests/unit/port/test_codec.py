@@ -114,6 +114,12 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     words.Load: st.builds(words.Load, MS),
     words.Retire: st.builds(words.Retire, NUMBER, st.none() | MS),
     words.Retired: st.builds(words.Retired, NUMBER),
+    words.Serve: st.builds(words.Serve, TEXT, TEXT, NUMBER),
+    words.Loaded: st.builds(words.Loaded, TEXT),
+    words.NotLoaded: st.builds(words.NotLoaded, TEXT),
+    words.Ready: st.just(words.Ready()),
+    words.Drain: st.builds(words.Drain, MS),
+    words.Drained: st.builds(words.Drained, st.booleans()),
     words.Refused: st.builds(words.Refused, st.dictionaries(TEXT, NUMBER, max_size=3)),
     words.Logged: st.builds(words.Logged, TEXT, NUMBER, TEXT, MS, st.none() | TEXT),
 }

@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A worker: an application in a process of its own, whose calls are in others; the supervisor says when it ends.
+
+It ends with the stream to its supervisor, and by no signal but SIGKILL: what is sent to every process of a service is
+for the supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+import sys
+from collections.abc import Callable
+from typing import Any
+
+from audio_connector.cluster.attached import AttachedIo
+from audio_connector.port import words
+from audio_connector.port.codec import SERVER, Message
+from audio_connector.port.stream import Stream
+from audio_connector.server.children import CROSSING
+from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.server import IO_HOST, AudioConnectorServer, AudioConnectorServerHandle
+
+logger = logging.getLogger("audio_connector.cluster")
+
+Load = Callable[[str, str], AudioConnectorServerConfig]
+"""Makes the configuration of an application and of settings, see `words.Serve`; raises what it cannot."""
+
+MAX_MESSAGE_BYTES = 1 << 20
+
+
+class Worker:
+    """The main program of a worker."""
+
+    def __init__(self, control: socket.socket, broker: socket.socket, load: Load) -> None:
+        self._stream = Stream(control, self._take, max_message_bytes=MAX_MESSAGE_BYTES)
+        self._broker = broker
+        self._load = load
+        self._loop = asyncio.get_running_loop()
+        self._serve: asyncio.Future[words.Serve] = self._loop.create_future()
+        self._ending: asyncio.Future[float] = self._loop.create_future()
+        """Done when it is to end, with the seconds for the calls to come to their end."""
+        self._handle: AudioConnectorServerHandle | None = None
+        self._io: AttachedIo | None = None
+        self._tasks: list[asyncio.Task[object]] = []
+        self._loop.add_reader(control, self._read)
+
+    async def run(self) -> int:
+        """Serve until the supervisor has enough; returns the exit status."""
+        serve = await self._serve
+        try:
+            told = self._load(serve.app, serve.settings)
+            config = AudioConnectorServerConfig(
+                **{**dict(told), "isolation": "process"}
+            )  # what cannot cross is said
+        except Exception as error:  # noqa: BLE001 - it is told
+            self._say(words.NotLoaded(str(error)))
+            return 2
+        self._say(words.Loaded(config.model_dump_json(include=set(CROSSING))))
+        setattr(self._loop, IO_HOST, self._make_io)
+        try:
+            self._handle = await AudioConnectorServer().start_server(config)
+        except Exception as error:  # noqa: BLE001 - it is told
+            self._say(words.NotLoaded(str(error)))
+            return 2
+        if self._io is not None:
+            self._io.is_ready = True
+        self._say(words.Ready())
+        ended = await self._handle.drain(await self._ending)
+        self._say(words.Drained(ended))
+        return 0
+
+    def _make_io(self, loop: asyncio.AbstractEventLoop, *arguments: Any) -> AttachedIo:  # noqa: ANN401
+        self._io = AttachedIo(loop, *arguments, broker=self._broker)
+        return self._io
+
+    def _say(self, word: words.Word) -> None:
+        self._stream.queue.append((SERVER, word))
+        if not self._stream.flush():
+            self._loop.add_writer(self._stream.sock, self._flush)
+
+    def _flush(self) -> None:
+        if self._stream.flush():
+            self._loop.remove_writer(self._stream.sock)
+
+    def _read(self) -> None:
+        self._stream.read()
+        if self._stream.is_lost:
+            self._loop.remove_reader(self._stream.sock)
+            logger.error("the supervisor has ended, and so does this worker")
+            self._end(0.0)
+            if not self._serve.done():
+                self._serve.cancel()
+
+    def _take(self, message: Message) -> None:
+        match message[1]:
+            case words.Serve() as serve:
+                self._serve.set_result(serve)
+            case words.Drain(timeout_s):
+                self._end(timeout_s)
+            case words.ShutDown():
+                self._end(0.0)
+
+    def _end(self, timeout_s: float) -> None:
+        if not self._ending.done():
+            self._ending.set_result(timeout_s)
+        elif self._handle is not None:  # a nearer deadline
+            self._tasks.append(self._loop.create_task(self._handle.drain(timeout_s)))
+
+
+async def _run(load: Load) -> int:
+    control, broker = (socket.socket(fileno=int(number)) for number in (sys.argv[2], sys.argv[4]))
+    control.setblocking(False)
+    return await Worker(control, broker, load).run()
+
+
+def work(load: Load) -> None:
+    """Be a worker; the arguments are those of `server.children.ChildProcess`, and a broker's descriptor."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    status = 1
+    with contextlib.suppress(asyncio.CancelledError):
+        status = asyncio.run(_run(load))
+    logging.shutdown()
+    sys.exit(status)
