@@ -11,7 +11,8 @@ from support.call import Router
 
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.link import Link
-from audio_connector.server.server import AudioConnectorServer, Running
+from audio_connector.server.running import Running
+from audio_connector.server.server import AudioConnectorServer
 from audio_connector.server.session import Session
 from audio_connector.testing.in_loop import InLoopIo
 from audio_connector.testing.network import dial

@@ -168,3 +168,7 @@ def _bad_content_type(content_type: object) -> AudioFormatError:
         f"got the content-type {repr(content_type)[:100]}; expected '{_CONTENT_TYPE};rate=N' with N one of "
         f"{_allowed_rates()}; set audioRate to one of these where the call is started"
     )
+
+
+FORMAT_BY_FRAME = {AudioFormat(rate_hz).frame_bytes: AudioFormat(rate_hz) for rate_hz in SUPPORTED_RATES_HZ}
+"""The router sends one frame a message (PROTOCOL 4.6), so the size of one tells the rate where no text has."""

@@ -11,14 +11,15 @@ from __future__ import annotations
 
 import math
 from collections import deque
-from typing import Any, NamedTuple
+from typing import Any
 
-from audio_connector.audio.format import FRAME_MS, SUPPORTED_RATES_HZ, AudioFormat
-from audio_connector.call import asks, tells
+from audio_connector.audio.format import FORMAT_BY_FRAME, FRAME_MS, AudioFormat
+from audio_connector.call import asks, faults, tells
+from audio_connector.call.handed import MANY, Handed
 from audio_connector.call.settings import Intake, Playback, Timeouts
 from audio_connector.call.states import TABLE, Move, State
 from audio_connector.call.texts import TextQueue
-from audio_connector.errors import DeadlineError, IntakeOverflow, LimitError, ProtocolError, RouterStalled
+from audio_connector.call.writes import Abort, Ping, Write
 from audio_connector.intake.buffer import IntakeBuffer
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.queue import PlaybackQueue
@@ -30,62 +31,7 @@ from audio_connector.wire.liveness import Liveness
 from audio_connector.wire.messages import ClosedBy, Connected, Disconnected, MediaUpdate, Notified
 from audio_connector.wire.transport import Closed, Upgrade
 
-FORMAT_BY_FRAME = {AudioFormat(rate_hz).frame_bytes: AudioFormat(rate_hz) for rate_hz in SUPPORTED_RATES_HZ}
-"""The router sends one frame a message (PROTOCOL 4.6), so the size of one tells the rate where no text has."""
-
 _CLOSED_BY: dict[str, ClosedBy] = {"peer": "router", "us": "server", "network": "network"}
-
-
-MANY = 1 << 40
-"""More messages than there are."""
-
-
-class Handed:
-    """What an application was handed lately: the ``unhandled`` at least, and so much audio as may be asked for."""
-
-    def __init__(self, window: int) -> None:
-        self.unhandled = 0
-        self._items: deque[bytes | TextItem] = deque()
-        self._bytes = 0
-        self._window = window
-        self.max_bytes = 0
-
-    def add(self, item: bytes | TextItem) -> None:
-        """One more."""
-        self.unhandled += 1
-        self._items.append(item)
-        self._bytes += len(item) if isinstance(item, bytes) else 0
-        while self._bytes > self.max_bytes and len(self._items) > self._window:
-            oldest = self._items.popleft()
-            self._bytes -= len(oldest) if isinstance(oldest, bytes) else 0
-
-    def take(self, replay_bytes: int) -> list[bytes | TextItem]:
-        """Return what was not handled, and before it audio up to so many bytes in all; and forget it all."""
-        items = list(self._items)
-        at = max(0, len(items) - max(0, self.unhandled))
-        taken = items[at:]
-        size_bytes = sum(len(item) for item in taken if isinstance(item, bytes))
-        for item in reversed(items[:at]):
-            if isinstance(item, bytes):
-                size_bytes += len(item)
-                if size_bytes > replay_bytes:
-                    break
-                taken.insert(0, item)
-        self._items.clear()
-        self._bytes = self.unhandled = 0
-        return taken
-
-
-class Ping(NamedTuple):
-    """A ping is to be sent."""
-
-
-class Abort(NamedTuple):
-    """The connection is to be ended at once."""
-
-
-Write = bytes | str | Ping | asks.Close | Abort
-"""What goes to the wire: a frame of audio, a text, or a word about the connection itself."""
 
 
 class Call:
@@ -114,8 +60,9 @@ class Call:
         """What was handed over lately, for another application to take it up; None where there can be no other."""
         self._upgrade: Upgrade | None = None
         self.takeovers = 0
-        self.is_released = False
-        """The application has no part in the call any more."""
+        self.is_released = False  # by the application, which has no part in the call any more
+        self._gives_up_at = math.inf  # the time when a router that was lost is not waited for any longer
+        self._is_first_text = True
         self._texts = TextQueue()
         self._urgent: list[Write] = []
         self.liveness = Liveness(
@@ -146,6 +93,42 @@ class Call:
         self._upgrade = upgrade
         self.tells.append(tells.Opened(upgrade))
 
+    def lost(self, closed: Closed, now: float) -> bool:
+        """The socket has ended; True where the router may dial again, and False where it is the end."""
+        resume_s = self._timeouts.resume_s
+        if resume_s is None or closed.closed_by != "network" or not self.can_resume:
+            return False
+        self._gives_up_at, self._settle_at = now + resume_s, math.inf
+        self._urgent = []
+        self.liveness.stop()
+        self._move(Move.LOSE)
+        self.tells.append(tells.Lost(resume_s))
+        return True
+
+    def resumed(self, upgrade: Upgrade, now: float) -> None:
+        """The router has dialled again: its first message comes anew."""
+        self.liveness.start(now)
+        self._gives_up_at, self._settle_at = math.inf, now + self._timeouts.first_message_s
+        self._upgrade, self._first_message = upgrade, None
+        self._is_guessed = self._is_first_text = self._is_active = True
+        self._is_cleared = False
+        self._notifies.clear()
+        self._move(Move.RESUME)
+        if not self._playback.keeps_on_resume:
+            self._queue.flush(now)
+            self._take_events()
+        self.tells.append(tells.Resumed(upgrade))
+
+    @property
+    def can_resume(self) -> bool:
+        """Nobody has said that it is to end."""
+        return self.can_send and not self._announced_end and self._own_end is None
+
+    @property
+    def is_given_up(self) -> bool:
+        """The router was lost, and nobody waits for it any more."""
+        return self.state is State.CLOSING and self._gives_up_at < math.inf
+
     def audio_received(self, payload: bytes, now: float) -> bool:
         """The path of every incoming frame; True where it goes straight on to the application, behind `tells`."""
         self.liveness.last_received_at = now
@@ -165,12 +148,7 @@ class Call:
                 self._handed.add(payload)
             return True
         if buffer.push_audio(payload, now):
-            error = IntakeOverflow(
-                f"more than {self._intake.max_buffer_ms:g} ms of incoming audio waited for the application, so the "
-                "oldest is being dropped: make the handlers faster, or raise Intake.max_buffer_ms. statistics() "
-                "counts the rest"
-            )
-            self._fail(error)
+            self._fail(faults.overflow(self._intake.max_buffer_ms))
         return False
 
     def text_received(self, text: str, now: float) -> None:
@@ -178,7 +156,8 @@ class Call:
         self.liveness.last_received_at = now
         self.is_stale = True
         buffer = self._buffer
-        event = decode_event(text, is_first=not buffer.counters.text_messages)
+        event = decode_event(text, is_first=self._is_first_text)
+        self._is_first_text = False
         buffer.counters.text_messages += 1
         if isinstance(event, Connected):
             self._note_first_message(event, now)
@@ -191,13 +170,7 @@ class Call:
             self._note_notified(event, now)
         # A character counts as a byte: the router writes ASCII, and no character is more than four.
         if not buffer.push_text(TextItem(text, event), len(text)):
-            is_many = len(buffer.texts) >= buffer.max_texts
-            error = LimitError(
-                f"{len(buffer.texts)} text messages{'' if is_many else f' of {buffer.text_bytes} bytes'} were not "
-                "taken by the application, so the connection was closed with 1008: return sooner from on_message or "
-                f"on_event{', or raise Intake.max_texts' if is_many else ''}"
-            )
-            self._fail(error)
+            self._fail(faults.too_many_texts(len(buffer.texts), buffer.text_bytes, buffer.max_texts))
             self.close(1008, "too many unread messages")
         else:
             self._pump(now)
@@ -222,6 +195,7 @@ class Call:
     def ended(self, closed: Closed, now: float) -> None:
         """End everything that waits, hand over what is left, and say how it ended."""
         how = self._how_ended(closed)
+        self._gives_up_at = math.inf
         self._move(Move.END)
         self._is_active = False
         self._unsent_ms = self.schedule.queued_ms
@@ -260,9 +234,11 @@ class Call:
         self._queue.abandon(now)
         self._texts.abandon()
         self._window = self._intake.window_messages
+        replay_bytes = self._format.bytes_for_ms(self._intake.replay_ms) if replays else 0
         if self._handed is not None:
-            replay_bytes = self._format.bytes_for_ms(self._intake.replay_ms) if replays else 0
-            self._buffer.put_back([] if self.is_released else self._handed.take(replay_bytes), now)
+            if self.is_released:  # credit comes in batches, so the count may not have come down
+                self._handed.unhandled = 0
+            self._buffer.put_back(self._handed.take(replay_bytes), now)
         self._queue.events.clear()
         self.takeovers += not is_first
         self.is_released = False
@@ -274,7 +250,7 @@ class Call:
     @property
     def is_at_rest(self) -> bool:
         """Nothing is being said, and nobody has begun to."""
-        return not self.schedule.utterances() and not self._queue.is_owed
+        return not (self.schedule.utterances() or self._queue.is_owed)
 
     def lose(self) -> None:
         """The wire closes by itself: nothing more can be sent."""
@@ -306,6 +282,9 @@ class Call:
             return
         if now >= self._settle_at:
             self._settle(self._format, now, is_guess=True)
+        if now >= self._gives_up_at:
+            self._move(Move.CLOSE)
+            return
         liveness = self.liveness
         if now < liveness.next_deadline():
             return
@@ -313,19 +292,14 @@ class Call:
             self._urgent.append(Ping())
             liveness.note_ping(now, self.schedule.in_flight_ms(now) / 1000)
         if liveness.is_silent(now):
-            silent_s = now - liveness.last_received_at
-            silence = DeadlineError(
-                f"the router answered no ping and sent nothing for {silent_s:.1f} s; the connection was closed "
-                "with 1011. Timeouts.ping_timeout_s sets the limit"
-            )
-            self._fail(silence)
-            self.close(1011, "keepalive ping timeout")
+            may_resume = self._timeouts.resume_s is not None
+            self._fail(faults.silent(now - liveness.last_received_at, may_resume=may_resume))
+            if may_resume:
+                self._urgent.append(Abort())
+            else:
+                self.close(1011, "keepalive ping timeout")
         if liveness.is_stalled(now, unsent_bytes):
-            stall = RouterStalled(
-                f"the router read nothing for {self._timeouts.stall_s:g} s while {self.schedule.queued_ms:.0f} "
-                "ms of audio waited, so the connection was ended. Timeouts.stall_s sets the limit"
-            )
-            self._fail(stall)
+            self._fail(faults.stalled(self._timeouts.stall_s, self.schedule.queued_ms))
             self.abort(ABNORMAL, "the router stopped reading")
 
     def writes(self, now: float, limit: int = NO_LIMIT) -> list[Any]:
@@ -344,7 +318,9 @@ class Call:
         """When there is something to do by itself; infinity for never."""
         if self.state is State.CLOSED:
             return math.inf
-        return min(self.liveness.next_deadline(), self._settle_at, self._queue.next_deadline())
+        return min(
+            self.liveness.next_deadline(), self._settle_at, self._gives_up_at, self._queue.next_deadline()
+        )
 
     def figures(self) -> tells.Figures:
         """Return how it is; that is no news any more then."""
@@ -463,11 +439,7 @@ class Call:
             self._settle(event.format, now)
             return
         if event.content_type is not None:
-            error = ProtocolError(
-                f"the first message says content-type {event.content_type!r:.100}; expected audio/l16 with rate "
-                "8000, 16000 or 24000. The size of its audio messages will tell, or else it is taken for 16000 Hz"
-            )
-            self._fail(error)
+            self._fail(faults.unknown_format(event.content_type))
         # Who it is, all the same; the rate is not guessed as long as something may still tell it.
         self.tells.append(tells.Settled(self._format, event))
 
@@ -510,8 +482,7 @@ class Call:
             self._window -= len(items)
             self.tells += items
             if self._handed is not None:
-                for item in items:
-                    self._handed.add(item)
+                self._handed.add_all(items)
 
     def _note_notified(self, event: Notified, now: float) -> None:
         while self._notifies:

@@ -27,6 +27,8 @@ class Playback(FrozenValues):
         pause_ms: In audio sent without saying where an utterance ends, a gap up to this long counts as an
             underrun, and a longer one as a pause of the speaker.
         max_buffer_s: Sending waits while more than this is queued.
+        keeps_on_resume: Whether what waited when a connection was lost is played once the router has dialled again
+            (`Timeouts.resume_s`); else it is dropped, as by a flush.
         max_delay_ms: Plain writes that would be heard later than this lose their oldest audio, blended at the cut,
             until the delay is half of it: for a relay, which otherwise stays late for ever once it was stopped. None
             plays everything.
@@ -38,6 +40,7 @@ class Playback(FrozenValues):
     prime_ms: Annotated[float, Field(ge=0, le=10_000)] = 100
     pause_ms: Annotated[float, Field(ge=20, le=60_000)] = 400
     max_buffer_s: Annotated[float, Field(ge=0.1, le=3600)] = 30
+    keeps_on_resume: bool = True
     max_delay_ms: Annotated[float, Field(ge=100, le=60_000)] | None = None
     clear_commands: tuple[str, ...] = (CLEAR_FORMS["action"], CLEAR_FORMS["event"])
 
@@ -100,6 +103,9 @@ class Timeouts(FrozenValues):
         ping_timeout_s: A router that sends nothing for this long after a ping is gone; audio that it still holds
             is allowed for (PROTOCOL 1.25). None never gives up.
         stall_s: A router that does not read for this long is given up.
+        resume_s: A call whose connection broke off goes on where the router dials again within this, with the same
+            connection id in its headers. Where it dials sooner than we notice that, the old socket is dropped at
+            once. None: each connection is a call of its own.
         close_s: For the answer to a close frame.
         handler_s: After the end of a connection, how long one handler call may still take before it is cancelled.
         drain_s: For every call to come to its end, when a signal drains what `run` serves.
@@ -111,6 +117,7 @@ class Timeouts(FrozenValues):
     ping_interval_s: Seconds | None = 20.0
     ping_timeout_s: Seconds | None = 20.0
     stall_s: Seconds = 10.0
+    resume_s: Seconds | None = None
     close_s: Seconds = 2.0
     handler_s: Seconds = 5.0
     drain_s: Seconds = 30.0

@@ -7,6 +7,7 @@ state    what it means                        what is sent
 UNSETTLED the rate is not known yet           texts
 OPEN      all is well                         texts, frames when they are due
 HELD      the router does not read            nothing but a clear, a ping, a close frame
+LOST      the socket is, and may come again   nothing
 CLOSING   the closing handshake is on         nothing
 CLOSED    it is over                          nothing
 ======== ==================================== ==========================================
@@ -23,21 +24,22 @@ from enum import Enum
 class State(Enum):
     """Where a call is."""
 
-    UNSETTLED, OPEN, HELD, CLOSING, CLOSED = range(5)
+    UNSETTLED, OPEN, HELD, LOST, CLOSING, CLOSED = range(6)
 
 
 class Move(Enum):
     """What takes it elsewhere."""
 
-    SETTLE, BLOCK, UNBLOCK, CLOSE, END = range(5)
+    SETTLE, BLOCK, UNBLOCK, LOSE, RESUME, CLOSE, END = range(7)
 
 
-_ENDS = {Move.CLOSE: State.CLOSING, Move.END: State.CLOSED}
+_ENDS = {Move.LOSE: State.LOST, Move.CLOSE: State.CLOSING, Move.END: State.CLOSED}
 
 TABLE: Mapping[State, Mapping[Move, State]] = {
     State.UNSETTLED: {Move.SETTLE: State.OPEN, **_ENDS},
     State.OPEN: {Move.BLOCK: State.HELD, **_ENDS},
     State.HELD: {Move.UNBLOCK: State.OPEN, **_ENDS},
+    State.LOST: {Move.RESUME: State.UNSETTLED, Move.CLOSE: State.CLOSING, Move.END: State.CLOSED},
     State.CLOSING: {Move.END: State.CLOSED},
     State.CLOSED: {},
 }

@@ -25,6 +25,18 @@ class Opened(NamedTuple):
     takeovers: int = 0
 
 
+class Lost(NamedTuple):
+    """The connection broke off; for so many seconds the router may dial again."""
+
+    resume_s: float
+
+
+class Resumed(NamedTuple):
+    """It has dialled again, and the call goes on."""
+
+    upgrade: Upgrade
+
+
 class Release(NamedTuple):
     """Another application takes the call: end what belongs to it, and answer with an `asks.Released`."""
 
@@ -94,7 +106,20 @@ class Figures(NamedTuple):
     round_trip_ms: float | None = None
 
 
-Tell = bytes | TextItem | Opened | Settled | Answered | Finished | Failed | Warned | Release | Ended
+Tell = (
+    bytes
+    | TextItem
+    | Opened
+    | Settled
+    | Answered
+    | Finished
+    | Failed
+    | Warned
+    | Lost
+    | Resumed
+    | Release
+    | Ended
+)
 
 ANSWERS = (Answered, Finished)
 """Not part of the order of events either: whoever waits is told at once, in whatever loop."""

@@ -22,7 +22,8 @@ from audio_connector.port.codec import SERVER, Message
 from audio_connector.port.stream import Stream
 from audio_connector.server.children import CROSSING
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.server import IO_HOST, AudioConnectorServer, AudioConnectorServerHandle
+from audio_connector.server.running import IO_HOST
+from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
 
 logger = logging.getLogger("audio_connector.cluster")
 

@@ -30,7 +30,7 @@ from audio_connector.validation.handlers import Handler, check_disconnect_handle
 from audio_connector.wire.closing import check_close
 from audio_connector.wire.codec import encode_json
 from audio_connector.wire.identity import identity_of
-from audio_connector.wire.transport import Headers
+from audio_connector.wire.transport import Headers, Upgrade
 
 USUAL_FRAME_BYTES = 640
 """A frame at 16 kHz; the vendor's default of an argument that does not matter here."""
@@ -117,12 +117,16 @@ class AudioConnectorConnection:
 
     @property
     def is_resumed(self) -> bool:
-        """True where another worker had this call before: it goes on where that left it.
+        """True where another worker, or another socket, had this call before: it goes on where that left it.
 
-        Identity, format, statistics and playback are those of the call; what the other one wrote is heard. The audio
-        that it was handed last may come again (`Intake.replay_ms`), unless it retired in good order.
+        Identity, format, statistics and playback are those of the call; what another worker wrote is heard. The audio
+        that it was handed last may come again (`Intake.replay_ms`), unless it retired in good order. Where the router
+        has dialled again (`Timeouts.resume_s`), this is the object from before, with its handlers.
         """
         return self._is_resumed
+
+    def _resume(self, upgrade: Upgrade) -> None:
+        self._upgrade, self._is_resumed = upgrade, True
 
     def info(self) -> AudioConnectorConnectionData:
         """Return what is known of the connection, under the vendor's names."""

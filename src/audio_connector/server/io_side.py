@@ -21,6 +21,7 @@ from audio_connector.port.host import Deliver, Note
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.link import Link, Refresher
 from audio_connector.wire.audio_transport import AudioTransport
+from audio_connector.wire.identity import identity_of
 from audio_connector.wire.json_audio import JsonAudio
 from audio_connector.wire.network import Listen, Listening, ListenOptions
 from audio_connector.wire.tls_files import TlsFiles
@@ -81,6 +82,9 @@ class IoSide:
         self._clock = clock
         options = options or IoOptions()
         self._sockets = options.sockets
+        self._by_identity: dict[tuple[str | None, str], Link] = {}
+        """Where a router may dial again: its calls, by session and connection."""
+        self._identities: dict[int, tuple[str | None, str]] = {}
         self._next_link = options.first_link
         self._has_room = options.has_room
         self._on_opened = options.on_opened
@@ -160,6 +164,10 @@ class IoSide:
     def _accept(self, headers: Headers, path: str) -> Receiver | None:
         if not self.is_open or not self._has_room():
             return None
+        identity = self._identity_of(headers)
+        lost = None if identity is None else self._by_identity.get(identity)
+        if lost is not None and lost.can_resume:
+            return self._receiver(lost)
         link_id, self._next_link = self._next_link, self._next_link + 1
         link = self.links[link_id] = Link(
             link_id,
@@ -178,12 +186,28 @@ class IoSide:
         )
         if self._on_opened is not None:
             self._on_opened(link)
+        if identity is not None:
+            self._by_identity[identity] = link
+            self._identities[link_id] = identity
+        return self._receiver(link)
+
+    def _identity_of(self, headers: Headers) -> tuple[str | None, str] | None:
+        """By what a router that dials again is known; None where that is not asked for, or it says nothing."""
+        if self._config.timeouts.resume_s is None:
+            return None
+        connection_id = headers.get("connectionid") or identity_of("connection", headers, None)
+        return (identity_of("session", headers, None), connection_id) if connection_id else None
+
+    def _receiver(self, link: Link) -> Receiver:
         if not self._audio_transport.is_json:
             return link
         return JsonAudio(link, self._audio_transport, role="server", on_fault=link.note_fault)
 
     def _forget(self, link_id: int) -> None:
         link = self.links.pop(link_id, None)
+        identity = self._identities.pop(link_id, None)
+        if identity is not None and self._by_identity.get(identity) is link:
+            del self._by_identity[identity]
         if link is not None and self._on_ended is not None:
             self._on_ended(link)
         for future in self._ends:

@@ -12,7 +12,9 @@ from collections import OrderedDict
 from collections.abc import Callable
 
 from audio_connector.call import asks, tells
-from audio_connector.call.machine import Abort, Call, Ping
+from audio_connector.call.machine import Call
+from audio_connector.call.states import State
+from audio_connector.call.writes import Abort, Ping
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Deliver, Note
 from audio_connector.wire.transport import Closed, Transport, Upgrade
@@ -23,6 +25,10 @@ BURST_FRAMES = 4
 FIGURES_S = 0.1
 """How old the figures of an undisturbed call may be. What is played is worked out from them, so only what was sent
 since then is missing: half of the usual lead."""
+
+
+GHOST = Closed(1006, "", "network")
+"""How a socket has ended that nobody closed."""
 
 
 class Refresher:
@@ -87,13 +93,36 @@ class Link:
         self._clock = clock
         self._on_end = on_end
         self._transport: Transport | None = None
+        self._is_open = False
+        """The first socket was; it may be lost, and another one follow."""
+        self._ghosts = 0
+        """Sockets that were dropped for another one, and whose end was not told yet."""
 
     # The wire calls these.
 
     def on_open(self, transport: Transport, upgrade: Upgrade) -> None:
-        """Start."""
-        self._transport = transport
-        self._do(self.call.opened, upgrade)
+        """Start, or go on where the connection was lost."""
+        if not self._is_open:
+            self._is_open = True
+            self._transport = transport
+            self._do(self.call.opened, upgrade)
+            return
+        ghost, now = self._transport, self._clock()
+        if ghost is not None:
+            self._ghosts += 1
+            ghost.abort()
+            self.call.lost(GHOST, now)
+        if self.call.state is State.LOST:
+            self._transport = transport
+            self._do(self.call.resumed, upgrade)
+        else:  # it has ended meanwhile
+            self._ghosts += 1
+            transport.close(1013, "the call has ended; dial again")
+
+    @property
+    def can_resume(self) -> bool:
+        """Whether the call would go on over another socket."""
+        return self._is_open and self.call.can_resume
 
     def on_audio(self, payload: bytes) -> None:
         """The path of every incoming frame."""
@@ -125,8 +154,18 @@ class Link:
             self._arm()
 
     def on_closed(self, closed: Closed) -> None:
-        """It is over."""
+        """It is over, unless the router may dial again."""
+        if self._ghosts:
+            self._ghosts -= 1
+            return
         now = self._clock()
+        self._transport = None
+        if self.call.lost(closed, now):
+            self._follow(now)
+        else:
+            self._end(closed, now)
+
+    def _end(self, closed: Closed, now: float) -> None:
         self._pacer.disarm(self)
         self._refresher.remove(self.refresh)
         self._is_refreshing = True  # never again
@@ -140,6 +179,9 @@ class Link:
     def wake(self, now: float) -> float:
         """Do what is due."""
         self.call.wake(now, self._unsent_bytes)
+        if self.call.is_given_up:
+            self._end(GHOST, now)
+            return math.inf
         self._write(now)
         self._settle_up(now)
         return self.call.next_deadline()
@@ -231,6 +273,7 @@ class Link:
         """The gate. A full write buffer says so from within a write, and the machine then has no more frames."""
         transport, call = self._transport, self.call
         if transport is None:
+            self._write_nowhere(now)
             return
         while True:
             if transport.is_closing and call.can_send:
@@ -247,6 +290,18 @@ class Link:
                 break
         if writes and call.liveness.is_blocked:
             call.liveness.note_unsent(transport.write_buffer_bytes)
+
+    def _write_nowhere(self, now: float) -> None:
+        """The socket is lost: what is asked is answered, and whoever wants the end has it."""
+        if not self._is_open or self.call.state is State.CLOSED:
+            return
+        for word in self.call.writes(now, 0):
+            if isinstance(word, asks.Close):
+                self._end(Closed(word.code, word.reason, "us"), now)
+                return
+            if isinstance(word, Abort):
+                self._end(GHOST, now)
+                return
 
     def _write_word(self, transport: Transport, word: object) -> None:
         if isinstance(word, Abort):

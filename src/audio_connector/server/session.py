@@ -17,6 +17,7 @@ from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.validation.handlers import Handler, call_handler
 from audio_connector.wire.messages import Disconnected
+from audio_connector.wire.transport import Upgrade
 
 logger = logging.getLogger("audio_connector.server")
 
@@ -63,9 +64,8 @@ class Session:
         """Sees to the end: done when the connection is over. Cancelling it leaves nothing behind."""
         self.task.add_done_callback(lambda _: self._abandon())  # where it never began
         self._running = [loop.create_task(self._dispatcher.run())]
-        on_connect = config.on_connect
-        if connection.is_resumed and config.on_resume is not None:
-            on_connect = config.on_resume
+        self._on_resume = config.on_resume or config.on_connect
+        on_connect = self._on_resume if connection.is_resumed else config.on_connect
         if on_connect is None:
             self._dispatcher.settle()
             self._dispatcher.let_go()
@@ -80,6 +80,12 @@ class Session:
             self._ended.set_result(how)
             self._ended_at = self._loop.time()
             self._dispatcher.end()
+
+    def resume(self, upgrade: Upgrade) -> None:
+        """The router has dialled again."""
+        self.connection._resume(upgrade)
+        if self._on_resume is not None and not self._ended.done():
+            self._running.append(self._loop.create_task(self._run_on_connect(self._on_resume)))
 
     def release(self) -> None:
         """Another application takes the call: handle what was handed over, and end."""

@@ -115,7 +115,7 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     @property
     def audio_connector_io_host(self) -> Callable[..., Any]:
-        """What makes a server's I/O side; `server.server.IO_HOST` looks for it."""
+        """What makes a server's I/O side; `server.running.IO_HOST` looks for it."""
         from audio_connector.testing.in_loop import InLoopIo  # noqa: PLC0415 - time needs no server
 
         return functools.partial(InLoopIo, network=self.network)

@@ -85,6 +85,12 @@ class Liveness:
             return False
         return True
 
+    def stop(self) -> None:
+        """There is no socket: nothing is awaited until `start`."""
+        self.unblock()
+        self._ping_sent_at = None
+        self._answer_by = self._ping_at = math.inf
+
     # Reading.
 
     def block(self, now: float, unsent_bytes: int) -> None:

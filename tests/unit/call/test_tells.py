@@ -70,6 +70,8 @@ TELLS: list[Any] = [
     Finished(3, Played(20.0)),
     tells.Failed("RouterStalled", "it reads nothing"),
     tells.Warned("a speech has been open"),
+    tells.Lost(5.0),
+    tells.Resumed(Upgrade("/a", "", Headers(), ("127.0.0.1", 6), True)),
     tells.Release(),
     tells.Ended(Disconnected(code=1006, reason="", closed_by="network")),
     tells.Figures(

@@ -42,6 +42,7 @@ FIRST = st.builds(
 )
 HEADERS = st.lists(st.tuples(TEXT, TEXT), max_size=5).map(Headers)
 PROGRESS = st.builds(Progress, NUMBER, st.none() | MS, NUMBER, NUMBER, NUMBER, MS, NUMBER, MS)
+UPGRADE = st.builds(Upgrade, TEXT, TEXT, HEADERS, st.tuples(TEXT, NUMBER), st.booleans())
 
 ALL: dict[type, st.SearchStrategy[Any]] = {
     asks.Write: st.builds(asks.Write, NUMBER, PCM, MAYBE_RATE, st.booleans()),
@@ -63,9 +64,7 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
         TEXT | JSON.map(json.dumps) | st.just('{"content-type": "audio/l16;rate=8000"}'),
         st.booleans(),
     ),
-    tells.Opened: st.builds(
-        tells.Opened, st.builds(Upgrade, TEXT, TEXT, HEADERS, st.tuples(TEXT, NUMBER), st.booleans()), NUMBER
-    ),
+    tells.Opened: st.builds(tells.Opened, UPGRADE, NUMBER),
     tells.Settled: st.builds(
         tells.Settled,
         st.builds(AudioFormat, st.sampled_from((8000, 16000, 24000))),
@@ -74,6 +73,8 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     Answered: st.builds(Answered, NUMBER, st.none() | st.booleans() | OUTCOME | st.builds(Flushed, MS, MS)),
     Finished: st.builds(Finished, NUMBER, OUTCOME),
     tells.Failed: st.builds(tells.Failed, TEXT, TEXT),
+    tells.Lost: st.builds(tells.Lost, MS),
+    tells.Resumed: st.builds(tells.Resumed, UPGRADE),
     tells.Release: st.just(tells.Release()),
     tells.Warned: st.builds(tells.Warned, TEXT),
     tells.Ended: st.builds(
@@ -128,7 +129,7 @@ MESSAGE = PCM | st.one_of(*ALL.values())
 
 def same(message: Any) -> Any:
     """To compare by: headers have no equality, and events compare without their raw text."""
-    if isinstance(message, tells.Opened):
+    if isinstance(message, tells.Opened | tells.Resumed):
         headers = message.upgrade.headers
         values: Any = {name: headers.get_all(name) for name in headers}
         return message._replace(upgrade=message.upgrade._replace(headers=values))

@@ -27,7 +27,7 @@ FRAME = numbered(1, 640)
 
 def handle_of(call: Conversation) -> AudioConnectorServerHandle:
     handle = call.running.handle
-    assert handle is not None
+    assert isinstance(handle, AudioConnectorServerHandle)
     return handle
 
 

@@ -1,0 +1,49 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the application is told of a call that does not go as it should: errors of `audio_connector.errors`."""
+
+from __future__ import annotations
+
+from audio_connector.errors import DeadlineError, IntakeOverflow, LimitError, ProtocolError, RouterStalled
+
+
+def overflow(max_buffer_ms: float) -> IntakeOverflow:
+    """Audio is being dropped."""
+    return IntakeOverflow(
+        f"more than {max_buffer_ms:g} ms of incoming audio waited for the application, so the oldest is being "
+        "dropped: make the handlers faster, or raise Intake.max_buffer_ms. statistics() counts the rest"
+    )
+
+
+def too_many_texts(count: int, size_bytes: int, max_texts: int) -> LimitError:
+    """Texts were not taken."""
+    is_many = count >= max_texts
+    return LimitError(
+        f"{count} text messages{'' if is_many else f' of {size_bytes} bytes'} were not taken by the application, so "
+        "the connection was closed with 1008: return sooner from on_message or on_event"
+        f"{', or raise Intake.max_texts' if is_many else ''}"
+    )
+
+
+def silent(silent_s: float, *, may_resume: bool) -> DeadlineError:
+    """The router is gone."""
+    what = "dropped; it may dial again" if may_resume else "closed with 1011"
+    return DeadlineError(
+        f"the router answered no ping and sent nothing for {silent_s:.1f} s; the connection was {what}. "
+        "Timeouts.ping_timeout_s sets the limit"
+    )
+
+
+def stalled(stall_s: float, queued_ms: float) -> RouterStalled:
+    """The router does not read."""
+    return RouterStalled(
+        f"the router read nothing for {stall_s:g} s while {queued_ms:.0f} ms of audio waited, so the connection was "
+        "ended. Timeouts.stall_s sets the limit"
+    )
+
+
+def unknown_format(content_type: str) -> ProtocolError:
+    """The first message says another format than the protocol has."""
+    return ProtocolError(
+        f"the first message says content-type {content_type!r:.100}; expected audio/l16 with rate 8000, 16000 or "
+        "24000. The size of its audio messages will tell, or else it is taken for 16000 Hz"
+    )
