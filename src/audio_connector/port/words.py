@@ -10,13 +10,15 @@ class Start(NamedTuple):
     """To the I/O process, first: what it is to be, and on which sockets.
 
     ``config`` has the fields of the configuration that concern it, as JSON; ``sockets`` are descriptors that it was
-    given. Its links are numbered from ``first_link`` on. It tells what is logged from ``log_level`` on.
+    given, and ``are_lent`` where somebody else listens on with them. Its links are numbered from ``first_link`` on.
+    It tells what is logged from ``log_level`` on.
     """
 
     version: int
     library: str
     config: str
     sockets: tuple[int, ...]
+    are_lent: bool
     first_link: int
     takes_calls: bool
     log_level: int

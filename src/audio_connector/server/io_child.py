@@ -166,11 +166,11 @@ class IoChild:
                 listen=picows.listen,
                 clock=time.monotonic,
                 call_later=self._loop.call_later,
-                sockets=[socket.socket(fileno=number) for number in start.sockets],
                 first_link=start.first_link,
                 has_room=lambda: len(self._queue) < MAX_WAITING,
             )
-            host, port = await side.listen()
+            sockets = [socket.socket(fileno=number) for number in start.sockets]
+            host, port = await side.listen(sockets, are_lent=start.are_lent)
         except Exception as error:  # noqa: BLE001 - it is told
             kind = type(error).__name__ if isinstance(error, VideoError) else "AudioConnectorStartServerError"
             self.say(words.NotStarted(kind, str(error)))

@@ -36,12 +36,12 @@ from audio_connector.errors import AudioConnectorStartServerError
 from audio_connector.intake.items import TextItem
 from audio_connector.port import words
 from audio_connector.port.codec import SERVER, VERSION, Message
-from audio_connector.port.host import Deliver, NoProcess, Note
+from audio_connector.port.host import Deliver, NoProcess, Note, can_start_process
 from audio_connector.port.mailbox import BUSY_S, Outbox
 from audio_connector.port.stream import Stream, stream_pair
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.watchdog import LoopWatchdog
-from audio_connector.wire.addresses import listen_on, shut_down
+from audio_connector.wire.addresses import duplicates_of, listen_on, shut_down
 from audio_connector.wire.messages import Disconnected
 from audio_connector.wire.network import LISTEN
 from audio_connector.wire.tls_files import TlsFiles
@@ -130,7 +130,9 @@ class IoProcess:
         """Nothing yet: a process is started once there are sockets for it."""
 
     async def listen(self) -> tuple[str, int]:
-        """Open the listening sockets and start a process for them. Returns the first address.
+        """Open the listening sockets, or take duplicates of the configuration's, and start a process for them.
+
+        Returns the first address.
 
         Raises:
             OSError: The address cannot be bound.
@@ -138,12 +140,14 @@ class IoProcess:
             NoProcess: There can be no process; the sockets are closed again.
         """
         config = self._config
-        if getattr(sys, "frozen", False) or not sys.executable or os.name != "posix":
+        if not can_start_process():
             self.shut_down()
             raise NoProcess("this program has no interpreter that a process could be started with")
         if config.tls is not None:  # here as well, so that whoever starts the server hears of it
             TlsFiles(config.tls.certfile, config.tls.keyfile, config.tls.client_ca)
-        self._sockets = await listen_on(config.host, config.port, LISTEN.backlog)
+        self._sockets = duplicates_of(config.sockets, LISTEN.backlog) or await listen_on(
+            config.host, config.port, LISTEN.backlog
+        )
         atexit.register(self._end_at_exit)
         self._thread.start()
         return await asyncio.wrap_future(self._listening)
@@ -359,6 +363,7 @@ class IoProcess:
             library=__version__,
             config=self._config.model_dump_json(include=set(CROSSING)),
             sockets=tuple(handed[1:]),
+            are_lent=bool(self._config.sockets),
             first_link=self._last_link + 1,
             takes_calls=self._takes_calls,
             log_level=min(logging.INFO, logging.getLogger("audio_connector.wire").getEffectiveLevel()),
@@ -448,7 +453,8 @@ class IoProcess:
 
     def _end(self) -> None:
         for sock in self._sockets:
-            shut_down(sock)
+            if not self._config.sockets:
+                shut_down(sock)
             sock.close()
         with contextlib.suppress(InvalidStateError):
             self._listening.set_exception(NoProcess("the server was stopped"))

@@ -38,8 +38,8 @@ ABORT_S = 0.5
 class IoSide:
     """Every link of one server. All methods run on the loop that it is put on, whose ``call_later`` it is given.
 
-    It listens on ``sockets`` where there are any, and numbers its links from ``first_link`` on. Where the application
-    ``has_room`` for nothing more, upgrades get 503.
+    It numbers its links from ``first_link`` on. Where the application ``has_room`` for nothing more, upgrades get
+    503.
     """
 
     def __init__(
@@ -51,7 +51,6 @@ class IoSide:
         listen: Listen,
         clock: Callable[[], float],
         call_later: Callable[[float, Callable[[], None]], Any],
-        sockets: Sequence[socket.socket] = (),
         first_link: int = 1,
         has_room: Callable[[], bool] = lambda: True,
     ) -> None:
@@ -66,19 +65,38 @@ class IoSide:
         self._note = note
         self._listen = listen
         self._clock = clock
-        self._sockets = sockets
         self._next_link = first_link
         self._has_room = has_room
         self._listening: Listening | None = None
+        self._are_lent = False
         self._all_gone = asyncio.Event()
 
-    async def listen(self) -> tuple[str, int]:
-        """Open the listening socket. Returns its address."""
+    async def listen(
+        self, sockets: Sequence[socket.socket] = (), *, are_lent: bool = False
+    ) -> tuple[str, int]:
+        """Open the listening socket, or take these, which are closed at the end. Returns the first address.
+
+        Args:
+            sockets: Listening ones, in place of the configuration's host and port.
+            are_lent: As of `ListenOptions`.
+        """
+        self._are_lent = are_lent
+        try:
+            self._listening = await self._listen(self._accept, self._options(sockets))
+        except BaseException:
+            for sock in sockets:
+                sock.close()
+            raise
+        self.is_open = True
+        return self._listening.address
+
+    def _options(self, sockets: Sequence[socket.socket]) -> ListenOptions:
         config = self._config
-        options = ListenOptions(
+        return ListenOptions(
             host=config.host,
             port=config.port,
-            sockets=self._sockets,
+            sockets=sockets,
+            are_lent=self._are_lent,
             ssl_context=self._ssl_context(),
             limits=WireLimits(
                 max_message_bytes=config.limits.max_message_bytes,
@@ -87,9 +105,6 @@ class IoSide:
             ),
             handshake_timeout_s=config.timeouts.handshake_s,
         )
-        self._listening = await self._listen(self._accept, options)
-        self.is_open = True
-        return self._listening.address
 
     def _ssl_context(self) -> Callable[[], SSLContext] | None:
         tls, context = self._config.tls, self._config.ssl
@@ -102,8 +117,13 @@ class IoSide:
         return {} if self._listening is None else self._listening.refusals
 
     def refuse_calls(self) -> None:
-        """Answer every upgrade with 503 from now on."""
+        """Answer every upgrade with 503 from now on.
+
+        Sockets that are lent are left to whoever takes them over, and who comes waits there.
+        """
         self.is_open = False
+        if self._are_lent and self._listening is not None:
+            self._listening.stop_accepting()
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""

@@ -99,6 +99,7 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
         TEXT,
         TEXT,
         st.lists(NUMBER, max_size=3).map(tuple),
+        st.booleans(),
         NUMBER,
         st.booleans(),
         NUMBER,
