@@ -82,7 +82,7 @@ class ServeSettings(Values):
         default=None, description="TLS: authorities; a client needs a certificate of theirs."
     )
     isolation: Literal["thread", "process"] | None = Field(
-        default=None, description="Where the sockets run: in a process of their own, or in a thread."
+        default=None, description="Where the sockets run: process, one of their own, or thread."
     )
     drain_s: Annotated[Seconds | None, Of("timeouts")] = Field(
         default=None, description="Seconds for every call to come to its end, at SIGTERM or Ctrl-C."

@@ -8,6 +8,7 @@ import asyncio.trsock
 import errno
 import os
 import socket
+import ssl
 import struct
 import sys
 from collections.abc import Iterable
@@ -114,9 +115,11 @@ def why_not_taken(sock: socket.socket) -> str | None:
     """Say what it is, where it is no TCP socket that listens or could; None where it is one."""
     try:
         if sock.family not in (socket.AF_INET, socket.AF_INET6):
-            return f"a socket of {sock.family.name}"
-        if sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE) != socket.SOCK_STREAM:
-            return f"a socket of {socket.SocketKind(sock.type).name}"
+            return f"a socket of {getattr(sock.family, 'name', sock.family)}"
+        if isinstance(sock, ssl.SSLSocket):
+            return "an SSLSocket, which cannot be duplicated (TLS is told by tls or ssl)"
+        if (kind := sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)) != socket.SOCK_STREAM:
+            return f"a socket of {getattr(sock.type, 'name', kind)}"
         address = sock.getsockname()
         if address[1] == 0:
             return "a socket that is not bound"

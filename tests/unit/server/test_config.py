@@ -213,6 +213,8 @@ def sockets_that_cannot_listen() -> Iterator[tuple[socket.socket, str]]:
     yield datagram, "a socket of SOCK_DGRAM"
     with socket.create_server(("127.0.0.1", 0)) as server:
         yield socket.create_connection(server.getsockname()), "a socket that is connected with ('127.0.0.1', "
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    yield context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True), "an SSLSocket"
     if hasattr(socket, "AF_UNIX"):
         yield socket.socket(socket.AF_UNIX), "a socket of AF_UNIX"
 
