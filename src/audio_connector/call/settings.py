@@ -12,6 +12,9 @@ from audio_connector.validation import FrozenValues
 from audio_connector.wire.codec import CLEAR_FORMS, encode_json
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
+LeadMs = Annotated[float, Field(ge=40, le=60_000)]
+MaxDelayMs = Annotated[float, Field(ge=100, le=60_000)]
+MaxMessageBytes = Annotated[int, Field(ge=1024, le=1 << 30)]
 
 
 class Playback(FrozenValues):
@@ -36,12 +39,12 @@ class Playback(FrozenValues):
             harmless, so the default sends the two that Vonage's own code sends.
     """
 
-    lead_ms: Annotated[float, Field(ge=40, le=60_000)] = 200
+    lead_ms: LeadMs = 200
     prime_ms: Annotated[float, Field(ge=0, le=10_000)] = 100
     pause_ms: Annotated[float, Field(ge=20, le=60_000)] = 400
     max_buffer_s: Annotated[float, Field(ge=0.1, le=3600)] = 30
     keeps_on_resume: bool = True
-    max_delay_ms: Annotated[float, Field(ge=100, le=60_000)] | None = None
+    max_delay_ms: MaxDelayMs | None = None
     clear_commands: tuple[str, ...] = (CLEAR_FORMS["action"], CLEAR_FORMS["event"])
 
     @model_validator(mode="after")
@@ -89,7 +92,7 @@ class Limits(FrozenValues):
         max_message_bytes: A longer message is closed with 1009.
     """
 
-    max_message_bytes: Annotated[int, Field(ge=1024, le=1 << 30)] = 1 << 20
+    max_message_bytes: MaxMessageBytes = 1 << 20
 
 
 class Timeouts(FrozenValues):

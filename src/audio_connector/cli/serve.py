@@ -7,26 +7,31 @@ import inspect
 import json
 import logging
 import re
+import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, get_args
 
 import typer
 
 from audio_connector import AudioConnectorServerConfig, Tls
-from audio_connector.cli.settings import PREFIX, ServeSettings, gather
+from audio_connector.cli.settings import PREFIX, ServeSettings, gather, group_of, unknown_variables
+from audio_connector.cli.sockets import Taken, taken
 from audio_connector.cluster.run import supervise
 from audio_connector.cluster.supervisor import Plan
 from audio_connector.errors import UsageError, VideoError
 from audio_connector.playground.faults import describe
-from audio_connector.server.run import configuration_of, print_line, serve_configured
+from audio_connector.server.run import configuration_of, isolated, print_line, serve_configured
+from audio_connector.validation import told_in
 
 EXAMPLES = """[bold]Examples[/bold]
 
 audio-connector serve bot:on_connect
 
 audio-connector serve bot:on_connect --host "" --port 443 --certfile chain.pem --keyfile key.pem
+
+audio-connector serve bot:on_connect --fd 3
 
 AUDIO_CONNECTOR_PORT=9000 audio-connector serve bot:make_config --config serve.toml --print-config
 
@@ -78,21 +83,38 @@ def serve(
     What is told here goes before what its configuration says: a flag before the environment, that before the file.
     """
     settings, origins = gather(flags, config)
-    if print_config:
-        _print_config(configuration_for(app, settings), settings, origins)
-        return 0
-    configure_logging(settings)
-    say = logger.info if settings.log_format == "json" else print_line
-    if settings.workers is not None:
-        return 0 if supervise(plan_of(app, settings), say) else CUT
-    return 0 if serve_configured(configuration_for(app, settings), say) else CUT
+    with taken(settings, origins) as given:
+        if print_config:
+            _warn_of_unknown_variables()
+            _print_config(configuration_for(app, settings, given.sockets), settings, origins, given)
+            return 0
+        say = logger.info if settings.log_format == "json" else print_line
+        if settings.workers is not None:
+            if settings.isolation == "thread":
+                raise UsageError(
+                    "got workers and isolation=thread; expected one of them: workers share a process"
+                )
+            configure_logging(settings)
+            _warn_of_unknown_variables()
+            return 0 if supervise(plan_of(app, settings), say, given.sockets) else CUT
+        made = configuration_for(app, settings, given.sockets)
+        configure_logging(settings)
+        _warn_of_unknown_variables()
+        return 0 if serve_configured(made, say) else CUT
 
 
-def configuration_for(app: str, settings: ServeSettings) -> AudioConnectorServerConfig:
+def _warn_of_unknown_variables() -> None:
+    for line in unknown_variables():
+        logger.warning(line)
+
+
+def configuration_for(
+    app: str, settings: ServeSettings, sockets: tuple[socket.socket, ...] = ()
+) -> AudioConnectorServerConfig:
     """Load the application, and make its configuration with what was told."""
     from audio_connector.playground.bots import load_application  # noqa: PLC0415 - numpy, which takes a while
 
-    return configured(_configuration_of(app, load_application(app)), settings)
+    return configured(_configuration_of(app, load_application(app)), settings, sockets)
 
 
 def plan_of(app: str, settings: ServeSettings) -> Plan:
@@ -118,17 +140,31 @@ def _configuration_of(label: str, app: Any) -> AudioConnectorServerConfig:  # no
         raise UsageError(f"{label} failed: {describe(error)}") from error
 
 
-def configured(config: AudioConnectorServerConfig, settings: ServeSettings) -> AudioConnectorServerConfig:
+def configured(
+    config: AudioConnectorServerConfig, settings: ServeSettings, sockets: tuple[socket.socket, ...] = ()
+) -> AudioConnectorServerConfig:
     """Return the application's configuration with what was told.
+
+    Args:
+        config: Of the application.
+        settings: What was told.
+        sockets: Those that were given, none as a rule.
 
     Raises:
         UsageError: Two of the values do not go together.
     """
-    values: dict[str, Any] = dict(config)
-    for name in ("host", "port"):
-        told = getattr(settings, name)
-        if told is not None:
+    values: dict[str, Any] = told_in(config)
+    for name, told in told_in(settings).items():
+        group = group_of(name)
+        if told is None:
+            continue
+        if group is not None:
+            held = values.get(group, getattr(config, group))
+            values[group] = type(held)(**{**told_in(held), name: told})
+        elif name in AudioConnectorServerConfig.model_fields:
             values[name] = told
+    if sockets or settings.host is not None or settings.port is not None:
+        values["sockets"] = sockets  # also none, in place of the application's
     if settings.certfile is not None:
         values["ssl"] = None
         values["tls"] = Tls(
@@ -136,9 +172,7 @@ def configured(config: AudioConnectorServerConfig, settings: ServeSettings) -> A
         )
     elif settings.keyfile is not None or settings.client_ca is not None:
         raise UsageError("got a keyfile or client_ca without a certfile; expected --certfile as well")
-    if settings.drain_s is not None:
-        values["timeouts"] = config.timeouts.model_copy(update={"drain_s": settings.drain_s})
-    return AudioConnectorServerConfig(**values)
+    return isolated(AudioConnectorServerConfig(**values))
 
 
 def configure_logging(settings: ServeSettings) -> None:
@@ -151,26 +185,29 @@ def configure_logging(settings: ServeSettings) -> None:
 
 
 def _print_config(
-    config: AudioConnectorServerConfig, settings: ServeSettings, origins: Mapping[str, str]
+    config: AudioConnectorServerConfig, settings: ServeSettings, origins: Mapping[str, str], given: Taken
 ) -> None:
     """Show what holds, and where it is from."""
     tls = config.tls
-    held: dict[str, object] = {
-        "host": config.host,
-        "port": config.port,
+    special: dict[str, object] = {
+        "fd": ", ".join(map(str, given.numbers)) or None,
         "certfile": "(an ssl context of the application)" if config.ssl else tls and tls.certfile,
         "keyfile": tls and tls.keyfile,
         "client_ca": tls and tls.client_ca,
-        "drain_s": config.timeouts.drain_s,
         "log_level": settings.log_level or "info",
         "log_format": settings.log_format or "text",
     }
     rows = [("setting", "value", "from")]
-    for name, value in held.items():
-        origin = origins.get(name, "" if value is None else "the application, or the default")
-        rows.append(
-            (name, "-" if value is None else repr(value) if isinstance(value, str) else str(value), origin)
-        )
+    for name in ServeSettings.model_fields:
+        group = group_of(name)
+        holder = getattr(config, group or "", config)
+        value = special[name] if name in special else getattr(holder, name, getattr(settings, name))
+        is_of_socket = name == "fd" or (bool(given.numbers) and name in ("host", "port"))
+        origin = given.origin if is_of_socket else origins.get(name, "")
+        if not origin and value is not None:
+            origin = "the application, or the default"
+        is_text = isinstance(value, str) and name != "fd"
+        rows.append((name, "-" if value is None else repr(value) if is_text else str(value), origin))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
     for name, shown, origin in rows:
         print(f"{name:{widths[0]}}  {shown:{widths[1]}}  {origin}".rstrip())
@@ -179,14 +216,6 @@ def _print_config(
 def _parameters() -> list[inspect.Parameter]:
     """The command's parameters: a flag for each setting."""
     keyword, place = inspect.Parameter.KEYWORD_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD
-    kinds: dict[str, Any] = {
-        "port": int,
-        "drain_s": float,
-        "workers": int,
-        "io_processes": int,
-        "worker_memory_mb": float,
-        "move_s": float,
-    }
     made = [
         inspect.Parameter("app", place, annotation=Annotated[str, typer.Argument(metavar="MODULE:APP")]),
     ]
@@ -196,7 +225,7 @@ def _parameters() -> list[inspect.Parameter]:
             help=f"{field.description} [{PREFIX}{name.upper()}]",
             show_default=False,
         )
-        kind = kinds.get(name, str)
+        kind = next((kind for kind in (int, float) if kind in _leaves(field.annotation)), str)
         made.append(inspect.Parameter(name, keyword, default=None, annotation=Annotated[kind | None, option]))
     file = typer.Option("--config", help="A TOML file with the same names.", show_default=False)
     shown = typer.Option("--print-config", help="Show what holds and where it is from, and exit.")
@@ -205,6 +234,15 @@ def _parameters() -> list[inspect.Parameter]:
         inspect.Parameter("print_config", keyword, default=False, annotation=Annotated[bool, shown]),
     ]
     return made
+
+
+def _leaves(annotation: Any) -> Iterator[Any]:  # noqa: ANN401 - whatever a field may have
+    """The plain types in an annotation."""
+    inner = get_args(annotation)
+    if not inner:
+        yield annotation
+    for each in inner:
+        yield from _leaves(each)
 
 
 serve.__signature__ = inspect.Signature(_parameters(), return_annotation=int)  # type: ignore[attr-defined]

@@ -6,14 +6,17 @@ A flag goes before the environment, that before the file, and that before what t
 
 from __future__ import annotations
 
+import os
+import re
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from audio_connector.call.settings import Seconds
+from audio_connector.call.settings import LeadMs, MaxDelayMs, MaxMessageBytes, Seconds
 from audio_connector.errors import UsageError
 from audio_connector.validation import Values
 from audio_connector.validation.fields import Host, Port
@@ -24,6 +27,15 @@ else:
     import tomli as tomllib
 
 PREFIX: Final = "AUDIO_CONNECTOR_"
+
+OTHERS: Final = frozenset({f"{PREFIX}COMPILE", f"{PREFIX}TEST_CARRIER"})
+"""Variables that the build and the tests read."""
+
+OF_KUBERNETES: Final = re.compile(rf"{PREFIX}(SERVICE_(HOST|PORT)|PORT_\d+_[A-Z]+)(_\w+)?")
+"""What every container gets where a service is called audio-connector."""
+
+FLAG: Final = "flag"
+"""The origin of what was told on the command line."""
 
 
 def _is_no_blank(path: object) -> object:
@@ -37,16 +49,31 @@ def _lower(level: object) -> object:
 
 
 File = Annotated[Path, BeforeValidator(_is_no_blank)]
+Descriptor = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
+
+
+@dataclass(frozen=True)
+class Of:
+    """Beside a setting: it is the field of that name in this group of the configuration."""
+
+    group: str
 
 
 class ServeSettings(Values):
-    """All of them; None where the application's configuration, or the library, has the value."""
+    """All of them; None where the application's configuration, or the library, has the value.
+
+    What has the name of a field of the configuration, or stands in one of its groups by `Of`, takes its place.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
     error_class = UsageError
 
     host: Host | None = Field(default=None, description="What to listen on; an empty text for every address.")
     port: Port | None = Field(default=None, description="TCP port; 0 takes a free one.")
+    fd: Descriptor | None = Field(
+        default=None,
+        description="A listening socket that the parent has left open, in place of host and port.",
+    )
     certfile: File | None = Field(
         default=None, description="TLS: certificate and chain, PEM; read again when it changes."
     )
@@ -54,7 +81,10 @@ class ServeSettings(Values):
     client_ca: File | None = Field(
         default=None, description="TLS: authorities; a client needs a certificate of theirs."
     )
-    drain_s: Seconds | None = Field(
+    isolation: Literal["thread", "process"] | None = Field(
+        default=None, description="Where the sockets run: process, one of their own, or thread."
+    )
+    drain_s: Annotated[Seconds | None, Of("timeouts")] = Field(
         default=None, description="Seconds for every call to come to its end, at SIGTERM or Ctrl-C."
     )
     workers: Annotated[int, Field(ge=1, le=1000)] | None = Field(
@@ -72,6 +102,15 @@ class ServeSettings(Values):
     )
     move_s: Seconds | None = Field(
         default=None, description="With workers: seconds until a call moves although something is being said."
+    )
+    max_message_bytes: Annotated[MaxMessageBytes | None, Of("limits")] = Field(
+        default=None, description="A longer message ends the call, with 1009."
+    )
+    lead_ms: Annotated[LeadMs | None, Of("playback")] = Field(
+        default=None, description="How far ahead of real time audio is sent, in milliseconds."
+    )
+    max_delay_ms: Annotated[MaxDelayMs | None, Of("playback")] = Field(
+        default=None, description="Plain writes that would be heard later lose their oldest audio."
     )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] | None = (
         Field(default=None, description="What is logged: debug, info, warning or error.")
@@ -97,22 +136,53 @@ def gather(flags: Mapping[str, Any], file: Path | None) -> tuple[ServeSettings, 
     sources = {
         f"{file}": _read(file) if file is not None else {},
         "environment": _from_environment(),
-        "flag": {name: value for name, value in flags.items() if value is not None},
+        FLAG: {name: value for name, value in flags.items() if value is not None},
     }
     values: dict[str, Any] = {}
     origins: dict[str, str] = {}
     for origin, told in sources.items():
         for name, value in told.items():
-            place = {
-                "environment": f"{PREFIX}{name.upper()}",
-                "flag": f"--{name.replace('_', '-')}",
-            }.get(origin, origin)
+            origins[name] = f"{PREFIX}{name.upper()}" if origin == "environment" else origin
             try:
                 values[name] = getattr(ServeSettings(**{name: value}), name)
             except UsageError as error:
+                place = place_of(name, origins[name])
                 raise UsageError(f"{place}: {str(error).removeprefix('ServeSettings: ')}") from error
-            origins[name] = "flag" if origin == "flag" else place
     return ServeSettings(**values), origins
+
+
+def place_of(name: str, origin: str) -> str:
+    """Where a setting stands, for an error: the flag, the variable, or the file."""
+    return f"--{name.replace('_', '-')}" if origin == FLAG else origin
+
+
+def rank_of(origin: str) -> int:
+    """Of two that tell, the one with the lower rank goes before the other."""
+    return 0 if origin == FLAG else 1 if origin.startswith(PREFIX) else 2
+
+
+def group_of(name: str) -> str | None:
+    """The group of the configuration that has a setting, see `Of`; None for none."""
+    return next((of.group for of in ServeSettings.model_fields[name].metadata if isinstance(of, Of)), None)
+
+
+def unknown_variables(environment: Mapping[str, str] = os.environ) -> Iterator[str]:
+    """Say of each variable that looks like a setting and is none what was meant, a line each."""
+    from difflib import get_close_matches  # noqa: PLC0415 - only who mistypes needs it
+
+    known = [name.upper() for name in ServeSettings.model_fields]
+    for variable in sorted(environment):
+        written = variable.upper()  # as the settings are found
+        name = written.removeprefix(PREFIX)
+        if name == written or name in known or written in OTHERS or OF_KUBERNETES.fullmatch(written):
+            continue
+        close = get_close_matches(name, known, n=1)
+        hint = (
+            f"did you mean {PREFIX}{close[0]}?"
+            if close
+            else "audio-connector serve --help names those there are"
+        )
+        yield f"{variable} is set, and no setting has that name; {hint}"
 
 
 def _from_environment() -> dict[str, Any]:

@@ -32,7 +32,7 @@ from audio_connector.port.stream import stream_pair
 from audio_connector.server.children import BackOff, ChildProcess, IoChildProcess, start_word
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.remote import log_word
-from audio_connector.wire.addresses import listen_on, shut_down, why_not_bound
+from audio_connector.wire.addresses import duplicates_of, listen_on, shut_down, why_not_bound
 from audio_connector.wire.network import LISTEN
 from audio_connector.wire.tls_files import TlsFiles
 
@@ -95,9 +95,10 @@ class _Io:
 class Supervisor:
     """The main program; on the running loop. ``say`` is given a line when it listens."""
 
-    def __init__(self, plan: Plan, say: Callable[[str], None]) -> None:
+    def __init__(self, plan: Plan, say: Callable[[str], None], sockets: Sequence[socket.socket] = ()) -> None:
         self._plan = plan
         self._say = say
+        self._lent = sockets
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
         self._serials = itertools.count(0)
@@ -174,6 +175,10 @@ class Supervisor:
     async def _listen(self, config: AudioConnectorServerConfig) -> list[list[socket.socket]]:
         """The sockets of each I/O process; where there are several they share the port."""
         count = self._plan.io_processes
+        if self._lent:
+            lent = duplicates_of(self._lent, LISTEN.backlog)
+            self._note_address(config, lent[0].getsockname()[1])
+            return [lent, *(duplicates_of(self._lent, LISTEN.backlog) for _ in range(count - 1))]
         try:
             if count > 1 and config.port:  # a port that may be shared tells nobody that it is in use
                 for sock in await listen_on(config.host, config.port, LISTEN.backlog):
@@ -185,9 +190,12 @@ class Supervisor:
         except (OSError, UnicodeError, OverflowError) as error:
             text = why_not_bound(config.host, config.port, error)
             raise AudioConnectorStartServerError(text) from error
+        self._note_address(config, port)
+        return listening
+
+    def _note_address(self, config: AudioConnectorServerConfig, port: int) -> None:
         host = f"[{config.host}]" if ":" in config.host else config.host or "localhost"
         self.address = f"{'wss' if config.is_secure else 'ws'}://{host}:{port}"
-        return listening
 
     async def _await_ready(self, workers: Sequence[Member]) -> None:
         for worker in workers:
@@ -208,6 +216,7 @@ class Supervisor:
                 self._config,
                 io.sockets,
                 serial=(serial := next(self._serials)),
+                are_lent=bool(self._lent),
                 takes_calls=self._drains_until is None,
                 broker=theirs,
                 id_prefix=self._id_prefix,
@@ -410,7 +419,8 @@ class Supervisor:
                     io.member.kill()
             self._close_io(io)
             for sock in io.sockets:
-                shut_down(sock)
+                if not self._lent:
+                    shut_down(sock)
                 sock.close()
         if self._tasks:
             await asyncio.wait(self._tasks, timeout=1.0)

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
 from typing import Protocol
@@ -19,6 +21,11 @@ Note = Callable[[int, Tell | Figures], None]
 
 class NoProcess(Exception):
     """No process can be started here."""
+
+
+def can_start_process() -> bool:
+    """Whether this program has an interpreter to start a process with, and a system that hands it sockets."""
+    return os.name == "posix" and bool(sys.executable) and not getattr(sys, "frozen", False)
 
 
 class IoHost(Protocol):

@@ -10,15 +10,16 @@ class Start(NamedTuple):
     """To the I/O process, first: what it is to be, and on which sockets.
 
     ``config`` has the fields of the configuration that concern it, as JSON; ``sockets`` are descriptors that it was
-    given. Over the one of ``broker`` it is handed the streams of applications; None where whoever says this is the
-    only one. Its links are numbered from ``first_link`` on, and known to applications by numbers behind
-    ``id_prefix``. It tells what is logged from ``log_level`` on.
+    given, and ``are_lent`` where somebody else listens on with them. Over the one of ``broker`` it is handed the
+    streams of applications; None where whoever says this is the only one. Its links are numbered from ``first_link``
+    on, and known to applications by numbers behind ``id_prefix``. It tells what is logged from ``log_level`` on.
     """
 
     version: int
     library: str
     config: str
     sockets: tuple[int, ...]
+    are_lent: bool
     first_link: int
     takes_calls: bool
     log_level: int

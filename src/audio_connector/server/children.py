@@ -29,11 +29,6 @@ CROSSING = ("host", "port", "tls", "audio_transport", "playback", "intake", "lim
 """The fields of the configuration that concern the I/O side."""
 
 
-def can_start() -> bool:
-    """Whether there is an interpreter to start another process with, and a system that hands sockets to it."""
-    return os.name == "posix" and bool(sys.executable) and not getattr(sys, "frozen", False)
-
-
 def start(module: str, arguments: Sequence[object], descriptors: Sequence[int]) -> subprocess.Popen[bytes]:
     """Start ``main()`` of a module, without a main guard, and with the modules that this process finds.
 
@@ -111,6 +106,7 @@ def start_word(
     sockets: Sequence[socket.socket],
     *,
     serial: int,
+    are_lent: bool = False,
     takes_calls: bool = True,
     broker: socket.socket | None = None,
     id_prefix: str = "",
@@ -121,6 +117,7 @@ def start_word(
         library=__version__,
         config=config.model_dump_json(include=set(CROSSING)),
         sockets=tuple(sock.fileno() for sock in sockets),
+        are_lent=are_lent,
         broker=None if broker is None else broker.fileno(),
         first_link=(serial << SERIAL_BITS) + 1,
         takes_calls=takes_calls,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import socket
 from collections.abc import Mapping
 from pathlib import Path
 from ssl import SSLContext
@@ -14,6 +15,7 @@ from audio_connector.call.settings import Intake, Limits, Playback, Timeouts
 from audio_connector.validation import FrozenValues, Values
 from audio_connector.validation.fields import Host, Port
 from audio_connector.validation.handlers import Handler, check_handler, takes
+from audio_connector.wire.addresses import why_not_taken
 from audio_connector.wire.audio_transport import AudioTransport
 
 
@@ -53,6 +55,9 @@ class AudioConnectorServerConfig(Values):
         timeouts: See `Timeouts`.
         isolation: Where the sockets and the playback run: in a "thread" of this process, or in a "process" of their
             own, which nothing that the application does makes stutter. That one takes ``tls`` in place of ``ssl``.
+        sockets: Listening TCP sockets that are taken in place of ``host`` and ``port``: those of systemd, or of a
+            parent. They stay the caller's: what listens is a duplicate, and they listen on when the server has
+            stopped. They are made non-blocking, and listen from the start of the server on where they did not.
 
     Raises:
         AudioConnectorConfigError: A value of the wrong type or range; the text names field, value and what is
@@ -76,11 +81,33 @@ class AudioConnectorServerConfig(Values):
     limits: Limits = Field(default_factory=Limits)
     timeouts: Timeouts = Field(default_factory=Timeouts)
     isolation: Literal["thread", "process"] = "thread"
+    sockets: tuple[socket.socket, ...] = ()
 
     @field_validator("audio_transport", mode="before")
     @classmethod
     def _is_audio_transport(cls, value: object) -> AudioTransport:
         return AudioTransport.of(value)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_where_its_sockets_are(cls, values: object) -> object:
+        """Where it has sockets, host and port are those of the first, whatever was said of them."""
+        sockets = values.get("sockets") if isinstance(values, dict) else None
+        if not isinstance(values, dict) or not isinstance(sockets, list | tuple) or not sockets:
+            return values
+        first = sockets[0]
+        if not isinstance(first, socket.socket) or why_not_taken(first) is not None:
+            return {**values, "host": "", "port": 0}  # the sockets are what is wrong
+        host, port = first.getsockname()[:2]
+        return {**values, "host": host, "port": port}
+
+    @field_validator("sockets")
+    @classmethod
+    def _can_be_taken(cls, sockets: tuple[socket.socket, ...]) -> tuple[socket.socket, ...]:
+        for sock in sockets:
+            if (why := why_not_taken(sock)) is not None:
+                raise ValueError(f"got {why}; expected TCP sockets that listen, or are bound")
+        return sockets
 
     @property
     def is_secure(self) -> bool:

@@ -136,7 +136,8 @@ class IoChild:
             if start.broker is not None:
                 self._share(socket.socket(fileno=start.broker))
             self._side = side = self._make_side(start)
-            host, port = await side.listen()
+            sockets = [socket.socket(fileno=number) for number in start.sockets]
+            host, port = await side.listen(sockets, are_lent=start.are_lent)
         except Exception as error:  # noqa: BLE001 - it is told
             kind = type(error).__name__ if isinstance(error, VideoError) else "AudioConnectorStartServerError"
             self._control.say(words.NotStarted(kind, str(error)))
@@ -165,7 +166,6 @@ class IoChild:
             clock=time.monotonic,
             call_later=self._loop.call_later,
             options=IoOptions(
-                sockets=[socket.socket(fileno=number) for number in start.sockets],
                 first_link=start.first_link,
                 has_room=self._has_room,
                 on_opened=None if sharing is None else sharing.open,

@@ -26,11 +26,11 @@ from concurrent.futures import Future, InvalidStateError
 from audio_connector import errors
 from audio_connector.errors import AudioConnectorStartServerError
 from audio_connector.port import words
-from audio_connector.port.host import Deliver, NoProcess, Note
-from audio_connector.server.children import BackOff, IoChildProcess, can_start, start_word
+from audio_connector.port.host import Deliver, NoProcess, Note, can_start_process
+from audio_connector.server.children import BackOff, IoChildProcess, start_word
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.remote import Remote, RemoteIo, log_word
-from audio_connector.wire.addresses import listen_on, shut_down
+from audio_connector.wire.addresses import duplicates_of, listen_on, shut_down
 from audio_connector.wire.network import LISTEN
 from audio_connector.wire.tls_files import TlsFiles
 
@@ -96,7 +96,9 @@ class IoProcess:
         """Nothing yet: a process is started once there are sockets for it."""
 
     async def listen(self) -> tuple[str, int]:
-        """Open the listening sockets and start a process for them. Returns the first address.
+        """Open the listening sockets, or take duplicates of the configuration's, and start a process for them.
+
+        Returns the first address.
 
         Raises:
             OSError: The address cannot be bound.
@@ -104,12 +106,14 @@ class IoProcess:
             NoProcess: There can be no process; the sockets are closed again.
         """
         config = self._config
-        if not can_start():
+        if not can_start_process():
             self.shut_down()
             raise NoProcess("this program has no interpreter that a process could be started with")
         if config.tls is not None:  # here as well, so that whoever starts the server hears of it
             TlsFiles(config.tls.certfile, config.tls.keyfile, config.tls.client_ca)
-        self._sockets = await listen_on(config.host, config.port, LISTEN.backlog)
+        self._sockets = duplicates_of(config.sockets, LISTEN.backlog) or await listen_on(
+            config.host, config.port, LISTEN.backlog
+        )
         atexit.register(self._end_at_exit)
         self._thread.start()
         return await asyncio.wrap_future(self._listening)
@@ -217,7 +221,14 @@ class IoProcess:
         self._refused_before += self._refused
         self._refused = Counter()
         self._remote = remote = self._remote_io.add(self._process.sock, self._serial)
-        self._say(start_word(self._config, self._sockets, serial=self._serial, takes_calls=self._takes_calls))
+        start = start_word(
+            self._config,
+            self._sockets,
+            serial=self._serial,
+            are_lent=bool(self._config.sockets),
+            takes_calls=self._takes_calls,
+        )
+        self._say(start)
         return remote
 
     def _look_after(self, remote: Remote) -> None:
@@ -260,7 +271,8 @@ class IoProcess:
 
     def _end(self) -> None:
         for sock in self._sockets:
-            shut_down(sock)
+            if not self._config.sockets:
+                shut_down(sock)
             sock.close()
         with contextlib.suppress(InvalidStateError):
             self._listening.set_exception(NoProcess("the server was stopped"))

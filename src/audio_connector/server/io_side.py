@@ -41,14 +41,12 @@ class IoOptions:
     """How the I/O side of a process of its own differs.
 
     Attributes:
-        sockets: Those that it listens on.
         first_link: The number of its first link.
         has_room: Whether there is room for another call; where not, upgrades get 503.
         on_opened: Where calls may go from one application to another: given each link, before anything is told of it.
         on_ended: Given each link after its end.
     """
 
-    sockets: Sequence[socket.socket] = ()
     first_link: int = 1
     has_room: Callable[[], bool] = lambda: True
     on_opened: Callable[[Link], None] | None = None
@@ -81,7 +79,6 @@ class IoSide:
         self._listen = listen
         self._clock = clock
         options = options or IoOptions()
-        self._sockets = options.sockets
         self._by_identity: dict[tuple[str | None, str], Link] = {}
         """Where a router may dial again: its calls, by session and connection."""
         self._identities: dict[int, tuple[str | None, str]] = {}
@@ -90,16 +87,36 @@ class IoSide:
         self._on_opened = options.on_opened
         self._on_ended = options.on_ended
         self._listening: Listening | None = None
+        self._are_lent = False
         self._ends: list[asyncio.Future[None]] = []
         """Who waits for the end of a link."""
 
-    async def listen(self) -> tuple[str, int]:
-        """Open the listening socket. Returns its address."""
+    async def listen(
+        self, sockets: Sequence[socket.socket] = (), *, are_lent: bool = False
+    ) -> tuple[str, int]:
+        """Open the listening socket, or take these, which are closed at the end. Returns the first address.
+
+        Args:
+            sockets: Listening ones, in place of the configuration's host and port.
+            are_lent: As of `ListenOptions`.
+        """
+        self._are_lent = are_lent
+        try:
+            self._listening = await self._listen(self._accept, self._options(sockets))
+        except BaseException:
+            for sock in sockets:
+                sock.close()
+            raise
+        self.is_open = True
+        return self._listening.address
+
+    def _options(self, sockets: Sequence[socket.socket]) -> ListenOptions:
         config = self._config
-        options = ListenOptions(
+        return ListenOptions(
             host=config.host,
             port=config.port,
-            sockets=self._sockets,
+            sockets=sockets,
+            are_lent=self._are_lent,
             ssl_context=self._ssl_context(),
             limits=WireLimits(
                 max_message_bytes=config.limits.max_message_bytes,
@@ -108,9 +125,6 @@ class IoSide:
             ),
             handshake_timeout_s=config.timeouts.handshake_s,
         )
-        self._listening = await self._listen(self._accept, options)
-        self.is_open = True
-        return self._listening.address
 
     def _ssl_context(self) -> Callable[[], SSLContext] | None:
         tls, context = self._config.tls, self._config.ssl
@@ -123,8 +137,13 @@ class IoSide:
         return {} if self._listening is None else self._listening.refusals
 
     def refuse_calls(self) -> None:
-        """Answer every upgrade with 503 from now on."""
+        """Answer every upgrade with 503 from now on.
+
+        Sockets that are lent are left to whoever takes them over, and who comes waits there.
+        """
         self.is_open = False
+        if self._are_lent and self._listening is not None:
+            self._listening.stop_accepting()
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""

@@ -22,7 +22,9 @@ from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_side import IoSide
 from audio_connector.server.watchdog import LoopWatchdog
 from audio_connector.wire import picows
+from audio_connector.wire.addresses import duplicates_of
 from audio_connector.wire.loop import close_loop, new_loop
+from audio_connector.wire.network import LISTEN
 
 logger = logging.getLogger("audio_connector.server")
 
@@ -43,6 +45,7 @@ class IoThread:
         config: AudioConnectorServerConfig,
     ) -> None:
         self._loop = new_loop()
+        self._config = config
         self._ending: asyncio.Task[None] | None = None
         call_later = self._loop.call_later
         self.outbox = Outbox(
@@ -78,8 +81,9 @@ class IoThread:
         self._thread.start()
 
     async def listen(self) -> tuple[str, int]:
-        """Open the listening socket. Returns its address."""
-        return await self.call(self.side.listen())
+        """Open the listening sockets, or take duplicates of the configuration's. Returns the first address."""
+        sockets = duplicates_of(self._config.sockets, LISTEN.backlog)
+        return await self.call(self.side.listen(sockets, are_lent=bool(sockets)))
 
     def refuse_calls(self) -> None:
         """Answer every upgrade with 503 from now on."""

@@ -16,9 +16,11 @@ import threading
 from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import Any, TypeAlias
 
-from audio_connector.errors import UsageError
+from audio_connector.errors import AudioConnectorStartServerError, UsageError
+from audio_connector.port.host import can_start_process
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
+from audio_connector.validation import told_in
 from audio_connector.validation.handlers import takes
 
 logger = logging.getLogger("audio_connector.server")
@@ -60,6 +62,10 @@ def run(
     `AudioConnectorServerHandle.drain`. At a second one every call is closed with 1001 at once, and its handlers come
     to their end within ``Timeouts.stop_s``; one more does not wait for that.
 
+    The sockets run in a process of their own, as by ``isolation="process"``, so that nothing that the application
+    does makes anyone stutter. Where the configuration says an isolation, that holds; with an ``ssl`` context, on
+    Windows and in a frozen program they run in a thread.
+
     Args:
         app: An on_connect, an `AudioConnectorServerConfig`, a mapping of its fields, or a function without parameters
             that returns one of them.
@@ -76,22 +82,36 @@ def run(
         raise UsageError(
             'run() is called when the module is imported; put it under if __name__ == "__main__":'
         )
-    serve_configured(configuration_of(app, host=host, port=port), print_line if say is None else say)
+    config = isolated(configuration_of(app, host=host, port=port))
+    serve_configured(config, print_line if say is None else say)
 
 
 def serve_configured(config: AudioConnectorServerConfig, say: Callable[[str], None]) -> bool:
     """Do what `run` does; True where every call had come to its end before the program ended."""
     ended = False
-    with contextlib.suppress(KeyboardInterrupt):  # the second one, or the first where no handler can be set
-        ended = asyncio.run(_serve(config, say))
+    try:
+        with contextlib.suppress(
+            KeyboardInterrupt
+        ):  # the second one, or the first where no handler can be set
+            ended = asyncio.run(_serve(config, say))
+    except AudioConnectorStartServerError as error:
+        # The text says all. What lies between is the library's; an error of the application's on_start stays in view.
+        raise error.with_traceback(None) from error.__cause__
     say("stopped")
     return ended
+
+
+def isolated(config: AudioConnectorServerConfig) -> AudioConnectorServerConfig:
+    """Have the sockets run in a process of their own, where that can be and the application does not say."""
+    if "isolation" in config.model_fields_set or config.ssl is not None or not can_start_process():
+        return config
+    return config.model_copy(update={"isolation": "process"})
 
 
 def configuration_of(
     app: App, *, host: str | None = None, port: int | None = None
 ) -> AudioConnectorServerConfig:
-    """Make a configuration of whatever an application is, see `run`."""
+    """Make a configuration of whatever an application is, see `run`; what it does not say is not set either."""
     if callable(app) and takes(app, 0) and not takes(app, 1):
         app = app()
         if inspect.iscoroutine(app):
@@ -100,14 +120,18 @@ def configuration_of(
     fields: dict[str, Any] = {"host": HOST, "port": PORT}
     if callable(app):
         fields["on_connect"] = app
-    elif isinstance(app, AudioConnectorServerConfig | Mapping):
+    elif isinstance(app, AudioConnectorServerConfig):
+        fields |= told_in(app)
+    elif isinstance(app, Mapping):
         fields |= dict(app)
     else:
         raise UsageError(
             f"got {type(app).__name__} {app!r:.80} to run; expected an on_connect, a configuration, or a function "
             "without parameters that returns one"
         )
-    fields |= {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    told = {name: value for name, value in (("host", host), ("port", port)) if value is not None}
+    if told:  # which goes before the configuration, also before the sockets that it has
+        fields |= {**told, "sockets": ()}
     return AudioConnectorServerConfig.from_values(fields)
 
 

@@ -25,7 +25,7 @@ class AudioConnectorServerHandle(BaseModel):
     """A running server.
 
     Attributes:
-        host: The host of the configuration.
+        host: The host of the configuration, or the address of the first of its sockets.
         port: The port that is listened on, also where the configuration said 0.
         running: True from the start until `stop`.
         secure: True where it speaks TLS.
@@ -165,7 +165,7 @@ class AudioConnectorServer:
                 await running.end_io()
                 if isinstance(error, OSError | UnicodeError | OverflowError):  # ssl.SSLError is an OSError
                     text = why_not_bound(config.host, config.port, error)
-                    raise AudioConnectorStartServerError(text) from error
+                    raise AudioConnectorStartServerError(text) from None  # it says all that the system did
                 raise
         if running.stopping is not None:
             await asyncio.shield(running.stopping)

@@ -69,6 +69,11 @@ class FrozenValues(Values):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def told_in(model: BaseModel) -> dict[str, object]:
+    """The fields that whoever made a model has given, without those that have their default."""
+    return {name: value for name, value in model if name in model.model_fields_set}
+
+
 def config_error(model: type[Values], error: ValidationError) -> UsageError:
     """Say which field, which value, and what is allowed, a line each.
 

@@ -8,8 +8,10 @@ import asyncio.trsock
 import errno
 import os
 import socket
+import ssl
 import struct
 import sys
+from collections.abc import Iterable
 from contextlib import suppress
 from typing import cast
 
@@ -82,6 +84,60 @@ def listen_all(
 async def listen_on(host: str, port: int, backlog: int, *, shares_port: bool = False) -> list[socket.socket]:
     """Listen on every address of a host, see `listen_all`."""
     return listen_all(await addresses_of(host, port), port, backlog, shares_port=shares_port)
+
+
+def duplicates_of(sockets: Iterable[socket.socket], backlog: int) -> list[socket.socket]:
+    """Listen on sockets that stay somebody else's, by duplicates: to end one, close it, and do not shut it down.
+
+    The system keeps for both what it knows of a socket, so that theirs become non-blocking too and get the receive
+    buffer, which connections inherit that are accepted from now on.
+
+    Args:
+        sockets: Bound ones of TCP, see `why_not_taken`.
+        backlog: Of those that do not listen yet.
+
+    Raises:
+        OSError: Another program listens there already, or one is closed.
+    """
+    made: list[socket.socket] = []
+    try:
+        for sock in sockets:
+            sock.setblocking(False)
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
+            if not _listens(sock):
+                sock.listen(backlog)
+            made.append(sock.dup())
+    except BaseException:
+        for duplicate in made:
+            duplicate.close()
+        raise
+    return made
+
+
+def why_not_taken(sock: socket.socket) -> str | None:
+    """Say what it is, where it is no TCP socket that listens or could; None where it is one."""
+    try:
+        if sock.family not in (socket.AF_INET, socket.AF_INET6):
+            return f"a socket of {getattr(sock.family, 'name', sock.family)}"
+        if isinstance(sock, ssl.SSLSocket):
+            return "an SSLSocket, which cannot be duplicated (TLS is told by tls or ssl)"
+        if (kind := sock.getsockopt(socket.SOL_SOCKET, socket.SO_TYPE)) != socket.SOCK_STREAM:
+            return f"a socket of {getattr(sock.type, 'name', kind)}"
+        address = sock.getsockname()
+        if address[1] == 0:
+            return "a socket that is not bound"
+        with suppress(OSError):  # it has no peer
+            return f"a socket that is connected with {sock.getpeername()[:2]}"
+    except OSError as error:
+        return f"a socket that cannot be used ({error.strerror})"
+    return None
+
+
+def _listens(sock: socket.socket) -> bool:
+    try:
+        return bool(sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN))
+    except (OSError, AttributeError):  # not every system tells; listening twice does no harm
+        return False
 
 
 async def connect_first(addresses: list[Address], receive_buffer_bytes: int) -> socket.socket:

@@ -15,7 +15,7 @@ from typing import Any
 import aiofastnet
 from aiofastnet.selector_transport import SelectorSocketTransport  # type: ignore[import-not-found]
 
-from audio_connector.wire.addresses import listen_on, shut_down
+from audio_connector.wire.addresses import RECEIVE_BUFFER_BYTES, listen_on, shut_down
 from audio_connector.wire.gate import Gate, Gates, Open
 from audio_connector.wire.network import ListenOptions
 from audio_connector.wire.quiet import quiet_handshakes
@@ -43,12 +43,19 @@ class Listening:
         sockets: At least one, all listening.
         gates: Where their connections begin.
         ssl_context: Returns the server-side context for a new connection; None for plain TCP.
+        are_lent: The sockets are duplicates of what goes on listening.
     """
 
     def __init__(
-        self, sockets: list[socket.socket], gates: Gates, ssl_context: Callable[[], ssl.SSLContext] | None
+        self,
+        sockets: list[socket.socket],
+        gates: Gates,
+        ssl_context: Callable[[], ssl.SSLContext] | None,
+        *,
+        are_lent: bool = False,
     ) -> None:
         self._sockets = sockets
+        self._are_lent = are_lent
         self._gates = gates
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -76,14 +83,19 @@ class Listening:
         """Connections that were refused so far: how many by HTTP status, "timeout" or "tls"."""
         return self._gates.refusals.counts
 
-    def stop(self) -> None:
-        """Accept nothing more, and drop who has not asked for an upgrade yet."""
+    def stop_accepting(self) -> None:
+        """Accept nothing more; who has been accepted may still ask for an upgrade."""
         sockets, self._sockets = self._sockets, []
         for sock in sockets:
             with suppress(NotImplementedError):
                 self._loop.remove_reader(sock.fileno())
-            shut_down(sock)  # a process that was forked meanwhile must not keep the port
+            if not self._are_lent:
+                shut_down(sock)  # a process that was forked meanwhile must not keep the port
             sock.close()
+
+    def stop(self) -> None:
+        """Accept nothing more, and drop who has not asked for an upgrade yet."""
+        self.stop_accepting()
         for task in list(self._tasks):
             task.cancel()
         self._gates.stop()
@@ -130,6 +142,9 @@ class Listening:
     def _let_in(self, sock: socket.socket, peer: str) -> None:
         self._is_exhausted = False
         sock.setblocking(False)
+        if self._are_lent:  # it may have been waiting since before the listening socket got this
+            with suppress(OSError):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
         if self._tls or not self._watches_sockets:
             self._start(self._open(sock, peer))
             return
@@ -193,4 +208,4 @@ async def listen_at(options: ListenOptions, open_: Open) -> Listening:
     """
     sockets = list(options.sockets) or await listen_on(options.host, options.port, options.backlog)
     gates = Gates(open_, options.handshake_timeout_s, asyncio.get_running_loop().time)
-    return Listening(sockets, gates, options.ssl_context)
+    return Listening(sockets, gates, options.ssl_context, are_lent=options.are_lent)

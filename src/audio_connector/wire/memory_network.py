@@ -39,6 +39,10 @@ class MemoryListening:
 
     def stop(self) -> None:
         """Be found no more."""
+        self.stop_accepting()
+
+    def stop_accepting(self) -> None:
+        """Likewise: here nobody is found who has not asked for an upgrade."""
         if self._ports.get(self.address[1]) is self:
             del self._ports[self.address[1]]
 

@@ -30,6 +30,7 @@ class ListenOptions:
         host: Name or address to bind; "" means every address, and "::" too where the system can.
         port: TCP port; 0 takes a free one, the same for every address of the host.
         sockets: Those to listen on instead, which listen already; they are closed at the end.
+        are_lent: Somebody else goes on with what the sockets listen on, so that it is not shut down.
         ssl_context: Returns the server-side context for a new connection; None for plain TCP.
         limits: Bounds of every connection.
         handshake_timeout_s: A peer that has not sent its request by then is dropped.
@@ -39,6 +40,7 @@ class ListenOptions:
     host: str = "127.0.0.1"
     port: int = 0
     sockets: Sequence[socket.socket] = ()
+    are_lent: bool = False
     ssl_context: Callable[[], ssl.SSLContext] | None = None
     limits: WireLimits = _LIMITS
     handshake_timeout_s: float = 10.0
@@ -85,6 +87,9 @@ class Listening(Protocol):
     @property
     def refusals(self) -> Mapping[str, int]:
         """How many connections were refused so far, by HTTP status, "timeout" or "tls"; a copy, for any thread."""
+
+    def stop_accepting(self) -> None:
+        """Accept nothing more; who has been accepted may still ask for an upgrade."""
 
     def stop(self) -> None:
         """Accept nothing more, and drop who has not asked for an upgrade yet."""

@@ -5,15 +5,16 @@ from __future__ import annotations
 
 import json
 import logging
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from audio_connector import AudioConnectorServerConfig, Timeouts
+from audio_connector import AudioConnectorServerConfig, Limits, Playback, Timeouts
 from audio_connector.cli.app import run
 from audio_connector.cli.serve import JsonFormatter, configure_logging, configured
-from audio_connector.cli.settings import PREFIX, ServeSettings, gather
+from audio_connector.cli.settings import PREFIX, ServeSettings, gather, group_of, unknown_variables
 from audio_connector.errors import UsageError
 
 
@@ -85,6 +86,25 @@ def test_what_holds_is_shown_with_its_origin(
         (None, {}, ["--port", "many"], "Invalid value for '--port'"),
         (None, {}, ["--keyfile", "key.pem"], "expected --certfile as well"),
         (None, {}, ["--config", "none.toml"], "--config 'none.toml' cannot be read: No such file"),
+        (None, {}, ["--isolation", "none"], "--isolation: isolation='none'"),
+        (None, {}, ["--max-message-bytes", "1"], "--max-message-bytes: max_message_bytes=1"),
+        ("lead_ms = 1", {}, [], "serve.toml: lead_ms=1"),
+        (
+            None,
+            {},
+            ["--lead-ms", "500", "--max-delay-ms", "400"],
+            "max_delay_ms=400: expected more than lead_ms=500",
+        ),
+        (
+            None,
+            {},
+            ["--fd", "999999"],
+            "--fd: descriptor 999999 is no socket (Bad file descriptor); expected the",
+        ),
+        (None, {"FD": "-1"}, [], "AUDIO_CONNECTOR_FD: fd='-1'"),
+        ("fd = 999999", {}, [], "serve.toml: descriptor 999999 is no socket"),
+        (None, {}, ["--fd", "3", "--port", "80"], "--fd: got fd and port, which are two places"),
+        ("fd = 3\nhost = ''", {}, [], "serve.toml: got fd and host, which are two places"),
     ],
 )
 def test_what_is_wrong_is_one_line_that_says_where(
@@ -177,14 +197,85 @@ def test_what_is_told_replaces_what_the_configuration_says(tmp_path: Path) -> No
         host="127.0.0.1", port=1, timeouts=Timeouts(drain_s=3, stop_s=9), on_connect=print
     )
     same = configured(config, ServeSettings())
-    assert dict(same) == dict(config)
+    assert dict(same) == {**dict(config), "isolation": "process" if os.name == "posix" else "thread"}
     told = configured(config, ServeSettings(host="::", port=0, drain_s=4, certfile=tmp_path / "chain.pem"))
+    assert told.isolation == same.isolation
     assert (told.host, told.port, told.timeouts.drain_s, told.timeouts.stop_s) == ("::", 0, 4.0, 9.0)
     assert told.tls is not None
     assert told.tls.certfile == tmp_path / "chain.pem"
     assert told.on_connect is print
     with pytest.raises(UsageError):
         configured(config, ServeSettings(client_ca=tmp_path / "ca.pem"))
+
+
+@pytest.mark.parametrize("group", ["timeouts", "limits", "playback"])
+def test_a_setting_of_a_group_leaves_the_rest_of_it_as_it_is(group: str) -> None:
+    names = [name for name in ServeSettings.model_fields if group_of(name) == group]
+    assert names
+    for name in names:
+        config = AudioConnectorServerConfig(
+            host="", port=1, playback=Playback(pause_ms=50), limits=Limits(), timeouts=Timeouts(stop_s=9)
+        )
+        values: dict[str, Any] = {name: 5000}
+        told = configured(config, ServeSettings(**values))
+        held = getattr(told, group)
+        assert getattr(held, name) == 5000
+        assert held == getattr(config, group).model_copy(update={name: 5000})
+
+
+def test_an_ssl_context_of_the_application_keeps_its_sockets_in_the_thread(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (in_folder / "own_context_bot.py").write_text(
+        "import ssl\nfrom audio_connector import AudioConnectorServerConfig\ndef make():\n"
+        "    return AudioConnectorServerConfig(host='', port=1, ssl=ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER))\n"
+    )
+    assert run(["serve", "own_context_bot:make", "--print-config"]) == 0
+    assert shown(capsys.readouterr().out)["isolation"][0] == "'thread'"
+    assert run(["serve", "own_context_bot:make", "--isolation", "process"]) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert "got an ssl context, which cannot cross to another process" in printed
+
+
+@pytest.mark.parametrize(
+    ("name", "words"),
+    [
+        ("AUDIO_CONNECTOR_PROT", "no setting has that name; did you mean AUDIO_CONNECTOR_PORT?"),
+        ("AUDIO_CONNECTOR_NONSENSE", "serve --help names those there are"),
+        ("AUDIO_CONNECTOR_CONFIG", "serve --help names those there are"),
+        ("audio_connector_prot", "did you mean AUDIO_CONNECTOR_PORT?"),
+    ],
+)
+def test_an_unknown_variable_is_one_line(name: str, words: str) -> None:
+    [line] = unknown_variables({"PATH": "", "AUDIO_CONNECTOR_PORT": "1", name: "x"})
+    assert line.startswith(f"{name} is set")
+    assert words in line
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "AUDIO_CONNECTOR_COMPILE",
+        "AUDIO_CONNECTOR_TEST_CARRIER",
+        "audio_connector_port",
+        "AUDIO_CONNECTOR_SERVICE_HOST",
+        "AUDIO_CONNECTOR_SERVICE_PORT_WS",
+        "AUDIO_CONNECTOR_PORT_8765_TCP",
+        "AUDIO_CONNECTOR_PORT_8765_TCP_ADDR",
+        "MY_AUDIO_CONNECTOR_PORT",
+    ],
+)
+def test_variables_of_others_are_not_warned_of(name: str) -> None:
+    assert list(unknown_variables({name: "x"})) == []
+
+
+def test_an_unknown_variable_is_told_before_it_serves(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setenv("AUDIO_CONNECTOR_PROT", "1")
+    assert run(["serve", "served_bot:make", "--print-config"]) == 0
+    assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
 def test_the_help_names_each_setting_and_its_variable(capsys: pytest.CaptureFixture[str]) -> None:
@@ -199,6 +290,11 @@ def test_the_help_names_each_setting_and_its_variable(capsys: pytest.CaptureFixt
         "--drain",
         "--log-level",
         "--drain-s",
+        "--isolation",
+        "--fd",
+        "--max-message-bytes",
+        "--lead-ms",
+        "--max-delay-ms",
     ):
         assert option in text
     assert "AUDIO_CONNECTOR_" in text

@@ -102,6 +102,7 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
         TEXT,
         TEXT,
         st.lists(NUMBER, max_size=3).map(tuple),
+        st.booleans(),
         NUMBER,
         st.booleans(),
         NUMBER,

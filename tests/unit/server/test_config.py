@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import socket
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -200,3 +201,40 @@ def test_the_data_of_a_connection_has_the_documented_names() -> None:
         "customHeaders": {"a": "b"},
         "id": "x",
     }
+
+
+def sockets_that_cannot_listen() -> Iterator[tuple[socket.socket, str]]:
+    """Each with what is said of it."""
+    unbound, closed, datagram = socket.socket(), socket.socket(), socket.socket(type=socket.SOCK_DGRAM)
+    closed.close()
+    datagram.bind(("127.0.0.1", 0))
+    yield unbound, "a socket that is not bound"
+    yield closed, "a socket that cannot be used"
+    yield datagram, "a socket of SOCK_DGRAM"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield socket.create_connection(server.getsockname()), "a socket that is connected with ('127.0.0.1', "
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    yield context.wrap_socket(socket.create_server(("127.0.0.1", 0)), server_side=True), "an SSLSocket"
+    if hasattr(socket, "AF_UNIX"):
+        yield socket.socket(socket.AF_UNIX), "a socket of AF_UNIX"
+
+
+def test_sockets_that_cannot_listen_are_refused_by_what_they_are() -> None:
+    for sock, words in sockets_that_cannot_listen():
+        with sock:
+            text = refused(AudioConnectorServerConfig, **GOOD, sockets=[sock])
+            assert words in text
+            assert "expected TCP sockets that listen, or are bound" in text
+            assert text == refused(AudioConnectorServerConfig, sockets=[sock]), (
+                "it is not the host that is missing"
+            )
+    assert "sockets.0=5: " in refused(AudioConnectorServerConfig, **GOOD, sockets=[5])
+
+
+def test_with_sockets_host_and_port_are_those_of_the_first() -> None:
+    with socket.socket() as sock:
+        sock.bind(("127.0.0.1", 0))
+        config = AudioConnectorServerConfig.from_values({"sockets": [sock]})
+        assert (config.host, config.port) == sock.getsockname()
+        assert AudioConnectorServerConfig(**GOOD, sockets=(sock,)).port == config.port
+        assert AudioConnectorServerConfig(**GOOD).sockets == ()

@@ -5,10 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import socket
+import ssl
 import subprocess
 import sys
 import textwrap
 import threading
+import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -21,7 +24,7 @@ from websockets.sync.client import connect
 
 from audio_connector.errors import AudioConnectorConfigError, AudioConnectorStartServerError, UsageError
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.run import HOST, PORT, configuration_of, run
+from audio_connector.server.run import HOST, PORT, configuration_of, isolated, run
 from audio_connector.server.server import AudioConnectorServer
 
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="it is sent signals")
@@ -40,6 +43,10 @@ class Bot:
 
 def config(**values: Any) -> AudioConnectorServerConfig:
     return AudioConnectorServerConfig(**{"host": "127.0.0.1", "port": 0, "on_connect": on_connect, **values})
+
+
+def config_of(fields: Mapping[str, Any]) -> AudioConnectorServerConfig:
+    return AudioConnectorServerConfig(**fields)
 
 
 HANDLERS = (
@@ -102,6 +109,58 @@ def test_a_wrong_field_or_port_is_named() -> None:
         run({"port": -1})
     with pytest.raises(AudioConnectorStartServerError, match="the host is not known"):
         run(on_connect, host="no such host.invalid", port=0)
+
+
+@POSIX
+@pytest.mark.parametrize(
+    ("said", "made"),
+    [
+        ({}, "process"),
+        ({"isolation": "thread"}, "thread"),
+        ({"isolation": "process"}, "process"),
+        ({"ssl": ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)}, "thread"),
+    ],
+)
+@pytest.mark.parametrize("app_of", [dict, config_of, lambda fields: lambda: config_of(fields)])
+def test_the_sockets_get_a_process_where_the_application_does_not_say(
+    said: dict[str, Any], made: str, app_of: Callable[..., Any]
+) -> None:
+    assert isolated(configuration_of(app_of({**FIELDS, **said}))).isolation == made
+
+
+def test_a_frozen_program_has_no_interpreter_for_a_process(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert isolated(configuration_of(on_connect)).isolation == "thread"
+
+
+def test_a_host_or_a_port_goes_before_sockets() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        app = {"on_connect": on_connect, "sockets": [sock]}
+        assert configuration_of(app).sockets == (sock,)
+        assert configuration_of(app).port == sock.getsockname()[1]
+        told = configuration_of(app, port=5)
+        assert (told.host, told.port, told.sockets) == (HOST, 5, ())
+
+
+def test_a_port_in_use_is_an_error_without_the_frames_of_the_library() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        with pytest.raises(
+            AudioConnectorStartServerError, match="the port is in use; choose another"
+        ) as caught:
+            run(on_connect, host="127.0.0.1", port=sock.getsockname()[1])
+        shown = "".join(traceback.format_exception(caught.value))
+    assert shown.count("Traceback") == 1
+    assert shown.count("  File ") <= 3, "this line, run, and what run calls"
+
+
+def test_what_on_start_raised_stays_in_view() -> None:
+    def on_start() -> None:
+        raise LookupError("no database")
+
+    with pytest.raises(AudioConnectorStartServerError, match="on_start failed") as caught:
+        run(config(on_start=on_start))
+    assert isinstance(caught.value.__cause__, LookupError)
+    assert "in on_start" in "".join(traceback.format_exception(caught.value))
 
 
 @contextmanager
@@ -197,10 +256,10 @@ def test_a_signal_closes_every_call_with_1001_and_nothing_is_said_but_stopped(nu
             first.send(bytes(640))
             assert first.recv(timeout=20) == bytes(640)
             program.process.send_signal(number)
-            for socket in (first, second):
-                for _ in socket:
+            for caller in (first, second):
+                for _ in caller:
                     pass
-                assert socket.close_code == 1001
+                assert caller.close_code == 1001
         assert program.end() == (0, "stopped\n", "")
 
 

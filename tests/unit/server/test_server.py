@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from typing import Any
 
 import pytest
@@ -66,6 +67,16 @@ async def test_a_stop_at_any_step_of_the_start_leaves_no_handle_that_says_it_run
     assert told.count("stop") <= 1
     with pytest.raises(UsageError, match="was started before"):
         await server.start_server(CONFIG)
+
+
+@in_virtual_time
+async def test_in_virtual_time_sockets_of_somebody_else_are_left_alone() -> None:
+    with socket.socket() as lent:
+        lent.bind(("127.0.0.1", 0))
+        async with AudioConnectorServer({"sockets": [lent]}) as handle:
+            assert handle.port == lent.getsockname()[1]
+            assert lent.getblocking()
+        assert nobody_listens()
 
 
 @pytest.mark.parametrize("rounds", range(6))
