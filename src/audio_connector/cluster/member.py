@@ -10,7 +10,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from audio_connector.port import words
-from audio_connector.port.codec import SERVER, Message
+from audio_connector.port.framing import SERVER, Message
 from audio_connector.port.stream import Stream
 from audio_connector.server.children import BackOff, ChildProcess
 

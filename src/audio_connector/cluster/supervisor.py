@@ -111,7 +111,7 @@ class Supervisor:
         self._ending: asyncio.Future[None] = self._loop.create_future()
         self._drains_until: float | None = None
         self._reloading: asyncio.Task[None] | None = None
-        self._was_cut = False
+        self._wants_reload = self._was_cut = False
         self.address = ""
 
     # From outside.
@@ -145,10 +145,9 @@ class Supervisor:
         """Start new workers, and have them take the calls of the old ones."""
         if self._drains_until is not None:
             return
-        if self._reloading is not None and not self._reloading.done():
-            logger.warning("a reload goes on already; this one is not done")
-            return
-        self._reloading = self._spawn(self._reload())
+        self._wants_reload = True
+        if self._reloading is None or self._reloading.done():
+            self._reloading = self._spawn(self._reload())
 
     # Start.
 
@@ -334,10 +333,11 @@ class Supervisor:
     # Reload.
 
     async def _reload(self) -> None:
-        old = [worker for worker in self._workers.values() if not worker.is_retiring]
-        if await self._replace(old):
-            text = "reloaded: %d new workers take the calls of the old ones"
-            logger.warning(text, len(old))
+        while self._wants_reload and self._drains_until is None:
+            self._wants_reload = False  # whoever asks from here on may have changed something
+            old = [worker for worker in self._workers.values() if not worker.is_retiring]
+            if await self._replace(old):
+                logger.warning("reloaded: %d new workers take the calls of the old ones", len(old))
 
     async def _replace(self, old: Sequence[Member]) -> bool:
         """Start as many new ones, and have these retire; False where the new ones are not ready."""

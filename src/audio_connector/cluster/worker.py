@@ -18,7 +18,7 @@ from typing import Any
 
 from audio_connector.cluster.attached import AttachedIo
 from audio_connector.port import words
-from audio_connector.port.codec import SERVER, Message
+from audio_connector.port.framing import SERVER, Message
 from audio_connector.port.stream import Stream
 from audio_connector.server.children import CROSSING
 from audio_connector.server.config import AudioConnectorServerConfig

@@ -25,7 +25,8 @@ from audio_connector.audio.resample import warm_up
 from audio_connector.call import asks
 from audio_connector.errors import VideoError
 from audio_connector.port import words
-from audio_connector.port.codec import SERVER, VERSION, Message
+from audio_connector.port.codec import VERSION
+from audio_connector.port.framing import SERVER, Message
 from audio_connector.server.application import Application
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_side import IoOptions, IoSide

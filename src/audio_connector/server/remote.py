@@ -22,7 +22,7 @@ from audio_connector.call import tells
 from audio_connector.call.asks import Ask
 from audio_connector.intake.items import TextItem
 from audio_connector.port import words
-from audio_connector.port.codec import SERIAL_BITS, SERVER, Message
+from audio_connector.port.framing import SERIAL_BITS, SERVER, Message
 from audio_connector.port.host import Deliver, Note
 from audio_connector.port.mailbox import BUSY_S, Outbox
 from audio_connector.port.stream import Stream

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_connector.port.codec import encode
+from audio_connector.port.framing import encode_all
 from audio_connector.port.stream import Stream, stream_pair
 
 
@@ -141,7 +141,7 @@ def test_garbage_loses_the_stream(ends: tuple[End, End]) -> None:
     ours.read_all()
     assert ours.is_lost
     assert "got a message of 4294967295 bytes" in ours.why_lost
-    theirs.sock.send(encode(1, b"more"))
+    theirs.sock.send(encode_all([(1, b"more")]))
     assert ours.read() == 0
     assert ours.got == []
 
