@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``serve --reload``: a file that is saved is what answers next, also in calls that go on; a mistake changes nothing."""
+"""``serve --reload``: what is saved answers next, also in calls that go on, and a mistake changes nothing."""
 
 from __future__ import annotations
 
