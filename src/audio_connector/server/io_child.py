@@ -48,6 +48,9 @@ PARENT_S = 1.0
 MAX_WAITING = 20_000
 """Messages for an application that is stopped, beside the audio of its calls: from then on calls get 503."""
 
+GC_OBJECTS = 20_000
+"""New objects before it is looked for cycles: a frame makes some, and none in a circle."""
+
 MAX_LOGGED = 1000
 """Of these, records for the log."""
 
@@ -148,6 +151,7 @@ class IoChild:
             side.refuse_calls()
         gc.collect()
         gc.freeze()  # what is there now stays: no collection has to look at it
+        gc.set_threshold(GC_OBJECTS, 20, 20)
         self._started = words.Started(host, port, start.id_prefix)
         self._control.say(self._started)
         for application in self._applications()[1:]:
