@@ -102,7 +102,7 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
         self._serials = itertools.count(0)
-        self._id_prefix = uuid.uuid4().hex[:24]
+        self._id_prefix = uuid.uuid4().hex[:20]
         self._config: AudioConnectorServerConfig | None = None
         self._crossing = ""
         self._ios: list[_Io] = []
