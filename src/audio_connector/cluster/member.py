@@ -5,14 +5,13 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import time
 from collections.abc import Callable
 from typing import TypeVar
 
 from audio_connector.port import words
 from audio_connector.port.framing import SERVER, Message
 from audio_connector.port.stream import Stream
-from audio_connector.server.children import BackOff, ChildProcess
+from audio_connector.server.children import ChildProcess
 
 MAX_MESSAGE_BYTES = 1 << 20
 
@@ -37,7 +36,6 @@ class Member:
         self.broker = broker
         """Over it the process is handed streams."""
         self.is_retiring = self.is_ending = self.was_ready = False
-        self.back_off = BackOff(time.monotonic)
         self._child = child
         self._take = take
         self._on_lost = on_lost
@@ -52,6 +50,11 @@ class Member:
     def pid(self) -> int:
         """The number of the process."""
         return self._child.pid
+
+    @property
+    def is_lost(self) -> bool:
+        """It has ended, or cannot be understood."""
+        return self._stream.is_lost
 
     def say(self, word: words.Word) -> None:
         """Tell it something."""

@@ -222,6 +222,7 @@ class IoChild:
     def _lose_application(self, application: Application) -> None:
         if self._sharing is not None and not self._is_over:
             count = self._sharing.lose(application)
+            self._control.say(words.Lost(application.number))
             if count:
                 text = "worker %d is gone (%s): its %d calls go to others"
                 logger.warning(text, application.number, application.stream.why_lost, count)
