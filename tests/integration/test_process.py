@@ -12,15 +12,13 @@ import ssl
 import subprocess
 import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 import support
-from support.ends import heed_interrupts
 from support.peers import FRAME, calling, how_closed, next_audio
+from support.processes import children_of, command_of, is_running, program
 from support.serving import DEADLINE_S, Listener, echo, io_threads, sawtooth, serving, until, warnings_of
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
@@ -51,56 +49,8 @@ def process_of(handle: AudioConnectorServerHandle) -> int:
     return io._process.pid
 
 
-def is_running(pid: int) -> bool:
-    """Whether there is such a process, and it is no zombie."""
-    try:
-        return "\nState:\tZ" not in Path(f"/proc/{pid}/status").read_text()
-    except OSError:
-        return False
-
-
-def command_of(pid: int) -> str:
-    return Path(f"/proc/{pid}/cmdline").read_text()
-
-
 def serving_apart(on_connect: Any = None, **options: Any) -> Any:
     return serving(on_connect, isolation="process", **options)
-
-
-@asynccontextmanager
-async def program(text: str, *arguments: str) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
-    """A program that serves, in a session of its own; and where it listens."""
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-W", "error", "-c", text, *arguments),
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.PIPE,
-        start_new_session=True,
-        preexec_fn=heed_interrupts,
-    )
-    try:
-        assert process.stdout is not None
-        line = (await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)).decode()
-        if not line:
-            assert process.stderr is not None
-            pytest.fail((await process.stderr.read()).decode())
-        yield process, line.removeprefix("listening on ").strip()
-    finally:
-        if process.returncode is None:
-            process.kill()
-        await process.communicate()
-
-
-def children_of(pid: int) -> list[int]:
-    """The processes that a process has started, and theirs."""
-    found = []
-    for path in Path("/proc").glob("[0-9]*/stat"):
-        try:
-            words = path.read_text().rpartition(")")[2].split()
-        except OSError:
-            continue
-        if int(words[1]) == pid:
-            found += [int(path.parent.name), *children_of(int(path.parent.name))]
-    return found
 
 
 SPEAKING = """
