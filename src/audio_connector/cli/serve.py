@@ -18,8 +18,8 @@ import typer
 from audio_connector import AudioConnectorServerConfig, Tls
 from audio_connector.cli.settings import PREFIX, ServeSettings, gather, group_of, unknown_variables
 from audio_connector.cli.sockets import Taken, taken
+from audio_connector.cluster.plan import Plan
 from audio_connector.cluster.run import supervise
-from audio_connector.cluster.supervisor import Plan
 from audio_connector.errors import UsageError, VideoError
 from audio_connector.playground.faults import describe
 from audio_connector.server.run import configuration_of, isolated, print_line, serve_configured

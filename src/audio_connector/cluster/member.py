@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from audio_connector.port import words
@@ -19,6 +22,13 @@ REAP_S = 0.5
 """Between the end of a process's stream and its own."""
 
 WordT = TypeVar("WordT", bound=words.Word)
+
+
+def broker_pair() -> tuple[socket.socket, socket.socket]:
+    """The supervisor's end never blocks: whoever is stopped does not hold up the others."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    return ours, theirs
 
 
 class Member:
@@ -105,6 +115,13 @@ class Member:
                 self.broker = None
             self._child.reap(REAP_S)
             self._wake()
+
+    def used_mb(self) -> float:
+        """The memory that it uses; 0 where the system does not say."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+            return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return 0.0
 
     async def _wait(self, timeout_s: float) -> None:
         future: asyncio.Future[None] = self._loop.create_future()

@@ -10,7 +10,8 @@ import socket
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from audio_connector.cluster.supervisor import Plan, Supervisor
+from audio_connector.cluster.plan import Plan
+from audio_connector.cluster.supervisor import Supervisor
 
 logger = logging.getLogger("audio_connector.cluster")
 

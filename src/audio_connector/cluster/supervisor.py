@@ -16,16 +16,15 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 import socket
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from audio_connector.cluster.member import Member
+from audio_connector.cluster.member import Member, broker_pair
+from audio_connector.cluster.plan import Plan
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
 from audio_connector.port import words
 from audio_connector.port.stream import stream_pair
@@ -55,32 +54,6 @@ LOST_S = 0.2
 
 MEMORY_S = 2.0
 """How often the memory of the workers is looked at."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is to be served, and how.
-
-    Attributes:
-        app: The application, as ``words.Serve`` says it to a worker.
-        settings: Its settings, likewise.
-        worker_module: The module whose ``main()`` is a worker.
-        workers: How many of them.
-        io_processes: How many I/O processes share the port.
-        memory_mb: A worker that takes more is replaced; None for any.
-        move_s: A call of a worker that retires goes to another one while nothing is said, at the latest after so
-            long; None: it stays to its end.
-        drain_s: For all calls to come to their end.
-    """
-
-    app: str
-    settings: str
-    worker_module: str
-    workers: int = 2
-    io_processes: int = 1
-    memory_mb: float | None = None
-    move_s: float | None = 10.0
-    drain_s: float = 30.0
 
 
 @dataclass(eq=False)
@@ -240,7 +213,7 @@ class Supervisor:
 
     async def _start_io(self, io: _Io) -> None:
         assert self._config is not None
-        ours, theirs = _broker_pair()
+        ours, theirs = broker_pair()
         io.is_started = False
         with theirs:
             child = IoChildProcess(io.sockets, theirs)
@@ -318,7 +291,7 @@ class Supervisor:
 
     def _start_worker(self) -> Member:
         number = next(self._numbers)
-        ours, theirs = _broker_pair()
+        ours, theirs = broker_pair()
         with theirs:
             child = ChildProcess(self._plan.worker_module, (theirs.fileno(),), (theirs.fileno(),))
         worker = self._workers[number] = Member(
@@ -411,7 +384,6 @@ class Supervisor:
             if await self._replace(self._seats):
                 logger.warning("reloaded: %d new workers take the calls of the old ones", len(self._seats))
 
-
     async def _replace(self, seats: Sequence[_Seat]) -> bool:
         """Start a worker for each, and have those that are there retire; False where the new ones are not ready."""
         new = [self._start_worker() for _ in seats]
@@ -458,7 +430,7 @@ class Supervisor:
             await asyncio.sleep(MEMORY_S)
             for seat in self._seats:
                 worker = seat.worker
-                if worker is not None and (used_mb := memory_mb(worker.pid)) > limit_mb:
+                if worker is not None and (used_mb := worker.used_mb()) > limit_mb:
                     logger.warning("worker %d takes %.0f MB and is replaced", worker.number, used_mb)
                     await self._replace([seat])
 
@@ -521,18 +493,3 @@ class Supervisor:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("the supervisor failed at something; it goes on", exc_info=error)
-
-
-def _broker_pair() -> tuple[socket.socket, socket.socket]:
-    """The supervisor's end never blocks: whoever is stopped does not hold up the others."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-    ours.setblocking(False)
-    return ours, theirs
-
-
-def memory_mb(pid: int) -> float:
-    """The memory of a process that is in use; 0 where the system does not say."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-    return 0.0
