@@ -175,7 +175,7 @@ class Sharing:
             if application is None or until == math.inf or self._choose(application) is None:
                 continue
             for link in list(application.links.values()):
-                if link.id not in self._releasing and (now >= until or link.call.is_at_rest):
+                if link.id not in self._releasing and (now >= until or link.call.is_at_rest(now)):
                     self._releasing[link.id] = now + RELEASE_S
                     link.release()
         for link_id, until in list(self._releasing.items()):

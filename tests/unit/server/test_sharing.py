@@ -40,18 +40,21 @@ class FakeApplication(Application):
 
 
 class FakeLink:
-    """Notes what is done to it; ``at_rest`` is its call."""
+    """Notes what is done to it; is its own call."""
 
     def __init__(self, number: int) -> None:
         self.id = number
         self.owner: object = None
-        self.is_at_rest = True
+        self.rests = True
         self.done: list[Any] = []
         """Whom it was given to, with True where all is handed over again, and all else."""
 
     @property
     def call(self) -> FakeLink:
         return self
+
+    def is_at_rest(self, now: float) -> bool:
+        return self.rests
 
     @property
     def holder(self) -> int | None:
@@ -268,11 +271,11 @@ def test_one_death_after_the_other() -> None:
 def test_a_call_is_released_at_rest_and_then_another_ones() -> None:
     share = Share(1, 2)
     [busy] = [link for link in share.open(2) if link.holder == 1]
-    busy.is_at_rest = False
+    busy.rests = False
     share.sharing.retire(1, 10.0)
     share.run_for(1.0)
     assert busy.done == []
-    busy.is_at_rest = True
+    busy.rests = True
     share.run_for(2 * LOOK_S)
     assert busy.done == ["release"]
     assert busy.holder == 1, "until it has released it"
@@ -286,7 +289,7 @@ def test_a_call_is_released_at_rest_and_then_another_ones() -> None:
 def test_a_call_that_is_never_at_rest_is_moved_all_the_same() -> None:
     share = Share(1, 2)
     link = next(link for link in share.open(2) if link.holder == 1)
-    link.is_at_rest = False
+    link.rests = False
     share.sharing.retire(1, 3.0)
     share.run_for(2.8)
     assert link.done == []
@@ -461,7 +464,7 @@ class SharingMachine(RuleBasedStateMachine):
     @rule(which=WHICH, is_at_rest=st.booleans())
     def rest(self, which: int, is_at_rest: bool) -> None:
         if (link := self.some_link(which)) is not None:
-            link.is_at_rest = is_at_rest
+            link.rests = is_at_rest
 
     @rule(which=WHICH)
     def release(self, which: int) -> None:
