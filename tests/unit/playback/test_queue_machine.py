@@ -289,8 +289,8 @@ class QueueMachine(RuleBasedStateMachine):
         self.awaited.clear()
         for said in self.said:
             said.line.clear()
-        for said in (self.plain, *list(self.speeches.values())):
-            self.seal(said)
+        for open_ in (self.plain, *list(self.speeches.values())):
+            self.seal(open_)
         self.unfinished -= {event.lane for event in self.queue.events if isinstance(event, Finished)}
         assert not any(isinstance(event, Answered) for event in self.queue.events)
         self.queue.events.clear()
