@@ -178,6 +178,30 @@ async def test_a_supervisor_that_is_stopped_for_a_while_changes_nothing(served: 
         os.kill(served.pid, signal.SIGCONT)
 
 
+@pytest.mark.parametrize("who", ["worker", "io process"])
+async def test_a_process_that_is_stopped_for_a_while_and_goes_on(served: Served, who: str) -> None:
+    """What comes meanwhile waits in the streams, and in the sockets."""
+    async with guests(served.address, *["/echo"] * 6, *["/speak?60"] * 6) as made:
+        stopped = made[0].told[0]["pid"] if who == "worker" else served.io_processes()[0]
+        for first in (1, 11, 21):
+            os.kill(stopped, signal.SIGSTOP)
+            await asyncio.gather(*(guest.talk(10, start=first) for guest in made[:6]))
+            os.kill(stopped, signal.SIGCONT)
+        await until(lambda: [len(guest.frames) for guest in made] == [30] * 6 + [60] * 6, "all frames")
+        for guest in made:
+            assert guest.numbers == list(range(1, len(guest.frames) + 1))
+            assert len(guest.told) == 1
+    assert served.lines == []
+
+
+async def test_an_application_that_does_not_load_ends_it_with_status_2_and_a_line(tmp_path: Path) -> None:
+    with pytest.raises(pytest.fail.Exception) as failed, supervised(tmp_path, bot="import no_such_module"):
+        pass
+    [line] = str(failed.value).strip().splitlines()
+    assert "No module named 'no_such_module'" in line
+    assert str(failed.value).startswith("status 2: ")
+
+
 # Reload.
 
 

@@ -145,7 +145,7 @@ def supervised(
         assert process.stdout is not None
         line = process.stdout.readline()
         if not line:
-            pytest.fail(served.log)
+            pytest.fail(f"status {process.wait()}: {served.log}")
         served.address = line.removeprefix("listening on ").strip()
         yield served
     finally:

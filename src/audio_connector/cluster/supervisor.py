@@ -152,7 +152,7 @@ class Supervisor:
         if isinstance(loaded, words.NotLoaded):
             raise UsageError(loaded.text)
         if not isinstance(loaded, words.Loaded):
-            raise UsageError(f"the application did not load within {START_S:g} s, or its process ended")
+            raise UsageError(self._why_not_ready(first))
         self._crossing = loaded.config
         self._config = config = AudioConnectorServerConfig.model_validate_json(loaded.config)
         if config.tls is not None:
