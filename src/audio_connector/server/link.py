@@ -87,6 +87,8 @@ class Link:
         self.armed_at: float | None = None
         self.owner: object | None = None
         """The application that has the call, where there are several."""
+        self.deaths = 0
+        """How many that had it have died."""
         self._post = post
         self._note = note
         self._refresher = refresher

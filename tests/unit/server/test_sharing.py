@@ -17,7 +17,7 @@ from support.clock import Timer, VirtualClock
 
 from audio_connector.server.application import Application
 from audio_connector.server.link import Link
-from audio_connector.server.sharing import LAG_S, LOOK_S, PARK_S, RELEASE_S, Sharing
+from audio_connector.server.sharing import LAG_S, LOOK_S, MAX_DEATHS, PARK_S, RELEASE_S, Sharing
 
 WHICH = st.integers(0, 50)
 
@@ -46,6 +46,7 @@ class FakeLink:
         self.id = number
         self.owner: object = None
         self.rests = True
+        self.deaths = 0
         self.done: list[Any] = []
         """Whom it was given to, with True where all is handed over again, and all else."""
 
@@ -255,17 +256,24 @@ def test_the_calls_of_the_last_one_wait_and_are_handed_over_again() -> None:
     assert [link.done for link in links] == [[(2, True)]] * 3
 
 
-def test_one_death_after_the_other() -> None:
+# Retirement.
+
+
+def test_one_death_after_the_other_and_not_of_all(caplog: pytest.LogCaptureFixture) -> None:
+    """A call may be what kills them."""
     share = Share(1)
     [link] = share.open()
-    for number in range(2, 10):
+    for number in range(2, MAX_DEATHS + 1):
         share.lose(number - 1)
         share.add(number)
-    assert link.done == [(number, True) for number in range(2, 10)]
+    assert link.done == [(number, True) for number in range(2, MAX_DEATHS + 1)]
+    assert link.is_told
     share.check()
-
-
-# Retirement.
+    share.lose(MAX_DEATHS)
+    share.add(MAX_DEATHS + 1)
+    assert link.done[-1] == (1011, "internal error")
+    assert not link.is_told
+    assert "3 workers that had it have died, one after another" in caplog.text
 
 
 def test_a_call_is_released_at_rest_and_then_another_ones() -> None:
