@@ -164,7 +164,7 @@ async def test_a_process_that_the_application_has_forked_keeps_no_child() -> Non
     """It has the application's end of the stream."""
     text = SPEAKING.replace(
         "async with client.speech()",
-        "pid = os.fork()\n    if not pid:\n        import time\n        time.sleep(6)\n        os._exit(0)\n"
+        "pid = os.fork()\n    if not pid:\n        import time\n        os.closerange(1, 3)\n        time.sleep(6)\n        os._exit(0)\n"
         "    async with client.speech()",
     ).replace("import asyncio", "import warnings; warnings.simplefilter('ignore'); import asyncio", 1)
     async with program(text) as (process, address), calling(address) as caller:

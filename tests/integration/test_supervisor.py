@@ -82,6 +82,7 @@ def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serving:
     return make
 
 
+@pytest.mark.slow
 async def test_a_worker_that_hangs_as_it_starts_does_not_hold_up_the_others(
     serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -101,6 +102,7 @@ async def test_a_worker_that_hangs_as_it_starts_does_not_hold_up_the_others(
     caplog.clear()
 
 
+@pytest.mark.slow
 async def test_one_that_dies_again_and_again_is_waited_for_and_a_drain_ends_that(
     serving: Serving, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -226,6 +228,7 @@ async def test_a_signal_while_it_starts_is_no_error(
     assert warnings_of(caplog) == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("bot", "why"),
     [

@@ -488,7 +488,7 @@ class SharingMachine(RuleBasedStateMachine):
         self.share.run_for(5.0 + RELEASE_S + 1.0)
         applications = self.share.sharing.applications
         for link in self.open_:
-            if self.some_link(0) is not None and link in self.open_:
+            if self.some_link(0) is not None and link.deaths < MAX_DEATHS:
                 assert link.is_told
                 assert link.holder in applications
         for each in applications.values():
