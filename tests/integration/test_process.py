@@ -160,13 +160,22 @@ async def test_a_parent_that_is_killed_leaves_no_child_and_a_goodbye() -> None:
         await until(lambda: not any(map(is_running, children)), "the end of the child")
 
 
+FORKS = """
+import os, time, warnings
+
+warnings.simplefilter("ignore")  # some Pythons warn of a fork beside threads
+
+def fork():
+    if not os.fork():
+        os.closerange(1, 3)
+        time.sleep(6)
+        os._exit(0)
+"""
+
+
 async def test_a_process_that_the_application_has_forked_keeps_no_child() -> None:
     """It has the application's end of the stream."""
-    text = SPEAKING.replace(
-        "async with client.speech()",
-        "pid = os.fork()\n    if not pid:\n        import time\n        os.closerange(1, 3)\n        time.sleep(6)\n        os._exit(0)\n"
-        "    async with client.speech()",
-    ).replace("import asyncio", "import warnings; warnings.simplefilter('ignore'); import asyncio", 1)
+    text = FORKS + SPEAKING.replace("async with client.speech()", "fork()\n    async with client.speech()")
     async with program(text) as (process, address), calling(address) as caller:
         assert len(await next_audio(caller, 5)) == 5
         children = [pid for pid in children_of(process.pid) if "io_child" in command_of(pid)]
