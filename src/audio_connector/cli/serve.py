@@ -31,6 +31,10 @@ audio-connector serve bot:on_connect
 
 audio-connector serve bot:on_connect --host "" --port 443 --certfile chain.pem --keyfile key.pem
 
+audio-connector serve bot:on_connect --workers 4 --io-processes 2
+
+audio-connector serve bot:on_connect --reload
+
 audio-connector serve bot:on_connect --fd 3
 
 AUDIO_CONNECTOR_PORT=9000 audio-connector serve bot:make_config --config serve.toml --print-config
