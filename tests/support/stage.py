@@ -40,6 +40,7 @@ class FakeTransport:
         self.write_buffer_bytes = 0
         self.is_closing = False
         self.closed_by: ClosedBy = "network"
+        self.is_disowned = False
         self.is_reading = True
         self.reading: list[tuple[float, bool]] = []
 
@@ -68,7 +69,7 @@ class FakeTransport:
         self.ended = "reset"
 
     def disown(self) -> None:
-        pass
+        self.is_disowned = True
 
     def pause_reading(self) -> None:
         assert self.is_reading

@@ -99,18 +99,15 @@ class Running:
             self._deliver_rest(link_id, session, tell)
 
     def _deliver_rest(self, link_id: int, session: Session, tell: tells.Tell) -> None:
-        label = session.connection.id
         match tell:
             case tells.Settled():
                 self.lines[link_id].settle(*tell)
             case tells.Failed():
                 session.feed_error(tell.error())
             case tells.Warned(text):
-                logger.warning("connection %s: %s", label, text)
+                logger.warning("connection %s: %s", session.faults.label, text)
             case tells.Lost(resume_s):
-                logger.warning(
-                    "connection %s: broke off; for %g s the router may dial again", label, resume_s
-                )
+                session.lose(resume_s)
             case tells.Resumed(upgrade):
                 session.resume(upgrade)
             case tells.Release():
