@@ -37,7 +37,7 @@ class Running:
     """A server from the beginning of its start to the end of its stop, when ``closed`` is done, and its calls.
 
     It belongs to the loop that starts it; what may be called elsewhere says so. A call is here from its opening until
-    its on_disconnect has run; ``connections`` are those whose socket is open.
+    its on_disconnect has run; ``connections`` are those that have not ended.
     """
 
     def __init__(
