@@ -31,8 +31,13 @@ COMPILED = (
     "playback/queue",
     "playback/schedule",
     "playback/utterance",
+    "port/framing",
     "port/mailbox",
+    "port/stream",
+    "server/application",
+    "server/lane",
     "server/link",
+    "server/remote",
     "wire/liveness",
 )
 """What runs once for each frame, and what nobody outside calls: compiled code takes no argument of another type."""

@@ -25,7 +25,7 @@ class Options:
     """
 
     variants: tuple[Variant, ...] = VARIANTS
-    calls: tuple[int, ...] = (20, 50, 150, 300, 600)
+    calls: tuple[int, ...] = (20, 150, 300, 600, 1000)
     rounds: int = 3
     opening_s: float = 2.0
     steady_s: float = 5.0

@@ -83,12 +83,14 @@ class Window:
     Attributes:
         elapsed_s: How long it was.
         server_cpu_s: CPU time of the server.
+        root_cpu_s: That of its first process, where the application is.
         own_cpu_s: CPU time of the load generator, which is the calling process.
         foreign_share: The share of that time which a core, the worse of the two, spent on others.
     """
 
     elapsed_s: float
     server_cpu_s: float
+    root_cpu_s: float
     own_cpu_s: float
     foreign_share: float
 
@@ -101,14 +103,16 @@ class Watch:
         self._server_core, self._own_core = (min(os.sched_getaffinity(pid)) for pid in (server_pid, 0))
         self._meters = {core: Meter(core) for core in (self._server_core, self._own_core)}
         self._began_s = time.monotonic()
+        self._root_before_s = cpu_s(self.pids[:1])
         self._server_before_s, self._own_before_s = cpu_s(self.pids), time.process_time()
 
     def window(self) -> Window:
         """Return what was used since."""
         server_s = cpu_s(self.pids) - self._server_before_s
+        root_s = cpu_s(self.pids[:1]) - self._root_before_s
         own_s = time.process_time() - self._own_before_s
         spent_s = dict.fromkeys(self._meters, 0.0)
         spent_s[self._server_core] += server_s
         spent_s[self._own_core] += own_s
         foreign = max(meter.foreign_share(spent_s[core]) for core, meter in self._meters.items())
-        return Window(time.monotonic() - self._began_s, server_s, own_s, foreign)
+        return Window(time.monotonic() - self._began_s, server_s, root_s, own_s, foreign)

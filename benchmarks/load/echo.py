@@ -22,6 +22,7 @@ class EchoReport:
 
     Attributes:
         cpu_share: CPU seconds of the server per second, all its processes and threads, in steady state.
+        root_share: What of that the process of the application takes.
         trip_p50_ms: Round trip in steady state, median.
         trip_p99_ms: The same at 99 %.
         sent: Frames sent, from the first one on.
@@ -35,6 +36,7 @@ class EchoReport:
     """
 
     cpu_share: float
+    root_share: float
     trip_p50_ms: float
     trip_p99_ms: float
     sent: int
@@ -85,6 +87,7 @@ def _report(callers: list[Caller], sender: Sender, window: Window, *, opening_s:
     ]
     return EchoReport(
         cpu_share=window.server_cpu_s / window.elapsed_s,
+        root_share=window.root_cpu_s / window.server_cpu_s,
         trip_p50_ms=1000 * percentile(trips_s, 50),
         trip_p99_ms=1000 * percentile(trips_s, 99),
         sent=sum(len(caller.sent_at_s) for caller in callers),

@@ -18,11 +18,15 @@ BLOCK_AFTER_S = 1.0
 """From the last call's opening: all audio has been handed over by then, and most of it is still to be played."""
 
 
+HOLD_S = 1.0
+"""For the call into C: five times the lead."""
+
+
 class Application:
     """Speaks, echoes or relays, as the path of a call says, and misbehaves once all calls are there.
 
     Args:
-        load: `none`; `sleep` or `spin`, which block the loop; `thread`, which spins beside it all the time.
+        load: `none`; `sleep`, `spin` or `hold`, which block the loop; `thread`, which spins beside it all the time.
         calls: How many will come.
         speech_s: What each speaking call is given at once.
         block_s: How long the loop is blocked.
@@ -51,14 +55,25 @@ class Application:
         else:
             await echo.on_connect(client)
         self._awaited -= 1
-        if self._awaited == 0 and self._load in {"sleep", "spin"}:
+        if self._awaited == 0 and self._load in {"sleep", "spin", "hold"}:
             asyncio.get_running_loop().call_later(BLOCK_AFTER_S, self._block)
 
     def _block(self) -> None:
         if self._load == "sleep":
             time.sleep(self._block_s)
-        else:
+        elif self._load == "spin":
             _spin(self._block_s)
+        else:
+            _hold(HOLD_S)
+
+
+def _hold(seconds: float) -> None:
+    """One call into C that does not let go of the interpreter; its time grows with the bits of the exponent."""
+    modulus, bits = (1 << 12000) - 3, 200
+    began_s = time.monotonic()
+    pow(3, (1 << bits) - 1, modulus)
+    took_s = time.monotonic() - began_s
+    pow(3, (1 << round(bits * seconds / took_s)) - 1, modulus)
 
 
 def _spin(seconds: float) -> None:
@@ -80,7 +95,7 @@ async def _relay(client: AudioConnectorConnection, rate_hz: int) -> None:
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--load", choices=("none", "sleep", "spin", "thread"), required=True)
+    parser.add_argument("--load", choices=("none", "sleep", "spin", "hold", "thread"), required=True)
     parser.add_argument("--calls", type=int, required=True)
     parser.add_argument("--speech-s", type=float, default=10.0)
     parser.add_argument("--block-s", type=float, default=3.0)

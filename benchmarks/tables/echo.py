@@ -9,7 +9,7 @@ from functools import partial
 from benchmarks.common.options import Options
 from benchmarks.common.rounds import Key, Results, Step, Tick
 from benchmarks.common.table import Table, Verdict, aligned, number, span
-from benchmarks.common.variants import BARE, VENDOR, Variant
+from benchmarks.common.variants import BARE, VENDOR, Targets, Variant
 from benchmarks.load.echo import EchoReport
 
 _OVERHEAD_S = 2.5
@@ -95,7 +95,10 @@ def _verdicts(options: Options, results: Results[EchoReport]) -> list[Verdict]:
     verdicts: list[Verdict] = []
     for variant in options.variants:
         targets = variant.targets
-        if targets is None or targets.at_calls not in options.calls:
+        if targets is None:
+            continue
+        verdicts += _most(options, results, variant, targets)
+        if targets.at_calls not in options.calls:
             continue
         key = _key(variant, targets.at_calls)
         what = f"{variant.title}, {targets.at_calls} calls"
@@ -107,7 +110,25 @@ def _verdicts(options: Options, results: Results[EchoReport]) -> list[Verdict]:
         for name, wanted in (("p50", targets.trip_p50_ms), ("p99", targets.trip_p99_ms)):
             got = _best(reports, f"trip_{name}_ms")
             verdicts.append(Verdict(f"{what}, round trip {name}", wanted, got, "ms"))
+        if targets.root_share is not None:
+            got = _best(reports, "root_share")
+            verdicts.append(Verdict(f"{what}, the application's part of the CPU", targets.root_share, got))
     return verdicts
+
+
+def _most(
+    options: Options, results: Results[EchoReport], variant: Variant, targets: Targets
+) -> list[Verdict]:
+    """What is wanted of many calls."""
+    if targets.most_calls is None or targets.most_calls not in options.calls:
+        return []
+    reports = results[_key(variant, targets.most_calls)]
+    best = min(reports, key=lambda one: (one.underruns, one.trip_p99_ms))
+    what = f"{variant.title}, {targets.most_calls} calls"
+    return [
+        Verdict(f"{what}, round trip p99", targets.most_p99_ms, best.trip_p99_ms, "ms"),
+        Verdict(f"{what}, underruns", 0, best.underruns),
+    ]
 
 
 TABLE = Table("echo", "Echo: what a call costs, and how long a frame takes", _steps, _text, _verdicts)

@@ -69,7 +69,7 @@ def test_percentiles_are_values_that_occurred() -> None:
 
 def echoed(cpu_share: float) -> EchoReport:
     """A report of which only the CPU counts."""
-    return EchoReport(cpu_share, 1.0, 2.0, 100, 0, 0, 0, 10.0, 0.1, 1.0, 0.0)
+    return EchoReport(cpu_share, 1.0, 1.0, 2.0, 100, 0, 0, 0, 10.0, 0.1, 1.0, 0.0)
 
 
 def test_ratios_are_formed_within_a_round() -> None:

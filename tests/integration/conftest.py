@@ -18,18 +18,19 @@ __all__ = ["collected_transports", "pytest_asyncio_loop_factories"]
 
 CARRIERS = ("thread", "process")
 ON_BOTH = ("drain", "handle", "resume", "server", "stopping", "tls", "two_threads", "vendor_program")
-"""What is about the handle runs over both each time, and all else over the one of AUDIO_CONNECTOR_TEST_CARRIER."""
+"""What is about the handle runs over both, and all else over the first."""
 
-CHOSEN = os.environ.get("AUDIO_CONNECTOR_TEST_CARRIER", "thread")
+CHOSEN = os.environ.get("AUDIO_CONNECTOR_TEST_CARRIER")
+"""With one of them, everything runs over that alone."""
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Try each test over one carrier or both."""
-    assert CHOSEN in CARRIERS
+    assert CHOSEN in (None, *CARRIERS)
     if metafunc.definition.get_closest_marker("thread") is not None:
         return
     name = metafunc.module.__name__.rpartition("test_")[2]
-    carriers = CARRIERS if name in ON_BOTH else (CHOSEN,)
+    carriers = (CHOSEN,) if CHOSEN is not None else CARRIERS if name in ON_BOTH else CARRIERS[:1]
     if carriers != ("thread",):
         metafunc.parametrize("carrier", carriers, indirect=True)
 

@@ -22,7 +22,7 @@ from support.serving import BOTH_LOOPS, DEADLINE_S, own_loop, sawtooth, serving,
 from audio_connector import AudioConnectorConnection, Disconnected, Event, Flushed, Interrupted, Played
 
 ROUTER = Path(support.__path__[0]) / "router_process.py"
-BLOCKED_S = 2.0
+BLOCKED_S = 1.2
 CALLS = 20
 
 
@@ -54,9 +54,9 @@ async def test_a_blocked_application_makes_nobody_stutter(caplog: pytest.LogCapt
     """In the middle of 20 echoing and 20 speaking calls: asleep in a handler of one, spinning in another's."""
     frames: Counter[str] = Counter()
     errors: list[Exception] = []
-    speaking_s = 5.9
+    speaking_s = 4.4
     speech = sawtooth(round(16000 * speaking_s))
-    blocks = {("/echo/7", 30): sleep, ("/echo/8", 160): spin}
+    blocks = {("/echo/7", 25): sleep, ("/echo/8", 110): spin}
 
     async def on_connect(client: AudioConnectorConnection) -> None:
         async def on_audio(frame: bytes) -> None:
@@ -71,24 +71,25 @@ async def test_a_blocked_application_makes_nobody_stutter(caplog: pytest.LogCapt
             await client.send_audio_buffer(speech, pad_last_frame=True)
 
     calls = [
-        *({"path": f"/echo/{at}", "speech_s": 5.6, "tail_s": 0.5} for at in range(CALLS)),
+        *({"path": f"/echo/{at}", "speech_s": 4.2, "tail_s": 0.5} for at in range(CALLS)),
         *({"path": f"/speak/{at}", "speech_s": 0.0, "tail_s": speaking_s + 0.4} for at in range(CALLS)),
     ]
-    async with serving(on_connect) as handle:
+    # A lead that a busy machine does not use up, and that is far less than what is blocked.
+    async with serving(on_connect, playback={"lead_ms": 500}) as handle:
         result = await routed(handle.get_address(), calls, speaking_s)
         await until(lambda: len(handle.connections) == 0, "the end of all calls")
 
     for call in result["calls"]:
         assert call["close_code"] == 1000
         if call["path"].startswith("/echo"):
-            assert call["sent"] == 280
+            assert call["sent"] == 210
             assert frames[call["path"]] == call["sent"], "a frame was lost on its way in"
             assert call["received"] > 80
         else:
             assert call["is_exact"], call  # bit for bit, and in one piece
             assert (call["received"], call["underruns"]) == (round(speaking_s * 50), 0)
     assert errors == []
-    assert result["pings"] > 150
+    assert result["pings"] > 100
     assert result["slowest_ping_s"] < 0.5, "pings waited for the application"
     warnings = warnings_of(caplog)
     assert ["is blocked" in warning for warning in warnings] == [True, False] * 2

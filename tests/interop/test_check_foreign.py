@@ -10,6 +10,7 @@ from dataclasses import replace
 from functools import partial
 from typing import Any
 
+import pytest
 from support.faulty_bots import (
     AUDIO_FAULTS,
     BARGE_IN_FAULTS,
@@ -207,6 +208,7 @@ async def test_faults_of_the_audio_are_found() -> None:
     await finds_all(AUDIO_FAULTS, ["framing", "pacing", "clear", "odd-inputs"], timing=PATIENT)
 
 
+@pytest.mark.slow
 async def test_faults_of_what_is_read_are_found() -> None:
     await finds_all(READING_FAULTS, ["events", "odd-inputs"])
 

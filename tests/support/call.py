@@ -174,6 +174,7 @@ class VirtualCall:
         kernel_bytes: As `MemoryTransport`.
         clock: Shared by several calls; None makes one.
         pacer: Likewise.
+        is_movable: It may go from one application to another.
         groups: ``playback``, ``intake``, ``timeouts`` of the configuration, as dicts.
     """
 
@@ -184,6 +185,7 @@ class VirtualCall:
         kernel_bytes: int = 0,
         clock: VirtualClock | None = None,
         pacer: Pacer | None = None,
+        is_movable: bool = False,
         **groups: dict[str, Any],
     ) -> None:
         self.clock = clock or VirtualClock()
@@ -192,7 +194,7 @@ class VirtualCall:
         self.told = Told()
         self.ended = 0
         config = AudioConnectorServerConfig(host="localhost", port=0, **groups)  # type: ignore[arg-type]
-        self.machine = Call(config.playback, config.intake, config.timeouts)
+        self.machine = Call(config.playback, config.intake, config.timeouts, is_movable=is_movable)
         self.link = Link(
             LINK_ID,
             self.machine,

@@ -251,10 +251,9 @@ class Call:
             self.tells.append(tells.Settled(self._format, self._first_message))
         self.has_news = True
 
-    @property
-    def is_at_rest(self) -> bool:
+    def is_at_rest(self, now: float) -> bool:
         """Nothing is being said, and nobody has begun to."""
-        return not (self.schedule.utterances() or self._queue.is_owed)
+        return self.schedule.is_at_rest(now) and not self._queue.is_owed
 
     def lose(self) -> None:
         """The wire closes by itself: nothing more can be sent over it."""

@@ -18,8 +18,8 @@ import typer
 from audio_connector import AudioConnectorServerConfig, Tls
 from audio_connector.cli.settings import PREFIX, ServeSettings, gather, group_of, unknown_variables
 from audio_connector.cli.sockets import Taken, taken
+from audio_connector.cluster.plan import Plan
 from audio_connector.cluster.run import supervise
-from audio_connector.cluster.supervisor import Plan
 from audio_connector.errors import UsageError, VideoError
 from audio_connector.playground.faults import describe
 from audio_connector.server.run import configuration_of, isolated, print_line, serve_configured
@@ -89,14 +89,15 @@ def serve(
             _print_config(configuration_for(app, settings, given.sockets), settings, origins, given)
             return 0
         say = logger.info if settings.log_format == "json" else print_line
-        if settings.workers is not None:
+        if settings.workers is not None or settings.reload:
             if settings.isolation == "thread":
                 raise UsageError(
                     "got workers and isolation=thread; expected one of them: workers share a process"
                 )
             configure_logging(settings)
             _warn_of_unknown_variables()
-            return 0 if supervise(plan_of(app, settings), say, given.sockets) else CUT
+            watched = Path.cwd() if settings.reload else None
+            return 0 if supervise(plan_of(app, settings), say, given.sockets, watched=watched) else CUT
         made = configuration_for(app, settings, given.sockets)
         configure_logging(settings)
         _warn_of_unknown_variables()
@@ -225,7 +226,7 @@ def _parameters() -> list[inspect.Parameter]:
             help=f"{field.description} [{PREFIX}{name.upper()}]",
             show_default=False,
         )
-        kind = next((kind for kind in (int, float) if kind in _leaves(field.annotation)), str)
+        kind = next((kind for kind in (bool, int, float) if kind in _leaves(field.annotation)), str)
         made.append(inspect.Parameter(name, keyword, default=None, annotation=Annotated[kind | None, option]))
     file = typer.Option("--config", help="A TOML file with the same names.", show_default=False)
     shown = typer.Option("--print-config", help="Show what holds and where it is from, and exit.")

@@ -94,6 +94,10 @@ class ServeSettings(Values):
     io_processes: Annotated[int, Field(ge=1, le=64)] | None = Field(
         default=None, description="With workers: processes that share the port, where one core is not enough."
     )
+    reload: bool | None = Field(
+        default=None,
+        description="For development: new workers whenever a file below the current folder changes.",
+    )
     worker_memory_mb: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="With workers: one that takes more memory is replaced."
     )

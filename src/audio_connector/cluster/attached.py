@@ -6,6 +6,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import math
+import os
 import socket
 import threading
 from collections import Counter
@@ -24,6 +26,10 @@ LOAD_S = 0.2
 
 ANSWER_S = 1.0
 """For the word of an I/O process that all is closed, beyond the deadline of that."""
+
+
+ORPHAN_S = 5.0
+"""For a worker without a supervisor to end by itself."""
 
 
 class AttachedIo:
@@ -57,6 +63,7 @@ class AttachedIo:
         self._thread = threading.Thread(target=self._run, name="audio-connector-io", daemon=True)
         self._wakes = threading.Event()
         self._is_ending = False
+        self._orphaned_at = math.inf
         self._listening: Future[tuple[str, int]] = Future()
         self._all_closed: dict[int, Future[None]] = {}
         self._refused: dict[int, Mapping[str, int]] = {}
@@ -88,6 +95,10 @@ class AttachedIo:
         if self._all_closed:
             waiting = [asyncio.wrap_future(future) for future in self._all_closed.values()]
             await asyncio.wait(waiting, timeout=timeout_s + ANSWER_S)
+
+    def sockets(self) -> list[socket.socket]:
+        """Those of the streams."""
+        return [remote.stream.sock for remote in self._remote_io.remotes]
 
     def shut_down(self) -> None:
         """End; from any thread."""
@@ -130,6 +141,7 @@ class AttachedIo:
             now = self.clock()
             if self.is_ready and now - said_at >= LOAD_S:
                 said_at = now
+                self._remote_io.beat()
                 load = words.Load(self._remote_io.lag_s())
                 for remote in self._remote_io.remotes:
                     self._remote_io.say(remote, load)
@@ -144,10 +156,17 @@ class AttachedIo:
             while True:
                 data, descriptors, _, _ = socket.recv_fds(self._broker, 64, 1)
                 if not data:
-                    return  # the supervisor is gone, and whoever has its words ends the program
+                    self._end_orphan()
+                    return
                 sock = socket.socket(fileno=descriptors[0])
                 sock.setblocking(False)
                 self._remote_io.add(sock, int(data))
+
+    def _end_orphan(self) -> None:
+        """The supervisor is gone. The loop ends the program by that; where it is blocked, nobody else could."""
+        self._orphaned_at = min(self._orphaned_at, self.clock())
+        if self.clock() - self._orphaned_at > ORPHAN_S:
+            os._exit(1)
 
     def _lose(self, remote: Remote) -> None:
         count = self._remote_io.lose(remote, "the I/O process has ended")

@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
 import socket
-import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import TypeVar
 
 from audio_connector.port import words
-from audio_connector.port.codec import SERVER, Message
+from audio_connector.port.framing import SERVER, Message
 from audio_connector.port.stream import Stream
-from audio_connector.server.children import BackOff, ChildProcess
+from audio_connector.server.children import ChildProcess
 
 MAX_MESSAGE_BYTES = 1 << 20
 
@@ -20,6 +22,13 @@ REAP_S = 0.5
 """Between the end of a process's stream and its own."""
 
 WordT = TypeVar("WordT", bound=words.Word)
+
+
+def broker_pair() -> tuple[socket.socket, socket.socket]:
+    """The supervisor's end never blocks: whoever is stopped does not hold up the others."""
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours.setblocking(False)
+    return ours, theirs
 
 
 class Member:
@@ -37,7 +46,6 @@ class Member:
         self.broker = broker
         """Over it the process is handed streams."""
         self.is_retiring = self.is_ending = self.was_ready = False
-        self.back_off = BackOff(time.monotonic)
         self._child = child
         self._take = take
         self._on_lost = on_lost
@@ -52,6 +60,11 @@ class Member:
     def pid(self) -> int:
         """The number of the process."""
         return self._child.pid
+
+    @property
+    def is_lost(self) -> bool:
+        """It has ended, or cannot be understood."""
+        return self._stream.is_lost
 
     def say(self, word: words.Word) -> None:
         """Tell it something."""
@@ -102,6 +115,13 @@ class Member:
                 self.broker = None
             self._child.reap(REAP_S)
             self._wake()
+
+    def used_mb(self) -> float:
+        """The memory that it uses; 0 where the system does not say."""
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
+            return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
+        return 0.0
 
     async def _wait(self, timeout_s: float) -> None:
         future: asyncio.Future[None] = self._loop.create_future()

@@ -4,36 +4,71 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import signal
 import socket
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
-from audio_connector.cluster.supervisor import Plan, Supervisor
+from audio_connector.cluster.plan import Plan
+from audio_connector.cluster.supervisor import Supervisor
+
+logger = logging.getLogger("audio_connector.cluster")
+
+DEBOUNCE_MS = 200
+"""An editor may write a file in several steps."""
 
 
-def supervise(plan: Plan, say: Callable[[str], None], sockets: Sequence[socket.socket] = ()) -> bool:
+def supervise(
+    plan: Plan,
+    say: Callable[[str], None],
+    sockets: Sequence[socket.socket] = (),
+    *,
+    watched: Path | None = None,
+) -> bool:
     """Serve until SIGTERM or Ctrl-C; True where every call had come to its end.
 
-    At the first signal all is drained, at a second one it is stopped. SIGHUP replaces the workers. ``sockets`` are
-    taken in place of host and port, see `AudioConnectorServerConfig`.
+    At the first signal all is drained, at a second one it is stopped. SIGHUP replaces the workers.
+
+    Args:
+        plan: What is served, and how.
+        say: Given a line when it listens and one when it has stopped.
+        sockets: Taken in place of host and port, see `AudioConnectorServerConfig`.
+        watched: The workers are replaced whenever a source of Python below this folder changes.
 
     Raises:
         UsageError: The application cannot be had.
         AudioConnectorStartServerError: It cannot listen.
     """
-    ended = asyncio.run(_supervise(plan, say, sockets))
+    ended = asyncio.run(_supervise(plan, say, sockets, watched))
     say("stopped")
     return ended
 
 
-async def _supervise(plan: Plan, say: Callable[[str], None], sockets: Sequence[socket.socket]) -> bool:
+async def _supervise(
+    plan: Plan, say: Callable[[str], None], sockets: Sequence[socket.socket], watched: Path | None
+) -> bool:
     loop = asyncio.get_running_loop()
     supervisor = Supervisor(plan, say, sockets)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, supervisor.drain)
     loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
+    watching = None if watched is None else loop.create_task(_reload_at_changes(supervisor, watched))
     try:
         return await supervisor.run()
     finally:
+        if watching is not None:
+            watching.cancel()
+            await asyncio.wait((watching,))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
+
+
+async def _reload_at_changes(supervisor: Supervisor, folder: Path) -> None:
+    from watchfiles import PythonFilter, awatch  # noqa: PLC0415 - only who develops needs it
+
+    logging.getLogger("watchfiles").setLevel(logging.WARNING)  # it says each time that something has changed
+    async for changes in awatch(folder, watch_filter=PythonFilter(), debounce=DEBOUNCE_MS):
+        names = ", ".join(sorted(Path(path).name for _, path in changes)[:3])
+        logger.warning("%s changed: new workers are started", names)
+        supervisor.reload()

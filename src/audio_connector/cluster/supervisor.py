@@ -4,10 +4,10 @@
 It never imports an application: the first worker does, and tells what of the configuration concerns the I/O side. The
 listening sockets are the supervisor's, so that callers wait in them while an I/O process is started anew.
 
-A worker is *starting* until it is ready, *serving*, *retiring* once it gets no more calls (its calls go to others, or
-stay to their end), and *ending* once it was told so. One that dies is started anew, after a pause that doubles where
-that happens soon; its calls have gone to others by then. A *reload* starts as many new ones, and only once all of
-these are ready the old ones retire.
+A worker is *starting* until it is ready, *serving* while it has a seat, *retiring* once another one has that
+(its calls go to others, or stay to their end), and *ending* once it was told so. There are as many seats as there are
+to be workers. Where the one of a seat dies it is filled anew, after a pause that doubles where that happens soon; its
+calls have gone to others by then. A *reload* starts one for each seat, and only once all are ready they take these.
 """
 
 from __future__ import annotations
@@ -16,16 +16,15 @@ import asyncio
 import contextlib
 import itertools
 import logging
-import os
 import socket
 import time
 import uuid
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from audio_connector.cluster.member import Member
+from audio_connector.cluster.member import Member, broker_pair
+from audio_connector.cluster.plan import Plan
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
 from audio_connector.port import words
 from audio_connector.port.stream import stream_pair
@@ -50,34 +49,11 @@ END_S = 5.0
 STOP_S = 4.0
 """Beyond the deadline of a drain, for handlers that still run."""
 
+LOST_S = 0.2
+"""Between the end of a worker's stream to an I/O process and its own."""
+
 MEMORY_S = 2.0
 """How often the memory of the workers is looked at."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Plan:
-    """What is to be served, and how.
-
-    Attributes:
-        app: The application, as ``words.Serve`` says it to a worker.
-        settings: Its settings, likewise.
-        worker_module: The module whose ``main()`` is a worker.
-        workers: How many of them.
-        io_processes: How many I/O processes share the port.
-        memory_mb: A worker that takes more is replaced; None for any.
-        move_s: A call of a worker that retires goes to another one while nothing is said, at the latest after so
-            long; None: it stays to its end.
-        drain_s: For all calls to come to their end.
-    """
-
-    app: str
-    settings: str
-    worker_module: str
-    workers: int = 2
-    io_processes: int = 1
-    memory_mb: float | None = None
-    move_s: float | None = 10.0
-    drain_s: float = 30.0
 
 
 @dataclass(eq=False)
@@ -89,7 +65,18 @@ class _Io:
     member: Member | None = None
     broker: socket.socket | None = None
     serial: int = 0
+    is_started: bool = False
+    """It listens, so that whoever sees it end starts another one."""
     retired: set[int] = field(default_factory=set)
+    """The numbers of workers that retire and have no call there."""
+
+
+@dataclass(eq=False)
+class _Seat:
+    """The place of one worker that serves; ``worker`` is None from its death until another one is ready."""
+
+    back_off: BackOff
+    worker: Member | None
 
 
 class Supervisor:
@@ -102,16 +89,17 @@ class Supervisor:
         self._loop = asyncio.get_running_loop()
         self._numbers = itertools.count(1)
         self._serials = itertools.count(0)
-        self._id_prefix = uuid.uuid4().hex[:24]
+        self._id_prefix = uuid.uuid4().hex[:20]
         self._config: AudioConnectorServerConfig | None = None
         self._crossing = ""
         self._ios: list[_Io] = []
         self._workers: dict[int, Member] = {}
+        self._seats: list[_Seat] = []
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending: asyncio.Future[None] = self._loop.create_future()
         self._drains_until: float | None = None
         self._reloading: asyncio.Task[None] | None = None
-        self._was_cut = False
+        self._wants_reload = self._was_cut = self._is_serving = False
         self.address = ""
 
     # From outside.
@@ -124,8 +112,14 @@ class Supervisor:
             AudioConnectorStartServerError: It cannot listen.
         """
         try:
-            await self._start()
-            self._say(f"listening on {self.address}")
+            try:
+                await self._start()
+            except UsageError:
+                if self._drains_until is None:
+                    raise
+            else:
+                self._is_serving = True
+                self._say(f"listening on {self.address}")
             await self._ending
             return not self._was_cut
         finally:
@@ -143,22 +137,22 @@ class Supervisor:
 
     def reload(self) -> None:
         """Start new workers, and have them take the calls of the old ones."""
-        if self._drains_until is not None:
+        if self._drains_until is not None or not self._is_serving:
             return
-        if self._reloading is not None and not self._reloading.done():
-            logger.warning("a reload goes on already; this one is not done")
-            return
-        self._reloading = self._spawn(self._reload())
+        self._wants_reload = True
+        if self._reloading is None or self._reloading.done():
+            self._reloading = self._spawn(self._reload())
 
     # Start.
 
     async def _start(self) -> None:
         first = self._start_worker()
+        self._seats.append(_Seat(BackOff(time.monotonic), first))
         loaded = await first.wait_for(words.Loaded, START_S)
         if isinstance(loaded, words.NotLoaded):
             raise UsageError(loaded.text)
         if not isinstance(loaded, words.Loaded):
-            raise UsageError(f"the application did not load within {START_S:g} s, or its process ended")
+            raise UsageError(self._why_not_ready(first))
         self._crossing = loaded.config
         self._config = config = AudioConnectorServerConfig.model_validate_json(loaded.config)
         if config.tls is not None:
@@ -167,8 +161,9 @@ class Supervisor:
             self._ios.append(_Io(sockets, BackOff(time.monotonic)))
         for io in self._ios:
             await self._start_io(io)
-        others = [self._start_worker() for _ in range(self._plan.workers - 1)]
-        await self._await_ready([first, *others])
+        while len(self._seats) < self._plan.workers:
+            self._seats.append(_Seat(BackOff(time.monotonic), self._start_worker()))
+        await self._await_ready([seat.worker for seat in self._seats if seat.worker is not None])
         if self._plan.memory_mb is not None:
             self._spawn(self._watch_memory(self._plan.memory_mb))
 
@@ -202,14 +197,24 @@ class Supervisor:
             ready = await worker.wait_for(words.Ready, START_S)
             if isinstance(ready, words.NotLoaded):
                 raise UsageError(ready.text)
-            if ready is None:
-                raise UsageError(f"a worker was not ready within {START_S:g} s, or it ended")
+            if not isinstance(ready, words.Ready):
+                raise UsageError(self._why_not_ready(worker))
+        for worker in workers:
+            if worker.is_lost:  # while the others were waited for
+                raise UsageError(self._why_not_ready(worker))
+
+    @staticmethod
+    def _why_not_ready(worker: Member) -> str:
+        if worker.is_lost:
+            return f"worker {worker.number} has ended while it started ({worker.how_ended()})"
+        return f"worker {worker.number} was not ready within {START_S:g} s"
 
     # I/O processes.
 
     async def _start_io(self, io: _Io) -> None:
         assert self._config is not None
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = broker_pair()
+        io.is_started = False
         with theirs:
             child = IoChildProcess(io.sockets, theirs)
             word = start_word(
@@ -221,16 +226,25 @@ class Supervisor:
                 broker=theirs,
                 id_prefix=self._id_prefix,
             )
-            io.broker, io.serial, io.retired = ours, serial, set()
+            io.broker, io.serial = ours, serial
             io.member = member = Member(0, child, self._take_from_io(io), lambda _: self._lose_io(io))
             member.say(word)
+            self._introduce(io)
             started = await member.wait_for(words.Started, LISTEN_S)
         if isinstance(started, words.NotStarted):
             raise AudioConnectorStartServerError(started.text)
         if started is None:
             raise AudioConnectorStartServerError("an I/O process did not listen in time, or it ended")
-        for worker in self._workers.values():
-            self._connect(worker, io)
+        io.is_started = True
+
+    def _introduce(self, io: _Io) -> None:
+        """Connect it with all workers but those that get no more calls: what these had was in the one before."""
+        io.retired = {worker.number for worker in self._workers.values() if worker.is_retiring}
+        for worker in list(self._workers.values()):
+            if worker.is_retiring:
+                self._note_retired(worker.number)
+            else:
+                self._connect(worker, io)
 
     def _take_from_io(self, io: _Io) -> Callable[[Member, words.Word], None]:
         def take(_: Member, word: words.Word) -> None:
@@ -239,12 +253,15 @@ class Supervisor:
             elif isinstance(word, words.Retired):
                 io.retired.add(word.number)
                 self._note_retired(word.number)
+            elif isinstance(word, words.Lost):
+                self._spawn(self._end_lost(word.number))
 
         return take
 
     def _lose_io(self, io: _Io) -> None:
-        if self._ending.done() or io.member is None:
+        if self._ending.done() or io.member is None or not io.is_started:
             return
+        io.is_started = False
         how = io.member.how_ended()
         logger.error("an I/O process has ended (%s): its calls are over, and another one is started", how)
         self._spawn(self._restart_io(io))
@@ -274,7 +291,7 @@ class Supervisor:
 
     def _start_worker(self) -> Member:
         number = next(self._numbers)
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        ours, theirs = broker_pair()
         with theirs:
             child = ChildProcess(self._plan.worker_module, (theirs.fileno(),), (theirs.fileno(),))
         worker = self._workers[number] = Member(
@@ -302,8 +319,18 @@ class Supervisor:
                 "the configuration of the new worker differs in what concerns the I/O side, which a reload does not "
                 "change; start the program anew for that"
             )
-        elif isinstance(word, words.Drained):
+        elif isinstance(word, words.Drained) and self._drains_until is not None:
             self._was_cut |= not word.ended
+
+    async def _end_lost(self, number: int) -> None:
+        """An I/O process has no stream to that worker any more: where that is not the worker's own end, end it."""
+        worker = self._workers.get(number)
+        if worker is None:
+            return
+        await worker.wait_for(words.Ready, START_S)
+        if not await worker.wait_ended(LOST_S) and not worker.is_ending:
+            logger.error("worker %d has lost its stream to an I/O process and is killed", number)
+            worker.kill()
 
     def _lose_worker(self, worker: Member) -> None:
         self._workers.pop(worker.number, None)
@@ -314,58 +341,86 @@ class Supervisor:
         if self._drains_until is not None:
             self._was_cut = True
             logger.error("worker %d has ended (%s) in the middle of the drain", worker.number, how)
-        elif worker.was_ready and not worker.is_retiring:
+            return
+        seat = next((seat for seat in self._seats if seat.worker is worker), None)
+        if seat is not None and worker.was_ready:
             logger.error("worker %d has ended (%s); another one is started", worker.number, how)
-            self._spawn(self._restart_worker(worker.back_off))
+            seat.worker = None
+            self._spawn(self._fill(seat))
 
-    async def _restart_worker(self, back_off: BackOff) -> None:
-        while self._drains_until is None:
-            await asyncio.sleep(back_off.pause_s())
+    async def _fill(self, seat: _Seat) -> None:
+        """Start workers until one is ready for it; a reload may be the first to have one."""
+        while True:
+            await asyncio.sleep(seat.back_off.pause_s())
+            if not self._is_vacant(seat):
+                return
             worker = self._start_worker()
-            worker.back_off = back_off
             ready = await worker.wait_for(words.Ready, START_S)
-            if isinstance(ready, words.Ready):
+            if not self._is_vacant(seat):
+                self._discard(worker)
+                return
+            if isinstance(ready, words.Ready) and not worker.is_lost:
+                seat.worker = worker
                 logger.warning("worker %d takes calls", worker.number)
                 return
-            why = ready.text if isinstance(ready, words.NotLoaded) else worker.how_ended()
-            logger.error("worker %d is not ready (%s); it is tried again", worker.number, why)
-            worker.kill()
+            why = ready.text if isinstance(ready, words.NotLoaded) else self._why_not_ready(worker)
+            logger.error("no worker takes the place of the one that has ended (%s); it is tried again", why)
+            self._discard(worker)
+
+    def _is_vacant(self, seat: _Seat) -> bool:
+        return seat.worker is None and self._drains_until is None
+
+    @staticmethod
+    def _discard(worker: Member) -> None:
+        """It is not needed; no call is lost by that but to another worker."""
+        worker.is_ending = True
+        worker.kill()
 
     # Reload.
 
     async def _reload(self) -> None:
-        old = [worker for worker in self._workers.values() if not worker.is_retiring]
-        if await self._replace(old):
-            text = "reloaded: %d new workers take the calls of the old ones"
-            logger.warning(text, len(old))
+        while self._wants_reload and self._drains_until is None:
+            self._wants_reload = False  # whoever asks from here on may have changed something
+            if await self._replace(self._seats):
+                logger.warning("reloaded: %d new workers take the calls of the old ones", len(self._seats))
 
-    async def _replace(self, old: Sequence[Member]) -> bool:
-        """Start as many new ones, and have these retire; False where the new ones are not ready."""
-        new = [self._start_worker() for _ in old]
+    async def _replace(self, seats: Sequence[_Seat]) -> bool:
+        """Start a worker for each, and have those that are there retire; False where the new ones are not ready."""
+        new = [self._start_worker() for _ in seats]
         try:
             await self._await_ready(new)
+            is_wanted = self._drains_until is None
         except UsageError as error:
-            logger.error("the new workers are not used, and the old ones go on: %s", error)
-            for worker in new:
-                worker.is_ending = True
-                worker.kill()
-            return False
-        for worker in old:
-            worker.is_retiring = True
-            for io in self._ios:
-                if io.member is not None:
-                    io.member.say(words.Retire(worker.number, self._plan.move_s))
-        return True
+            is_wanted = False
+            if self._drains_until is None:
+                logger.error("the new workers are not used, and the old ones go on: %s", error)
+        for seat, worker in zip(seats, new, strict=True):
+            if not is_wanted:
+                self._discard(worker)
+                continue
+            before, seat.worker = seat.worker, worker
+            if before is not None:
+                self._retire(before)
+        return is_wanted
+
+    def _retire(self, worker: Member) -> None:
+        worker.is_retiring = True
+        for io in self._ios:
+            if io.member is not None:
+                io.member.say(words.Retire(worker.number, self._plan.move_s))
 
     def _note_retired(self, number: int) -> None:
+        """It has no call any more, and its handlers may still have something to do."""
         worker = self._workers.get(number)
-        if worker is not None and all(number in io.retired for io in self._ios if io.member is not None):
-            worker.is_ending = True
-            worker.say(words.ShutDown())
-            self._spawn(self._see_it_end(worker))
+        is_called = any(number not in io.retired for io in self._ios if io.member is not None)
+        if worker is None or worker.is_ending or is_called:
+            return
+        worker.is_ending = True
+        worker.say(words.Drain(self._plan.drain_s))
+        self._spawn(self._see_it_end(worker))
 
     async def _see_it_end(self, worker: Member) -> None:
-        if not await worker.wait_ended(END_S + STOP_S):
+        if not await worker.wait_ended(self._plan.drain_s + STOP_S):
             logger.warning("worker %d did not end by itself and is killed", worker.number)
             worker.kill()
 
@@ -373,11 +428,11 @@ class Supervisor:
         """Replace who takes too much, one after another."""
         while self._drains_until is None:
             await asyncio.sleep(MEMORY_S)
-            for worker in list(self._workers.values()):
-                used_mb = memory_mb(worker.pid)
-                if worker.was_ready and not worker.is_retiring and used_mb > limit_mb:
+            for seat in self._seats:
+                worker = seat.worker
+                if worker is not None and (used_mb := worker.used_mb()) > limit_mb:
                     logger.warning("worker %d takes %.0f MB and is replaced", worker.number, used_mb)
-                    await self._replace([worker])
+                    await self._replace([seat])
 
     # End.
 
@@ -387,7 +442,10 @@ class Supervisor:
                 io.member.say(words.RefuseCalls())
         for worker in self._workers.values():
             worker.is_ending = True
-            worker.say(words.Drain(self._plan.drain_s))
+            if worker.was_ready:
+                worker.say(words.Drain(self._plan.drain_s))
+            else:
+                worker.kill()
         while self._workers and self._drains_until is not None:
             left_s = self._drains_until + STOP_S - self._loop.time()
             if left_s <= 0:
@@ -435,11 +493,3 @@ class Supervisor:
         self._tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("the supervisor failed at something; it goes on", exc_info=error)
-
-
-def memory_mb(pid: int) -> float:
-    """The memory of a process that is in use; 0 where the system does not say."""
-    with contextlib.suppress(OSError, ValueError, IndexError):
-        pages = int(Path(f"/proc/{pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-    return 0.0

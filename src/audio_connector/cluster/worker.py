@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import os
 import signal
 import socket
 import sys
@@ -18,7 +19,7 @@ from typing import Any
 
 from audio_connector.cluster.attached import AttachedIo
 from audio_connector.port import words
-from audio_connector.port.codec import SERVER, Message
+from audio_connector.port.framing import SERVER, Message
 from audio_connector.port.stream import Stream
 from audio_connector.server.children import CROSSING
 from audio_connector.server.config import AudioConnectorServerConfig
@@ -48,6 +49,13 @@ class Worker:
         self._io: AttachedIo | None = None
         self._tasks: list[asyncio.Task[object]] = []
         self._loop.add_reader(control, self._read)
+        os.register_at_fork(after_in_child=self._let_go)
+
+    def _let_go(self) -> None:
+        """A process that the application forks does not keep the streams beyond the death of this one."""
+        sockets = [] if self._io is None else self._io.sockets()
+        for sock in (self._stream.sock, self._broker, *sockets):
+            os.close(sock.detach())
 
     async def run(self) -> int:
         """Serve until the supervisor has enough; returns the exit status."""
@@ -112,9 +120,7 @@ class Worker:
             self._tasks.append(self._loop.create_task(self._handle.drain(timeout_s)))
 
 
-async def _run(load: Load) -> int:
-    control, broker = (socket.socket(fileno=int(number)) for number in (sys.argv[2], sys.argv[4]))
-    control.setblocking(False)
+async def _run(control: socket.socket, broker: socket.socket, load: Load) -> int:
     return await Worker(control, broker, load).run()
 
 
@@ -123,7 +129,10 @@ def work(load: Load) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     status = 1
-    with contextlib.suppress(asyncio.CancelledError):
-        status = asyncio.run(_run(load))
-    logging.shutdown()
+    control, broker = (socket.socket(fileno=int(number)) for number in (sys.argv[2], sys.argv[4]))
+    control.setblocking(False)
+    with control, broker:  # to the end: by the one of its stream the supervisor knows that it has ended
+        with contextlib.suppress(asyncio.CancelledError):
+            status = asyncio.run(_run(control, broker, load))
+        logging.shutdown()
     sys.exit(status)

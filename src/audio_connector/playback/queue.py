@@ -205,6 +205,7 @@ class PlaybackQueue:
             utterance.end_marks.clear()
         for lane in list(self._open):
             self.end(lane, now)
+        self._lines_moved(list(self.schedule.waiting), now)  # also those that had ended before, with a line
         self.accepted_bytes = 0  # by who asks from now on
 
     # What is known, and when.

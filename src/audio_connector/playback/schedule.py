@@ -218,6 +218,15 @@ class Schedule:
         """Audio that was sent and has not been heard."""
         return float((self.clock.sent - self.clock.heard(now)) * FRAME_MS)
 
+    def is_at_rest(self, now: float) -> bool:
+        """Whether all was heard, and what may go on has not for so long that the speaker rests."""
+        if self.queued_bytes or now < self.clock.dry_at_s:
+            return False
+        head = self.waiting[0] if self.waiting else None
+        if head is None:
+            return True
+        return now >= (self.clock.dry_at_s if head.starved_at is None else head.starved_at) + self.pause_s
+
     def utterances(self) -> tuple[Utterance, ...]:
         """Utterances that were not heard to the end yet, in order."""
         return (*self.finishing, *self.waiting)

@@ -1,17 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asks, tells and words about the server as bytes, for two processes; no I/O.
+"""The bodies of messages between two processes: asks, tells and words about the server; no I/O.
 
-A message is a head, `HEAD` (length of the body, number of the link, kind), and a body. Audio is its body as it is;
-all else is MessagePack, checked against the types of the message that it is read as: whoever has taken over the side
-that faces the network can say something wrong, and nothing else. What the router wrote crosses as its own text.
-
-Link `SERVER` is no connection: what is said under it concerns the server. Both ends have to be of one `VERSION`.
+All but audio is MessagePack, checked against the types of the message that it is read as: whoever has taken over the
+side that faces the network can say something wrong, and nothing else. What the router wrote crosses as its own text.
+Both ends have to be of one `VERSION`.
 """
 
 from __future__ import annotations
 
 import json
-import struct
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple, get_args
 
@@ -28,17 +25,6 @@ from audio_connector.wire.transport import Headers
 
 VERSION: Final = 2
 """Of what crosses; another one for each change of it."""
-
-SERVER: Final = 0
-"""The number of no link."""
-
-SERIAL_BITS: Final = 40
-"""The number of a link has in front of these the serial number of its I/O process: none comes twice."""
-
-HEAD: Final = struct.Struct("<IQB")
-
-Message = tuple[int, Any]
-"""The number of a link, and an ask, a tell or a word."""
 
 
 class NoMessage(Exception):
@@ -142,17 +128,15 @@ _READERS: Final[tuple[Callable[[bytes], Any], ...]] = (
 )
 
 
-def encode(link_id: int, message: Any) -> bytes:  # noqa: ANN401 - whatever crosses
-    """Make bytes of a message."""
-    if type(message) is bytes:
-        return HEAD.pack(len(message), link_id, 0) + message
+def encode(message: Any) -> tuple[int, bytes]:  # noqa: ANN401 - whatever crosses
+    """Make the number of its kind, and bytes, of a message that is no audio."""
     kind = type(message)
     flat = _flat(message) if kind in FLAT else message
     try:
         body = _encode(flat)
     except UnicodeEncodeError:
         body = _encode(_without_surrogates(flat))
-    return HEAD.pack(len(body), link_id, _NUMBERS[kind]) + body
+    return _NUMBERS[kind], body
 
 
 def _without_surrogates(value: Any) -> Any:  # noqa: ANN401
@@ -164,51 +148,12 @@ def _without_surrogates(value: Any) -> Any:  # noqa: ANN401
     return value
 
 
-class Decoder:
-    """Makes messages of bytes that come in pieces of any size, and hands each to ``deliver``."""
+def read(number: int, body: bytes) -> object:
+    """Make a message of the body of one that is no audio.
 
-    def __init__(self, deliver: Callable[[Message], None], *, max_body_bytes: int) -> None:
-        self._deliver = deliver
-        self._max_body_bytes = max_body_bytes
-        self._pieces: list[bytes] = []
-        self._size_bytes = 0
-        self._needed_bytes = HEAD.size
-
-    def feed(self, data: bytes) -> None:
-        """Take a piece.
-
-        Raises:
-            NoMessage: It cannot be read; nothing that follows can.
-        """
-        if self._pieces:
-            self._pieces.append(data)
-            self._size_bytes += len(data)
-            if self._size_bytes < self._needed_bytes:
-                return
-            data = b"".join(self._pieces)
-            self._pieces.clear()
-        deliver, head_bytes = self._deliver, HEAD.size
-        at, end = 0, len(data)
-        needed_bytes = head_bytes
-        while at + head_bytes <= end:
-            body_bytes, link_id, number = HEAD.unpack_from(data, at)
-            body_at = at + head_bytes
-            if body_bytes > self._max_body_bytes:
-                raise NoMessage(
-                    f"got a message of {body_bytes} bytes; expected {self._max_body_bytes} at most"
-                )
-            if body_at + body_bytes > end:
-                needed_bytes = head_bytes + body_bytes
-                break
-            at = body_at + body_bytes
-            body = data[body_at:at]
-            deliver((link_id, body if number == 0 else _read(number, body)))
-        if at < end:
-            self._pieces.append(data[at:] if at else data)
-        self._size_bytes, self._needed_bytes = end - at, needed_bytes
-
-
-def _read(number: int, body: bytes) -> object:
+    Raises:
+        NoMessage: It cannot be read.
+    """
     if number >= len(_READERS):
         raise NoMessage(f"got a message of kind {number}; expected one of {len(KINDS)}")
     try:

@@ -77,6 +77,12 @@ class Retired(NamedTuple):
     number: int
 
 
+class Lost(NamedTuple):
+    """The stream to it is gone, and its calls go to others."""
+
+    number: int
+
+
 class AllClosed(NamedTuple):
     """It is done."""
 
@@ -139,5 +145,5 @@ class Drained(NamedTuple):
 
 Word = (
     Start | Started | NotStarted | RefuseCalls | CloseAll | AllClosed | ShutDown | Refused | Logged | Load | Retire
-    | Retired | Serve | Loaded | NotLoaded | Ready | Drain | Drained
+    | Retired | Lost | Serve | Loaded | NotLoaded | Ready | Drain | Drained
 )  # fmt: skip

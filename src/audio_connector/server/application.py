@@ -15,7 +15,7 @@ from typing import Any
 
 from audio_connector.call import tells
 from audio_connector.port import words
-from audio_connector.port.codec import SERVER, Message
+from audio_connector.port.framing import SERVER, Message
 from audio_connector.port.stream import Stream
 from audio_connector.server.link import Link
 from audio_connector.wire.loop import add_prompt_reader, remove_prompt_reader

@@ -12,7 +12,8 @@ from collections.abc import Callable, Sequence
 
 from audio_connector._version import __version__
 from audio_connector.port import words
-from audio_connector.port.codec import SERIAL_BITS, VERSION
+from audio_connector.port.codec import VERSION
+from audio_connector.port.framing import SERIAL_BITS
 from audio_connector.port.stream import stream_pair
 from audio_connector.server.config import AudioConnectorServerConfig
 

@@ -25,7 +25,8 @@ from audio_connector.audio.resample import warm_up
 from audio_connector.call import asks
 from audio_connector.errors import VideoError
 from audio_connector.port import words
-from audio_connector.port.codec import SERVER, VERSION, Message
+from audio_connector.port.codec import VERSION
+from audio_connector.port.framing import SERVER, Message
 from audio_connector.server.application import Application
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_side import IoOptions, IoSide
@@ -46,6 +47,9 @@ PARENT_S = 1.0
 
 MAX_WAITING = 20_000
 """Messages for an application that is stopped, beside the audio of its calls: from then on calls get 503."""
+
+GC_OBJECTS = 20_000
+"""New objects before it is looked for cycles: a frame makes some, and none in a circle."""
 
 MAX_LOGGED = 1000
 """Of these, records for the log."""
@@ -147,6 +151,7 @@ class IoChild:
             side.refuse_calls()
         gc.collect()
         gc.freeze()  # what is there now stays: no collection has to look at it
+        gc.set_threshold(GC_OBJECTS, 20, 20)
         self._started = words.Started(host, port, start.id_prefix)
         self._control.say(self._started)
         for application in self._applications()[1:]:
@@ -217,6 +222,7 @@ class IoChild:
     def _lose_application(self, application: Application) -> None:
         if self._sharing is not None and not self._is_over:
             count = self._sharing.lose(application)
+            self._control.say(words.Lost(application.number))
             if count:
                 text = "worker %d is gone (%s): its %d calls go to others"
                 logger.warning(text, application.number, application.stream.why_lost, count)

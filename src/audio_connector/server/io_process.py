@@ -70,7 +70,7 @@ class IoProcess:
             on_orphaned=self._lose_application,
         )
         self.post, self.owes_work, self.clock = remote_io.post, remote_io.owes_work, remote_io.clock
-        self.id_prefix = uuid.uuid4().hex[:24]
+        self.id_prefix = uuid.uuid4().hex[:20]
         self.ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="audio-connector-io", daemon=True)
         self._sockets: list[socket.socket] = []

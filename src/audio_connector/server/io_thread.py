@@ -66,7 +66,7 @@ class IoThread:
         self.post = self.inbox.post
         self.owes_work = self.outbox.owes_work
         self.clock = time.monotonic
-        self.id_prefix = uuid.uuid4().hex[:24]
+        self.id_prefix = uuid.uuid4().hex[:20]
         self.ended: Future[None] = Future()
         self._thread = threading.Thread(target=self._run, name="audio-connector-io", daemon=True)
 

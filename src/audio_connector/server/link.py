@@ -27,6 +27,9 @@ FIGURES_S = 0.1
 """How old the figures of an undisturbed call may be. What is played is worked out from them, so only what was sent
 since then is missing: half of the usual lead."""
 
+FIGURES_PER_S = 2000
+"""So many are told at most, or of many calls they would be a tenth of what these cost; then they grow older."""
+
 
 BROKEN = Closed(ABNORMAL, "", "network")
 """How a socket has ended that nobody closed."""
@@ -42,7 +45,7 @@ class Refresher:
 
     def add(self, refresh: Callable[[float], None], now: float) -> None:
         """Call ``refresh`` once, in `FIGURES_S`; for each frame only where the figures had not changed before."""
-        at = self._due[refresh] = now + FIGURES_S
+        at = self._due[refresh] = now + max(FIGURES_S, len(self._due) / FIGURES_PER_S)
         if self.armed_at is None:
             self._pacer.arm(self, at)
 
@@ -85,6 +88,8 @@ class Link:
         self.armed_at: float | None = None
         self.owner: object | None = None
         """The application that has the call, where there are several."""
+        self.deaths = 0
+        """How many that had it have died."""
         self._post = post
         self._note = note
         self._refresher = refresher

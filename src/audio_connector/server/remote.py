@@ -22,7 +22,7 @@ from audio_connector.call import tells
 from audio_connector.call.asks import Ask
 from audio_connector.intake.items import TextItem
 from audio_connector.port import words
-from audio_connector.port.codec import SERIAL_BITS, SERVER, Message
+from audio_connector.port.framing import SERIAL_BITS, SERVER, Message
 from audio_connector.port.host import Deliver, Note
 from audio_connector.port.mailbox import BUSY_S, Outbox
 from audio_connector.port.stream import Stream
@@ -151,6 +151,10 @@ class RemoteIo:
         since = self._outbox.pending_since
         return 0.0 if since is None else self.clock() - since
 
+    def beat(self) -> None:
+        """Have that loop look, so that it is known how it lags although nothing comes."""
+        self._outbox.post_heartbeat()
+
     def _flush_round(self) -> None:
         self._is_armed = False
         for remote in tuple(self._remotes.values()):
@@ -180,6 +184,11 @@ class RemoteIo:
         remote.reads += 1
         remote.stream.read()
         self._outbox.drain()
+        if (
+            not self._is_armed
+        ):  # behind the tasks that were just woken, in their round: what they ask shares a flush
+            self._is_armed = True
+            self._loop.call_soon(self._flush_round)
         if remote.stream.is_lost:
             self._loop.remove_reader(remote.stream.sock)
             self._on_lost(remote)

@@ -134,7 +134,7 @@ class Running:
 
     def _open(self, link_id: int, opened: tells.Opened) -> None:
         # A number, because random bytes of the system for each call let go of the GIL.
-        made_id = f"{self.io.id_prefix}{link_id:08x}"
+        made_id = f"{self.io.id_prefix}{link_id:012x}"
         line, config = self.lines[link_id], self._config
         connection = AudioConnectorConnection(line, opened, config, made_id=made_id)
         self._connections._live[link_id] = connection

@@ -31,6 +31,9 @@ LAG_S = 0.5
 LOOK_S = 0.02
 """How often it is looked whether a call is at rest, while an application retires; a frame."""
 
+MAX_DEATHS = 3
+"""A call whose applications have died so often may be what kills them, and must not reach all of them."""
+
 RELEASE_S = 3.0
 """For an application to release a call."""
 
@@ -112,7 +115,16 @@ class Sharing:
         links = list(application.links.values())
         for link in links:
             self._releasing.pop(link.id, None)
-            self._move(link, replays=True)
+            link.deaths += 1
+            if link.deaths < MAX_DEATHS:
+                self._move(link, replays=True)
+            else:
+                link.bind(link.owner, _nobody, _nobody)
+                text = (
+                    "connection %d is closed with 1011: %d workers that had it have died, one after another"
+                )
+                logger.error(text, link.id, link.deaths)
+                link.close(1011, "internal error")
         return len(links)
 
     # Inside.
@@ -175,7 +187,7 @@ class Sharing:
             if application is None or until == math.inf or self._choose(application) is None:
                 continue
             for link in list(application.links.values()):
-                if link.id not in self._releasing and (now >= until or link.call.is_at_rest):
+                if link.id not in self._releasing and (now >= until or link.call.is_at_rest(now)):
                     self._releasing[link.id] = now + RELEASE_S
                     link.release()
         for link_id, until in list(self._releasing.items()):

@@ -61,7 +61,7 @@ class InLoopIo:
         self.post = self.inbox.post
         self.owes_work = outbox.owes_work
         self.clock = loop.time
-        self.id_prefix = uuid.uuid4().hex[:24]
+        self.id_prefix = uuid.uuid4().hex[:20]
         self.ended: Future[None] = Future()
 
     def start(self) -> None:

@@ -100,6 +100,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.faults = 0
         # Sent or cut before the last flush.
         self.cleared = self.heard_before = self.cut_bytes = self.lost_bytes = 0
+        self.accepted_before = 0  # of whoever went away
         self.played_ms = 0.0
 
     # The model.
@@ -277,6 +278,23 @@ class QueueMachine(RuleBasedStateMachine):
         self.speeches.clear()
         self.plain = None
 
+    @rule()
+    def go_away(self) -> None:
+        """Another application takes the place of this one: what was written is heard, and nobody is answered."""
+        self.look()
+        self.accepted_before += self.queue.accepted_bytes
+        self.queue.abandon(self.player.now)
+        self.writers.clear()
+        self.granted.clear()
+        self.awaited.clear()
+        for said in self.said:
+            said.line.clear()
+        for open_ in (self.plain, *list(self.speeches.values())):
+            self.seal(open_)
+        self.unfinished -= {event.lane for event in self.queue.events if isinstance(event, Finished)}
+        assert not any(isinstance(event, Answered) for event in self.queue.events)
+        self.queue.events.clear()
+
     # What the I/O side does.
 
     @rule(seconds=TIMES_S)
@@ -365,7 +383,8 @@ class QueueMachine(RuleBasedStateMachine):
             lost_bytes += sum(len(said.pcm) % 2 for said in self.said if said.is_complete)
         waiting = sum(map(waiting_bytes, schedule.waiting))
         out_bytes = len(content(self.player.frames)) + self.cut_bytes + lost_bytes + waiting
-        assert queue.accepted_bytes - queue.refused_bytes == out_bytes
+        accepted_bytes = self.accepted_before + queue.accepted_bytes
+        assert accepted_bytes - queue.refused_bytes == out_bytes
 
     @invariant()
     def the_played_position_never_goes_back(self) -> None:

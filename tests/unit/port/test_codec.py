@@ -17,7 +17,8 @@ from audio_connector.intake.buffer import IntakeCounters
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.speech import Answered, Finished, Flushed, Interrupted, Played, Progress
 from audio_connector.port import words
-from audio_connector.port.codec import HEAD, KINDS, Decoder, NoMessage, encode
+from audio_connector.port.codec import KINDS, NoMessage
+from audio_connector.port.framing import HEAD, Decoder, encode_all
 from audio_connector.wire.codec import decode_event
 from audio_connector.wire.messages import Connected, Disconnected
 from audio_connector.wire.transport import Headers, Upgrade
@@ -106,8 +107,10 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
         NUMBER,
         st.booleans(),
         NUMBER,
+        st.none() | NUMBER,
+        TEXT,
     ),
-    words.Started: st.builds(words.Started, TEXT, NUMBER),
+    words.Started: st.builds(words.Started, TEXT, NUMBER, TEXT),
     words.NotStarted: st.builds(words.NotStarted, TEXT, TEXT),
     words.RefuseCalls: st.just(words.RefuseCalls()),
     words.CloseAll: st.builds(words.CloseAll, NUMBER, TEXT, MS),
@@ -116,6 +119,7 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     words.Load: st.builds(words.Load, MS),
     words.Retire: st.builds(words.Retire, NUMBER, st.none() | MS),
     words.Retired: st.builds(words.Retired, NUMBER),
+    words.Lost: st.builds(words.Lost, NUMBER),
     words.Serve: st.builds(words.Serve, TEXT, TEXT, NUMBER),
     words.Loaded: st.builds(words.Loaded, TEXT),
     words.NotLoaded: st.builds(words.NotLoaded, TEXT),
@@ -159,7 +163,7 @@ def test_there_is_one_of_each_kind() -> None:
     st.lists(st.integers(0, 4000), max_size=30),
 )
 def test_what_is_said_arrives_however_it_is_cut(messages: list[tuple[int, Any]], cuts: list[int]) -> None:
-    got = decoded(b"".join(encode(*message) for message in messages), cuts)
+    got = decoded(encode_all(messages), cuts)
     assert [(link_id, type(message), same(message)) for link_id, message in got] == [
         (link_id, type(message), same(message)) for link_id, message in messages
     ]
@@ -167,13 +171,13 @@ def test_what_is_said_arrives_however_it_is_cut(messages: list[tuple[int, Any]],
 
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.__name__)
 def test_byte_by_byte(kind: type) -> None:
-    data = encode(7, b"ab") + encode(7, b"")
+    data = encode_all([(7, b"ab")]) + encode_all([(7, b"")])
     assert decoded(data, list(range(len(data)))) == [(7, b"ab"), (7, b"")]
 
     @settings(max_examples=20)
     @given(ALL[kind])
     def arrives(message: Any) -> None:
-        data = encode(3, message)
+        data = encode_all([(3, message)])
         got = decoded(data, list(range(len(data))))
         assert [(link_id, same(each)) for link_id, each in got] == [(3, same(message))]
 
@@ -189,7 +193,7 @@ def test_garbage_is_messages_or_said_to_be_none(data: bytes, cuts: list[int]) ->
 
 @given(st.one_of(*ALL.values()), st.data())
 def test_a_message_with_other_bytes_is_one_of_its_kind_or_none(message: Any, data: Any) -> None:
-    encoded = bytearray(encode(1, message))
+    encoded = bytearray(encode_all([(1, message)]))
     at = data.draw(st.integers(HEAD.size, len(encoded) - 1) if len(encoded) > HEAD.size else st.just(0))
     encoded[at] ^= data.draw(st.integers(1, 255))
     try:
@@ -210,4 +214,4 @@ def test_what_is_too_long_or_of_no_kind_is_named() -> None:
 
 
 def test_half_a_pair_crosses_as_a_question_mark() -> None:
-    assert decoded(encode(1, asks.Close(1000, "a\ud800b")), []) == [(1, asks.Close(1000, "a?b"))]
+    assert decoded(encode_all([(1, asks.Close(1000, "a\ud800b"))]), []) == [(1, asks.Close(1000, "a?b"))]

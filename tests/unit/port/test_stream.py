@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_connector.port.codec import encode
+from audio_connector.port.framing import encode_all
 from audio_connector.port.stream import Stream, stream_pair
 
 
@@ -141,7 +141,7 @@ def test_garbage_loses_the_stream(ends: tuple[End, End]) -> None:
     ours.read_all()
     assert ours.is_lost
     assert "got a message of 4294967295 bytes" in ours.why_lost
-    theirs.sock.send(encode(1, b"more"))
+    theirs.sock.send(encode_all([(1, b"more")]))
     assert ours.read() == 0
     assert ours.got == []
 
@@ -180,5 +180,27 @@ def test_whatever_a_socket_takes_at_a_time(bodies: list[bytes], takes: list[int]
             assert theirs.got == messages
     finally:
         ours.sock = real
+        ours.close()
+        theirs.close()
+
+
+@given(st.lists(st.binary(max_size=300), max_size=12), st.data())
+def test_cut_anywhere_it_has_delivered_what_was_whole_and_says_that_it_is_lost(
+    bodies: list[bytes], data: st.DataObject
+) -> None:
+    ours, theirs = map(End, stream_pair())
+    try:
+        messages = list(enumerate(bodies))
+        whole = encode_all(messages)
+        at = data.draw(st.integers(0, len(whole)))
+        theirs.sock.sendall(whole[:at])
+        theirs.close()
+        ours.read_all()
+        assert ours.is_lost
+        assert ours.got == messages[: len(ours.got)]
+        assert len(encode_all(ours.got)) <= at < len(whole) + 1
+        if len(ours.got) < len(messages):
+            assert len(encode_all(messages[: len(ours.got) + 1])) > at
+    finally:
         ours.close()
         theirs.close()

@@ -1,0 +1,249 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The supervisor where something goes wrong with its workers: these are processes, and it is in here."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+from collections.abc import AsyncIterator, Callable
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.processes import children_of, is_running
+from support.serving import until, warnings_of
+from support.workers import BOT, guests
+
+from audio_connector.cluster import supervisor as module
+from audio_connector.cluster.plan import Plan
+from audio_connector.cluster.supervisor import Supervisor
+from audio_connector.errors import UsageError
+
+pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no workers")
+
+
+class Served:
+    """A supervisor that runs."""
+
+    def __init__(self, supervisor: Supervisor, folder: Path) -> None:
+        self.supervisor = supervisor
+        self.running: asyncio.Task[bool]
+        self._folder = folder
+
+    @property
+    def address(self) -> str:
+        return self.supervisor.address
+
+    def pids(self) -> list[int]:
+        """Of the workers that serve."""
+        return [seat.worker.pid for seat in self.supervisor._seats if seat.worker is not None]
+
+    def change(self, text: str) -> None:
+        (self._folder / "bot.py").write_text(text)
+
+    async def drain(self) -> bool:
+        self.supervisor.drain()
+        return await self.running
+
+
+Serving = Callable[..., AbstractAsyncContextManager[Served]]
+
+
+@pytest.fixture
+def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serving:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    monkeypatch.setattr(module, "MEMORY_S", 0.05)
+
+    @asynccontextmanager
+    async def make(bot: str = BOT, **plan: Any) -> AsyncIterator[Served]:
+        (tmp_path / "bot.py").write_text(bot)
+        listening = asyncio.Event()
+        plan = {"workers": 1, "move_s": 0.1, "drain_s": 10.0, **plan}
+        made = Plan(app="bot:config", settings="{}", worker_module="audio_connector.cli.worker", **plan)
+        served = Served(Supervisor(made, lambda _: listening.set()), tmp_path)
+        served.running = asyncio.ensure_future(served.supervisor.run())
+        try:
+            waiting = asyncio.ensure_future(listening.wait())
+            await asyncio.wait((waiting, served.running), return_when=asyncio.FIRST_COMPLETED)
+            waiting.cancel()
+            if served.running.done():
+                await served.running
+            yield served
+        finally:
+            if not served.running.done():
+                served.supervisor.drain()
+                served.supervisor.drain()
+            await asyncio.wait((served.running,))
+        assert children_of(os.getpid()) == []
+
+    return make
+
+
+@pytest.mark.slow
+async def test_a_worker_that_hangs_as_it_starts_does_not_hold_up_the_others(
+    serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving() as served:
+        [before] = served.pids()
+        monkeypatch.setattr(module, "START_S", 1.5)
+        served.change(BOT.replace("on_resume=on_resume", "on_start=lambda: time.sleep(60)"))
+        served.supervisor.reload()
+        await until(lambda: warnings_of(caplog), "that it is said")
+        assert served.pids() == [before]
+        async with guests(served.address, "/") as (guest,):
+            assert guest.told[0]["pid"] == before
+    [line] = warnings_of(caplog)
+    assert line.startswith(
+        "the new workers are not used, and the old ones go on: worker 2 was not ready within"
+    )
+    caplog.clear()
+
+
+@pytest.mark.slow
+async def test_one_that_dies_again_and_again_is_waited_for_and_a_drain_ends_that(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The caller waits meanwhile, and gets the first one that lives."""
+    async with serving() as served:
+        served.change("raise SystemExit(1)")
+        os.kill(served.pids()[0], signal.SIGKILL)
+        async with guests(served.address, "/", is_told=False) as (guest,):
+            await until(lambda: caplog.text.count("is tried again") == 2, "two more that die")
+            assert not guest.told
+            served.change(BOT)
+            await until(lambda: guest.told, "a worker")
+            assert not guest.told[0]["is_resumed"]
+        served.change("raise SystemExit(1)")
+        os.kill(served.pids()[0], signal.SIGKILL)
+        await until(lambda: caplog.text.count("is tried again") == 3, "one more that dies")
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        assert await served.drain()
+        assert loop.time() - began < 5
+    caplog.clear()
+
+
+async def test_deaths_reloads_and_the_memory_leave_as_many_workers_as_were_asked_for(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(memory_mb=1e6) as served:
+        supervisor = served.supervisor
+        [first] = served.pids()
+        supervisor.reload()
+        os.kill(first, signal.SIGKILL)  # two are started in its place, and one is wanted
+        await until(lambda: "reloaded" in caplog.text, "the reload")
+        await until(lambda: list(supervisor._workers.values()) == [supervisor._seats[0].worker], "one worker")
+        [second] = served.pids()
+        async with guests(served.address, "/echo") as (guest,):
+            await guest.say(1)
+            watching = asyncio.ensure_future(supervisor._watch_memory(1.0))
+            await until(lambda: second not in served.pids(), "another one")
+            watching.cancel()
+            await until(lambda: len(guest.told) == 2, "that it takes the call")
+            await until(lambda: not is_running(second), "the end of the one before")
+            await guest.say(2)
+            await until(lambda: guest.numbers == [1, 2], "the echo")
+            assert len(supervisor._workers) == len(served.pids()) == 1
+    assert "MB and is replaced" in caplog.text
+    caplog.clear()
+
+
+async def test_calls_that_stay_keep_their_worker_to_their_end_over_two_io_processes(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(move_s=None, io_processes=2) as served:
+        [before] = served.pids()
+        async with guests(served.address, *["/echo"] * 12):
+            served.supervisor.reload()
+            await until(lambda: "reloaded" in caplog.text, "the reload")
+            io = served.supervisor._ios[0]
+            assert io.member is not None
+            io.member.kill()  # whoever takes its place must not give calls to who retires
+            await until(lambda: "another I/O process listens" in caplog.text, "another one")
+            async with guests(served.address, *["/"] * 12) as new:
+                assert {guest.told[0]["pid"] for guest in new} == set(served.pids())
+            assert is_running(before)
+        await until(lambda: not is_running(before), "its end, with the last of its calls")
+    caplog.clear()
+
+
+async def test_a_reload_in_a_drain_is_not_done_and_a_drain_ends_a_reload(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving() as served, guests(served.address, "/speak?25") as (guest,):
+        served.supervisor.reload()
+        await asyncio.sleep(0)
+        served.supervisor.drain()
+        served.supervisor.reload()
+        assert await served.running
+        assert guest.numbers == list(range(1, 26))
+        await until(lambda: guest.is_over, "the end")
+        assert guest.how == (1001, "the server has stopped")
+        assert len(guest.told) == 1
+    assert warnings_of(caplog) == []
+
+
+async def test_what_cannot_be_read_ends_that_worker_and_nobody_else(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The stream to an I/O process, as a worker that has gone mad would use it."""
+    at = '    elif client.path == "/die":\n'
+    mad = BOT.replace(at, f'    elif client.path == "/mad":\n        await garble()\n{at}')
+    mad += """
+async def garble():
+    import gc
+    await asyncio.sleep(0.1)
+    from audio_connector.server.remote import Remote
+    for remote in [thing for thing in gc.get_objects() if type(thing) is Remote]:
+        remote.stream.sock.send(b"\\xff" * 64)
+"""
+    async with serving(mad, workers=2) as served:
+        async with guests(served.address, "/echo", "/echo", "/mad") as made:
+            culprit = made[2].told[0]["pid"]
+            await until(lambda: not is_running(culprit), "its end")
+            await until(lambda: len(made[2].told) == 2, "another one for its calls")
+            assert all(guest.told[-1]["pid"] != culprit for guest in made)
+            assert not any(guest.is_over for guest in made)
+        await until(lambda: len(served.pids()) == 2, "another one")
+    assert "got a message of 4294967295 bytes" in caplog.text
+    caplog.clear()
+
+
+async def test_a_signal_while_it_starts_is_no_error(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "bot.py").write_text("import time; time.sleep(60)")
+    plan = Plan(app="bot:config", settings="{}", worker_module="audio_connector.cli.worker")
+    supervisor = Supervisor(plan, lambda _: pytest.fail("it says that it listens"))
+    running = asyncio.ensure_future(supervisor.run())
+    await until(lambda: children_of(os.getpid()), "the first worker")
+    supervisor.reload()
+    supervisor.drain()
+    assert await running
+    assert children_of(os.getpid()) == []
+    assert warnings_of(caplog) == []
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("bot", "why"),
+    [
+        ("import no_such_module", "No module named 'no_such_module'"),
+        ("config = 5", "expected"),
+        (
+            BOT.replace("on_resume=on_resume", "on_start=lambda: 1 / 0"),
+            "on_start failed with ZeroDivisionError",
+        ),
+        ("import os; os._exit(7)", "worker 1 has ended while it started (status 7)"),
+    ],
+)
+async def test_what_cannot_be_had_at_the_start_is_said(serving: Serving, bot: str, why: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        async with serving(bot):
+            pass
+    assert why in str(raised.value)
+    assert "\n" not in str(raised.value)
