@@ -20,7 +20,7 @@ from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.link import Link, Refresher
 from audio_connector.simulator.playout import PlayoutBuffer, PlayoutReport
 from audio_connector.wire.codec import decode_command, encode_event
-from audio_connector.wire.memory import MemoryTransport, connect
+from audio_connector.wire.memory import UPGRADE, MemoryTransport, connect
 from audio_connector.wire.messages import ClearCommand, Connected, Disconnected, Event
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
@@ -205,14 +205,11 @@ class VirtualCall:
             clock=self.clock.time,
             on_end=self._end,
         )
-        self.router = Router(self.clock, rate_hz or 16000)
-        call_later = self.clock.call_later
-        self.socket = MemoryTransport(self.link, call_later=call_later, kernel_bytes=kernel_bytes)
-        self.router_socket = MemoryTransport(self.router, call_later=call_later)
+        self._kernel_bytes = kernel_bytes
         self._numbers = itertools.count(1)
-        connect(self.socket, self.router_socket)
-        if rate_hz is not None:
-            self.router_says(Connected(format=AudioFormat(rate_hz)))
+        self.routers: list[Router] = []
+        """One for each socket; the latest is ``router``."""
+        self.dial(rate_hz)
 
     def _end(self, link_id: int) -> None:
         assert link_id == LINK_ID
@@ -237,6 +234,24 @@ class VirtualCall:
         self.clock.run_until(self.start + seconds)
 
     # What the router does.
+
+    def dial(self, rate_hz: int | None = 16000, upgrade: Upgrade = UPGRADE) -> None:
+        """Once more, whatever became of the socket before, as one that is taken for the same router."""
+        self.router = Router(self.clock, rate_hz or 16000)
+        self.routers.append(self.router)
+        call_later = self.clock.call_later
+        self.socket = MemoryTransport(self.link, call_later=call_later, kernel_bytes=self._kernel_bytes)
+        self.router_socket = MemoryTransport(self.router, call_later=call_later)
+        connect(self.socket, self.router_socket, upgrade)
+        if rate_hz is not None:
+            self.router_says(Connected(format=AudioFormat(rate_hz)))
+        elif len(self.routers) > 1:
+            self.run_for(0.0)
+
+    def lose(self, for_s: float = 0.0) -> None:
+        """Its connection breaks off, and so much time passes."""
+        self.router_socket.reset()
+        self.run_for(for_s)
 
     def router_says(self, event: Event) -> None:
         self.router_socket.send_text(encode_event(event))
@@ -372,3 +387,12 @@ class VirtualCall:
     def played_ms(self) -> float:
         """By what is published, as the application works it out."""
         return self.published.progress.played_ms(self.clock.now)
+
+
+RESUME_S = 5.0
+
+
+def lasting_call(rate_hz: int | None = 16000, **groups: Any) -> VirtualCall:
+    """One that goes on where the router dials again within `RESUME_S`, unless ``timeouts`` says otherwise."""
+    groups["timeouts"] = {"resume_s": RESUME_S, **groups.get("timeouts", {})}
+    return VirtualCall(rate_hz, **groups)

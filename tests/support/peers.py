@@ -161,7 +161,7 @@ class BarePeer:
         """All bytes until the server ends the connection; nothing more where it resets it."""
         try:
             return await asyncio.wait_for(self._reader.read(), DEADLINE_S)
-        except ConnectionResetError:
+        except (ConnectionResetError, BrokenPipeError):  # the latter where something was written after it
             return b""
 
     def hold(self) -> None:

@@ -16,7 +16,7 @@ from audio_connector.simulator.network import Network
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.speech import Lines
 from audio_connector.simulator.trace import TraceEvent
-from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade
+from audio_connector.wire.transport import Closed, ClosedBy, Headers, Receiver, Upgrade
 
 FRAME = b"\x01\x02" * 320
 """20 ms at 16 kHz, loud."""
@@ -39,6 +39,8 @@ class FakeTransport:
         self.ended: str | None = None
         self.write_buffer_bytes = 0
         self.is_closing = False
+        self.closed_by: ClosedBy = "network"
+        self.is_disowned = False
         self.is_reading = True
         self.reading: list[tuple[float, bool]] = []
 
@@ -65,6 +67,9 @@ class FakeTransport:
     def reset(self) -> None:
         self.is_closing = True
         self.ended = "reset"
+
+    def disown(self) -> None:
+        self.is_disowned = True
 
     def pause_reading(self) -> None:
         assert self.is_reading

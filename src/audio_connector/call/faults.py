@@ -33,11 +33,12 @@ def silent(silent_s: float, *, may_resume: bool) -> DeadlineError:
     )
 
 
-def stalled(stall_s: float, queued_ms: float) -> RouterStalled:
+def stalled(stall_s: float, queued_ms: float, *, may_resume: bool) -> RouterStalled:
     """The router does not read."""
+    what = "dropped; it may dial again" if may_resume else "ended"
     return RouterStalled(
         f"the router read nothing for {stall_s:g} s while {queued_ms:.0f} ms of audio waited, so the connection was "
-        "ended. Timeouts.stall_s sets the limit"
+        f"{what}. Timeouts.stall_s sets the limit"
     )
 
 

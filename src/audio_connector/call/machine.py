@@ -15,6 +15,7 @@ from typing import Any
 
 from audio_connector.audio.format import FORMAT_BY_FRAME, FRAME_MS, AudioFormat
 from audio_connector.call import asks, faults, tells
+from audio_connector.call.ends import how_ended
 from audio_connector.call.handed import MANY, Handed
 from audio_connector.call.settings import Intake, Playback, Timeouts
 from audio_connector.call.states import TABLE, Move, State
@@ -28,17 +29,21 @@ from audio_connector.playback.speech import PLAIN, Answered
 from audio_connector.wire.closing import ABNORMAL
 from audio_connector.wire.codec import decode_event, notify_payload
 from audio_connector.wire.liveness import Liveness
-from audio_connector.wire.messages import ClosedBy, Connected, Disconnected, MediaUpdate, Notified
+from audio_connector.wire.messages import Connected, Disconnected, MediaUpdate, Notified
 from audio_connector.wire.transport import Closed, Upgrade
-
-_CLOSED_BY: dict[str, ClosedBy] = {"peer": "router", "us": "server", "network": "network"}
 
 
 class Call:
-    """The machine of one connection."""
+    """The machine of one call. It ``is_known`` where a router that dials again could be told by who it is."""
 
     def __init__(
-        self, playback: Playback, intake: Intake, timeouts: Timeouts, *, is_movable: bool = False
+        self,
+        playback: Playback,
+        intake: Intake,
+        timeouts: Timeouts,
+        *,
+        is_known: bool = True,
+        is_movable: bool = False,
     ) -> None:
         self.state = State.UNSETTLED
         self.tells: list[tells.Tell] = []  # for the application; whoever drives this takes them
@@ -61,6 +66,7 @@ class Call:
         self._upgrade: Upgrade | None = None
         self.takeovers = 0
         self.is_released = False  # by the application, which has no part in the call any more
+        self._resume_s = timeouts.resume_s if is_known else None
         self._gives_up_at = math.inf  # the time when a router that was lost is not waited for any longer
         self._is_first_text = True
         self._texts = TextQueue()
@@ -95,12 +101,13 @@ class Call:
 
     def lost(self, closed: Closed, now: float) -> bool:
         """The socket has ended; True where the router may dial again, and False where it is the end."""
-        resume_s = self._timeouts.resume_s
+        resume_s = self._resume_s
         if resume_s is None or closed.closed_by != "network" or not self.can_resume:
             return False
         self._gives_up_at, self._settle_at = now + resume_s, math.inf
         self._urgent = []
         self.liveness.stop()
+        self._buffer.note_active(True, now)  # what does not come meanwhile is no gap
         self._move(Move.LOSE)
         self.tells.append(tells.Lost(resume_s))
         return True
@@ -110,9 +117,11 @@ class Call:
         self.liveness.start(now)
         self._gives_up_at, self._settle_at = math.inf, now + self._timeouts.first_message_s
         self._upgrade, self._first_message = upgrade, None
+        self._queue.is_labelled |= not self._is_guessed  # what was written is of the rate that was told
         self._is_guessed = self._is_first_text = self._is_active = True
         self._is_cleared = False
         self._notifies.clear()
+        self._queue.restart(now)
         self._move(Move.RESUME)
         if not self._playback.keeps_on_resume:
             self._queue.flush(now)
@@ -121,13 +130,9 @@ class Call:
 
     @property
     def can_resume(self) -> bool:
-        """Nobody has said that it is to end."""
-        return self.can_send and not self._announced_end and self._own_end is None
-
-    @property
-    def is_given_up(self) -> bool:
-        """The router was lost, and nobody waits for it any more."""
-        return self.state is State.CLOSING and self._gives_up_at < math.inf
+        """The router may dial again: nobody has said that the call is to end."""
+        is_ending = self._announced_end or self.state in (State.CLOSING, State.CLOSED)
+        return self._resume_s is not None and not is_ending
 
     def audio_received(self, payload: bytes, now: float) -> bool:
         """The path of every incoming frame; True where it goes straight on to the application, behind `tells`."""
@@ -194,8 +199,7 @@ class Call:
 
     def ended(self, closed: Closed, now: float) -> None:
         """End everything that waits, hand over what is left, and say how it ended."""
-        how = self._how_ended(closed)
-        self._gives_up_at = math.inf
+        how = self._own_end or how_ended(closed, is_announced=self._announced_end)
         self._move(Move.END)
         self._is_active = False
         self._unsent_ms = self.schedule.queued_ms
@@ -252,17 +256,17 @@ class Call:
         return self.schedule.is_at_rest(now) and not self._queue.is_owed
 
     def lose(self) -> None:
-        """The wire closes by itself: nothing more can be sent."""
-        self._move(Move.CLOSE)
+        """The wire closes by itself: nothing more can be sent over it."""
+        self._move(Move.LOSE)
 
     @property
     def can_send(self) -> bool:
-        """False from the first close frame, or the end, on."""
-        return self.state is not State.CLOSING and self.state is not State.CLOSED
+        """False while there is no socket, and from the first close frame, or the end, on."""
+        return self.state in (State.UNSETTLED, State.OPEN, State.HELD)
 
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake; nothing is sent afterwards."""
-        if self.can_send:
+        if self.state not in (State.CLOSING, State.CLOSED):
             self._urgent.append(asks.Close(code, reason))
             self._move(Move.CLOSE)
 
@@ -270,8 +274,7 @@ class Call:
         """End at once; ``code`` is what the application is told."""
         if self._own_end is None:
             self._own_end = Disconnected(code=code, reason=reason, closed_by="server")
-        self._urgent.append(Abort())
-        self._move(Move.CLOSE)
+        self._drop(Move.CLOSE)
 
     # What follows.
 
@@ -282,8 +285,8 @@ class Call:
         if now >= self._settle_at:
             self._settle(self._format, now, is_guess=True)
         if now >= self._gives_up_at:
-            self._move(Move.CLOSE)
-            return
+            self._gives_up_at = math.inf
+            self._drop(Move.CLOSE)
         liveness = self.liveness
         if now < liveness.next_deadline():
             return
@@ -291,15 +294,18 @@ class Call:
             self._urgent.append(Ping())
             liveness.note_ping(now, self.schedule.in_flight_ms(now) / 1000)
         if liveness.is_silent(now):
-            may_resume = self._timeouts.resume_s is not None
-            self._fail(faults.silent(now - liveness.last_received_at, may_resume=may_resume))
-            if may_resume:
-                self._urgent.append(Abort())
+            self._fail(faults.silent(now - liveness.last_received_at, may_resume=self.can_resume))
+            if self.can_resume:
+                self._drop(Move.LOSE)
             else:
                 self.close(1011, "keepalive ping timeout")
         if liveness.is_stalled(now, unsent_bytes):
-            self._fail(faults.stalled(self._timeouts.stall_s, self.schedule.queued_ms))
-            self.abort(ABNORMAL, "the router stopped reading")
+            queued_ms = self.schedule.queued_ms
+            self._fail(faults.stalled(self._timeouts.stall_s, queued_ms, may_resume=self.can_resume))
+            if self.can_resume:
+                self._drop(Move.LOSE)
+            else:
+                self.abort(ABNORMAL, "the router stopped reading")
 
     def writes(self, now: float, limit: int = NO_LIMIT) -> list[Any]:
         """Return each `Write` to be sent now, in order; where ``limit`` frames of audio are among them, ask again."""
@@ -333,7 +339,7 @@ class Call:
             queued_bytes=schedule.queued_bytes,
             texts_taken=self._texts.taken,
             intake=self._buffer.counters.snapshot(),
-            is_active=self._is_active,
+            is_active=self._is_active and self.state is not State.LOST,
             audio_messages_sent=self._audio_messages_sent,
             text_messages_sent=self._text_messages_sent,
             odd_messages=self._odd_messages,
@@ -405,6 +411,11 @@ class Call:
 
     # States.
 
+    def _drop(self, move: Move) -> None:
+        """End the socket at once, if there is one."""
+        self._urgent.append(Abort())
+        self._move(move)
+
     def _move(self, move: Move) -> None:
         self.state = TABLE[self.state].get(move, self.state)
         # What cannot be sent must not count as played.
@@ -422,7 +433,7 @@ class Call:
         """The format is known, or nothing has said it in time."""
         self._settle_at = math.inf
         self._is_guessed = is_guess
-        if self.state is State.UNSETTLED or audio_format != self._format:
+        if audio_format != self._queue.format:
             self._take_format(audio_format)
             self._queue.settle(audio_format, now)
         self.tells.append(tells.Settled(audio_format, self._first_message))
@@ -441,14 +452,6 @@ class Call:
             self._fail(faults.unknown_format(event.content_type))
         # Who it is, all the same; the rate is not guessed as long as something may still tell it.
         self.tells.append(tells.Settled(self._format, event))
-
-    def _how_ended(self, closed: Closed) -> Disconnected:
-        if self._own_end is not None:
-            return self._own_end
-        if closed.closed_by == "network" and self._announced_end:
-            # The router says goodbye and then drops the socket: a normal end (PROTOCOL 1.22).
-            return Disconnected(code=closed.code, reason="websocket:disconnected", closed_by="router")
-        return Disconnected(code=closed.code, reason=closed.reason, closed_by=_CLOSED_BY[closed.closed_by])
 
     # Words, beside audio.
 

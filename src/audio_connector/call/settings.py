@@ -30,8 +30,8 @@ class Playback(FrozenValues):
         pause_ms: In audio sent without saying where an utterance ends, a gap up to this long counts as an
             underrun, and a longer one as a pause of the speaker.
         max_buffer_s: Sending waits while more than this is queued.
-        keeps_on_resume: Whether what waited when a connection was lost is played once the router has dialled again
-            (`Timeouts.resume_s`); else it is dropped, as by a flush.
+        keeps_on_resume: Whether what waits to be sent is played once a router that was lost has dialled again
+            (`Timeouts.resume_s`); else it is dropped then, as by a flush, what was written meanwhile too.
         max_delay_ms: Plain writes that would be heard later than this lose their oldest audio, blended at the cut,
             until the delay is half of it: for a relay, which otherwise stays late for ever once it was stopped. None
             plays everything.
@@ -106,9 +106,10 @@ class Timeouts(FrozenValues):
         ping_timeout_s: A router that sends nothing for this long after a ping is gone; audio that it still holds
             is allowed for (PROTOCOL 1.25). None never gives up.
         stall_s: A router that does not read for this long is given up.
-        resume_s: A call whose connection broke off goes on where the router dials again within this, with the same
-            connection id in its headers. Where it dials sooner than we notice that, the old socket is dropped at
-            once. None: each connection is a call of its own.
+        resume_s: A call whose connection broke off, without a close frame or a goodbye, goes on where the router
+            dials again within this, with the same ids of session and connection in its headers. Where it dials sooner
+            than we notice that, the old socket is dropped at once; and a router that is given up by
+            ``ping_timeout_s`` or ``stall_s`` may dial again as well. None: each connection is a call of its own.
         close_s: For the answer to a close frame.
         handler_s: After the end of a connection, how long one handler call may still take before it is cancelled.
         drain_s: For every call to come to its end, when a signal drains what `run` serves.

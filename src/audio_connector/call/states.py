@@ -7,7 +7,7 @@ state    what it means                        what is sent
 UNSETTLED the rate is not known yet           texts
 OPEN      all is well                         texts, frames when they are due
 HELD      the router does not read            nothing but a clear, a ping, a close frame
-LOST      the socket is, and may come again   nothing
+LOST      the socket is, or ends by itself    nothing
 CLOSING   the closing handshake is on         nothing
 CLOSED    it is over                          nothing
 ======== ==================================== ==========================================

@@ -57,7 +57,10 @@ class PlaybackQueue:
         self.accepted_bytes = 0  # all that ever came, as it came
         self.refused_bytes = 0  # what of it came for a speech that was over, or could not be audio
         self.skips = 0
-        self._format: AudioFormat | None = None
+        self.format: AudioFormat | None = None
+        """None until it is known."""
+        self.is_labelled = False
+        """The router has told it: where it tells another one, what was written before is converted."""
         self._open: dict[int, Utterance] = {}
         """The utterance of each lane that may be written to: at most one plain one, and speeches."""
         self._writers: dict[int, Writer] = {}  # whoever stands in a line
@@ -209,7 +212,10 @@ class PlaybackQueue:
 
     def settle(self, audio_format: AudioFormat, now: float) -> None:
         """The router's format is known, or is another one than was thought."""
-        self._format = audio_format
+        self.format = audio_format
+        if self.is_labelled:
+            for utterance in self.schedule.waiting:
+                utterance.is_labelled = True
         kept = [(utterance, utterance.settle(audio_format)) for utterance in self.schedule.waiting]
         self.schedule.settle(audio_format)
         for utterance, early in kept:
@@ -229,6 +235,13 @@ class PlaybackQueue:
         if self._writers or len(schedule.waiting) > 1 or self._warn_at is not None:
             self._mind_the_starving(now, is_silent=not frames)
         return frames
+
+    def restart(self, now: float) -> None:
+        """Another router plays on: what the one before was sent counts as heard, and this one holds nothing yet."""
+        clock = self.schedule.clock
+        self.note(now)
+        clock.correct(now, clock.sent_in_all)
+        self.note(now)
 
     def next_deadline(self) -> float:
         """When `advance` has something to do next; infinity where only the application can change that."""
@@ -266,7 +279,7 @@ class PlaybackQueue:
     # Inside.
 
     def _append(self, lane: int) -> Utterance:
-        utterance = self._open[lane] = Utterance(lane, self._format)
+        utterance = self._open[lane] = Utterance(lane, self.format)
         self.schedule.waiting.append(utterance)
         return utterance
 

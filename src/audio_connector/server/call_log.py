@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """A call in the log, in two lines at INFO: who came; and how it ended, at which rate, and what was lost.
 
+Where its connection broke off, that is one as well, and one that the router has dialled again.
+
 Whatever the peer wrote is quoted and cut, and the query of its path is left out: some carry a token there.
 """
 
@@ -16,14 +18,19 @@ from audio_connector.wire.quoting import named, quoted
 logger = logging.getLogger("audio_connector.server")
 
 
-def log_opening(label: str, connection: AudioConnectorConnection) -> None:
+def log_opening(label: str, connection: AudioConnectorConnection, what: str = "opened") -> None:
     """Say who came."""
     if logger.isEnabledFor(logging.INFO):
         host, port = connection.remote_address[:2]
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         session = "no session" if connection.session_id is None else f"session {named(connection.session_id)}"
-        text = "connection %s: opened by %s with path %s, %s"
-        logger.info(text, label, address, quoted(connection.path), session)
+        text = "connection %s: %s by %s with path %s, %s"
+        logger.info(text, label, what, address, quoted(connection.path), session)
+
+
+def log_loss(label: str, resume_s: float) -> None:
+    """Say that the connection broke off; no warning, since where nobody waits for the router it is none either."""
+    logger.info("connection %s: broke off; for %g s the router may dial again", label, resume_s)
 
 
 def log_end(label: str, connection: AudioConnectorConnection, how: Disconnected, duration_s: float) -> None:

@@ -121,12 +121,15 @@ class AudioConnectorConnection:
 
         Identity, format, statistics and playback are those of the call; what another worker wrote is heard. The audio
         that it was handed last may come again (`Intake.replay_ms`), unless it retired in good order. Where the router
-        has dialled again (`Timeouts.resume_s`), this is the object from before, with its handlers.
+        has dialled again (`Timeouts.resume_s`), this is the object from before with its handlers and iterators;
+        ``headers``, ``path``, ``query`` and ``remote_address`` are those of the new socket.
         """
         return self._is_resumed
 
     def _resume(self, upgrade: Upgrade) -> None:
         self._upgrade, self._is_resumed = upgrade, True
+        if not self._config.playback.keeps_on_resume:
+            self._plain.admission.restart()  # what it goes on with was dropped
 
     def info(self) -> AudioConnectorConnectionData:
         """Return what is known of the connection, under the vendor's names."""
@@ -148,7 +151,7 @@ class AudioConnectorConnection:
 
     @property
     def is_active(self) -> bool:
-        """False while the stream is muted: no audio comes then (PROTOCOL 2.7). False once closed."""
+        """False while no audio comes: the stream is muted (PROTOCOL 2.7), or the connection is lost, or closed."""
         return self._line.figures.is_active and self._line.closed is None
 
     @property

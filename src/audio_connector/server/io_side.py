@@ -181,12 +181,12 @@ class IoSide:
                 self._on_link_error(link, error)
 
     def _accept(self, headers: Headers, path: str) -> Receiver | None:
-        if not self.is_open or not self._has_room():
-            return None
         identity = self._identity_of(headers)
         lost = None if identity is None else self._by_identity.get(identity)
-        if lost is not None and lost.can_resume:
+        if lost is not None and lost.can_resume:  # which is no new call, so that it is let in always
             return self._receiver(lost)
+        if not self.is_open or not self._has_room():
+            return None
         link_id, self._next_link = self._next_link, self._next_link + 1
         link = self.links[link_id] = Link(
             link_id,
@@ -194,6 +194,7 @@ class IoSide:
                 self._config.playback,
                 self._config.intake,
                 self._config.timeouts,
+                is_known=identity is not None,
                 is_movable=self._on_opened is not None,
             ),
             post=self._post,

@@ -17,6 +17,7 @@ from audio_connector.call.states import State
 from audio_connector.call.writes import Abort, Ping
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Deliver, Note
+from audio_connector.wire.closing import ABNORMAL
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
 BURST_FRAMES = 4
@@ -30,7 +31,7 @@ FIGURES_PER_S = 2000
 """So many are told at most, or of many calls they would be a tenth of what these cost; then they grow older."""
 
 
-GHOST = Closed(1006, "", "network")
+BROKEN = Closed(ABNORMAL, "", "network")
 """How a socket has ended that nobody closed."""
 
 
@@ -100,8 +101,6 @@ class Link:
         self._transport: Transport | None = None
         self._is_open = False
         """The first socket was; it may be lost, and another one follow."""
-        self._ghosts = 0
-        """Sockets that were dropped for another one, and whose end was not told yet."""
 
     # The wire calls these.
 
@@ -111,23 +110,23 @@ class Link:
             self._is_open = True
             self._transport = transport
             self._do(self.call.opened, upgrade)
-            return
-        ghost, now = self._transport, self._clock()
-        if ghost is not None:
-            self._ghosts += 1
-            ghost.abort()
-            self.call.lost(GHOST, now)
-        if self.call.state is State.LOST:
-            self._transport = transport
+        elif self.can_resume:
+            ghost, self._transport = self._transport, transport
+            if ghost is not None:  # we have not noticed yet that it is
+                ghost.disown()
+                ghost.abort()
+                self.call.lost(BROKEN, self._clock())
             self._do(self.call.resumed, upgrade)
-        else:  # it has ended meanwhile
-            self._ghosts += 1
+        else:  # it has ended since that was asked
+            transport.disown()
             transport.close(1013, "the call has ended; dial again")
 
     @property
     def can_resume(self) -> bool:
         """Whether the call would go on over another socket."""
-        return self._is_open and self.call.can_resume
+        transport = self._transport
+        is_broken = transport is None or transport.closed_by == BROKEN.closed_by
+        return self._is_open and is_broken and self.call.can_resume
 
     def on_audio(self, payload: bytes) -> None:
         """The path of every incoming frame."""
@@ -160,9 +159,6 @@ class Link:
 
     def on_closed(self, closed: Closed) -> None:
         """It is over, unless the router may dial again."""
-        if self._ghosts:
-            self._ghosts -= 1
-            return
         now = self._clock()
         self._transport = None
         if self.call.lost(closed, now):
@@ -184,9 +180,6 @@ class Link:
     def wake(self, now: float) -> float:
         """Do what is due."""
         self.call.wake(now, self._unsent_bytes)
-        if self.call.is_given_up:
-            self._end(GHOST, now)
-            return math.inf
         self._write(now)
         self._settle_up(now)
         return self.call.next_deadline()
@@ -305,7 +298,7 @@ class Link:
                 self._end(Closed(word.code, word.reason, "us"), now)
                 return
             if isinstance(word, Abort):
-                self._end(GHOST, now)
+                self._end(BROKEN, now)
                 return
 
     def _write_word(self, transport: Transport, word: object) -> None:

@@ -9,7 +9,7 @@ from audio_connector.server.connection import AudioConnectorConnection
 
 
 class Connections(Mapping[str, AudioConnectorConnection]):
-    """The live connections by id, a view that changes as they come and go.
+    """The live connections by id, a view that changes as they come and go. One that is lost is among them.
 
     Two connections may name the same id, for example after the router dialled again; the later one is found
     under it, and `all` has both.

@@ -37,7 +37,7 @@ class Running:
     """A server from the beginning of its start to the end of its stop, when ``closed`` is done, and its calls.
 
     It belongs to the loop that starts it; what may be called elsewhere says so. A call is here from its opening until
-    its on_disconnect has run; ``connections`` are those whose socket is open.
+    its on_disconnect has run; ``connections`` are those that have not ended.
     """
 
     def __init__(
@@ -99,18 +99,15 @@ class Running:
             self._deliver_rest(link_id, session, tell)
 
     def _deliver_rest(self, link_id: int, session: Session, tell: tells.Tell) -> None:
-        label = session.connection.id
         match tell:
             case tells.Settled():
                 self.lines[link_id].settle(*tell)
             case tells.Failed():
                 session.feed_error(tell.error())
             case tells.Warned(text):
-                logger.warning("connection %s: %s", label, text)
+                logger.warning("connection %s: %s", session.faults.label, text)
             case tells.Lost(resume_s):
-                logger.warning(
-                    "connection %s: broke off; for %g s the router may dial again", label, resume_s
-                )
+                session.lose(resume_s)
             case tells.Resumed(upgrade):
                 session.resume(upgrade)
             case tells.Release():

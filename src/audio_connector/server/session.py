@@ -12,7 +12,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
-from audio_connector.server.call_log import log_end, log_opening
+from audio_connector.server.call_log import log_end, log_loss, log_opening
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.validation.handlers import Handler, call_handler
@@ -64,13 +64,18 @@ class Session:
         """Sees to the end: done when the connection is over. Cancelling it leaves nothing behind."""
         self.task.add_done_callback(lambda _: self._abandon())  # where it never began
         self._running = [loop.create_task(self._dispatcher.run())]
-        self._on_resume = config.on_resume or config.on_connect
-        on_connect = self._on_resume if connection.is_resumed else config.on_connect
+        self._on_resume = config.on_resume
+        self._is_resume_owed = False
+        self._resuming: asyncio.Task[None] | None = None
+        is_taken_over = connection.is_resumed and config.on_resume is not None
+        name, on_connect = (
+            ("on_resume", config.on_resume) if is_taken_over else ("on_connect", config.on_connect)
+        )
         if on_connect is None:
             self._dispatcher.settle()
             self._dispatcher.let_go()
         else:
-            self._running.append(loop.create_task(self._run_on_connect(on_connect)))
+            self._running.append(loop.create_task(self._run_first(name, on_connect)))
             # Not at its end: what it has started, such as a task that iterates over the audio, comes first.
             self._running[1].add_done_callback(lambda _: self._settle())
 
@@ -81,11 +86,18 @@ class Session:
             self._ended_at = self._loop.time()
             self._dispatcher.end()
 
+    def lose(self, resume_s: float) -> None:
+        """The connection broke off, and for so long the router may dial again."""
+        log_loss(self.faults.label, resume_s)
+
     def resume(self, upgrade: Upgrade) -> None:
-        """The router has dialled again."""
+        """The router has dialled again. Handlers and iterators go on, so that on_connect would begin them twice."""
         self.connection._resume(upgrade)
+        log_opening(self.faults.label, self.connection, "dialled again")
         if self._on_resume is not None and not self._ended.done():
-            self._running.append(self._loop.create_task(self._run_on_connect(self._on_resume)))
+            self._is_resume_owed = True
+            if self._resuming is None or self._resuming.done():
+                self._resuming = self._loop.create_task(self._run_on_resume(self._on_resume))
 
     def release(self) -> None:
         """Another application takes the call: handle what was handed over, and end."""
@@ -106,6 +118,8 @@ class Session:
             self._dispatcher.end_streams(how)
             for task in connecting:
                 await self._finish("on_connect", task)
+            if self._resuming is not None:
+                await self._finish("on_resume", self._resuming)
             if how is MOVED:
                 self.connection._line.release(how)
             if self._dispatcher.on_disconnect is not None:
@@ -135,22 +149,31 @@ class Session:
         ):  # by a program that has left its tasks behind: nothing runs there any more
             for task in self._running:
                 task.cancel()
+            if self._resuming is not None:
+                self._resuming.cancel()
 
     def _settle(self) -> None:
         self._dispatcher.settle()
         if not self._is_over:
             self._letting_go = self._loop.call_later(GRACE_S, self._dispatcher.let_go)
 
-    async def _run_on_connect(self, on_connect: Handler) -> None:
+    async def _run_on_resume(self, on_resume: Handler) -> None:
+        """One at a time; and once more, where the router has dialled again meanwhile, however often."""
+        while self._is_resume_owed and not self._ended.done():
+            self._is_resume_owed = False
+            await self._run_first("on_resume", on_resume)
+
+    async def _run_first(self, name: str, handler: Handler) -> None:
+        """Run what is told of a connection; without it there is none."""
         try:
-            await call_handler(on_connect, self.connection)
+            await call_handler(handler, self.connection)
         except Exception as error:  # noqa: BLE001 - it is logged
-            self.faults.raised("on_connect", on_connect, error, self._fail())
+            self.faults.raised(name, handler, error, self._fail())
         except asyncio.CancelledError as error:
             # By something cancelled that it awaited; whoever cancels it from outside says so, at least in this round.
             await asyncio.sleep(0)
             if not self._ended.done() and not self._dispatcher.is_cancelled:
-                self.faults.raised("on_connect", on_connect, error, self._fail())
+                self.faults.raised(name, handler, error, self._fail())
             raise
 
     def _fail(self) -> str:

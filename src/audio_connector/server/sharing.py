@@ -120,7 +120,9 @@ class Sharing:
                 self._move(link, replays=True)
             else:
                 link.bind(link.owner, _nobody, _nobody)
-                text = "connection %d is closed with 1011: %d workers that had it have died, one after another"
+                text = (
+                    "connection %d is closed with 1011: %d workers that had it have died, one after another"
+                )
                 logger.error(text, link.id, link.deaths)
                 link.close(1011, "internal error")
         return len(links)

@@ -46,7 +46,8 @@ class ConnectionStatistics:
         overflow_episodes: Times that dropping began.
         buffered_peak_ms: Most audio that ever waited for the application.
         age_peak_ms: Longest that a message waited for it.
-        gaps: Times without audio for more than three frames while the stream was not muted (PROTOCOL 2.8).
+        gaps: Times without audio for more than three frames while the stream was neither muted (PROTOCOL 2.8) nor
+            lost.
         silence_ms: Their sum.
         longest_gap_ms: The longest of them.
         muted_ms: Time muted (PROTOCOL 2.7), up to the last unmute.

@@ -16,7 +16,7 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Final, TypeAlias
 
-from audio_connector.wire.transport import Closed, Receiver, Transport, Upgrade
+from audio_connector.wire.transport import Closed, ClosedBy, Nobody, Receiver, Transport, Upgrade
 
 Add: TypeAlias = "Callable[[Callable[[float], float | None], float], None]"
 """Asks for a tick at a time, as `driver.TickDriver.add`."""
@@ -288,6 +288,10 @@ class Network:
         self._forget_unsent()
         self._socket.reset()
 
+    def disown(self) -> None:
+        """Tell the call nothing more."""
+        self._receiver = Nobody()
+
     def pause_reading(self) -> None:
         """Read nothing more."""
         self._socket.pause_reading()
@@ -305,6 +309,11 @@ class Network:
     def is_closing(self) -> bool:
         """True from the first close frame, or the end, on."""
         return self._is_closing or self._socket.is_closing
+
+    @property
+    def closed_by(self) -> ClosedBy:
+        """Who has sent the first close frame; "network" where nobody has."""
+        return self._socket.closed_by
 
     # The socket's side: Receiver.
 

@@ -21,7 +21,7 @@ from audio_connector.audio.format import SAMPLE_BYTES
 from audio_connector.errors import ProtocolError
 from audio_connector.wire.audio_transport import EVENT_PREFIX, AudioTransport
 from audio_connector.wire.codec import encode_json
-from audio_connector.wire.transport import Closed, Receiver, Transport, Upgrade
+from audio_connector.wire.transport import Closed, ClosedBy, Receiver, Transport, Upgrade
 
 Role: TypeAlias = Literal["server", "router"]
 """Whose end of the wire it is."""
@@ -148,6 +148,10 @@ class JsonAudio:
         """End it with a TCP reset."""
         self._transport.reset()
 
+    def disown(self) -> None:
+        """Tell the receiver nothing more."""
+        self._transport.disown()
+
     def pause_reading(self) -> None:
         """Read nothing more."""
         self._transport.pause_reading()
@@ -169,6 +173,11 @@ class JsonAudio:
     def is_closing(self) -> bool:
         """True from the first close frame, or the end, on."""
         return self._transport.is_closing
+
+    @property
+    def closed_by(self) -> ClosedBy:
+        """Who has sent the first close frame; "network" where nobody has."""
+        return self._transport.closed_by
 
 
 def find_audio(text: str, fields: Sequence[str]) -> tuple[str, str] | None:

@@ -17,7 +17,7 @@ from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
 from audio_connector.wire.closing import ABNORMAL, PROTOCOL_FAULT
-from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade
+from audio_connector.wire.transport import Closed, ClosedBy, Headers, Nobody, Receiver, Upgrade
 
 CallLater: TypeAlias = Callable[[float, Callable[[], None]], Any]
 """Calls back after so many seconds; what it returns has ``cancel``, as an `asyncio.TimerHandle` does."""
@@ -107,6 +107,10 @@ class MemoryTransport:
         """Break the connection: no close frame, and nothing that was under way arrives."""
         self.abort()
 
+    def disown(self) -> None:
+        """Tell the receiver nothing more."""
+        self._receiver = Nobody()
+
     def pause_reading(self) -> None:
         """Read nothing more, until `resume_reading`."""
         self._is_reading_paused = True
@@ -129,6 +133,11 @@ class MemoryTransport:
     def is_closing(self) -> bool:
         """True from the first close frame, or the end, on."""
         return self._own_close is not None or self._peer_close is not None or self._is_over
+
+    @property
+    def closed_by(self) -> ClosedBy:
+        """Who has sent the first close frame; "network" where nobody has."""
+        return self._how_closed().closed_by
 
     # The hooks.
 
@@ -232,8 +241,11 @@ class MemoryTransport:
         self._unread_bytes = 0
         if self._deadline is not None:
             self._deadline.cancel()
-        how = self._own_close or self._peer_close or Closed(ABNORMAL, "", closed_by="network")
+        how = self._how_closed()
         self._call_later(notice_after_s, lambda: self._receiver.on_closed(how))
+
+    def _how_closed(self) -> Closed:
+        return self._own_close or self._peer_close or Closed(ABNORMAL, "", closed_by="network")
 
 
 def connect(server: MemoryTransport, router: MemoryTransport, upgrade: Upgrade = UPGRADE) -> None:

@@ -48,7 +48,7 @@ from audio_connector.wire.fragments import BINARY, Fault, Fragments
 from audio_connector.wire.listening import Listening, listen_at
 from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions
 from audio_connector.wire.quiet import QuietLogger, quiet_handshakes
-from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade, WireLimits
+from audio_connector.wire.transport import Closed, ClosedBy, Headers, Nobody, Receiver, Upgrade, WireLimits
 from audio_connector.wire.upgrade import UpgradeRequest, header_text
 from audio_connector.wire.watermarks import Watermarks
 
@@ -124,6 +124,9 @@ class _Socket(WSListener):
             self._is_reset = True  # which closing the socket does, and shutting it down would spoil
         self.abort()
 
+    def disown(self) -> None:
+        self._receiver = Nobody()
+
     def pause_reading(self) -> None:
         self._underlying.pause_reading()
 
@@ -151,6 +154,10 @@ class _Socket(WSListener):
             self._closing = True
             self._arm_deadline()
         return self._closing
+
+    @property
+    def closed_by(self) -> ClosedBy:
+        return self._how_closed().closed_by
 
     # picows' side.
 

@@ -15,13 +15,14 @@ The rules, for both sides of the port:
 6. Pings are answered here. While the peer does not read, only the newest is (RFC 6455 5.5.3).
 7. After ``pause_reading`` what was read already is still delivered, and then nothing, until ``resume_reading``:
    no close frame and no pong either, and that the peer has gone may be noticed only then.
+8. After ``disown`` the receiver is told nothing more, whatever becomes of the socket: it may have another by then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 
 class Headers(Mapping[str, str]):
@@ -102,6 +103,9 @@ class Upgrade(NamedTuple):
     secure: bool
 
 
+ClosedBy: TypeAlias = Literal["peer", "us", "network"]
+
+
 class Closed(NamedTuple):
     """How a WebSocket ended.
 
@@ -113,7 +117,7 @@ class Closed(NamedTuple):
 
     code: int
     reason: str
-    closed_by: Literal["peer", "us", "network"]
+    closed_by: ClosedBy
 
 
 class Transport(Protocol):
@@ -137,6 +141,9 @@ class Transport(Protocol):
     def reset(self) -> None:
         """The same, with a TCP reset: the peer loses what it has not read yet."""
 
+    def disown(self) -> None:
+        """Tell the receiver nothing more, not even the end; the socket itself is not touched."""
+
     def pause_reading(self) -> None:
         """Read nothing more, so that the peer's write buffer fills; no harm where that is so already."""
 
@@ -153,6 +160,10 @@ class Transport(Protocol):
     @property
     def is_closing(self) -> bool:
         """True from the first close frame, ours or the peer's, or the end of the peer's stream on."""
+
+    @property
+    def closed_by(self) -> ClosedBy:
+        """Who has sent the first close frame; "network" where nobody has, however the socket is."""
 
 
 class Receiver(Protocol):
@@ -175,3 +186,25 @@ class Receiver(Protocol):
 
     def on_closed(self, closed: Closed) -> None:
         """The connection is over; nothing follows."""
+
+
+class Nobody:
+    """A `Receiver` that does nothing: that of a socket that was disowned."""
+
+    def on_open(self, transport: Transport, upgrade: Upgrade) -> None:
+        """The handshake is complete."""
+
+    def on_audio(self, payload: bytes) -> None:
+        """One whole binary message."""
+
+    def on_text(self, text: str) -> None:
+        """One whole text message."""
+
+    def on_pong(self, payload: bytes) -> None:
+        """The answer to a ping."""
+
+    def on_writable(self, writable: bool) -> None:
+        """The write buffer filled up or drained."""
+
+    def on_closed(self, closed: Closed) -> None:
+        """The connection is over."""

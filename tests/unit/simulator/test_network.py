@@ -485,3 +485,12 @@ def test_a_tick_that_is_no_longer_needed_is_not_asked_again() -> None:
     before = passed.clock.fired
     passed.run_until(71.0)
     assert passed.clock.fired - before <= 501
+
+
+def test_it_can_be_disowned_and_knows_who_has_closed_it() -> None:
+    line = Line()
+    line.network.disown()
+    line.network.on_audio(b"a")
+    line.socket.closed_by = "peer"
+    assert line.network.closed_by == "peer"
+    assert line.ear.told == []

@@ -27,7 +27,7 @@ from audio_connector.simulator import (
 from audio_connector.testing.virtual_time import in_virtual_time, run_in_virtual_time
 from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.network import DIAL, DialOptions
-from audio_connector.wire.transport import Closed, Headers, Receiver, Transport, Upgrade
+from audio_connector.wire.transport import Closed, ClosedBy, Headers, Receiver, Transport, Upgrade
 
 FRAME = b"\x01\x02" * 320
 URL = "ws://127.0.0.1:1/"
@@ -48,6 +48,7 @@ class EchoTransport:
         self.receiver = receiver
         self.write_buffer_bytes = 0
         self.is_closing = False
+        self.closed_by: ClosedBy = "network"
         self.received: list[bytes] = []
         self.texts: list[str] = []
 
@@ -71,6 +72,9 @@ class EchoTransport:
 
     def reset(self) -> None:
         self.abort()
+
+    def disown(self) -> None:
+        pass
 
     def pause_reading(self) -> None:
         pass

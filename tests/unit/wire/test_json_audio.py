@@ -314,3 +314,14 @@ def test_bytes_outside_any_frame_go_to_the_socket() -> None:
     ends.router.transport.write_raw(b"\xff")
     ends.run()
     assert ends.router.told == [Closed(1002, "not a frame", closed_by="peer")]
+
+
+def test_it_can_be_disowned_and_knows_who_has_closed_it() -> None:
+    ends = Ends()
+    ours = ends.server.transport
+    ours.disown()
+    ours.close()
+    assert ours.closed_by == "us"
+    ends.router.transport.send_audio(FRAME)
+    ends.run()
+    assert ends.server.told == []

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from support.clock import VirtualClock
 from support.receivers import Notes
 
-from audio_connector.wire.memory import MemoryTransport, connect
-from audio_connector.wire.transport import Closed, Transport, Upgrade
+from audio_connector.wire.memory import UPGRADE, MemoryTransport, connect
+from audio_connector.wire.transport import Closed, Nobody, Transport, Upgrade
 
 
 class Acting(Notes):
@@ -378,3 +378,31 @@ def test_the_first_is_open_and_the_last_is_closed_whatever_happens(
         writable = [told for told in notes.told if isinstance(told, bool)]
         assert writable == [turn % 2 == 1 for turn in range(len(writable))]
     assert pair.us.write_buffer_bytes == pair.them.write_buffer_bytes == 0
+
+
+def test_an_end_that_was_disowned_tells_nothing_more() -> None:
+    pair = Pair()
+    pair.us.disown()
+    pair.them.send_audio(b"1")
+    pair.them.send_text("2")
+    pair.them.send_ping()
+    pair.them.pause_reading()
+    pair.us.send_audio(bytes(2000))  # the write buffer fills up
+    pair.us.send_ping()
+    pair.run_for()
+    pair.them.resume_reading()
+    pair.run_for()
+    pair.us.abort()
+    pair.run_for()
+    assert pair.ours.told == ["open"]
+    assert pair.theirs.told[-1] == Closed(1006, "", "network")
+    Nobody().on_open(pair.us, UPGRADE)
+
+
+def test_who_has_sent_the_first_close_frame_is_known_at_once() -> None:
+    pair = Pair()
+    assert pair.us.closed_by == "network"
+    pair.us.close()
+    assert (pair.us.closed_by, pair.them.closed_by) == ("us", "network")
+    pair.run_for()
+    assert (pair.us.closed_by, pair.them.closed_by) == ("us", "peer")

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Final, cast
 
 from audio_connector.wire.addresses import NO_LINGER
-from audio_connector.wire.transport import Closed, Headers, Receiver, Upgrade
+from audio_connector.wire.transport import Closed, ClosedBy, Headers, Nobody, Receiver, Upgrade
 
 CONTINUATION, TEXT, BINARY, CLOSE, PING, PONG = 0, 1, 2, 8, 9, 10
 
@@ -139,6 +139,10 @@ class RawLine(asyncio.Protocol):
         self._transport.write_eof()
         return True
 
+    def disown(self) -> None:
+        """Tell the receiver nothing more."""
+        self._receiver = Nobody()
+
     def pause_reading(self) -> None:
         """Read nothing more."""
         if not self._transport.is_closing():
@@ -164,6 +168,11 @@ class RawLine(asyncio.Protocol):
         """True from the first close frame, or the end of the stream, on."""
         is_told = self._own_close is not None or self.close_payload is not None
         return is_told or self._has_ended_stream or self._transport.is_closing()
+
+    @property
+    def closed_by(self) -> ClosedBy:
+        """Who has sent the first close frame; "network" where nobody has."""
+        return self._how_closed().closed_by
 
     # asyncio's side
 

@@ -12,7 +12,7 @@ from audio_connector.testing.conformance.caller import Caller, how
 from audio_connector.testing.conformance.model import Failed
 from audio_connector.testing.virtual_time import in_virtual_time
 from audio_connector.wire.codec import CLEAR_FORMS
-from audio_connector.wire.transport import Closed, Headers, Upgrade
+from audio_connector.wire.transport import Closed, ClosedBy, Headers, Upgrade
 
 VOICE = b"\x00\x20" * 320
 CLOSED = Closed(1011, "internal error", closed_by="peer")
@@ -25,6 +25,7 @@ class Line:
         self.sent: list[tuple[float, bytes | str]] = []
         self.pings: list[bytes] = []
         self.is_closing = False
+        self.closed_by: ClosedBy = "network"
         self.write_buffer_bytes = 0
 
     def send_audio(self, frame: bytes) -> None:
@@ -39,6 +40,7 @@ class Line:
     def close(self, code: int = 1000, reason: str = "") -> None: ...
     def abort(self) -> None: ...
     def reset(self) -> None: ...
+    def disown(self) -> None: ...
     def pause_reading(self) -> None: ...
     def resume_reading(self) -> None: ...
     def write_raw(self, data: bytes) -> None: ...

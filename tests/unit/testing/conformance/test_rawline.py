@@ -249,3 +249,13 @@ def test_a_frame_is_masked_as_a_client_has_to() -> None:
     assert (frame[0], frame[1], len(frame)) == (0x81, 0x85, 11)
     assert bytes(byte ^ frame[2 + at % 4] for at, byte in enumerate(frame[6:])) == b"hello"
     assert encode_frame(TEXT, b"hello", mask=False, fin=False, rsv=4) == b"\x41\x05hello"
+
+
+async def test_it_can_be_disowned_and_knows_who_has_closed_it() -> None:
+    async with serving_bot(EchoBot) as url, dialled(url) as (caller, line):
+        line.disown()
+        line.send_audio(FRAME)
+        line.close()
+        assert line.closed_by == "us"
+        await until(lambda: line.is_ended, "the end")
+        assert caller.audio.messages == 0
