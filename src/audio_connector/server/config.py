@@ -47,7 +47,7 @@ class AudioConnectorServerConfig(Values):
         on_drain: Called when a drain begins, with each open connection, or once where it takes no argument.
         on_resume: Called in place of on_connect with a connection that another worker had before, see
             `AudioConnectorConnection.is_resumed`; None takes on_connect. Also called each time that the router has
-            dialled again, see `Timeouts.resume_s`; None calls nothing then, since the connection goes on as it was.
+            dialled again, see `Timeouts.resume_s`; None calls on_connect then, unless that still runs and goes on.
         audio_transport: How audio crosses the wire: None or "binary", "json", an `AudioTransport`, or a mapping as
             in the REST call's ``audioTransport``. It has to be the one of the REST call.
         playback: See `Playback`.

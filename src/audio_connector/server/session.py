@@ -64,7 +64,7 @@ class Session:
         """Sees to the end: done when the connection is over. Cancelling it leaves nothing behind."""
         self.task.add_done_callback(lambda _: self._abandon())  # where it never began
         self._running = [loop.create_task(self._dispatcher.run())]
-        self._on_resume = config.on_resume
+        self._on_resume, self._on_connect = config.on_resume, config.on_connect
         self._is_resume_owed = False
         self._resuming: asyncio.Task[None] | None = None
         is_taken_over = connection.is_resumed and config.on_resume is not None
@@ -91,13 +91,19 @@ class Session:
         log_loss(self.faults.label, resume_s)
 
     def resume(self, upgrade: Upgrade) -> None:
-        """The router has dialled again. Handlers and iterators go on, so that on_connect would begin them twice."""
+        """The router has dialled again."""
         self.connection._resume(upgrade)
         log_opening(self.faults.label, self.connection, "dialled again")
-        if self._on_resume is not None and not self._ended.done():
+        name, handler = "on_resume", self._on_resume
+        if handler is None and all(task.done() for task in self._running[1:]):
+            name, handler = (
+                "on_connect",
+                self._on_connect,
+            )  # one that still runs goes on, and is not begun twice
+        if handler is not None and not self._ended.done():
             self._is_resume_owed = True
             if self._resuming is None or self._resuming.done():
-                self._resuming = self._loop.create_task(self._run_on_resume(self._on_resume))
+                self._resuming = self._loop.create_task(self._run_on_resume(name, handler))
 
     def release(self) -> None:
         """Another application takes the call: handle what was handed over, and end."""
@@ -157,11 +163,11 @@ class Session:
         if not self._is_over:
             self._letting_go = self._loop.call_later(GRACE_S, self._dispatcher.let_go)
 
-    async def _run_on_resume(self, on_resume: Handler) -> None:
+    async def _run_on_resume(self, name: str, handler: Handler) -> None:
         """One at a time; and once more, where the router has dialled again meanwhile, however often."""
         while self._is_resume_owed and not self._ended.done():
             self._is_resume_owed = False
-            await self._run_first("on_resume", on_resume)
+            await self._run_first(name, handler)
 
     async def _run_first(self, name: str, handler: Handler) -> None:
         """Run what is told of a connection; without it there is none."""

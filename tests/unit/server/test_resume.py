@@ -83,6 +83,25 @@ async def test_a_conversation_in_on_connect_goes_on_and_is_not_begun_twice() -> 
 
 
 @in_virtual_time
+async def test_an_on_connect_that_has_returned_is_called_again_where_there_is_no_on_resume() -> None:
+    begun: list[bool] = []
+
+    def echo(client: AudioConnectorConnection) -> None:
+        begun.append(client.is_resumed)
+        client.set_handler(on_audio=client.send_audio_buffer)
+
+    async with Scene(on_connect=echo, on_resume=None) as scene:
+        for number in range(3):
+            socket = await scene.dial()
+            await asyncio.sleep(0.1)
+            socket.send_audio(numbered(number + 1, 640))
+            await asyncio.sleep(1.0)
+            await lose(socket, 1.0)
+        assert begun == [False, True, True]
+        assert scene.heard == [1, 2, 3]
+
+
+@in_virtual_time
 async def test_a_sentence_is_heard_over_both_sockets() -> None:
     async with Scene() as scene:
         first = await scene.dial()
