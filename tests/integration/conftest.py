@@ -17,7 +17,7 @@ from audio_connector.server.io_process import IoProcess
 __all__ = ["collected_transports", "pytest_asyncio_loop_factories"]
 
 CARRIERS = ("thread", "process")
-ON_BOTH = ("drain", "handle", "resume", "server", "stopping", "tls", "two_threads", "vendor_program")
+ON_BOTH = ("handle", "stopping")
 """What is about the handle runs over both, and all else over the first."""
 
 CHOSEN = os.environ.get("AUDIO_CONNECTOR_TEST_CARRIER")

@@ -152,6 +152,7 @@ class IoChild:
         gc.collect()
         gc.freeze()  # what is there now stays: no collection has to look at it
         gc.set_threshold(GC_OBJECTS, 20, 20)
+        self._loop.run_in_executor(None, _warm_up)
         self._started = words.Started(host, port, start.id_prefix)
         self._control.say(self._started)
         for application in self._applications()[1:]:
@@ -160,8 +161,6 @@ class IoChild:
 
     def _make_side(self, start: words.Start) -> IoSide:
         config = AudioConnectorServerConfig(**json.loads(start.config))
-        with contextlib.suppress(ImportError):  # whoever resamples is told
-            warm_up()
         sharing = self._sharing
         return IoSide(
             config,
@@ -265,6 +264,12 @@ class IoChild:
             return
         goodbye = self._start_task(self._side.close_all(1001, "the server has stopped", GOODBYE_S))
         goodbye.add_done_callback(lambda _: self._loop.stop())
+
+
+def _warm_up() -> None:
+    """Beside the first calls, which rarely resample: it takes a tenth of a second, once."""
+    with contextlib.suppress(ImportError):  # whoever resamples is told
+        warm_up()
 
 
 def _check_version(start: words.Start) -> None:
