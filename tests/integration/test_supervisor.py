@@ -247,3 +247,11 @@ async def test_what_cannot_be_had_at_the_start_is_said(serving: Serving, bot: st
             pass
     assert why in str(raised.value)
     assert "\n" not in str(raised.value)
+
+
+async def test_what_the_application_says_of_a_drain_holds(serving: Serving) -> None:
+    """The sentence is longer than that, and is cut."""
+    bot = BOT + "\nfrom audio_connector import Timeouts\nconfig.timeouts = Timeouts(drain_s=0.3)\n"
+    async with serving(bot, drain_s=None) as served, guests(served.address, "/speak?500") as [guest]:
+        await until(lambda: guest.frames, "its first word")
+        assert await asyncio.wait_for(served.drain(), 8) is False

@@ -132,7 +132,7 @@ def plan_of(app: str, settings: ServeSettings) -> Plan:
         io_processes=settings.io_processes or 1,
         memory_mb=settings.worker_memory_mb,
         move_s=None if settings.calls == "stay" else settings.move_s or 10.0,
-        drain_s=settings.drain_s or 30.0,
+        drain_s=settings.drain_s,
     )
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from audio_connector.call.settings import Timeouts
+from audio_connector.server.config import AudioConnectorServerConfig
+
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
@@ -19,7 +22,7 @@ class Plan:
         memory_mb: A worker that takes more is replaced; None for any.
         move_s: A call of a worker that retires goes to another one while nothing is said, at the latest after so
             long; None: it stays to its end.
-        drain_s: For all calls to come to their end.
+        drain_s: For all calls to come to their end; None takes the application's ``Timeouts.drain_s``.
     """
 
     app: str
@@ -29,4 +32,9 @@ class Plan:
     io_processes: int = 1
     memory_mb: float | None = None
     move_s: float | None = 10.0
-    drain_s: float = 30.0
+    drain_s: float | None = None
+
+    def drain_within_s(self, config: AudioConnectorServerConfig | None) -> float:
+        """How long a drain may take; ``config`` is the application's, once it is loaded."""
+        said = Timeouts() if config is None else config.timeouts
+        return said.drain_s if self.drain_s is None else self.drain_s

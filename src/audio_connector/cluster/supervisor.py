@@ -128,7 +128,7 @@ class Supervisor:
     def drain(self) -> None:
         """Let every call come to its end, and end; asked again, end at once."""
         if self._drains_until is None:
-            self._drains_until = self._loop.time() + self._plan.drain_s
+            self._drains_until = self._loop.time() + self._plan.drain_within_s(self._config)
             self._spawn(self._drain())
         else:
             self._drains_until = self._loop.time()
@@ -416,11 +416,11 @@ class Supervisor:
         if worker is None or worker.is_ending or is_called:
             return
         worker.is_ending = True
-        worker.say(words.Drain(self._plan.drain_s))
+        worker.say(words.Drain(self._plan.drain_within_s(self._config)))
         self._spawn(self._see_it_end(worker))
 
     async def _see_it_end(self, worker: Member) -> None:
-        if not await worker.wait_ended(self._plan.drain_s + STOP_S):
+        if not await worker.wait_ended(self._plan.drain_within_s(self._config) + STOP_S):
             logger.warning("worker %d did not end by itself and is killed", worker.number)
             worker.kill()
 
@@ -443,7 +443,7 @@ class Supervisor:
         for worker in self._workers.values():
             worker.is_ending = True
             if worker.was_ready:
-                worker.say(words.Drain(self._plan.drain_s))
+                worker.say(words.Drain(self._plan.drain_within_s(self._config)))
             else:
                 worker.kill()
         while self._workers and self._drains_until is not None:
