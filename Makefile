@@ -23,7 +23,7 @@ endif
 SOAK_SECONDS ?= 600
 # Of each property in the unit tests, see tests/unit/conftest.py.
 EXAMPLES ?= 40
-export AUDIO_CONNECTOR_TEST_EXAMPLES := $(EXAMPLES)
+export TEST_EXAMPLES := $(EXAMPLES)
 # Most of the suite waits for sockets and other programs, so that two at a time take little more than half as long.
 WORKERS ?= 2
 PYTEST_ARGS ?=

@@ -20,7 +20,7 @@ CARRIERS = ("thread", "process")
 ON_BOTH = ("handle", "stopping")
 """What is about the handle runs over both, and all else over the first."""
 
-CHOSEN = os.environ.get("AUDIO_CONNECTOR_TEST_CARRIER")
+CHOSEN = os.environ.get("TEST_CARRIER")
 """With one of them, everything runs over that alone."""
 
 

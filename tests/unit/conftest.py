@@ -5,7 +5,7 @@ import os
 
 from hypothesis import settings
 
-EXAMPLES = int(os.environ.get("AUDIO_CONNECTOR_TEST_EXAMPLES", "40"))
+EXAMPLES = int(os.environ.get("TEST_EXAMPLES", "40"))
 """Of each property, others in each run; `make test EXAMPLES=1000` for who has changed something that has many."""
 
 # A busy machine is no failure of what is tested; pytest-timeout ends what hangs.

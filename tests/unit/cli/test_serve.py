@@ -257,7 +257,6 @@ def test_an_unknown_variable_is_one_line(name: str, words: str) -> None:
     "name",
     [
         "AUDIO_CONNECTOR_COMPILE",
-        "AUDIO_CONNECTOR_TEST_CARRIER",
         "audio_connector_port",
         "AUDIO_CONNECTOR_SERVICE_HOST",
         "AUDIO_CONNECTOR_SERVICE_PORT_WS",
