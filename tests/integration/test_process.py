@@ -239,6 +239,7 @@ async def test_an_interpreter_that_ends_without_stop_leaves_no_child(how: str) -
 # Where there can be none.
 
 
+@pytest.mark.thread
 async def test_without_an_interpreter_the_thread_is_taken_and_one_line_says_so(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -252,6 +253,7 @@ async def test_without_an_interpreter_the_thread_is_taken_and_one_line_says_so(
     caplog.clear()
 
 
+@pytest.mark.thread
 @pytest.mark.parametrize(
     ("interpreter", "why"),
     [
