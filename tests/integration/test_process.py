@@ -17,7 +17,7 @@ from typing import Any
 
 import pytest
 import support
-from support.peers import FRAME, calling, how_closed, next_audio
+from support.peers import FRAME, calling, how_closed, next_audio, next_text
 from support.processes import children_of, command_of, is_running, program
 from support.serving import DEADLINE_S, Listener, echo, io_threads, sawtooth, serving, until, warnings_of
 from websockets.asyncio.client import connect
@@ -381,3 +381,19 @@ async def test_what_it_logs_is_in_the_log_of_the_application(caplog: pytest.LogC
     (record,) = [record for record in caplog.records if "refused GET" in record.getMessage()]
     assert (record.name, record.process) == ("audio_connector.wire", os.getpid())
     assert time.time() - record.created < DEADLINE_S
+
+
+@pytest.mark.slow
+async def test_a_text_of_any_size_crosses_and_ends_no_other_call() -> None:
+    async with (
+        serving_apart(echo) as handle,
+        calling(handle.get_address(), max_size=None) as caller,
+        calling(handle.get_address()) as other,
+    ):
+        await until(lambda: len(handle.connections.all()) == 2, "both calls")
+        await handle.connections.all()[0].send_json_packet(["x" * 12_000_000])
+        assert len(await next_text(caller)) < 100  # the echo of its first message
+        assert len(await next_text(caller)) > 12_000_000
+        await other.send(FRAME)
+        await other.send(FRAME)
+        assert await next_audio(other, 2) == [FRAME, FRAME]

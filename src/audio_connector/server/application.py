@@ -20,8 +20,8 @@ from audio_connector.port.stream import Stream
 from audio_connector.server.link import Link
 from audio_connector.wire.loop import add_prompt_reader, remove_prompt_reader
 
-MAX_MESSAGE_BYTES = 1 << 20
-"""Of what it asks: a piece of audio or a text."""
+MAX_MESSAGE_BYTES = 1 << 28
+"""Of what it asks, a text above all: more than anybody sends, since too much would end the stream, and all calls."""
 
 
 class Application:

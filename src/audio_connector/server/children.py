@@ -86,11 +86,6 @@ class ChildProcess:
             status = self._process.wait()
         return f"signal {-status}" if status < 0 else f"status {status}"
 
-    @property
-    def status(self) -> int | None:
-        """Its exit status, negative for a signal; None while it runs."""
-        return self._process.poll()
-
 
 class IoChildProcess(ChildProcess):
     """An I/O process, which is given listening sockets, and perhaps one over which applications are handed to it."""

@@ -184,9 +184,8 @@ class RemoteIo:
         remote.reads += 1
         remote.stream.read()
         self._outbox.drain()
-        if (
-            not self._is_armed
-        ):  # behind the tasks that were just woken, in their round: what they ask shares a flush
+        if not self._is_armed:
+            # Behind the tasks that were just woken, in their round: what they ask shares a flush.
             self._is_armed = True
             self._loop.call_soon(self._flush_round)
         if remote.stream.is_lost:
