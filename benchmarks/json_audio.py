@@ -123,7 +123,7 @@ async def time_socket(costs: Costs, frames: int, *, is_json: bool) -> None:
     """Measure both directions of a real WebSocket."""
     server, router = Sink(), Sink()
     listening = await listen(
-        lambda headers, path: wrapped(server, is_json=is_json),
+        lambda _: wrapped(server, is_json=is_json),
         host="127.0.0.1",
         port=0,
         ssl_context=None,

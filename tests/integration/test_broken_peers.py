@@ -30,7 +30,7 @@ async def joined(
     """A server's end, and one that has dialled it with these limits."""
     server, router = End(), End()
     listening = await listen(
-        lambda headers, path: server,
+        lambda _: server,
         host="127.0.0.1",
         port=0,
         ssl_context=(lambda: certificates().server) if is_tls else None,

@@ -325,7 +325,7 @@ async def badly_served(
     """A bad server in virtual time, a router to call it, and how its connections ended."""
     ends: list[Closed] = []
 
-    def accept(headers: object, path: str) -> Receiver:
+    def accept(_: object) -> Receiver:
         burster = Burster(messages, ends)
         if transport == "binary":
             return burster

@@ -14,6 +14,7 @@ from contextlib import asynccontextmanager, contextmanager
 
 from audio_connector.wire.listening import Listening
 from audio_connector.wire.picows import listen
+from audio_connector.wire.refusals import NOT_NOW, Refusal
 from audio_connector.wire.transport import Closed, Transport, Upgrade, WireLimits
 
 
@@ -65,11 +66,11 @@ class Port:
         self.takes: bool | Exception = True
         self.listening: Listening
 
-    def accept(self, *_: object) -> End | None:
+    def accept(self, _: Upgrade) -> End | Refusal:
         if isinstance(self.takes, Exception):
             raise self.takes
         if not self.takes:
-            return None
+            return NOT_NOW
         self.ends.append(End())
         return self.ends[-1]
 

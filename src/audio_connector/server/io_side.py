@@ -24,8 +24,9 @@ from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.identity import identity_of
 from audio_connector.wire.json_audio import JsonAudio
 from audio_connector.wire.network import Listen, Listening, ListenOptions
+from audio_connector.wire.refusals import NOT_NOW, Refusal
 from audio_connector.wire.tls_files import TlsFiles
-from audio_connector.wire.transport import Headers, Receiver, WireLimits
+from audio_connector.wire.transport import Headers, Receiver, Upgrade, WireLimits
 
 logger = logging.getLogger("audio_connector.server")
 
@@ -180,13 +181,13 @@ class IoSide:
             except Exception as error:
                 self._on_link_error(link, error)
 
-    def _accept(self, headers: Headers, path: str) -> Receiver | None:
-        identity = self._identity_of(headers)
+    def _accept(self, upgrade: Upgrade) -> Receiver | Refusal:
+        identity = self._identity_of(upgrade.headers)
         lost = None if identity is None else self._by_identity.get(identity)
         if lost is not None and lost.can_resume:  # which is no new call, so that it is let in always
             return self._receiver(lost)
         if not self.is_open or not self._has_room():
-            return None
+            return NOT_NOW
         link_id, self._next_link = self._next_link, self._next_link + 1
         link = self.links[link_id] = Link(
             link_id,

@@ -62,8 +62,8 @@ class Upgraded(Protocol):
         """Take the bytes that were put there."""
 
 
-Open = Callable[[asyncio.Transport, UpgradeRequest], Upgraded | None]
-"""Makes what takes a connection, which then waits for `least_request`; None where nobody takes it."""
+Open = Callable[[asyncio.Transport, UpgradeRequest], Upgraded | Refusal]
+"""Makes what takes a connection, which then waits for `least_request`; or says why nobody does."""
 
 
 class Gates:
@@ -163,8 +163,8 @@ class Gate(asyncio.Protocol):
         except Exception as error:  # noqa: BLE001 - picows would send its text to the peer
             self._refuse(transport, FAILED, error)
             return
-        if upgraded is None:
-            self._refuse(transport, NOT_NOW)
+        if isinstance(upgraded, Refusal):
+            self._refuse(transport, upgraded)
             return
         self._leave()
         self._head = b""

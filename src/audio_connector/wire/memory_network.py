@@ -12,7 +12,7 @@ from audio_connector.errors import DialError
 from audio_connector.wire.addresses import RECEIVE_BUFFER_BYTES
 from audio_connector.wire.memory import CallLater, MemoryTransport, connect
 from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions
-from audio_connector.wire.refusals import NOT_NOW
+from audio_connector.wire.refusals import Refusal
 from audio_connector.wire.transport import Headers, Receiver, Upgrade, WireLimits
 
 FIRST_FREE_PORT = 49152
@@ -104,21 +104,22 @@ class MemoryNetwork:
             raise DialError(f"{url} closed the connection before it answered; should it be {other}://?")
         request = Headers([("Host", parts.netloc), *options.headers])
         path = parts.path or "/"
-        accepted = listening.accept(request, f"{path}?{parts.query}" if parts.query else path)
-        if accepted is None:
-            status = NOT_NOW.status
+        self._dialled += 1
+        peer = ("127.0.0.1", FIRST_FREE_PORT + self._dialled)
+        upgrade = Upgrade(path, parts.query, request, peer, is_secure)
+        accepted = listening.accept(upgrade)
+        if isinstance(accepted, Refusal):
+            status = accepted.status
             listening.refusals[status] = listening.refusals.get(status, 0) + 1
             raise DialError(
                 f"{url} answered with HTTP {status} instead of a WebSocket (101)", status=int(status)
             )
         server = self._end(accepted, listening.options.limits)
         router = self._end(receiver, options.limits)
-        self._dialled += 1
-        peer = ("127.0.0.1", FIRST_FREE_PORT + self._dialled)
         if self.opening_s:
             server.pause_reading()
             self._call_later(self.opening_s, server.resume_reading)
-        connect(server, router, Upgrade(path, parts.query, request, peer, is_secure))
+        connect(server, router, upgrade)
         return router
 
     def _find(self, url: str, port: int) -> MemoryListening:

@@ -13,10 +13,11 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
-from audio_connector.wire.transport import Headers, Receiver, Transport, WireLimits
+from audio_connector.wire.refusals import Refusal
+from audio_connector.wire.transport import Receiver, Transport, Upgrade, WireLimits
 
-AcceptUpgrade = Callable[[Headers, str], Receiver | None]
-"""Decides on an upgrade request, by its headers and path: a receiver takes it, None refuses it with 503."""
+AcceptUpgrade = Callable[[Upgrade], Receiver | Refusal]
+"""Decides on an upgrade request: a receiver takes it, or it is refused."""
 
 
 _LIMITS = WireLimits()

@@ -48,6 +48,7 @@ from audio_connector.wire.fragments import BINARY, Fault, Fragments
 from audio_connector.wire.listening import Listening, listen_at
 from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions
 from audio_connector.wire.quiet import QuietLogger, quiet_handshakes
+from audio_connector.wire.refusals import Refusal
 from audio_connector.wire.transport import Closed, ClosedBy, Headers, Nobody, Receiver, Upgrade, WireLimits
 from audio_connector.wire.upgrade import UpgradeRequest, header_text
 from audio_connector.wire.watermarks import Watermarks
@@ -70,11 +71,11 @@ _QUIET = QuietLogger(logger, {})
 class _Socket(WSListener):
     """One connection: picows' callbacks on one side, the port on the other."""
 
-    def __init__(self, receiver: Receiver, limits: WireLimits, request: UpgradeRequest | None = None) -> None:
+    def __init__(self, receiver: Receiver, limits: WireLimits, upgrade: Upgrade | None = None) -> None:
         super().__init__()
         self._receiver = receiver
         self._limits = limits
-        self._request = request
+        self._upgrade = upgrade
         """What a server was asked; None for an end that dials."""
         self._ws: WSTransport = None  # type: ignore[assignment]  # set by on_ws_connected, before any use
         self._fragments = Fragments(limits.max_message_bytes)
@@ -164,13 +165,13 @@ class _Socket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._ws = transport
         self._underlying = transport.underlying_transport
-        if self._request is None:
+        if self._upgrade is None:
             _take_end_of(transport)
         sock = self._underlying.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer_bytes)
         self._watch_write_buffer()
         try:
-            self._receiver.on_open(self, _upgrade_of(transport, self._request))
+            self._receiver.on_open(self, self._upgrade or _upgrade_sent(transport))
         except Exception as error:
             self._fail("on_open", error)
 
@@ -281,9 +282,9 @@ class _Socket(WSListener):
         if not self._ws.is_close_frame_sent:
             # picows cannot send a close frame without a code: 1000 answers one without.
             self._ws.send_close(cast("WSCloseCode", code_for_answer(_number(frame.get_close_code()))))
-            if self._request is None or self._watermarks is not None or self._unsent_bytes():
+            if self._upgrade is None or self._watermarks is not None or self._unsent_bytes():
                 self._arm_deadline()  # else it ends at once
-        if self._request is not None:
+        if self._upgrade is not None:
             # The server closes TCP first, so that TIME_WAIT stays on the side that can bear it (RFC 6455 7.1.1).
             self._ws.disconnect()
 
@@ -312,7 +313,7 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
     """Listen for WebSocket connections on the running loop; a `wire.network.Listen`.
 
     Args:
-        accept: Called synchronously with the headers and the path of each valid upgrade request.
+        accept: Called synchronously with each valid upgrade request.
         options: Where, and with which bounds.
         changes: Fields of the options that differ.
 
@@ -322,7 +323,7 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
     options = options.but(changes)
     timeout_s, limits = options.handshake_timeout_s, options.limits
 
-    def open_(transport: asyncio.Transport, request: UpgradeRequest) -> WSProtocol | None:
+    def open_(transport: asyncio.Transport, request: UpgradeRequest) -> WSProtocol | Refusal:
         made: list[_Socket] = []
         # The arguments of ws_create_server, which can only be had together with its own listening socket.
         protocol = WSProtocol(
@@ -344,11 +345,13 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
         )
         protocol.connection_made(transport)
         # Last, because who was accepted is told of an end only where there was an opening.
-        receiver = accept(request.headers, request.target)
-        if receiver is None:
-            return None
+        is_secure = transport.get_extra_info("ssl_object") is not None
+        upgrade = _upgrade_of(request.target, request.headers, transport, is_secure=is_secure)
+        receiver = accept(upgrade)
+        if isinstance(receiver, Refusal):
+            return receiver
         # A subprotocol is not chosen: the router's ancestor offered one and took a server without (PROTOCOL 1.8).
-        made.append(_Socket(receiver, limits, request))
+        made.append(_Socket(receiver, limits, upgrade))
         return protocol
 
     return await listen_at(options, open_)
@@ -438,16 +441,20 @@ def _hung_up(url: str) -> str:
     return f"{url} closed the connection before it answered; should it be {other}://?"
 
 
-def _upgrade_of(transport: WSTransport, request: UpgradeRequest | None) -> Upgrade:
-    if request is None:
-        sent = transport.request
-        target = sent.path.decode("latin-1")
-        headers = Headers((name, header_text(value)) for name, value in sent.headers.items())
-    else:
-        target, headers = request.target, request.headers
+def _upgrade_sent(transport: WSTransport) -> Upgrade:
+    """What an end that dials has asked for."""
+    sent = transport.request
+    headers = Headers((name, header_text(value)) for name, value in sent.headers.items())
+    target = sent.path.decode("latin-1")
+    return _upgrade_of(target, headers, transport.underlying_transport, is_secure=transport.is_secure)
+
+
+def _upgrade_of(
+    target: str, headers: Headers, transport: asyncio.BaseTransport, *, is_secure: bool
+) -> Upgrade:
     path, _, query = target.partition("?")
-    peer = transport.underlying_transport.get_extra_info("peername") or ("", 0)
-    return Upgrade(path, query, headers, (str(peer[0]), int(peer[1])), transport.is_secure)
+    peer = transport.get_extra_info("peername") or ("", 0)
+    return Upgrade(path, query, headers, (str(peer[0]), int(peer[1])), is_secure)
 
 
 def _nothing_unsent() -> int:

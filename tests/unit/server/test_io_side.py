@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from support.call import Router
 from support.conversation import LoopClock
+from support.stage import UPGRADE
 
 from audio_connector.call import asks, tells
 from audio_connector.errors import VideoError
@@ -20,6 +21,7 @@ from audio_connector.server.link import Link
 from audio_connector.testing.network import dial, listen
 from audio_connector.testing.virtual_time import OPENING_S, VirtualLoop, in_virtual_time, rest
 from audio_connector.wire.memory import MemoryTransport
+from audio_connector.wire.refusals import NOT_NOW
 
 
 class Posted:
@@ -72,9 +74,9 @@ async def test_nobody_is_accepted_before_it_listens_and_after_it_ends() -> None:
     assert await stage.side.listen() == ("127.0.0.1", 8765)
     assert stage.side.is_open
     accept = stage.loop.ports[8765].accept
-    assert isinstance(accept({}, "/"), Link)
+    assert isinstance(accept(UPGRADE), Link)
     stage.side.stop()
-    assert accept({}, "/") is None
+    assert accept(UPGRADE) is NOT_NOW
     assert stage.loop.ports == {}
 
 

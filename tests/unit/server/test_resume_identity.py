@@ -201,7 +201,7 @@ def test_a_call_that_ends_between_the_request_and_the_opening(has_ended: bool) -
             socket = await scene.dial()
             if has_ended:
                 await lose(socket)
-            receiver = scene.side._accept(Headers(ids()), "/")
+            receiver = scene.side._accept(UPGRADE._replace(headers=Headers(ids())))
             assert isinstance(receiver, Link)
             scene.client.disconnect()
             await asyncio.sleep(0.0)

@@ -23,6 +23,7 @@ from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_v
 from audio_connector.wire.memory import MemoryTransport
 from audio_connector.wire.memory_network import FIRST_FREE_PORT
 from audio_connector.wire.messages import Disconnected
+from audio_connector.wire.refusals import NOT_NOW
 from audio_connector.wire.transport import WireLimits
 
 FRAME = numbered(7, 640)
@@ -125,7 +126,7 @@ async def test_tls_is_a_name_only_but_it_has_to_be_the_right_one() -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ports = asyncio.get_running_loop().ports  # type: ignore[attr-defined]
     await listen(
-        lambda headers, path: None,
+        lambda _: NOT_NOW,
         host="127.0.0.1",
         port=8443,
         ssl_context=lambda: context,

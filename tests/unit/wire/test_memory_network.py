@@ -13,7 +13,8 @@ from support.ends import End
 from audio_connector.errors import DialError
 from audio_connector.wire.memory_network import FIRST_FREE_PORT, MemoryNetwork
 from audio_connector.wire.network import DialOptions, ListenOptions
-from audio_connector.wire.transport import Headers, Receiver, WireLimits
+from audio_connector.wire.refusals import NOT_NOW, Refusal
+from audio_connector.wire.transport import Receiver, Upgrade, WireLimits
 
 
 class Net:
@@ -22,12 +23,12 @@ class Net:
     def __init__(self, **times: float) -> None:
         self.clock = VirtualClock()
         self.network = MemoryNetwork({}, self.clock.call_later, **times)
-        self.asked: list[tuple[Headers, str]] = []
+        self.asked: list[Upgrade] = []
         self.server: End | None = End()
 
-    def accept(self, headers: Headers, target: str) -> Receiver | None:
-        self.asked.append((headers, target))
-        return self.server
+    def accept(self, upgrade: Upgrade) -> Receiver | Refusal:
+        self.asked.append(upgrade)
+        return self.server or NOT_NOW
 
 
 async def test_a_call_is_dialled_by_its_port() -> None:
@@ -36,11 +37,12 @@ async def test_a_call_is_dialled_by_its_port() -> None:
     assert listening.address == ("anywhere", FIRST_FREE_PORT)
     url = f"ws://somewhere:{FIRST_FREE_PORT}/a?b=c"
     transport = await net.network.dial(url, router, DialOptions(headers=[("X-A", "1"), ("X-A", "2")]))
-    [(headers, target)] = net.asked
-    assert (headers["host"], headers.get_all("x-a"), target) == (
+    [(path, query, headers, _, _)] = net.asked
+    assert (headers["host"], headers.get_all("x-a"), path, query) == (
         f"somewhere:{FIRST_FREE_PORT}",
         ["1", "2"],
-        "/a?b=c",
+        "/a",
+        "b=c",
     )
     assert net.server is not None
     assert net.server.upgrade == router.upgrade
