@@ -259,6 +259,8 @@ class IoChild:
         if self._is_over:
             return
         self._is_over = True
+        if self._side is not None and os.getppid() == self._parent:
+            self._side.lend()  # it lives, so that another process listens with them
         if self._side is None or not self._side.links:
             self._loop.stop()
             return

@@ -146,6 +146,12 @@ class IoSide:
         if self._are_lent and self._listening is not None:
             self._listening.stop_accepting()
 
+    def lend(self) -> None:
+        """Leave the listening sockets to others: whoever comes waits in them."""
+        self._are_lent = True
+        if self._listening is not None:
+            self._listening.lend()
+
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""
         self.is_open = False

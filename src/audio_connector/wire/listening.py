@@ -83,6 +83,10 @@ class Listening:
         """Connections that were refused so far: how many by HTTP status, "timeout" or "tls"."""
         return self._gates.refusals.counts
 
+    def lend(self) -> None:
+        """Leave what is listened on to others, from now on."""
+        self._are_lent = True
+
     def stop_accepting(self) -> None:
         """Accept nothing more; who has been accepted may still ask for an upgrade."""
         sockets, self._sockets = self._sockets, []

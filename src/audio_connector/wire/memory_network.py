@@ -37,6 +37,9 @@ class MemoryListening:
         """Whether it is dialled with ``wss://``."""
         return self.options.ssl_context is not None
 
+    def lend(self) -> None:
+        """Nobody else can listen here."""
+
     def stop(self) -> None:
         """Be found no more."""
         self.stop_accepting()

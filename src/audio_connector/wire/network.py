@@ -89,6 +89,9 @@ class Listening(Protocol):
     def refusals(self) -> Mapping[str, int]:
         """How many connections were refused so far, by HTTP status, "timeout" or "tls"; a copy, for any thread."""
 
+    def lend(self) -> None:
+        """Leave what is listened on to others, from now on: see `ListenOptions.are_lent`."""
+
     def stop_accepting(self) -> None:
         """Accept nothing more; who has been accepted may still ask for an upgrade."""
 
