@@ -13,10 +13,12 @@ NO_CODE = 1005
 ABNORMAL = 1006
 """There was no close frame; never sent."""
 BAD_TEXT = 1007
+FLOODED = 1008
 TOO_BIG = 1009
 
-MAX_CODE = 4999
-RESERVED_CODES = (1004, NO_CODE, ABNORMAL, 1015)
+RECEIVED_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
+"""Codes below `OWN_CODES` that a close frame may carry (RFC 6455 7.4.1 and what IANA has registered since). All others
+mean something that is never sent, or nothing yet."""
 
 STANDARD_CODES = (1000, 1001, 1003, 1008, 1011, 1012, 1013)
 """Codes that a server may send (RFC 6455 7.4)."""
@@ -28,15 +30,9 @@ REASON_BYTES = 123
 """Longest reason: a control frame holds 125 bytes, and the code takes two."""
 
 
-def code_for_answer(received: int) -> int:
-    """The code that answers a peer's close frame: its own, where it may be sent.
-
-    Args:
-        received: The peer's code; 0 where it sent none.
-    """
-    if not received:
-        return NORMAL
-    return received if received not in RESERVED_CODES and received <= MAX_CODE else PROTOCOL_FAULT
+def may_be_received(code: int) -> bool:
+    """Whether a peer's close frame may carry this code."""
+    return code in RECEIVED_CODES or code in OWN_CODES
 
 
 def fit_reason(reason: str) -> str:

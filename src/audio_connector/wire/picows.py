@@ -5,12 +5,16 @@ picows is a fast frame transport, not a whole protocol. What RFC 6455 asks beyon
 ``wire.fragments``: joining fragments under one total limit, refusing stray continuations and reserved bits,
 checking UTF-8, and the closing handshake in both directions with a deadline. Frames of the peer live in a buffer that
 picows reuses, so a payload is copied exactly once, inside the callback.
+
+picows parses all that it has read in one go. So it is given little room at a time, and a peer that has sent more than
+is its own, see ``wire.budget``, is not read for a while.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import socket
 import ssl
 import sys
@@ -35,14 +39,17 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its
 from picows.url import WSParsedURL
 
 from audio_connector.errors import DialError
+from audio_connector.wire import budget
 from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_first, hang_up, reason_of
 from audio_connector.wire.closing import (
     ABNORMAL,
     BAD_TEXT,
+    FLOODED,
     NO_CODE,
+    NORMAL,
     PROTOCOL_FAULT,
-    code_for_answer,
     fit_reason,
+    may_be_received,
 )
 from audio_connector.wire.fragments import BINARY, Fault, Fragments
 from audio_connector.wire.listening import Listening, listen_at
@@ -55,8 +62,9 @@ from audio_connector.wire.watermarks import Watermarks
 
 logger = logging.getLogger("audio_connector.wire")
 
-READ_BUFFER_BYTES = 4096
-"""Of each connection at its start; it grows where a message needs more. picows' own 16 KiB hold 25 frames."""
+READ_BYTES = 2048
+"""Read at once, and picows' buffer at its start: two frames of any rate, and 341 of the shortest, which take some 2 ms.
+Its buffer then grows for a message that is longer, and for no other reason: it doubles where a read has filled it."""
 
 _BINARY = WSMsgType.BINARY
 _TEXT = WSMsgType.TEXT
@@ -65,21 +73,76 @@ _CLOSE = WSMsgType.CLOSE
 _PING = WSMsgType.PING
 _PONG = WSMsgType.PONG
 
+_EMPTY_BYTES, _LONG_BYTES = budget.EMPTY_BYTES, budget.LONG_BYTES
+
 _QUIET = QuietLogger(logger, {})
+
+_get_buffer = WSProtocol.get_buffer  # looked up once
+
+
+class _Protocol(WSProtocol):  # type: ignore[misc]  # which is Any to mypy
+    """picows' own, which reads no more than `READ_BYTES` at once."""
+
+    socket: _Socket
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        """Give room for the next bytes; once for each read."""
+        room: memoryview = _get_buffer(self, size_hint)
+        return room if len(room) <= READ_BYTES else room[:READ_BYTES]
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes that were read by somebody else, as if they came now."""
+        self.socket.feed(self, memoryview(data))
+
+
+class _FaultLog(QuietLogger):
+    """picows' logger of one connection: nothing else tells that it has found a fault, before it closes for it."""
+
+    def __init__(self) -> None:
+        super().__init__(logger, {})
+        self.socket: _Socket | None = None
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:  # noqa: ANN401 - as the base
+        """Log at DEBUG, whatever the level."""
+        if level >= logging.ERROR and self.socket is not None:
+            self.socket.on_parser_fault()
+        super().log(level, msg, *args, **kwargs)
 
 
 class _Socket(WSListener):
     """One connection: picows' callbacks on one side, the port on the other."""
 
-    def __init__(self, receiver: Receiver, limits: WireLimits, upgrade: Upgrade | None = None) -> None:
+    def __init__(
+        self,
+        receiver: Receiver,
+        limits: WireLimits,
+        upgrade: Upgrade | None = None,
+        backlog: budget.Backlog | None = None,
+        faults: _FaultLog | None = None,
+    ) -> None:
         super().__init__()
         self._receiver = receiver
         self._limits = limits
         self._upgrade = upgrade
         """What a server was asked; None for an end that dials."""
         self._ws: WSTransport = None  # type: ignore[assignment]  # set by on_ws_connected, before any use
-        self._fragments = Fragments(limits.max_message_bytes)
+        self._fragments = Fragments(limits.max_message_bytes, limits.max_text_bytes)
         self._closing = False
+        self._faults = faults
+        self._fault: Closed | None = None
+        """How we have ended it, where the peer's close frame was no good."""
+        self._budget = None if backlog is None else budget.Budget(backlog)
+        self._left: float = math.inf if backlog is None else budget.ROUND
+        """What may still be spent of the budget; less than nothing while nothing is read."""
+        self._granted = self._left
+        self._empty = 0
+        """So many of the frames that were not paid for have brought nothing."""
+        self._is_stopped = False
+        """The port's user reads nothing."""
+        self._holding: asyncio.TimerHandle | None = None
+        """Nothing is read until then, since the budget is spent."""
+        self._unread: tuple[_Protocol, memoryview] | None = None
+        """What was read by somebody else, and waits for the same."""
         self._is_reset = False
         self._is_paused = False
         self._owed_pong: bytes | None = None
@@ -129,10 +192,12 @@ class _Socket(WSListener):
         self._receiver = Nobody()
 
     def pause_reading(self) -> None:
+        self._is_stopped = True
         self._underlying.pause_reading()
 
     def resume_reading(self) -> None:
-        self._underlying.resume_reading()
+        self._is_stopped = False
+        self._read_on()
 
     def write_raw(self, data: bytes) -> None:
         if not self.is_closing:
@@ -165,6 +230,8 @@ class _Socket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._ws = transport
         self._underlying = transport.underlying_transport
+        if self._faults is not None:
+            self._faults.socket = self
         if self._upgrade is None:
             _take_end_of(transport)
         sock = self._underlying.get_extra_info("socket")
@@ -186,23 +253,38 @@ class _Socket(WSListener):
             if frame.rsv1 or frame.rsv2 or frame.rsv3:
                 self.close(PROTOCOL_FAULT, "reserved bits are set")
                 return
+            payload = frame.get_payload_as_bytes()
+            self._left -= 1
             try:
-                self._receiver.on_audio(frame.get_payload_as_bytes())
+                self._receiver.on_audio(payload)
             except Exception as error:
                 self._fail("on_audio", error)
+            if not _EMPTY_BYTES <= len(payload) < _LONG_BYTES:
+                self._weigh(len(payload))
+            if self._left < 0:
+                self._pay()
             return
+        self._left -= budget.cost_of(frame.payload_size, is_text=kind == _TEXT)
+        if kind in (_PING, _PONG) or frame.payload_size < _EMPTY_BYTES:
+            self._empty += 1
         try:
             self._on_other_frame(kind, frame)
         except Exception as error:
             self._fail("a callback", error)
+        if self._left < 0:
+            self._pay()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        if self._deadline is not None:
-            self._deadline.cancel()
+        for timer in (self._deadline, self._holding):
+            if timer is not None:
+                timer.cancel()
         if self._watermarks is not None:
             self._watermarks.stop()
         self._closing = True
         self._fragments.clear()
+        self._unread = None
+        if self._faults is not None:
+            self._faults.socket = None
         if not self._is_reset:
             hang_up(self._underlying)
         try:
@@ -220,6 +302,73 @@ class _Socket(WSListener):
         if owed is not None and not self.is_closing:
             self._ws.send_pong(owed)
         self._receiver.on_writable(True)
+
+    def on_parser_fault(self) -> None:
+        """Picows has found a fault, and is about to close with its code."""
+        handshake = self._ws.close_handshake
+        if handshake is None or handshake.sent is not None or handshake.recv is None:
+            return
+        code = handshake.recv.code
+        if not _number(code) or may_be_received(_number(code)):
+            # Behind the peer's close frame nothing counts; it has its own answer, and is delivered after this.
+            self._answer_close(code)
+
+    # Reading, and not.
+
+    def feed(self, protocol: _Protocol, data: memoryview) -> None:
+        """Have picows take bytes that were read before it was there, as far as the budget goes."""
+        while data and (self._ws is None or not self._underlying.is_closing()):
+            if self._holding is not None or self._is_stopped:
+                self._unread = protocol, data
+                return
+            room = protocol.get_buffer(len(data))
+            taken = min(len(room), len(data))
+            room[:taken] = data[:taken]
+            protocol.buffer_updated(taken)
+            data = data[taken:]
+
+    def _weigh(self, size_bytes: int) -> None:
+        """A frame of audio costs more than one, or has brought nothing."""
+        self._left -= budget.cost_of(size_bytes) - 1
+        self._empty += size_bytes < _EMPTY_BYTES
+
+    def _pay(self) -> None:
+        """The budget of this round is spent."""
+        if self._budget is None or self._holding is not None:
+            return
+        loop = asyncio.get_running_loop()
+        wait_s = self._budget.spend(self._granted - self._left, self._empty, loop.time())
+        self._empty = 0
+        if not wait_s:
+            self._granted = self._left = budget.ROUND
+            return
+        self._granted = self._left = 0  # what picows has read already is still delivered, and paid then
+        self._holding = loop.call_later(wait_s, self._end_hold)
+        self._underlying.pause_reading()
+        if self._budget.is_flooded and not self.is_closing:
+            self.close(FLOODED, "frames that bring nothing, more than a call has")
+
+    def _end_hold(self) -> None:
+        self._holding = None
+        if self._left < 0:
+            self._pay()
+        if self._holding is None:
+            self._granted = self._left = budget.ROUND
+            self._read_on()
+
+    def _read_on(self) -> None:
+        unread, self._unread = self._unread, None
+        if unread is not None:
+            self.feed(*unread)
+        if self._holding is not None or self._is_stopped or self._unread is not None:
+            return
+        underlying = self._underlying
+        underlying.resume_reading()
+        if isinstance(underlying, SSLTransport_Socket) and not underlying.is_closing():
+            try:
+                underlying._do_read()  # what it holds of TLS; it fails where that is full as it reads the socket next
+            except Exception:
+                self.abort()
 
     def _watch_write_buffer(self) -> None:
         underlying, high = self._underlying, self._limits.write_high_bytes
@@ -252,6 +401,8 @@ class _Socket(WSListener):
             self._on_data_frame(kind, frame)
 
     def _on_ping(self, payload: bytes) -> None:
+        if self.is_closing:
+            return  # the peer has gone in the middle of what it has sent; the transport logs a warning for each write
         if self._is_paused:
             # Answers to a peer that pings and does not read would pile up; the newest is enough (RFC 6455 5.5.3).
             self._owed_pong = payload
@@ -261,6 +412,10 @@ class _Socket(WSListener):
                 self._watermarks.on_written()
 
     def _on_data_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
+        fault = self._fragments.fault_of(_number(kind), frame.payload_size)
+        if fault is not None:  # before it is copied
+            self.close(fault.code, fault.reason)
+            return
         added = self._fragments.add(_number(kind), frame.get_payload_as_bytes(), fin=bool(frame.fin))
         if added is None:
             return
@@ -280,13 +435,26 @@ class _Socket(WSListener):
         self._closing = True
         self._fragments.clear()
         if not self._ws.is_close_frame_sent:
-            # picows cannot send a close frame without a code: 1000 answers one without.
-            self._ws.send_close(cast("WSCloseCode", code_for_answer(_number(frame.get_close_code()))))
+            code = frame.get_close_code()
+            if frame.rsv1 or frame.rsv2 or frame.rsv3:
+                self._refuse_close("reserved bits are set")
+            elif frame.payload_size and not may_be_received(_number(code)):
+                self._refuse_close(f"close code {_number(code)} is never sent")
+            else:
+                self._answer_close(code)
             if self._upgrade is None or self._watermarks is not None or self._unsent_bytes():
                 self._arm_deadline()  # else it ends at once
         if self._upgrade is not None:
             # The server closes TCP first, so that TIME_WAIT stays on the side that can bear it (RFC 6455 7.1.1).
             self._ws.disconnect()
+
+    def _answer_close(self, code: WSCloseCode) -> None:
+        # picows cannot send a close frame without a code: 1000 answers one without.
+        self._ws.send_close(code if _number(code) else cast("WSCloseCode", NORMAL))
+
+    def _refuse_close(self, reason: str) -> None:
+        self._fault = Closed(PROTOCOL_FAULT, reason, closed_by="us")
+        self._ws.send_close(cast("WSCloseCode", PROTOCOL_FAULT), reason)
 
     def _fail(self, where: str, error: Exception) -> None:
         logger.error("%s failed; the connection is closed with 1011", where, exc_info=error)
@@ -298,6 +466,8 @@ class _Socket(WSListener):
             self._deadline = loop.call_later(self._limits.close_timeout_s, self.abort)
 
     def _how_closed(self) -> Closed:
+        if self._fault is not None:
+            return self._fault
         handshake = self._ws.close_handshake
         if handshake is None:
             return Closed(ABNORMAL, "", closed_by="network")
@@ -322,16 +492,18 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
     """
     options = options.but(changes)
     timeout_s, limits = options.handshake_timeout_s, options.limits
+    backlog = budget.Backlog()
 
-    def open_(transport: asyncio.Transport, request: UpgradeRequest) -> WSProtocol | Refusal:
+    def open_(transport: asyncio.Transport, request: UpgradeRequest) -> _Protocol | Refusal:
         made: list[_Socket] = []
         # The arguments of ws_create_server, which can only be had together with its own listening socket.
-        protocol = WSProtocol(
+        faults = _FaultLog()
+        protocol = _Protocol(
             None,
             None,
             False,
             lambda _: WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), made.pop()),
-            _QUIET,
+            faults,
             True,
             None,  # the gate has seen to it that the request is there
             False,
@@ -341,7 +513,7 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
             False,  # pings are answered by _Socket
             limits.max_message_bytes,
             None,
-            READ_BUFFER_BYTES,
+            READ_BYTES,
         )
         protocol.connection_made(transport)
         # Last, because who was accepted is told of an end only where there was an opening.
@@ -351,7 +523,8 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
         if isinstance(receiver, Refusal):
             return receiver
         # A subprotocol is not chosen: the router's ancestor offered one and took a server without (PROTOCOL 1.8).
-        made.append(_Socket(receiver, limits, upgrade))
+        protocol.socket = _Socket(receiver, limits, upgrade, backlog, faults)
+        made.append(protocol.socket)
         return protocol
 
     return await listen_at(options, open_)

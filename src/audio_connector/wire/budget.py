@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How much of a loop's time the frames of one peer may take. No clock and no I/O.
+
+A router sends 50 frames of audio a second, and now and then a text or a ping (PROTOCOL 2, 4.2). A peer that sends as
+fast as it can would keep the loop from all the others, since whatever was read is handled in one go. So frames have a
+cost, and who has spent more than is his own is not read for a while; meanwhile TCP holds what he sends, and nothing is
+lost. The rules:
+
+1. A frame costs one; one that is long costs more, and so does a text, which is decoded.
+2. A connection has `OWN_PER_S`, and saves up what it does not use for `SAVED_S`.
+3. What it spends beyond that is paid from a backlog that all connections of a loop share, first come, first served,
+   so that many of them take no more of the loop than one; or, where that is sooner, by waiting for its own.
+4. Whoever was stalled and now sends his backlog is read at the pace of rule 3, and that is all. A peer that sends
+   frames which bring nothing, beyond what is his own, is one that floods: after `MAX_EMPTY` of these it is told so.
+"""
+
+from __future__ import annotations
+
+OWN_PER_S = 200.0
+"""Four times the frames of a call, twice those of one whose audio is in JSON and costs two."""
+
+SAVED_S = 1.0
+"""What TCP holds back after one lost segment, a second of audio at most, comes at once and is not held up."""
+
+BACKLOG_PER_S = 3000.0
+"""Of all connections of a loop together: a minute of audio in a second, as 60 more calls cost. Each costs some 20 µs
+of this thread and about as much of the application's: a tenth of a core."""
+
+ROUND = 32
+"""So much is spent before it is paid for: less than a millisecond of the loop."""
+
+EMPTY_BYTES = 64
+"""A data frame of less brings no audio to speak of: 4 ms at 8 kHz. Pings and pongs never do."""
+
+MAX_EMPTY = 5000
+"""A hundred times the frames of a call's second, beyond its own 200. A router has no reason for any of them."""
+
+LONG_BYTES = 4096
+"""What a frame may have at the cost of one; so much is copied in a fraction of what the frame itself costs."""
+
+TEXT_BYTES = 1024
+"""The same of a text, which takes 40 µs at worst to be decoded."""
+
+
+def cost_of(size_bytes: int, *, is_text: bool = False) -> int:
+    """What one frame costs."""
+    return 1 + size_bytes // (TEXT_BYTES if is_text else LONG_BYTES)
+
+
+class Backlog:
+    """What the connections of one loop share."""
+
+    def __init__(self) -> None:
+        self._paid_until = 0.0
+
+    def wait_s(self, cost: float, now: float) -> float:
+        """How long it would take until so much is paid for, behind all others."""
+        return max(self._paid_until - now, 0.0) + cost / BACKLOG_PER_S
+
+    def pay(self, cost: float, now: float) -> None:
+        """Pay it."""
+        self._paid_until = max(self._paid_until, now) + cost / BACKLOG_PER_S
+
+
+class Budget:
+    """That of one connection."""
+
+    def __init__(self, backlog: Backlog) -> None:
+        self._backlog = backlog
+        self._paid_until = 0.0
+        self._empty = 0
+
+    @property
+    def is_flooded(self) -> bool:
+        """Whether the peer is one that floods."""
+        return self._empty > MAX_EMPTY
+
+    def spend(self, cost: float, empty: int, now: float) -> float:
+        """Pay for what was read.
+
+        Args:
+            cost: Of all frames since the last time.
+            empty: How many of them have brought nothing.
+            now: Seconds of a monotonic clock.
+
+        Returns:
+            For how many seconds nothing more is to be read; 0 for none.
+        """
+        until = max(self._paid_until, now - SAVED_S) + cost / OWN_PER_S
+        if until <= now:
+            self._paid_until = until
+            return 0.0
+        self._empty += empty
+        own_s, shared_s = until - now, self._backlog.wait_s(cost, now)
+        if own_s <= shared_s:
+            self._paid_until = until
+            return own_s
+        self._backlog.pay(cost, now)
+        return shared_s
