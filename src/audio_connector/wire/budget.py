@@ -2,48 +2,52 @@
 """How much of a loop's time the frames of one peer may take. No clock and no I/O.
 
 A router sends 50 frames of audio a second, and now and then a text or a ping (PROTOCOL 2, 4.2). A peer that sends as
-fast as it can would keep the loop from all the others, since whatever was read is handled in one go. So frames have a
-cost, and who has spent more than is his own is not read for a while; meanwhile TCP holds what he sends, and nothing is
-lost. The rules:
+fast as it can would keep the loop from all the others, since whatever was read is handled in one go. So a frame has a
+cost, and a peer that has spent more than is its own is not read for a while; meanwhile TCP holds what it sends, and
+nothing is lost. The rules:
 
-1. A frame costs one; one that is long costs more, and so does a text, which is decoded.
+1. A frame of audio costs one. One that is longer costs more, and so does a text, which is decoded, and a frame that
+   brings nothing: a ping, a pong, or a few bytes.
 2. A connection has `OWN_PER_S`, and saves up what it does not use for `SAVED_S`.
 3. What it spends beyond that is paid from a backlog that all connections of a loop share, first come, first served,
    so that many of them take no more of the loop than one; or, where that is sooner, by waiting for its own.
-4. Whoever was stalled and now sends his backlog is read at the pace of rule 3, and that is all. A peer that sends
-   frames which bring nothing, beyond what is his own, is one that floods: after `MAX_EMPTY` of these it is told so.
+4. Whoever was stalled, and now sends what has gathered, is read at the pace of rule 3, and that is all. Whoever sends
+   frames that bring nothing, at that pace, floods: after `MAX_EMPTY` of them it is to be closed.
 """
 
 from __future__ import annotations
 
 OWN_PER_S = 200.0
-"""Four times the frames of a call, twice those of one whose audio is in JSON and costs two."""
+"""Four times what a call costs; audio in JSON at 24 kHz costs 150."""
 
 SAVED_S = 1.0
-"""What TCP holds back after one lost segment, a second of audio at most, comes at once and is not held up."""
+"""What one lost segment holds up, a second of audio at most, comes at once and is read at once."""
 
 BACKLOG_PER_S = 3000.0
-"""Of all connections of a loop together: a minute of audio in a second, as 60 more calls cost. Each costs some 20 µs
-of this thread and about as much of the application's: a tenth of a core."""
+"""Of all connections of a loop together: a minute of audio in a second, and the cost of 60 more calls."""
 
 ROUND = 32
 """So much is spent before it is paid for: less than a millisecond of the loop."""
 
 EMPTY_BYTES = 64
-"""A data frame of less brings no audio to speak of: 4 ms at 8 kHz. Pings and pongs never do."""
+"""A data frame of less brings no audio to speak of: 4 ms at 8 kHz."""
 
-MAX_EMPTY = 5000
-"""A hundred times the frames of a call's second, beyond its own 200. A router has no reason for any of them."""
+EMPTY_COST = 4
 
-LONG_BYTES = 4096
-"""What a frame may have at the cost of one; so much is copied in a fraction of what the frame itself costs."""
+MAX_EMPTY = 3000
+"""Beyond its own. A router has no reason for any, and even at the shared pace these take it four seconds."""
 
-TEXT_BYTES = 1024
-"""The same of a text, which takes 40 µs at worst to be decoded."""
+LONG_BYTES = 1024
+"""What a frame of audio has at most (PROTOCOL 4.2); one that is longer costs as much as the frames it could be."""
+
+TEXT_BYTES = 512
+"""So much of a text costs one: the worst takes 20 µs to be decoded, as long as a frame of audio takes in all."""
 
 
-def cost_of(size_bytes: int, *, is_text: bool = False) -> int:
-    """What one frame costs."""
+def cost_of(size_bytes: int, *, is_text: bool = False, is_control: bool = False) -> int:
+    """What one frame costs, by the size of its payload."""
+    if is_control or size_bytes < EMPTY_BYTES:
+        return EMPTY_COST
     return 1 + size_bytes // (TEXT_BYTES if is_text else LONG_BYTES)
 
 
@@ -72,7 +76,7 @@ class Budget:
 
     @property
     def is_flooded(self) -> bool:
-        """Whether the peer is one that floods."""
+        """Whether the peer floods."""
         return self._empty > MAX_EMPTY
 
     def spend(self, cost: float, empty: int, now: float) -> float:

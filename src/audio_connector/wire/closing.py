@@ -5,9 +5,11 @@ from __future__ import annotations
 
 from audio_connector.errors import ConnectionClosed, UsageError
 from audio_connector.wire.messages import Disconnected
+from audio_connector.wire.quoting import printable
 
 NORMAL = 1000
 PROTOCOL_FAULT = 1002
+UNSUPPORTED = 1003
 NO_CODE = 1005
 """The close frame of the peer had no code; never sent."""
 ABNORMAL = 1006
@@ -17,8 +19,8 @@ FLOODED = 1008
 TOO_BIG = 1009
 
 RECEIVED_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
-"""Codes below `OWN_CODES` that a close frame may carry (RFC 6455 7.4.1 and what IANA has registered since). All others
-mean something that is never sent, or nothing yet."""
+"""Codes below `OWN_CODES` that a close frame may carry (RFC 6455 7.4.1, and what IANA has registered since). All the
+others mean something that is never sent, or nothing yet."""
 
 STANDARD_CODES = (1000, 1001, 1003, 1008, 1011, 1012, 1013)
 """Codes that a server may send (RFC 6455 7.4)."""
@@ -62,7 +64,7 @@ def closed_error(what: str, how: Disconnected | None) -> ConnectionClosed:
     """
     closed = how or Disconnected(code=NORMAL, reason="", closed_by="server")
     code = ABNORMAL if closed.code is None else closed.code
-    reason = f" ({closed.reason})" if closed.reason else ""
+    reason = f" ({printable(closed.reason)})" if closed.reason else ""
     return ConnectionClosed(
         f"cannot {what}: the connection was closed by the {closed.closed_by} with {code}{reason}; stop sending "
         "when on_disconnect is called",

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from audio_connector.wire.closing import PROTOCOL_FAULT, TOO_BIG
+from audio_connector.wire.closing import BAD_TEXT, PROTOCOL_FAULT, TOO_BIG
 
 CONTINUATION = 0
 TEXT = 1
@@ -18,7 +18,7 @@ class Message(NamedTuple):
 
     Attributes:
         opcode: That of its first frame: `TEXT` or `BINARY`.
-        payload: All of it.
+        payload: All of it; of a text, valid UTF-8.
     """
 
     opcode: int
@@ -39,6 +39,7 @@ class Fault(NamedTuple):
 
 MESSAGE_TOO_BIG = Fault(TOO_BIG, "message too big")
 TEXT_TOO_BIG = Fault(TOO_BIG, "text too big")
+NO_TEXT = Fault(BAD_TEXT, "text is not valid UTF-8")
 
 
 class Fragments:
@@ -85,10 +86,10 @@ class Fragments:
         if fault is not None:
             return fault
         if fin:
-            message = Message(opcode, bytes(self._payload) + payload if self._payload else payload)
+            whole = bytes(self._payload) + payload if self._payload else payload
             if self.is_open:
                 self.clear()
-            return message
+            return Message(opcode, whole) if opcode != TEXT or _is_utf8(whole) else NO_TEXT
         self._opcode = opcode
         self._payload += payload
         self.is_open = True
@@ -99,3 +100,11 @@ class Fragments:
         if size_bytes > self._max_message_bytes:
             return MESSAGE_TOO_BIG
         return TEXT_TOO_BIG if opcode == TEXT and size_bytes > self._max_text_bytes else None
+
+
+def _is_utf8(data: bytes) -> bool:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError:
+        return False
+    return True

@@ -14,14 +14,10 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import math
 import socket
-import ssl
-import sys
 from collections.abc import Callable
 from typing import Any, cast
 
-from aiofastnet.ssl_transport import SSLTransport_Socket  # type: ignore[import-not-found]
 from picows import (
     WSAutoPingStrategy,
     WSCloseCode,
@@ -39,11 +35,10 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its
 from picows.url import WSParsedURL
 
 from audio_connector.errors import DialError
-from audio_connector.wire import budget
-from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_first, hang_up, reason_of
+from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_first, hang_up
+from audio_connector.wire.budget import EMPTY_BYTES, LONG_BYTES, Backlog
 from audio_connector.wire.closing import (
     ABNORMAL,
-    BAD_TEXT,
     FLOODED,
     NO_CODE,
     NORMAL,
@@ -51,20 +46,22 @@ from audio_connector.wire.closing import (
     fit_reason,
     may_be_received,
 )
+from audio_connector.wire.dialling import dial_error, hung_up
 from audio_connector.wire.fragments import BINARY, Fault, Fragments
 from audio_connector.wire.listening import Listening, listen_at
 from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions
-from audio_connector.wire.quiet import QuietLogger, quiet_handshakes
+from audio_connector.wire.quiet import FaultLog, QuietLogger, quiet_handshakes, take_end_of
+from audio_connector.wire.reading import Reading
 from audio_connector.wire.refusals import Refusal
 from audio_connector.wire.transport import Closed, ClosedBy, Headers, Nobody, Receiver, Upgrade, WireLimits
 from audio_connector.wire.upgrade import UpgradeRequest, header_text
-from audio_connector.wire.watermarks import Watermarks
+from audio_connector.wire.watermarks import Watermarks, watch_write_buffer
 
 logger = logging.getLogger("audio_connector.wire")
 
 READ_BYTES = 2048
-"""Read at once, and picows' buffer at its start: two frames of any rate, and 341 of the shortest, which take some 2 ms.
-Its buffer then grows for a message that is longer, and for no other reason: it doubles where a read has filled it."""
+"""Read at once, and picows' buffer at its start: two frames of any rate, or 341 of the shortest, which take 2 ms. Its
+buffer then grows for a message that is longer, and for nothing else: it doubles where a read has filled it."""
 
 _BINARY = WSMsgType.BINARY
 _TEXT = WSMsgType.TEXT
@@ -73,7 +70,6 @@ _CLOSE = WSMsgType.CLOSE
 _PING = WSMsgType.PING
 _PONG = WSMsgType.PONG
 
-_EMPTY_BYTES, _LONG_BYTES = budget.EMPTY_BYTES, budget.LONG_BYTES
 
 _QUIET = QuietLogger(logger, {})
 
@@ -92,21 +88,7 @@ class _Protocol(WSProtocol):  # type: ignore[misc]  # which is Any to mypy
 
     def feed(self, data: bytes) -> None:
         """Take bytes that were read by somebody else, as if they came now."""
-        self.socket.feed(self, memoryview(data))
-
-
-class _FaultLog(QuietLogger):
-    """picows' logger of one connection: nothing else tells that it has found a fault, before it closes for it."""
-
-    def __init__(self) -> None:
-        super().__init__(logger, {})
-        self.socket: _Socket | None = None
-
-    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:  # noqa: ANN401 - as the base
-        """Log at DEBUG, whatever the level."""
-        if level >= logging.ERROR and self.socket is not None:
-            self.socket.on_parser_fault()
-        super().log(level, msg, *args, **kwargs)
+        self.socket.reading.feed(self, memoryview(data))
 
 
 class _Socket(WSListener):
@@ -117,8 +99,8 @@ class _Socket(WSListener):
         receiver: Receiver,
         limits: WireLimits,
         upgrade: Upgrade | None = None,
-        backlog: budget.Backlog | None = None,
-        faults: _FaultLog | None = None,
+        backlog: Backlog | None = None,
+        faults: FaultLog | None = None,
     ) -> None:
         super().__init__()
         self._receiver = receiver
@@ -131,18 +113,7 @@ class _Socket(WSListener):
         self._faults = faults
         self._fault: Closed | None = None
         """How we have ended it, where the peer's close frame was no good."""
-        self._budget = None if backlog is None else budget.Budget(backlog)
-        self._left: float = math.inf if backlog is None else budget.ROUND
-        """What may still be spent of the budget; less than nothing while nothing is read."""
-        self._granted = self._left
-        self._empty = 0
-        """So many of the frames that were not paid for have brought nothing."""
-        self._is_stopped = False
-        """The port's user reads nothing."""
-        self._holding: asyncio.TimerHandle | None = None
-        """Nothing is read until then, since the budget is spent."""
-        self._unread: tuple[_Protocol, memoryview] | None = None
-        """What was read by somebody else, and waits for the same."""
+        self.reading = Reading(backlog)
         self._is_reset = False
         self._is_paused = False
         self._owed_pong: bytes | None = None
@@ -192,12 +163,10 @@ class _Socket(WSListener):
         self._receiver = Nobody()
 
     def pause_reading(self) -> None:
-        self._is_stopped = True
-        self._underlying.pause_reading()
+        self.reading.pause()
 
     def resume_reading(self) -> None:
-        self._is_stopped = False
-        self._read_on()
+        self.reading.resume()
 
     def write_raw(self, data: bytes) -> None:
         if not self.is_closing:
@@ -230,13 +199,16 @@ class _Socket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._ws = transport
         self._underlying = transport.underlying_transport
+        self.reading.start(self._underlying)
         if self._faults is not None:
-            self._faults.socket = self
+            self._faults.on_fault = self._on_parser_fault
         if self._upgrade is None:
-            _take_end_of(transport)
+            take_end_of(transport.wait_disconnected())
         sock = self._underlying.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer_bytes)
-        self._watch_write_buffer()
+        self._unsent_bytes, self._watermarks = watch_write_buffer(
+            self._underlying, self._limits.write_high_bytes, self.pause_writing, self.resume_writing
+        )
         try:
             self._receiver.on_open(self, self._upgrade or _upgrade_sent(transport))
         except Exception as error:
@@ -254,37 +226,37 @@ class _Socket(WSListener):
                 self.close(PROTOCOL_FAULT, "reserved bits are set")
                 return
             payload = frame.get_payload_as_bytes()
-            self._left -= 1
             try:
                 self._receiver.on_audio(payload)
             except Exception as error:
                 self._fail("on_audio", error)
-            if not _EMPTY_BYTES <= len(payload) < _LONG_BYTES:
-                self._weigh(len(payload))
-            if self._left < 0:
-                self._pay()
+            reading = self.reading
+            if EMPTY_BYTES <= len(payload) < LONG_BYTES:
+                reading.left -= 1
+            else:
+                reading.weigh(len(payload))
+            if reading.left < 0 and reading.pay():
+                self._end_flood()
             return
-        self._left -= budget.cost_of(frame.payload_size, is_text=kind == _TEXT)
-        if kind in (_PING, _PONG) or frame.payload_size < _EMPTY_BYTES:
-            self._empty += 1
+        reading = self.reading
+        reading.weigh(frame.payload_size, is_text=kind == _TEXT, is_control=kind in (_PING, _PONG))
         try:
             self._on_other_frame(kind, frame)
         except Exception as error:
             self._fail("a callback", error)
-        if self._left < 0:
-            self._pay()
+        if reading.left < 0 and reading.pay():
+            self._end_flood()
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
-        for timer in (self._deadline, self._holding):
-            if timer is not None:
-                timer.cancel()
+        if self._deadline is not None:
+            self._deadline.cancel()
         if self._watermarks is not None:
             self._watermarks.stop()
         self._closing = True
         self._fragments.clear()
-        self._unread = None
+        self.reading.stop()
         if self._faults is not None:
-            self._faults.socket = None
+            self._faults.on_fault = None
         if not self._is_reset:
             hang_up(self._underlying)
         try:
@@ -303,88 +275,8 @@ class _Socket(WSListener):
             self._ws.send_pong(owed)
         self._receiver.on_writable(True)
 
-    def on_parser_fault(self) -> None:
-        """Picows has found a fault, and is about to close with its code."""
-        handshake = self._ws.close_handshake
-        if handshake is None or handshake.sent is not None or handshake.recv is None:
-            return
-        code = handshake.recv.code
-        if not _number(code) or may_be_received(_number(code)):
-            # Behind the peer's close frame nothing counts; it has its own answer, and is delivered after this.
-            self._answer_close(code)
-
-    # Reading, and not.
-
-    def feed(self, protocol: _Protocol, data: memoryview) -> None:
-        """Have picows take bytes that were read before it was there, as far as the budget goes."""
-        while data and (self._ws is None or not self._underlying.is_closing()):
-            if self._holding is not None or self._is_stopped:
-                self._unread = protocol, data
-                return
-            room = protocol.get_buffer(len(data))
-            taken = min(len(room), len(data))
-            room[:taken] = data[:taken]
-            protocol.buffer_updated(taken)
-            data = data[taken:]
-
-    def _weigh(self, size_bytes: int) -> None:
-        """A frame of audio costs more than one, or has brought nothing."""
-        self._left -= budget.cost_of(size_bytes) - 1
-        self._empty += size_bytes < _EMPTY_BYTES
-
-    def _pay(self) -> None:
-        """The budget of this round is spent."""
-        if self._budget is None or self._holding is not None:
-            return
-        loop = asyncio.get_running_loop()
-        wait_s = self._budget.spend(self._granted - self._left, self._empty, loop.time())
-        self._empty = 0
-        if not wait_s:
-            self._granted = self._left = budget.ROUND
-            return
-        self._granted = self._left = 0  # what picows has read already is still delivered, and paid then
-        self._holding = loop.call_later(wait_s, self._end_hold)
-        self._underlying.pause_reading()
-        if self._budget.is_flooded and not self.is_closing:
-            self.close(FLOODED, "frames that bring nothing, more than a call has")
-
-    def _end_hold(self) -> None:
-        self._holding = None
-        if self._left < 0:
-            self._pay()
-        if self._holding is None:
-            self._granted = self._left = budget.ROUND
-            self._read_on()
-
-    def _read_on(self) -> None:
-        unread, self._unread = self._unread, None
-        if unread is not None:
-            self.feed(*unread)
-        if self._holding is not None or self._is_stopped or self._unread is not None:
-            return
-        underlying = self._underlying
-        underlying.resume_reading()
-        if isinstance(underlying, SSLTransport_Socket) and not underlying.is_closing():
-            try:
-                underlying._do_read()  # what it holds of TLS; it fails where that is full as it reads the socket next
-            except Exception:
-                self.abort()
-
-    def _watch_write_buffer(self) -> None:
-        underlying, high = self._underlying, self._limits.write_high_bytes
-        self._unsent_bytes = underlying.get_write_buffer_size
-        if not isinstance(underlying, SSLTransport_Socket):
-            underlying.set_write_buffer_limits(high=high, low=high // 4)
-            return
-        self._unsent_bytes = underlying.get_local_write_buffer_size  # with what waits as TLS records
-        underlying.set_write_buffer_limits(high=sys.maxsize)
-        self._watermarks = Watermarks(
-            self._unsent_bytes,
-            high,
-            on_full=self.pause_writing,
-            on_drained=self.resume_writing,
-            call_later=asyncio.get_running_loop().call_later,
-        )
+    def _end_flood(self) -> None:
+        self.close(FLOODED, "frames that bring nothing, far more than a call has")
 
     def _on_other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         if kind == _CLOSE:
@@ -424,12 +316,7 @@ class _Socket(WSListener):
         elif added.opcode == BINARY:
             self._receiver.on_audio(added.payload)
         else:
-            try:
-                text = added.payload.decode("utf-8")
-            except UnicodeDecodeError:
-                self.close(BAD_TEXT, "text is not valid UTF-8")
-                return
-            self._receiver.on_text(text)
+            self._receiver.on_text(added.payload.decode("utf-8"))
 
     def _on_close_frame(self, frame: WSFrame) -> None:
         self._closing = True
@@ -447,6 +334,16 @@ class _Socket(WSListener):
         if self._upgrade is not None:
             # The server closes TCP first, so that TIME_WAIT stays on the side that can bear it (RFC 6455 7.1.1).
             self._ws.disconnect()
+
+    def _on_parser_fault(self) -> None:
+        """The parser is about to close with a code of its own."""
+        handshake = self._ws.close_handshake
+        if handshake is None or handshake.sent is not None or handshake.recv is None:
+            return
+        code = handshake.recv.code
+        if not _number(code) or may_be_received(_number(code)):
+            # Behind the peer's close frame nothing counts; it has its own answer, and is delivered after this.
+            self._answer_close(code)
 
     def _answer_close(self, code: WSCloseCode) -> None:
         # picows cannot send a close frame without a code: 1000 answers one without.
@@ -492,12 +389,12 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
     """
     options = options.but(changes)
     timeout_s, limits = options.handshake_timeout_s, options.limits
-    backlog = budget.Backlog()
+    backlog = Backlog()
 
     def open_(transport: asyncio.Transport, request: UpgradeRequest) -> _Protocol | Refusal:
         made: list[_Socket] = []
         # The arguments of ws_create_server, which can only be had together with its own listening socket.
-        faults = _FaultLog()
+        faults = FaultLog()
         protocol = _Protocol(
             None,
             None,
@@ -579,39 +476,14 @@ async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **chan
             "Audio Connector server?",
             status=status,
         ) from error
-    except (asyncio.TimeoutError, TimeoutError) as error:
-        raise DialError(f"{url} did not answer within {timeout_s:g} s") from error
-    except ssl.SSLError as error:
-        why = getattr(error, "verify_message", "")
-        hint = f" ({why}); the command line takes any certificate with --insecure" if why else ""
-        raise DialError(f"{url}: TLS failed: {error.reason or error}{hint}") from error
-    except OSError as error:
-        if isinstance(error, ConnectionError) and not error.errno:
-            raise DialError(_hung_up(url)) from error  # in the middle of the TLS handshake
-        raise DialError(f"{url} cannot be reached: {reason_of(error)}") from error
+    except (asyncio.TimeoutError, OSError) as error:  # ssl.SSLError is one
+        raise dial_error(url, error, timeout_s) from error
     except (ValueError, WSError) as error:
         raise DialError(f"{url!r} is not a WebSocket URL: expected ws://host:port/path or wss://…") from error
     if not link.is_connected:
         # picows returns without an error where the peer hangs up before it has answered.
-        raise DialError(_hung_up(url))
+        raise hung_up(url)
     return link
-
-
-def _take_end_of(transport: WSTransport) -> None:
-    """Take the error with which picows ends a client's connection after a fault of the server.
-
-    `Closed` tells it as well; but where nobody awaits ``wait_disconnected``, it is logged as never retrieved, with a
-    traceback. That takes no task: the future behind it is what the coroutine waits for first.
-    """
-    waiting = transport.wait_disconnected()
-    ended: asyncio.Future[None] = waiting.send(None)
-    ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-    waiting.close()
-
-
-def _hung_up(url: str) -> str:
-    other = "wss" if url.startswith("ws:") else "ws"
-    return f"{url} closed the connection before it answered; should it be {other}://?"
 
 
 def _upgrade_sent(transport: WSTransport) -> Upgrade:
