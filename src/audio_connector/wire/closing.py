@@ -18,6 +18,9 @@ BAD_TEXT = 1007
 FLOODED = 1008
 TOO_BIG = 1009
 
+FLOOD = (FLOODED, "frames that bring nothing, far more than a call has")
+"""How who floods is closed, see ``wire.budget``."""
+
 RECEIVED_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
 """Codes below `OWN_CODES` that a close frame may carry (RFC 6455 7.4.1, and what IANA has registered since). All the
 others mean something that is never sent, or nothing yet."""

@@ -39,7 +39,7 @@ from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_firs
 from audio_connector.wire.budget import EMPTY_BYTES, LONG_BYTES, Backlog
 from audio_connector.wire.closing import (
     ABNORMAL,
-    FLOODED,
+    FLOOD,
     NO_CODE,
     NORMAL,
     PROTOCOL_FAULT,
@@ -119,7 +119,7 @@ class _Socket(WSListener):
         self._owed_pong: bytes | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._underlying: asyncio.Transport = None  # type: ignore[assignment]
-        self._unsent_bytes: Callable[[], int] = _nothing_unsent
+        self._unsent_bytes: Callable[[], int] = int  # which is nothing
         self._watermarks: Watermarks | None = None
 
     # The port: Transport.
@@ -236,7 +236,7 @@ class _Socket(WSListener):
             else:
                 reading.weigh(len(payload))
             if reading.left < 0 and reading.pay():
-                self._end_flood()
+                self.close(*FLOOD)
             return
         reading = self.reading
         reading.weigh(frame.payload_size, is_text=kind == _TEXT, is_control=kind in (_PING, _PONG))
@@ -245,7 +245,7 @@ class _Socket(WSListener):
         except Exception as error:
             self._fail("a callback", error)
         if reading.left < 0 and reading.pay():
-            self._end_flood()
+            self.close(*FLOOD)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         if self._deadline is not None:
@@ -275,9 +275,6 @@ class _Socket(WSListener):
             self._ws.send_pong(owed)
         self._receiver.on_writable(True)
 
-    def _end_flood(self) -> None:
-        self.close(FLOODED, "frames that bring nothing, far more than a call has")
-
     def _on_other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         if kind == _CLOSE:
             self._on_close_frame(frame)
@@ -304,10 +301,6 @@ class _Socket(WSListener):
                 self._watermarks.on_written()
 
     def _on_data_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
-        fault = self._fragments.fault_of(_number(kind), frame.payload_size)
-        if fault is not None:  # before it is copied
-            self.close(fault.code, fault.reason)
-            return
         added = self._fragments.add(_number(kind), frame.get_payload_as_bytes(), fin=bool(frame.fin))
         if added is None:
             return
@@ -500,10 +493,6 @@ def _upgrade_of(
     path, _, query = target.partition("?")
     peer = transport.get_extra_info("peername") or ("", 0)
     return Upgrade(path, query, headers, (str(peer[0]), int(peer[1])), is_secure)
-
-
-def _nothing_unsent() -> int:
-    return 0
 
 
 def _number(code: Any) -> int:  # noqa: ANN401 - the stubs call it an Enum, and it is an IntEnum or an int
