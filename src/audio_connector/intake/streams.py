@@ -165,6 +165,10 @@ class EventStream(Stream[Event]):
         """Of the memory that each of those that wait takes."""
         self._bytes = 0
 
+    def push(self, item: TextItem | Event) -> None:
+        """Take an event, with the text that it came in; from the connection's loop."""
+        self._cross(item, is_last=False)
+
     def _add(self, item: TextItem | Event, is_last: bool) -> None:
         event, size_bytes = (item.event, held_bytes(item.text)) if isinstance(item, TextItem) else (item, 0)
         count, is_full = len(self._ready), self._bytes + size_bytes > MAX_TEXT_BYTES

@@ -34,8 +34,8 @@ EMPTY_BYTES = 64
 
 EMPTY_COST = 4
 
-MAX_EMPTY = 3000
-"""Beyond its own. A router has no reason for any, and even at the shared pace these take it four seconds."""
+MAX_EMPTY = 2000
+"""Beyond its own. A router has no reason for any; even at the shared pace these take a peer three seconds."""
 
 LONG_BYTES = 1024
 """What a frame of audio has at most (PROTOCOL 4.2); one that is longer costs as much as the frames it could be."""
