@@ -18,11 +18,13 @@ class Message(NamedTuple):
 
     Attributes:
         opcode: That of its first frame: `TEXT` or `BINARY`.
-        payload: All of it; of a text, valid UTF-8.
+        payload: All of it.
+        text: What it says, of a text.
     """
 
     opcode: int
     payload: bytes
+    text: str = ""
 
 
 class Fault(NamedTuple):
@@ -89,7 +91,7 @@ class Fragments:
             whole = bytes(self._payload) + payload if self._payload else payload
             if self.is_open:
                 self.clear()
-            return Message(opcode, whole) if opcode != TEXT or _is_utf8(whole) else NO_TEXT
+            return Message(opcode, whole) if opcode != TEXT else _read(whole)
         self._opcode = opcode
         self._payload += payload
         self.is_open = True
@@ -102,9 +104,8 @@ class Fragments:
         return TEXT_TOO_BIG if opcode == TEXT and size_bytes > self._max_text_bytes else None
 
 
-def _is_utf8(data: bytes) -> bool:
+def _read(payload: bytes) -> Message | Fault:
     try:
-        data.decode("utf-8")
+        return Message(TEXT, payload, payload.decode("utf-8"))
     except UnicodeDecodeError:
-        return False
-    return True
+        return NO_TEXT

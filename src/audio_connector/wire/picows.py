@@ -36,7 +36,7 @@ from picows.url import WSParsedURL
 
 from audio_connector.errors import DialError
 from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_first, hang_up
-from audio_connector.wire.budget import EMPTY_BYTES, LONG_BYTES, Backlog
+from audio_connector.wire.budget import EMPTY_BYTES, LONG_BYTES, TEXT_BYTES, Backlog
 from audio_connector.wire.closing import (
     ABNORMAL,
     FLOOD,
@@ -69,7 +69,6 @@ _CONTINUATION = WSMsgType.CONTINUATION
 _CLOSE = WSMsgType.CLOSE
 _PING = WSMsgType.PING
 _PONG = WSMsgType.PONG
-
 
 _QUIET = QuietLogger(logger, {})
 
@@ -215,7 +214,7 @@ class _Socket(WSListener):
             self._fail("on_open", error)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        kind = frame.msg_type  # an IntEnum, to be compared with ==
+        kind, reading = frame.msg_type, self.reading  # an IntEnum, to be compared with ==
         if transport.is_close_frame_sent and not self._closing:
             # picows found a fault and closes; it goes on parsing, and would deliver the faulty frame itself.
             self._closing = True
@@ -230,7 +229,6 @@ class _Socket(WSListener):
                 self._receiver.on_audio(payload)
             except Exception as error:
                 self._fail("on_audio", error)
-            reading = self.reading
             if EMPTY_BYTES <= len(payload) < LONG_BYTES:
                 reading.left -= 1
             else:
@@ -238,8 +236,11 @@ class _Socket(WSListener):
             if reading.left < 0 and reading.pay():
                 self.close(*FLOOD)
             return
-        reading = self.reading
-        reading.weigh(frame.payload_size, is_text=kind == _TEXT, is_control=kind in (_PING, _PONG))
+        size_bytes = frame.payload_size
+        if kind == _TEXT and size_bytes >= EMPTY_BYTES:
+            reading.left -= 1 + size_bytes // TEXT_BYTES  # the path of audio in JSON
+        else:
+            reading.weigh(size_bytes, is_control=kind in (_PING, _PONG))
         try:
             self._on_other_frame(kind, frame)
         except Exception as error:
@@ -309,7 +310,7 @@ class _Socket(WSListener):
         elif added.opcode == BINARY:
             self._receiver.on_audio(added.payload)
         else:
-            self._receiver.on_text(added.payload.decode("utf-8"))
+            self._receiver.on_text(added.text)
 
     def _on_close_frame(self, frame: WSFrame) -> None:
         self._closing = True
