@@ -13,7 +13,7 @@ import math
 from collections import deque
 from typing import Any
 
-from audio_connector.audio.format import FORMAT_BY_FRAME, FRAME_MS, AudioFormat
+from audio_connector.audio.format import FORMAT_BY_FRAME, FRAME_MS, AudioFormat, may_be_pcm
 from audio_connector.call import asks, faults, tells
 from audio_connector.call.ends import how_ended
 from audio_connector.call.handed import MANY, Handed
@@ -26,8 +26,8 @@ from audio_connector.intake.items import TextItem
 from audio_connector.playback.queue import PlaybackQueue
 from audio_connector.playback.schedule import NO_LIMIT, Schedule
 from audio_connector.playback.speech import PLAIN, Answered
-from audio_connector.wire.closing import ABNORMAL
-from audio_connector.wire.codec import decode_event, notify_payload
+from audio_connector.wire.closing import ABNORMAL, FLOODED, TOO_BIG, UNSUPPORTED
+from audio_connector.wire.codec import decode_event, held_bytes, notify_payload
 from audio_connector.wire.liveness import Liveness
 from audio_connector.wire.messages import Connected, Disconnected, MediaUpdate, Notified
 from audio_connector.wire.transport import Closed, Upgrade
@@ -173,8 +173,7 @@ class Call:
             self._announced_end = True
         elif isinstance(event, Notified):
             self._note_notified(event, now)
-        # A character counts as a byte: the router writes ASCII, and no character is more than four.
-        if not buffer.push_text(TextItem(text, event), len(text)):
+        if not buffer.push_text(TextItem(text, event), held_bytes(text)):
             self._fail(faults.too_many_texts(len(buffer.texts), buffer.text_bytes, buffer.max_texts))
             self.close(1008, "too many unread messages")
         else:
@@ -200,6 +199,8 @@ class Call:
     def ended(self, closed: Closed, now: float) -> None:
         """End everything that waits, hand over what is left, and say how it ended."""
         how = self._own_end or how_ended(closed, is_announced=self._announced_end)
+        if closed.closed_by == "us" and self.state is not State.CLOSING and closed.code in (FLOODED, TOO_BIG):
+            self._fail(faults.over_limit(closed.code, closed.reason))  # the wire's doing
         self._move(Move.END)
         self._is_active = False
         self._unsent_ms = self.schedule.queued_ms
@@ -448,7 +449,10 @@ class Call:
         if event.format is not None:
             self._settle(event.format, now)
             return
-        if event.content_type is not None:
+        if event.content_type is not None and not may_be_pcm(event.content_type):
+            self._fail(faults.no_pcm(event.content_type))
+            self.close(UNSUPPORTED, "not mono 16-bit PCM")
+        elif event.content_type is not None:
             self._fail(faults.unknown_format(event.content_type))
         # Who it is, all the same; the rate is not guessed as long as something may still tell it.
         self.tells.append(tells.Settled(self._format, event))

@@ -15,6 +15,7 @@ Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 LeadMs = Annotated[float, Field(ge=40, le=60_000)]
 MaxDelayMs = Annotated[float, Field(ge=100, le=60_000)]
 MaxMessageBytes = Annotated[int, Field(ge=1024, le=1 << 30)]
+MaxTextBytes = Annotated[int, Field(ge=1024, le=1 << 30)]
 
 
 class Playback(FrozenValues):
@@ -89,10 +90,15 @@ class Limits(FrozenValues):
     """Bounds of what a peer may send.
 
     Attributes:
-        max_message_bytes: A longer message is closed with 1009.
+        max_message_bytes: A longer message is closed with 1009. The router sends 20 ms in each (PROTOCOL 4.2, 4.6),
+            960 bytes at most; the default has room for more than a second, for programs that stand in for it.
+        max_text_bytes: The same of a text, where that is less. What is known of the protocol stays below 1 KiB
+            (PROTOCOL 2.4, 2.10), and 20 ms of audio in JSON below 2 KiB; a text is decoded in one go, which takes
+            less than a millisecond for the default.
     """
 
-    max_message_bytes: MaxMessageBytes = 1 << 20
+    max_message_bytes: MaxMessageBytes = 1 << 16
+    max_text_bytes: MaxTextBytes = 1 << 14
 
 
 class Timeouts(FrozenValues):

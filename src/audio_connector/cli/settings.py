@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from audio_connector.call.settings import LeadMs, MaxDelayMs, MaxMessageBytes, Seconds
+from audio_connector.call.settings import LeadMs, MaxDelayMs, MaxMessageBytes, MaxTextBytes, Seconds
 from audio_connector.errors import UsageError
 from audio_connector.validation import Values
 from audio_connector.validation.fields import Host, Port
@@ -109,6 +109,9 @@ class ServeSettings(Values):
     )
     max_message_bytes: Annotated[MaxMessageBytes | None, Of("limits")] = Field(
         default=None, description="A longer message ends the call, with 1009."
+    )
+    max_text_bytes: Annotated[MaxTextBytes | None, Of("limits")] = Field(
+        default=None, description="The same of a text, with or without audio in it."
     )
     lead_ms: Annotated[LeadMs | None, Of("playback")] = Field(
         default=None, description="How far ahead of real time audio is sent, in milliseconds."

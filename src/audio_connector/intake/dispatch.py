@@ -186,7 +186,7 @@ class Dispatcher:
                 self._push(self._audio_streams, item)
             return ("on_message", self.on_message, item), ("on_audio", self.on_audio, item)
         if isinstance(item, TextItem):
-            self._push(self._event_streams, item.event)
+            self._push(self._event_streams, item)
             return ("on_message", self.on_message, item.text), ("on_event", self.on_event, item.event)
         if self.on_error is None:
             self.faults.told(item)  # type: ignore[arg-type]  # what remains is an exception

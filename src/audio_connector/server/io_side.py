@@ -121,6 +121,7 @@ class IoSide:
             ssl_context=self._ssl_context(),
             limits=WireLimits(
                 max_message_bytes=config.limits.max_message_bytes,
+                max_text_bytes=config.limits.max_text_bytes,
                 close_timeout_s=config.timeouts.close_s,
                 write_high_bytes=WRITE_HIGH_BYTES,
             ),

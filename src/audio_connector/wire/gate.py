@@ -55,11 +55,8 @@ _ANSWERS = {
 class Upgraded(Protocol):
     """What the connection is handed to: picows' protocol, as far as it is used here."""
 
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Give room for bytes."""
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Take the bytes that were put there."""
+    def feed(self, data: bytes) -> None:
+        """Take what was read already, as if it came now."""
 
 
 Open = Callable[[asyncio.Transport, UpgradeRequest], Upgraded | Refusal]
@@ -169,13 +166,7 @@ class Gate(asyncio.Protocol):
         self._leave()
         self._head = b""
         transport.set_protocol(upgraded)  # type: ignore[arg-type]  # a buffered protocol, by its methods
-        data = least_request(request.key) + rest
-        while data and not transport.is_closing():
-            room = upgraded.get_buffer(len(data))
-            taken = min(len(room), len(data))
-            room[:taken] = data[:taken]
-            upgraded.buffer_updated(taken)
-            data = data[taken:]
+        upgraded.feed(least_request(request.key) + rest)
 
     def _refuse(self, transport: asyncio.Transport, refusal: Refusal, error: Exception | None = None) -> None:
         self._is_answered = True

@@ -144,4 +144,5 @@ class MemoryNetwork:
             high_bytes=limits.write_high_bytes,
             close_timeout_s=limits.close_timeout_s,
             latency_s=self._latency_s,
+            limits=limits,
         )

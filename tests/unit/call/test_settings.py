@@ -54,6 +54,7 @@ OUT_OF_RANGE: list[tuple[type[FrozenValues], str, object]] = [
     (Intake, "max_texts", 0),
     (Intake, "window_messages", 1),
     (Limits, "max_message_bytes", 1023),
+    (Limits, "max_text_bytes", 1023),
     (Timeouts, "handshake_s", 0),
     (Timeouts, "stall_s", math.inf),
     (Timeouts, "ping_interval_s", -1),

@@ -292,6 +292,7 @@ def test_the_help_names_each_setting_and_its_variable(capsys: pytest.CaptureFixt
         "--isolation",
         "--fd",
         "--max-message-bytes",
+        "--max-text-bytes",
         "--lead-ms",
         "--max-delay-ms",
     ):

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 from collections.abc import Callable
 
@@ -15,8 +16,11 @@ from support.audio import counting_pcm, cut, real_speech
 from audio_connector.audio.format import AudioFormat
 from audio_connector.audio.resample import LIVE_QUALITY, Resampler
 from audio_connector.errors import IntakeOverflow, LimitError, UsageError
+from audio_connector.intake.buffer import MAX_TEXT_BYTES
+from audio_connector.intake.items import TextItem
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.testing.virtual_time import Stuck, in_virtual_time, rest, run_in_virtual_time
+from audio_connector.wire.codec import decode_event, held_bytes
 from audio_connector.wire.messages import Disconnected, Dtmf
 
 LAST = Disconnected(code=1000)
@@ -296,6 +300,32 @@ async def test_a_consumer_that_does_not_read_is_told_so_after_what_was_kept() ->
         await anext(stream)
     with pytest.raises(StopAsyncIteration):
         await anext(stream)
+
+
+@in_virtual_time
+async def test_events_that_wait_are_bounded_by_the_memory_that_they_take() -> None:
+    text = json.dumps({"event": "x", "values": [[]] * 199})
+    item = TextItem(text, decode_event(text))
+    fits = MAX_TEXT_BYTES // held_bytes(text)
+    stream = EventStream(max_events=1000)
+    for _ in range(2 * fits):  # read as they come
+        stream.push(item)
+        assert await anext(stream) == item.event
+    for _ in range(fits + 2):
+        stream.push(item)
+    assert stream.is_over
+    assert [await anext(stream) for _ in range(fits)] == [item.event] * fits
+    with pytest.raises(LimitError, match=r"events of \d+ bytes were not read"):
+        await anext(stream)
+
+
+@in_virtual_time
+async def test_one_event_is_kept_whatever_its_size() -> None:
+    text = json.dumps("x" * MAX_TEXT_BYTES)
+    item = TextItem(text, decode_event(text))
+    stream = EventStream(max_events=2)
+    stream.push(item)
+    assert await anext(stream) == item.event
 
 
 # Another loop than the connection's.
