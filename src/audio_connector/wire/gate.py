@@ -191,7 +191,7 @@ class Gate(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, on whichever side."""
-        if not self._head and self._deadline is not None:
+        if self._deadline is not None and not self._is_answered:
             self._gates.note(PROBE)
         self._leave()
         if self._transport is not None:

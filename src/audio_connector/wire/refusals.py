@@ -82,7 +82,7 @@ CROWDED_OUT = Refusal(
     "crowded",
     "too many connections wait without a request, most of them from that address; the oldest was dropped",
 )
-PROBE = Refusal("probe", "it hung up without a word")
+PROBE = Refusal("probe", "it hung up without a whole request")
 TLS_FAILED = Refusal("tls", "the TLS handshake failed")
 NOT_TLS = Refusal("tls", "no TLS handshake, and this port has TLS (dial wss://)")
 
