@@ -17,7 +17,7 @@ import math
 class Ages:
     """Of one call; each of the three may be None, for any time.
 
-    ``last_message_at`` is set by whoever takes the messages, with every frame: it is no call for the sake of its cost.
+    ``last_message_at`` is set by whoever takes the messages: with every frame, so that a call would cost too much.
     """
 
     def __init__(
