@@ -112,8 +112,8 @@ class Limits(FrozenValues):
     """
 
     max_message_bytes: MaxMessageBytes = 1 << 20
-    max_connections: Count | None = 1000
-    max_connections_per_address: Count | None = 500
+    max_connections: Count | None = 2000
+    max_connections_per_address: Count | None = 1000
     max_connections_per_session: Count | None = None
     upgrades_per_second_per_address: Rate | None = 200.0
     max_loop_lag_ms: LagMs | None = 500.0

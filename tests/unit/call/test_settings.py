@@ -86,7 +86,8 @@ def test_a_field_that_does_not_exist_is_not_ignored() -> None:
 
 
 def test_proxies_may_be_told_as_one_text() -> None:
-    assert Limits(trusted_proxies="10.0.0.0/8, ::1 127.0.0.1").trusted_proxies == (
+    told: Any = "10.0.0.0/8, ::1 127.0.0.1"
+    assert Limits(trusted_proxies=told).trusted_proxies == (
         "10.0.0.0/8",
         "::1",
         "127.0.0.1",
