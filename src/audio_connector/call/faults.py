@@ -64,6 +64,19 @@ def no_pcm(content_type: str) -> ProtocolError:
     )
 
 
+def too_old(name: str, seconds: float) -> tuple[int, str, DeadlineError]:
+    """A call has met one of the bounds of `wire.ages`: how it is closed, and what the application is told."""
+    code, reason, what = {
+        "no_message_s": (1008, "no message came", "the peer sent no message at all"),
+        "idle_s": (1001, "no message came for long", "the peer sent no message"),
+        "session_s": (1001, "session length", "the call has gone on"),
+    }[name]
+    text = (
+        f"{what} for {seconds:g} s, so the connection was closed with {code}. Timeouts.{name} sets the limit"
+    )
+    return code, reason, DeadlineError(text)
+
+
 def unknown_format(content_type: str) -> ProtocolError:
     """The first message says another format than the protocol has."""
     return ProtocolError(

@@ -28,7 +28,6 @@ from audio_connector.playback.schedule import NO_LIMIT, Schedule
 from audio_connector.playback.speech import PLAIN, Answered
 from audio_connector.wire.closing import ABNORMAL, FLOODED, TOO_BIG, UNSUPPORTED
 from audio_connector.wire.codec import decode_event, held_bytes, notify_payload
-from audio_connector.wire.liveness import Liveness
 from audio_connector.wire.messages import Connected, Disconnected, MediaUpdate, Notified
 from audio_connector.wire.transport import Closed, Upgrade
 
@@ -71,11 +70,7 @@ class Call:
         self._is_first_text = True
         self._texts = TextQueue()
         self._urgent: list[Write] = []
-        self.liveness = Liveness(
-            ping_interval_s=timeouts.ping_interval_s,
-            ping_timeout_s=timeouts.ping_timeout_s,
-            stall_s=timeouts.stall_s,
-        )
+        self.liveness = timeouts.liveness()
         self._take_format(AudioFormat())
         self._first_message: Connected | None = None
         self._is_guessed = True  # nothing of the router has said the format yet
@@ -136,7 +131,7 @@ class Call:
 
     def audio_received(self, payload: bytes, now: float) -> bool:
         """The path of every incoming frame; True where it goes straight on to the application, behind `tells`."""
-        self.liveness.last_received_at = now
+        self.liveness.last_received_at = self.liveness.ages.last_message_at = now
         self.is_stale = True
         size_bytes = len(payload)
         if self._is_guessed and size_bytes in FORMAT_BY_FRAME:
@@ -158,7 +153,7 @@ class Call:
 
     def text_received(self, text: str, now: float) -> None:
         """Note what a text says about the connection, and hand it on."""
-        self.liveness.last_received_at = now
+        self.liveness.last_received_at = self.liveness.ages.last_message_at = now
         self.is_stale = True
         buffer = self._buffer
         event = decode_event(text, is_first=self._is_first_text)
@@ -300,6 +295,7 @@ class Call:
                 self._drop(Move.LOSE)
             else:
                 self.close(1011, "keepalive ping timeout")
+        self._end_by_age(now)
         if liveness.is_stalled(now, unsent_bytes):
             queued_ms = self.schedule.queued_ms
             self._fail(faults.stalled(self._timeouts.stall_s, queued_ms, may_resume=self.can_resume))
@@ -411,6 +407,15 @@ class Call:
         self.tells.append(Answered(token, flushed))
 
     # States.
+
+    def _end_by_age(self, now: float) -> None:
+        ages = self.liveness.ages
+        if self.state is State.CLOSING:
+            ages.stop()
+        elif (met := ages.overrun(now)) is not None:
+            code, reason, error = faults.too_old(*met)
+            self._fail(error)
+            self.close(code, reason)
 
     def _drop(self, move: Move) -> None:
         """End the socket at once, if there is one."""

@@ -48,15 +48,22 @@ def _lower(level: object) -> object:
     return level.lower() if isinstance(level, str) else level
 
 
+def _joined(networks: object) -> object:
+    return ", ".join(map(str, networks)) if isinstance(networks, list | tuple) else networks
+
+
 File = Annotated[Path, BeforeValidator(_is_no_blank)]
+CountOrZero = Annotated[int, Field(ge=0, le=10_000_000)]
+NumberOrZero = Annotated[float, Field(ge=0, le=1 << 24, allow_inf_nan=False)]
 Descriptor = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
 
 
 @dataclass(frozen=True)
 class Of:
-    """Beside a setting: it is the field of that name in this group of the configuration."""
+    """Beside a setting: it is the field of that name in this group of the configuration; 0 may say None there."""
 
     group: str
+    zero_is_none: bool = False
 
 
 class ServeSettings(Values):
@@ -113,6 +120,36 @@ class ServeSettings(Values):
     max_text_bytes: Annotated[MaxTextBytes | None, Of("limits")] = Field(
         default=None, description="The same of a text, with or without audio in it."
     )
+    max_connections: Annotated[CountOrZero | None, Of("limits", zero_is_none=True)] = Field(
+        default=None, description="Calls at a time; more get 503. 0 for without, as of all limits."
+    )
+    max_connections_per_address: Annotated[CountOrZero | None, Of("limits", zero_is_none=True)] = Field(
+        default=None, description="The same of one address."
+    )
+    max_connections_per_session: Annotated[CountOrZero | None, Of("limits", zero_is_none=True)] = Field(
+        default=None, description="The same of one session."
+    )
+    upgrades_per_second_per_address: Annotated[NumberOrZero | None, Of("limits", zero_is_none=True)] = Field(
+        default=None, description="New calls a second of one address; more get 429."
+    )
+    max_loop_lag_ms: Annotated[NumberOrZero | None, Of("limits", zero_is_none=True)] = Field(
+        default=None, description="While the I/O loop is that late, new calls get 503."
+    )
+    max_memory_mb: Annotated[NumberOrZero | None, Of("limits", zero_is_none=True)] = Field(
+        default=None, description="While the sockets' process has more memory, new calls get 503."
+    )
+    trusted_proxies: Annotated[str | None, BeforeValidator(_joined), Of("limits")] = Field(
+        default=None, description="Networks of proxies whose X-Forwarded-For or Forwarded is believed."
+    )
+    no_message_s: Annotated[NumberOrZero | None, Of("timeouts", zero_is_none=True)] = Field(
+        default=None, description="Seconds until a call ends whose peer sends nothing at all."
+    )
+    idle_s: Annotated[NumberOrZero | None, Of("timeouts", zero_is_none=True)] = Field(
+        default=None, description="Seconds without a message until a call ends."
+    )
+    session_s: Annotated[NumberOrZero | None, Of("timeouts", zero_is_none=True)] = Field(
+        default=None, description="Seconds until a call ends however it is."
+    )
     lead_ms: Annotated[LeadMs | None, Of("playback")] = Field(
         default=None, description="How far ahead of real time audio is sent, in milliseconds."
     )
@@ -168,9 +205,15 @@ def rank_of(origin: str) -> int:
     return 0 if origin == FLAG else 1 if origin.startswith(PREFIX) else 2
 
 
+def of_group(name: str) -> Of | None:
+    """What stands beside a setting of a group of the configuration; None where it is of none."""
+    return next((of for of in ServeSettings.model_fields[name].metadata if isinstance(of, Of)), None)
+
+
 def group_of(name: str) -> str | None:
     """The group of the configuration that has a setting, see `Of`; None for none."""
-    return next((of.group for of in ServeSettings.model_fields[name].metadata if isinstance(of, Of)), None)
+    of = of_group(name)
+    return None if of is None else of.group
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> Iterator[str]:

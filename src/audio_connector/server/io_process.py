@@ -124,7 +124,7 @@ class IoProcess:
         self._say(words.RefuseCalls())
 
     def refusals(self) -> Mapping[str, int]:
-        """How many connections were refused so far, by HTTP status, "timeout" or "tls"; a moment old."""
+        """How many connections were refused so far, by `wire.refusals.Refusal.name`; a moment old."""
         return dict(self._refused_before + self._refused)
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ssl import SSLContext
@@ -18,9 +19,12 @@ from audio_connector.call.asks import Ask
 from audio_connector.call.machine import Call
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Deliver, Note
+from audio_connector.server.admission import Admission, Caller
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.link import Link, Refresher
+from audio_connector.server.load import LoopLag, Memory
 from audio_connector.wire.audio_transport import AudioTransport
+from audio_connector.wire.forwarded import Proxies
 from audio_connector.wire.identity import identity_of
 from audio_connector.wire.json_audio import JsonAudio
 from audio_connector.wire.network import Listen, Listening, ListenOptions
@@ -83,6 +87,11 @@ class IoSide:
         self._by_identity: dict[tuple[str | None, str], Link] = {}
         """Where a router may dial again: its calls, by session and connection."""
         self._identities: dict[int, tuple[str | None, str]] = {}
+        self._admission = Admission(config.limits)
+        self._lag = LoopLag(lambda: bool(self.links))
+        self._memory = Memory()
+        self._overruns: Counter[str] = Counter()
+        """Calls that a bound of `wire.ages` has ended, by its name."""
         self._next_link = options.first_link
         self._has_room = options.has_room
         self._on_opened = options.on_opened
@@ -126,6 +135,8 @@ class IoSide:
                 write_high_bytes=WRITE_HIGH_BYTES,
             ),
             handshake_timeout_s=config.timeouts.handshake_s,
+            admit=self.admit,
+            proxies=Proxies(config.limits.trusted_proxies),
         )
 
     def _ssl_context(self) -> Callable[[], SSLContext] | None:
@@ -135,8 +146,8 @@ class IoSide:
         return None if context is None else lambda: context
 
     def refusals(self) -> Mapping[str, int]:
-        """How many connections were refused so far, by HTTP status, "timeout" or "tls"; from any thread."""
-        return {} if self._listening is None else self._listening.refusals
+        """How many were refused, by `wire.refusals.Refusal.name`, or ended by a bound of time; from any thread."""
+        return {} if self._listening is None else {**self._listening.refusals, **self._overruns}
 
     def refuse_calls(self) -> None:
         """Answer every upgrade with 503 from now on.
@@ -188,13 +199,34 @@ class IoSide:
             except Exception as error:
                 self._on_link_error(link, error)
 
+    def admit(self, upgrade: Upgrade) -> Refusal | None:
+        """Judge an upgrade before anything that costs: who it is, for instance."""
+        if self._lost_call(self._identity_of(upgrade.headers)) is not None:
+            return None
+        if not self.is_open or not self._has_room():
+            return NOT_NOW
+        now, limits = self._clock(), self._config.limits
+        if limits.max_loop_lag_ms is not None:
+            self.pacer.arm(self._lag, self._lag.next_beat(now))
+        memory_mb = 0.0 if limits.max_memory_mb is None else self._memory.mb(now)
+        return self._admission.arrive(_caller(upgrade), now, lag_ms=self._lag.ms, memory_mb=memory_mb)
+
+    def _lost_call(self, identity: tuple[str | None, str] | None) -> Link | None:
+        """The call that an upgrade goes on with; which is no new one, so that it is let in always."""
+        lost = None if identity is None else self._by_identity.get(identity)
+        return lost if lost is not None and lost.can_resume else None
+
     def _accept(self, upgrade: Upgrade) -> Receiver | Refusal:
         identity = self._identity_of(upgrade.headers)
-        lost = None if identity is None else self._by_identity.get(identity)
-        if lost is not None and lost.can_resume:  # which is no new call, so that it is let in always
+        lost = self._lost_call(identity)
+        if lost is not None:
             return self._receiver(lost)
         if not self.is_open or not self._has_room():
             return NOT_NOW
+        caller = _caller(upgrade)
+        full = self._admission.why_full(caller)  # again: it may have been admitted a while ago
+        if full is not None:
+            return full
         link_id, self._next_link = self._next_link, self._next_link + 1
         link = self.links[link_id] = Link(
             link_id,
@@ -212,6 +244,7 @@ class IoSide:
             clock=self._clock,
             on_end=self._forget,
         )
+        self._admission.open(link_id, caller)
         if self._on_opened is not None:
             self._on_opened(link)
         if identity is not None:
@@ -233,6 +266,9 @@ class IoSide:
 
     def _forget(self, link_id: int) -> None:
         link = self.links.pop(link_id, None)
+        self._admission.end(link_id)
+        if link is not None and (bound := link.call.liveness.ages.ended_by) is not None:
+            self._overruns[bound] += 1
         identity = self._identities.pop(link_id, None)
         if identity is not None and self._by_identity.get(identity) is link:
             del self._by_identity[identity]
@@ -255,3 +291,7 @@ class IoSide:
         logger.error("connection %d is closed with 1011 by an error of the library", link.id, exc_info=error)
         link.report(error)
         link.close(1011, "internal error")
+
+
+def _caller(upgrade: Upgrade) -> Caller:
+    return Caller(upgrade.remote_address[0], identity_of("session", upgrade.headers, None))

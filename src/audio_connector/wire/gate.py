@@ -14,21 +14,35 @@ import logging
 from collections.abc import Callable
 from typing import Protocol, cast
 
-from audio_connector.wire.addresses import hang_up, ip_of
+from audio_connector.wire.addresses import hang_up, peer_of
+from audio_connector.wire.forwarded import site_of
+from audio_connector.wire.network import ListenOptions
 from audio_connector.wire.refusals import (
     BAD_UPGRADE,
+    CROWDED_OUT,
     FAILED,
+    LAGGING,
+    NO_MEMORY,
     NOT_AN_UPGRADE,
     NOT_HTTP,
     NOT_NOW,
+    OTHER_METHOD,
     OTHER_VERSION,
+    PLAIN_AT_TLS_PORT,
+    PROBE,
     TLS_AT_PLAIN_PORT,
+    TOO_FAST,
     TOO_LARGE,
+    TOO_MANY,
+    TOO_MANY_OF_ADDRESS,
+    TOO_MANY_OF_SESSION,
     TOO_SLOW,
     Refusal,
     Refusals,
 )
-from audio_connector.wire.upgrade import UpgradeRequest, read_upgrade
+from audio_connector.wire.transport import Upgrade
+from audio_connector.wire.upgrade import UpgradeRequest, read_upgrade, split_target, why_no_request
+from audio_connector.wire.waiting import Waiting
 
 logger = logging.getLogger("audio_connector.wire")
 
@@ -38,17 +52,32 @@ WHAT_THIS_IS = b"This is an Audio Connector server: it speaks WebSocket only. Co
 _INVALID_REQUEST = b"This is not a valid HTTP request (RFC 9112).\n"
 _INVALID_UPGRADE = b"This WebSocket upgrade request is not valid (RFC 6455 4.2.1).\n"
 _HEAD_TOO_LARGE = b"The head of this request is too large.\n"
+_NEEDS_TLS = b"This port speaks TLS: connect with wss://.\n"
 _CANNOT_TAKE_IT = b"This server cannot take the connection now.\n"
+
+_LATER = b"503 Service Unavailable\r\nRetry-After: 5"
+"""A call lasts minutes, and one of the many that are open will end soon."""
+
+_SOON = b"503 Service Unavailable\r\nRetry-After: 2"
+"""The lag is judged by half a second."""
 
 _ANSWERS = {
     NOT_HTTP: (b"400 Bad Request", _INVALID_REQUEST),
     TLS_AT_PLAIN_PORT: (b"400 Bad Request", _INVALID_REQUEST),
+    PLAIN_AT_TLS_PORT: (b"400 Bad Request", _NEEDS_TLS),
+    OTHER_METHOD: (b"405 Method Not Allowed\r\nAllow: GET, HEAD", WHAT_THIS_IS),
     NOT_AN_UPGRADE: (b"426 Upgrade Required\r\nUpgrade: websocket", WHAT_THIS_IS),  # RFC 9110 15.5.22
     BAD_UPGRADE: (b"400 Bad Request", _INVALID_UPGRADE),
     OTHER_VERSION: (b"426 Upgrade Required\r\nSec-WebSocket-Version: 13", _INVALID_UPGRADE),  # RFC 6455 4.4
     TOO_LARGE: (b"431 Request Header Fields Too Large", _HEAD_TOO_LARGE),
     NOT_NOW: (b"503 Service Unavailable", _CANNOT_TAKE_IT),
     FAILED: (b"500 Internal Server Error", _CANNOT_TAKE_IT),
+    TOO_MANY: (_LATER, _CANNOT_TAKE_IT),
+    TOO_MANY_OF_ADDRESS: (_LATER, _CANNOT_TAKE_IT),
+    TOO_MANY_OF_SESSION: (_LATER, _CANNOT_TAKE_IT),
+    TOO_FAST: (b"429 Too Many Requests\r\nRetry-After: 1", _CANNOT_TAKE_IT),
+    LAGGING: (_SOON, _CANNOT_TAKE_IT),
+    NO_MEMORY: (_SOON, _CANNOT_TAKE_IT),
 }
 
 
@@ -59,27 +88,51 @@ class Upgraded(Protocol):
         """Take what was read already, as if it came now."""
 
 
-Open = Callable[[asyncio.Transport, UpgradeRequest], Upgraded | Refusal]
+Open = Callable[[asyncio.Transport, Upgrade], Upgraded | Refusal]
 """Makes what takes a connection, which then waits for `least_request`; or says why nobody does."""
+
+
+class Waiter(Protocol):
+    """A connection that has not asked for anything yet."""
+
+    def abort(self) -> None:
+        """End it at once."""
 
 
 class Gates:
     """What the gates of one listening port share.
 
     Args:
-        open_: Called for each valid upgrade request.
-        timeout_s: A peer whose head is not complete by then is dropped.
+        open_: Called for each valid upgrade request that was admitted.
+        options: A peer whose head is not complete within their time is dropped; who is admitted, and for whom proxies
+            speak.
         clock: Seconds of a monotonic clock.
+        most_waiting: So many connections may be there without a request.
     """
 
-    def __init__(self, open_: Open, timeout_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, open_: Open, options: ListenOptions, clock: Callable[[], float], *, most_waiting: int
+    ) -> None:
         self.open = open_
-        self.timeout_s = timeout_s
+        self.admit = options.admit
+        self.proxies = options.proxies
+        self.timeout_s = options.handshake_timeout_s
         self.refusals = Refusals()
-        self.waiting: set[Gate] = set()
+        self.waiting: Waiting[Waiter] = Waiting(most_waiting)
         """Those whose connection is their own."""
         self.is_stopped = False
-        self._clock = clock
+        self.clock = clock
+
+    def enter(self, peer: str, waiter: Waiter) -> None:
+        """Wait from now on; the one that has to go for it is dropped."""
+        dropped = self.waiting.add(site_of(peer), waiter)
+        if dropped is not None:
+            self.note(CROWDED_OUT, peer=peer)
+            dropped.abort()
+
+    def leave(self, peer: str, waiter: Waiter) -> None:
+        """Wait no longer."""
+        self.waiting.remove(site_of(peer), waiter)
 
     def note(
         self,
@@ -90,16 +143,17 @@ class Gates:
         detail: str = "",
         error: Exception | None = None,
     ) -> None:
-        """Count a refusal, and log it where a line is due; at ERROR where it is our own fault."""
-        line = self.refusals.note(refusal, self._clock(), request=request, peer=peer, detail=detail)
+        """Count a refusal, and log it where a line is due; louder where it is our own fault or a limit of ours."""
+        line = self.refusals.note(refusal, self.clock(), request=request, peer=peer, detail=detail)
         if line is not None:
-            logger.log(logging.ERROR if error else logging.INFO, "%s", line, exc_info=error)
+            level = logging.ERROR if error else logging.WARNING if refusal.limit else logging.INFO
+            logger.log(level, "%s", line, exc_info=error)
 
     def stop(self) -> None:
         """Drop who has not asked for an upgrade yet, and who is just coming."""
         self.is_stopped = True
-        for gate in list(self.waiting):
-            gate.abort()
+        for waiter in self.waiting:
+            waiter.abort()
         for line in self.refusals.take_untold():
             logger.info("%s", line)
 
@@ -109,10 +163,14 @@ class Gate(asyncio.Protocol):
 
     Args:
         gates: Those of the same port.
+        peer: The address at the other end of the socket.
+        until: When the request has to be there; None for the whole time from now on.
     """
 
-    def __init__(self, gates: Gates) -> None:
+    def __init__(self, gates: Gates, peer: str, until: float | None = None) -> None:
         self._gates = gates
+        self._peer = peer
+        self._until = until
         self._head = b""
         self._is_answered = False
         self._transport: asyncio.Transport | None = None
@@ -120,20 +178,25 @@ class Gate(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Wait for the head, for a bounded time."""
-        self._gates.waiting.add(self)
+        gates, until = self._gates, self._until
+        gates.enter(self._peer, self)
         self._transport = cast("asyncio.Transport", transport)
-        self._deadline = asyncio.get_running_loop().call_later(self._gates.timeout_s, self._give_up)
-        if self._gates.is_stopped:
+        left_s = gates.timeout_s if until is None else until - gates.clock()
+        self._deadline = asyncio.get_running_loop().call_later(left_s, self._give_up)
+        if gates.is_stopped:
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, on whichever side."""
+        if self._deadline is not None and not self._is_answered:
+            self._gates.note(PROBE)
         self._leave()
         if self._transport is not None:
             hang_up(self._transport)
 
     def abort(self) -> None:
         """End the connection at once."""
+        self._leave()
         if self._transport is not None:
             self._transport.abort()
 
@@ -142,12 +205,17 @@ class Gate(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing():
             return
+        known_bytes = len(self._head)
         # Bytes of the transport may be a view of a buffer that it reuses.
         self._head += bytes(data)
-        end = self._head.find(b"\r\n\r\n")
+        end = self._head.find(b"\r\n\r\n", max(0, known_bytes - 3))
         if end > MAX_HEAD_BYTES or (end < 0 and len(self._head) > MAX_HEAD_BYTES):
             self._refuse(transport, TOO_LARGE)
-        elif end >= 0:
+        elif end < 0:
+            refusal = why_no_request(self._head, known_bytes)
+            if refusal is not None:
+                self._refuse(transport, refusal)
+        else:
             request = read_upgrade(self._head[:end])
             if isinstance(request, Refusal):
                 self._refuse(transport, request)
@@ -155,41 +223,55 @@ class Gate(asyncio.Protocol):
                 self._hand_on(transport, request, self._head[end + 4 :])
 
     def _hand_on(self, transport: asyncio.Transport, request: UpgradeRequest, rest: bytes) -> None:
+        gates = self._gates
+        client = gates.proxies.client_of(peer_of(transport), request.headers)
+        is_secure = transport.get_extra_info("ssl_object") is not None
+        upgrade = Upgrade(*split_target(request.target), request.headers, client, is_secure)
         try:
-            upgraded = self._gates.open(transport, request)
+            upgraded = gates.admit(upgrade) or gates.open(transport, upgrade)
         except Exception as error:  # noqa: BLE001 - picows would send its text to the peer
-            self._refuse(transport, FAILED, error)
+            self._refuse(transport, FAILED, client[0], error)
             return
         if isinstance(upgraded, Refusal):
-            self._refuse(transport, upgraded)
+            self._refuse(transport, upgraded, client[0])
             return
         self._leave()
         self._head = b""
         transport.set_protocol(upgraded)  # type: ignore[arg-type]  # a buffered protocol, by its methods
         upgraded.feed(least_request(request.key) + rest)
 
-    def _refuse(self, transport: asyncio.Transport, refusal: Refusal, error: Exception | None = None) -> None:
+    def _refuse(
+        self,
+        transport: asyncio.Transport,
+        refusal: Refusal,
+        client: str = "",
+        error: Exception | None = None,
+    ) -> None:
         self._is_answered = True
-        self._gates.note(refusal, request=self._head, peer=ip_of(transport), error=error)
-        status, body = _ANSWERS[refusal]
-        is_head = self._head.startswith(b"HEAD ")
-        transport.write(
-            b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
-            b"Content-Length: %d\r\n\r\n%b" % (status, len(body), b"" if is_head else body)
-        )
+        self._gates.note(refusal, request=self._head, peer=client or self._peer, error=error)
+        transport.write(answer_to(refusal, self._head))
         transport.close()  # it has until the deadline to leave
 
     def _give_up(self) -> None:
         if self._transport is not None and not self._is_answered:
             detail = f"more than {self._gates.timeout_s:g} s"
-            self._gates.note(TOO_SLOW, request=self._head, peer=ip_of(self._transport), detail=detail)
+            self._gates.note(TOO_SLOW, request=self._head, peer=self._peer, detail=detail)
         self.abort()
 
     def _leave(self) -> None:
-        self._gates.waiting.discard(self)
+        self._gates.leave(self._peer, self)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def answer_to(refusal: Refusal, request: bytes) -> bytes:
+    """What a peer that is refused is told: a fixed text, without detail."""
+    status, body = _ANSWERS[refusal]
+    return (
+        b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
+        b"Content-Length: %d\r\n\r\n%b" % (status, len(body), b"" if request.startswith(b"HEAD ") else body)
+    )
 
 
 def least_request(key: str) -> bytes:

@@ -108,12 +108,12 @@ class MemoryNetwork:
         request = Headers([("Host", parts.netloc), *options.headers])
         path = parts.path or "/"
         self._dialled += 1
-        peer = ("127.0.0.1", FIRST_FREE_PORT + self._dialled)
+        peer = listening.options.proxies.client_of(("127.0.0.1", FIRST_FREE_PORT + self._dialled), request)
         upgrade = Upgrade(path, parts.query, request, peer, is_secure)
-        accepted = listening.accept(upgrade)
+        accepted = listening.options.admit(upgrade) or listening.accept(upgrade)
         if isinstance(accepted, Refusal):
-            status = accepted.status
-            listening.refusals[status] = listening.refusals.get(status, 0) + 1
+            status, name = accepted.status, accepted.name
+            listening.refusals[name] = listening.refusals.get(name, 0) + 1
             raise DialError(
                 f"{url} answered with HTTP {status} instead of a WebSocket (101)", status=int(status)
             )

@@ -13,14 +13,23 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from audio_connector.wire.forwarded import Proxies
 from audio_connector.wire.refusals import Refusal
 from audio_connector.wire.transport import Receiver, Transport, Upgrade, WireLimits
 
 AcceptUpgrade = Callable[[Upgrade], Receiver | Refusal]
 """Decides on an upgrade request: a receiver takes it, or it is refused."""
 
+Admit = Callable[[Upgrade], Refusal | None]
+"""Judges an upgrade request before anything is done for it that costs; None lets it go on."""
+
+
+def admit_all(_: Upgrade) -> None:
+    """An `Admit` that lets everybody go on."""
+
 
 _LIMITS = WireLimits()
+_NO_PROXIES = Proxies()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,6 +45,8 @@ class ListenOptions:
         limits: Bounds of every connection.
         handshake_timeout_s: A peer that has not sent its request by then is dropped.
         backlog: Connections that the kernel may hold before they are accepted.
+        admit: Called first with each valid upgrade request.
+        proxies: Who may say for whom they dial.
     """
 
     host: str = "127.0.0.1"
@@ -46,6 +57,8 @@ class ListenOptions:
     limits: WireLimits = _LIMITS
     handshake_timeout_s: float = 10.0
     backlog: int = 1024
+    admit: Admit = admit_all
+    proxies: Proxies = _NO_PROXIES
 
     def but(self, changes: Mapping[str, Any]) -> ListenOptions:
         """The same, with these fields changed."""
@@ -87,7 +100,7 @@ class Listening(Protocol):
 
     @property
     def refusals(self) -> Mapping[str, int]:
-        """How many connections were refused so far, by HTTP status, "timeout" or "tls"; a copy, for any thread."""
+        """How many connections were refused so far, by `refusals.Refusal.name`; a copy, for any thread."""
 
     def lend(self) -> None:
         """Leave what is listened on to others, from now on: see `ListenOptions.are_lent`."""

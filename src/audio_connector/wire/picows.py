@@ -35,7 +35,7 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its
 from picows.url import WSParsedURL
 
 from audio_connector.errors import DialError
-from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_first, hang_up
+from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_first, hang_up, peer_of
 from audio_connector.wire.budget import EMPTY_BYTES, LONG_BYTES, TEXT_BYTES, Backlog
 from audio_connector.wire.closing import (
     ABNORMAL,
@@ -54,7 +54,7 @@ from audio_connector.wire.quiet import FaultLog, QuietLogger, quiet_handshakes, 
 from audio_connector.wire.reading import Reading
 from audio_connector.wire.refusals import Refusal
 from audio_connector.wire.transport import Closed, ClosedBy, Headers, Nobody, Receiver, Upgrade, WireLimits
-from audio_connector.wire.upgrade import UpgradeRequest, header_text
+from audio_connector.wire.upgrade import header_text, split_target
 from audio_connector.wire.watermarks import Watermarks, watch_write_buffer
 
 logger = logging.getLogger("audio_connector.wire")
@@ -385,7 +385,7 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
     timeout_s, limits = options.handshake_timeout_s, options.limits
     backlog = Backlog()
 
-    def open_(transport: asyncio.Transport, request: UpgradeRequest) -> _Protocol | Refusal:
+    def open_(transport: asyncio.Transport, upgrade: Upgrade) -> _Protocol | Refusal:
         made: list[_Socket] = []
         # The arguments of ws_create_server, which can only be had together with its own listening socket.
         faults = FaultLog()
@@ -408,8 +408,6 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
         )
         protocol.connection_made(transport)
         # Last, because who was accepted is told of an end only where there was an opening.
-        is_secure = transport.get_extra_info("ssl_object") is not None
-        upgrade = _upgrade_of(request.target, request.headers, transport, is_secure=is_secure)
         receiver = accept(upgrade)
         if isinstance(receiver, Refusal):
             return receiver
@@ -484,16 +482,9 @@ def _upgrade_sent(transport: WSTransport) -> Upgrade:
     """What an end that dials has asked for."""
     sent = transport.request
     headers = Headers((name, header_text(value)) for name, value in sent.headers.items())
-    target = sent.path.decode("latin-1")
-    return _upgrade_of(target, headers, transport.underlying_transport, is_secure=transport.is_secure)
-
-
-def _upgrade_of(
-    target: str, headers: Headers, transport: asyncio.BaseTransport, *, is_secure: bool
-) -> Upgrade:
-    path, _, query = target.partition("?")
-    peer = transport.get_extra_info("peername") or ("", 0)
-    return Upgrade(path, query, headers, (str(peer[0]), int(peer[1])), is_secure)
+    underlying = transport.underlying_transport
+    path, query = split_target(sent.path.decode("latin-1"))
+    return Upgrade(path, query, headers, peer_of(underlying), transport.is_secure)
 
 
 def _number(code: Any) -> int:  # noqa: ANN401 - the stubs call it an Enum, and it is an IntEnum or an int

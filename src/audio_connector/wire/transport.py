@@ -96,7 +96,8 @@ class Upgrade(NamedTuple):
         path: The path of the request, without the query.
         query: The query without the question mark, possibly empty.
         headers: All headers, see `Headers`.
-        remote_address: IP address and port of the peer.
+        remote_address: IP address and port of who has dialled: of the peer of the socket, or, where that is a trusted
+            proxy, what it says (`wire.forwarded`); port 0 where it does not say it.
         secure: True where the socket is TLS.
     """
 
