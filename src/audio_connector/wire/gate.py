@@ -12,9 +12,11 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Protocol, cast
 
 from audio_connector.wire.addresses import hang_up, ip_of
+from audio_connector.wire.network import Cancel, Judge, Refused, Verdict
 from audio_connector.wire.refusals import (
     BAD_UPGRADE,
     FAILED,
@@ -25,14 +27,19 @@ from audio_connector.wire.refusals import (
     TLS_AT_PLAIN_PORT,
     TOO_LARGE,
     TOO_SLOW,
+    UNDECIDED,
     Refusal,
     Refusals,
 )
-from audio_connector.wire.upgrade import UpgradeRequest, read_upgrade
+from audio_connector.wire.transport import Upgrade
+from audio_connector.wire.upgrade import read_upgrade, upgrade_of
 
 logger = logging.getLogger("audio_connector.wire")
 
 MAX_HEAD_BYTES = 16 * 1024
+
+MAX_EARLY_BYTES = 16 * 1024
+"""Behind the head, before the answer: a peer has to wait for that (RFC 6455 4.1)."""
 
 WHAT_THIS_IS = b"This is an Audio Connector server: it speaks WebSocket only. Connect with ws:// or wss://.\n"
 _INVALID_REQUEST = b"This is not a valid HTTP request (RFC 9112).\n"
@@ -49,7 +56,11 @@ _ANSWERS = {
     TOO_LARGE: (b"431 Request Header Fields Too Large", _HEAD_TOO_LARGE),
     NOT_NOW: (b"503 Service Unavailable", _CANNOT_TAKE_IT),
     FAILED: (b"500 Internal Server Error", _CANNOT_TAKE_IT),
+    UNDECIDED: (b"503 Service Unavailable", _CANNOT_TAKE_IT),
 }
+_UNAUTHORIZED = 401
+_CHALLENGE = b"\r\nWWW-Authenticate: Bearer"  # RFC 9110 15.5.2
+_NOT_LET_IN = b"This server does not let you in.\n"
 
 
 class Upgraded(Protocol):
@@ -62,7 +73,7 @@ class Upgraded(Protocol):
         """Take the bytes that were put there."""
 
 
-Open = Callable[[asyncio.Transport, UpgradeRequest], Upgraded | Refusal]
+Open = Callable[[asyncio.Transport, Upgrade], Upgraded | Refusal]
 """Makes what takes a connection, which then waits for `least_request`; or says why nobody does."""
 
 
@@ -70,14 +81,26 @@ class Gates:
     """What the gates of one listening port share.
 
     Args:
-        open_: Called for each valid upgrade request.
+        open_: Called for each valid upgrade request that is let in.
         timeout_s: A peer whose head is not complete by then is dropped.
         clock: Seconds of a monotonic clock.
+        judge: Decides who is; None lets everybody in.
+        judge_timeout_s: It has so long.
     """
 
-    def __init__(self, open_: Open, timeout_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self,
+        open_: Open,
+        timeout_s: float,
+        clock: Callable[[], float],
+        *,
+        judge: Judge | None = None,
+        judge_timeout_s: float = 0.0,
+    ) -> None:
         self.open = open_
         self.timeout_s = timeout_s
+        self.judge = judge
+        self.judge_timeout_s = judge_timeout_s
         self.refusals = Refusals()
         self.waiting: set[Gate] = set()
         """Those whose connection is their own."""
@@ -108,7 +131,7 @@ class Gates:
 
 
 class Gate(asyncio.Protocol):
-    """One connection until its request is known; then, where it was refused, until it has ended.
+    """One connection: *reading* its request, *judged* where somebody takes time for that, then handed on or *refused*.
 
     Args:
         gates: Those of the same port.
@@ -117,6 +140,11 @@ class Gate(asyncio.Protocol):
     def __init__(self, gates: Gates) -> None:
         self._gates = gates
         self._head = b""
+        self._early = b""
+        self._key: str | None = None
+        """Of the request, once that is known."""
+        self._cancel: Cancel | None = None
+        """Ends the judgement, while there is one."""
         self._is_answered = False
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -125,12 +153,13 @@ class Gate(asyncio.Protocol):
         """Wait for the head, for a bounded time."""
         self._gates.waiting.add(self)
         self._transport = cast("asyncio.Transport", transport)
-        self._deadline = asyncio.get_running_loop().call_later(self._gates.timeout_s, self._give_up)
+        self._give_time(self._gates.timeout_s)
         if self._gates.is_stopped:
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, on whichever side."""
+        self._end_judgement()
         self._leave()
         if self._transport is not None:
             hang_up(self._transport)
@@ -146,6 +175,11 @@ class Gate(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         # Bytes of the transport may be a view of a buffer that it reuses.
+        if self._key is not None:
+            self._early += bytes(data)
+            if len(self._early) > MAX_EARLY_BYTES:
+                self._refuse(transport, BAD_UPGRADE, detail=f"{MAX_EARLY_BYTES} bytes before the answer")
+            return
         self._head += bytes(data)
         end = self._head.find(b"\r\n\r\n")
         if end > MAX_HEAD_BYTES or (end < 0 and len(self._head) > MAX_HEAD_BYTES):
@@ -155,11 +189,41 @@ class Gate(asyncio.Protocol):
             if isinstance(request, Refusal):
                 self._refuse(transport, request)
             else:
-                self._hand_on(transport, request, self._head[end + 4 :])
+                self._key, self._early = request.key, self._head[end + 4 :]
+                is_secure = transport.get_extra_info("ssl_object") is not None
+                self._judge(upgrade_of(request.target, request.headers, transport, is_secure=is_secure))
 
-    def _hand_on(self, transport: asyncio.Transport, request: UpgradeRequest, rest: bytes) -> None:
+    def _judge(self, upgrade: Upgrade) -> None:
+        judge = self._gates.judge
         try:
-            upgraded = self._gates.open(transport, request)
+            verdict = upgrade if judge is None else judge(upgrade, self._take_late)
+        except Exception as error:  # noqa: BLE001 - the peer gets a fixed text
+            verdict = Refused(FAILED, error=error)
+        if callable(verdict):
+            self._cancel = verdict
+            self._give_time(self._gates.judge_timeout_s)
+        else:
+            self._take(verdict)
+
+    def _take_late(self, verdict: Verdict) -> None:
+        """Take a verdict that was waited for; one that nobody waits for any more is none."""
+        if self._cancel is not None:
+            self._cancel = None
+            self._give_time(self._gates.timeout_s)  # to leave, where it is refused
+            self._take(verdict)
+
+    def _take(self, verdict: Verdict) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():  # the peer has gone meanwhile: there is no call
+            return
+        if isinstance(verdict, Refused):
+            self._refuse(transport, verdict.refusal, verdict.error, detail=verdict.detail)
+        else:
+            self._hand_on(transport, verdict)
+
+    def _hand_on(self, transport: asyncio.Transport, upgrade: Upgrade) -> None:
+        try:
+            upgraded = self._gates.open(transport, upgrade)
         except Exception as error:  # noqa: BLE001 - picows would send its text to the peer
             self._refuse(transport, FAILED, error)
             return
@@ -167,9 +231,9 @@ class Gate(asyncio.Protocol):
             self._refuse(transport, upgraded)
             return
         self._leave()
-        self._head = b""
         transport.set_protocol(upgraded)  # type: ignore[arg-type]  # a buffered protocol, by its methods
-        data = least_request(request.key) + rest
+        data = least_request(self._key or "") + self._early
+        self._head = self._early = b""
         while data and not transport.is_closing():
             room = upgraded.get_buffer(len(data))
             taken = min(len(room), len(data))
@@ -177,10 +241,13 @@ class Gate(asyncio.Protocol):
             upgraded.buffer_updated(taken)
             data = data[taken:]
 
-    def _refuse(self, transport: asyncio.Transport, refusal: Refusal, error: Exception | None = None) -> None:
+    def _refuse(
+        self, transport: asyncio.Transport, refusal: Refusal, error: Exception | None = None, detail: str = ""
+    ) -> None:
         self._is_answered = True
-        self._gates.note(refusal, request=self._head, peer=ip_of(transport), error=error)
-        status, body = _ANSWERS[refusal]
+        self._end_judgement()
+        self._gates.note(refusal, request=self._head, peer=ip_of(transport), detail=detail, error=error)
+        status, body = answer_to(refusal)
         is_head = self._head.startswith(b"HEAD ")
         transport.write(
             b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
@@ -189,16 +256,40 @@ class Gate(asyncio.Protocol):
         transport.close()  # it has until the deadline to leave
 
     def _give_up(self) -> None:
-        if self._transport is not None and not self._is_answered:
+        transport = self._transport
+        if transport is not None and self._cancel is not None and not transport.is_closing():
+            self._give_time(self._gates.timeout_s)
+            self._refuse(transport, UNDECIDED, detail=f"more than {self._gates.judge_timeout_s:g} s")
+            return
+        if transport is not None and not self._is_answered:
             detail = f"more than {self._gates.timeout_s:g} s"
-            self._gates.note(TOO_SLOW, request=self._head, peer=ip_of(self._transport), detail=detail)
+            self._gates.note(TOO_SLOW, request=self._head, peer=ip_of(transport), detail=detail)
         self.abort()
+
+    def _give_time(self, seconds: float) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._give_up)
+
+    def _end_judgement(self) -> None:
+        cancel, self._cancel = self._cancel, None
+        if cancel is not None:
+            cancel()
 
     def _leave(self) -> None:
         self._gates.waiting.discard(self)
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
+
+
+def answer_to(refusal: Refusal) -> tuple[bytes, bytes]:
+    """The status line with what belongs to it, and the body: fixed texts, whatever the reason."""
+    if refusal in _ANSWERS:
+        return _ANSWERS[refusal]
+    status = int(refusal.status)
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Refused"
+    return f"{status} {phrase}".encode() + (_CHALLENGE if status == _UNAUTHORIZED else b""), _NOT_LET_IN
 
 
 def least_request(key: str) -> bytes:

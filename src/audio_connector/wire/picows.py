@@ -46,11 +46,12 @@ from audio_connector.wire.closing import (
 )
 from audio_connector.wire.fragments import BINARY, Fault, Fragments
 from audio_connector.wire.listening import Listening, listen_at
-from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions
+from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions, with_target
 from audio_connector.wire.quiet import QuietLogger, quiet_handshakes
 from audio_connector.wire.refusals import Refusal
 from audio_connector.wire.transport import Closed, ClosedBy, Headers, Nobody, Receiver, Upgrade, WireLimits
-from audio_connector.wire.upgrade import UpgradeRequest, header_text
+from audio_connector.wire.quoting import without_secrets
+from audio_connector.wire.upgrade import header_text, upgrade_of
 from audio_connector.wire.watermarks import Watermarks
 
 logger = logging.getLogger("audio_connector.wire")
@@ -313,7 +314,7 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
     """Listen for WebSocket connections on the running loop; a `wire.network.Listen`.
 
     Args:
-        accept: Called synchronously with each valid upgrade request.
+        accept: Called synchronously with each valid upgrade request that ``options.judge`` lets in.
         options: Where, and with which bounds.
         changes: Fields of the options that differ.
 
@@ -323,7 +324,7 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
     options = options.but(changes)
     timeout_s, limits = options.handshake_timeout_s, options.limits
 
-    def open_(transport: asyncio.Transport, request: UpgradeRequest) -> WSProtocol | Refusal:
+    def open_(transport: asyncio.Transport, upgrade: Upgrade) -> WSProtocol | Refusal:
         made: list[_Socket] = []
         # The arguments of ws_create_server, which can only be had together with its own listening socket.
         protocol = WSProtocol(
@@ -345,8 +346,6 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
         )
         protocol.connection_made(transport)
         # Last, because who was accepted is told of an end only where there was an opening.
-        is_secure = transport.get_extra_info("ssl_object") is not None
-        upgrade = _upgrade_of(request.target, request.headers, transport, is_secure=is_secure)
         receiver = accept(upgrade)
         if isinstance(receiver, Refusal):
             return receiver
@@ -375,6 +374,8 @@ async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **chan
     options = options.but(changes)
     timeout_s, limits = options.timeout_s, options.limits
     link = _Socket(receiver, limits)
+    asked = url if options.target is None else with_target(url, options.target)
+    url = without_secrets(url)  # in what is said from here on
 
     async def connect_socket(parsed: WSParsedURL) -> socket.socket | None:
         receive_buffer_bytes = limits.receive_buffer_bytes
@@ -387,7 +388,7 @@ async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **chan
             await asyncio.wait_for(
                 ws_connect(
                     lambda: link,
-                    url,
+                    asked,
                     ssl_context=options.ssl_context,
                     extra_headers=list(options.headers),
                     websocket_handshake_timeout=timeout_s,
@@ -446,15 +447,7 @@ def _upgrade_sent(transport: WSTransport) -> Upgrade:
     sent = transport.request
     headers = Headers((name, header_text(value)) for name, value in sent.headers.items())
     target = sent.path.decode("latin-1")
-    return _upgrade_of(target, headers, transport.underlying_transport, is_secure=transport.is_secure)
-
-
-def _upgrade_of(
-    target: str, headers: Headers, transport: asyncio.BaseTransport, *, is_secure: bool
-) -> Upgrade:
-    path, _, query = target.partition("?")
-    peer = transport.get_extra_info("peername") or ("", 0)
-    return Upgrade(path, query, headers, (str(peer[0]), int(peer[1])), is_secure)
+    return upgrade_of(target, headers, transport.underlying_transport, is_secure=transport.is_secure)
 
 
 def _nothing_unsent() -> int:

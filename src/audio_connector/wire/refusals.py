@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 from audio_connector.wire.episodes import Episodes
+from audio_connector.wire.quoting import without_secrets
 
 FIRST_INTERVAL_S = 10.0
 LONGEST_INTERVAL_S = 3600.0
@@ -28,10 +29,17 @@ class Refusal(NamedTuple):
     Attributes:
         status: The HTTP status that the peer got; "timeout" or "tls" where there was no answer.
         reason: What was wrong, and what to do.
+        name: Where one status has several reasons, this one's in a word or two.
     """
 
     status: str
     reason: str
+    name: str = ""
+
+    @property
+    def counted_as(self) -> str:
+        """The key of its count: "426", or "401 expired"."""
+        return f"{self.status} {self.name}" if self.name else self.status
 
 
 NOT_HTTP = Refusal("400", "not a valid HTTP request (RFC 9112)")
@@ -44,6 +52,7 @@ OTHER_VERSION = Refusal("426", "a WebSocket version other than 13 (RFC 6455 4.4)
 TOO_LARGE = Refusal("431", "the head of the request is too large")
 NOT_NOW = Refusal("503", "the server takes no connection now")
 FAILED = Refusal("500", "taking the connection failed; this is an error of the library")
+UNDECIDED = Refusal("503", "authenticate has not decided in time; look for what keeps the application", "undecided")
 TOO_SLOW = Refusal("timeout", "the request was not complete in time")
 TLS_FAILED = Refusal("tls", "the TLS handshake failed")
 PLAIN_AT_TLS_PORT = Refusal("tls", "plain HTTP, and this port has TLS (dial wss://)")
@@ -60,7 +69,7 @@ class Refusals:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many so far, by `Refusal.status`; a copy."""
+        """How many so far, by `Refusal.counted_as`; a copy."""
         return dict(self._counts)
 
     def note(
@@ -78,7 +87,8 @@ class Refusals:
         Returns:
             A line for the log, where one is due.
         """
-        self._counts[refusal.status] = self._counts.get(refusal.status, 0) + 1
+        key = refusal.counted_as
+        self._counts[key] = self._counts.get(key, 0) + 1
         word = self._episodes.note(refusal, now)
         if word is None:
             return None
@@ -93,10 +103,13 @@ class Refusals:
 
 
 def quote_request(request: bytes) -> str:
-    """Method and target as a log may have them, or the beginning of what is no request."""
+    """Method and target as a log may have them, or the beginning of what is no request.
+
+    Without the query, and without what looks like a token: some carry one there.
+    """
     if not request:
         return "a connection"
-    line = request.partition(b"\r\n")[0]
+    line = request.partition(b"\n")[0].removesuffix(b"\r")
     method, blank, rest = line.partition(b" ")
     if blank and _METHOD.fullmatch(method):
         return f"{method.decode()} {_quote(rest.rpartition(b' ')[0] or rest)}"
@@ -104,5 +117,5 @@ def quote_request(request: bytes) -> str:
 
 
 def _quote(raw: bytes) -> str:
-    cut = raw[:QUOTED_CHARACTERS].decode("latin-1")
-    return repr(cut) + ("…" if len(raw) > QUOTED_CHARACTERS else "")
+    shown = without_secrets(raw.decode("latin-1"))
+    return repr(shown[:QUOTED_CHARACTERS]) + ("…" if len(shown) > QUOTED_CHARACTERS else "")

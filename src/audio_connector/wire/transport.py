@@ -22,7 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 
 class Headers(Mapping[str, str]):
@@ -94,6 +94,7 @@ class Upgrade(NamedTuple):
         headers: All headers, see `Headers`.
         remote_address: IP address and port of the peer.
         secure: True where the socket is TLS.
+        identity: Who dials, as was found when the upgrade was judged: what JSON can hold. None where nobody judged it.
     """
 
     path: str
@@ -101,6 +102,7 @@ class Upgrade(NamedTuple):
     headers: Headers
     remote_address: tuple[str, int]
     secure: bool
+    identity: Any = None
 
 
 ClosedBy: TypeAlias = Literal["peer", "us", "network"]
