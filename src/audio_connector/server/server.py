@@ -46,7 +46,10 @@ class AudioConnectorServerHandle(BaseModel):
 
     @property
     def refusals(self) -> Mapping[str, int]:
-        """How many connections were refused so far: by HTTP status, "timeout" (no request came) or "tls"."""
+        """How many connections were refused so far: by HTTP status, "timeout" (no request came) or "tls".
+
+        Those that ``authenticate`` did not let in have the reason beside it: "401 expired", "403 rejected".
+        """
         running = self._server._running if self._server is not None else None
         return {} if running is None else running.io.refusals()
 

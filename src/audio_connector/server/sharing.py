@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from audio_connector.port.host import Deliver
 from audio_connector.server.application import Application
 from audio_connector.server.link import Link
 
@@ -55,6 +56,11 @@ class Sharing:
         self._turn = 0
 
     # Calls.
+
+    def find(self) -> tuple[Application, Deliver] | None:
+        """Who decides on an upgrade: an application that would get a call."""
+        application = self._choose()
+        return None if application is None else (application, application.post)
 
     def open(self, link: Link) -> None:
         """A call has come."""

@@ -131,7 +131,7 @@ class Gates:
 
 
 class Gate(asyncio.Protocol):
-    """One connection: *reading* its request, *judged* where somebody takes time for that, then handed on or *refused*.
+    """One connection: *reading* its request, *judged* where that takes time, then handed on or *refused*.
 
     Args:
         gates: Those of the same port.

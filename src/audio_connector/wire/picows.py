@@ -48,9 +48,9 @@ from audio_connector.wire.fragments import BINARY, Fault, Fragments
 from audio_connector.wire.listening import Listening, listen_at
 from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions, with_target
 from audio_connector.wire.quiet import QuietLogger, quiet_handshakes
+from audio_connector.wire.quoting import without_secrets
 from audio_connector.wire.refusals import Refusal
 from audio_connector.wire.transport import Closed, ClosedBy, Headers, Nobody, Receiver, Upgrade, WireLimits
-from audio_connector.wire.quoting import without_secrets
 from audio_connector.wire.upgrade import header_text, upgrade_of
 from audio_connector.wire.watermarks import Watermarks
 
@@ -65,6 +65,8 @@ _CONTINUATION = WSMsgType.CONTINUATION
 _CLOSE = WSMsgType.CLOSE
 _PING = WSMsgType.PING
 _PONG = WSMsgType.PONG
+
+_NOT_LET_IN = (401, 403)
 
 _QUIET = QuietLogger(logger, {})
 
@@ -402,9 +404,13 @@ async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **chan
     except WSHandshakeError as error:
         status = int(error.response.status) if error.response is not None else None
         answer = f"HTTP {status}" if status is not None else "something that is not HTTP"
+        hint = (
+            "it does not let this caller in; the command line sends a token with --token-key"
+            if status in _NOT_LET_IN
+            else "is the path right, and is it an Audio Connector server?"
+        )
         raise DialError(
-            f"{url} answered with {answer} instead of a WebSocket (101); is the path right, and is it an "
-            "Audio Connector server?",
+            f"{url} answered with {answer} instead of a WebSocket (101); {hint}",
             status=status,
         ) from error
     except (asyncio.TimeoutError, TimeoutError) as error:

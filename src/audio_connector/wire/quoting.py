@@ -14,9 +14,14 @@ _TOKEN = re.compile(r"eyJ[A-Za-z0-9_.%-]*")
 
 
 def without_secrets(target: str) -> str:
-    """A URL or the target of a request, without the query and without tokens: what it is about is seen all the same."""
+    """A URL or the target of a request, without the query and without tokens."""
     path, question, query = target.partition("?")
-    return _TOKEN.sub("…", path) + (question + "…" if query else question)
+    return without_tokens(path) + (question + "…" if query else question)
+
+
+def without_tokens(text: str) -> str:
+    """The same of any text."""
+    return _TOKEN.sub("…", text)
 
 
 def printable(text: str, limit: int = 300) -> str:

@@ -52,7 +52,9 @@ OTHER_VERSION = Refusal("426", "a WebSocket version other than 13 (RFC 6455 4.4)
 TOO_LARGE = Refusal("431", "the head of the request is too large")
 NOT_NOW = Refusal("503", "the server takes no connection now")
 FAILED = Refusal("500", "taking the connection failed; this is an error of the library")
-UNDECIDED = Refusal("503", "authenticate has not decided in time; look for what keeps the application", "undecided")
+UNDECIDED = Refusal(
+    "503", "authenticate has not decided in time; look for what keeps the application", "undecided"
+)
 TOO_SLOW = Refusal("timeout", "the request was not complete in time")
 TLS_FAILED = Refusal("tls", "the TLS handshake failed")
 PLAIN_AT_TLS_PORT = Refusal("tls", "plain HTTP, and this port has TLS (dial wss://)")

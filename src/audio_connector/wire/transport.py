@@ -94,7 +94,7 @@ class Upgrade(NamedTuple):
         headers: All headers, see `Headers`.
         remote_address: IP address and port of the peer.
         secure: True where the socket is TLS.
-        identity: Who dials, as was found when the upgrade was judged: what JSON can hold. None where nobody judged it.
+        identity: Who dials, as was found when the upgrade was judged: what JSON can hold. None where nobody did.
     """
 
     path: str

@@ -116,7 +116,9 @@ def header_text(value: str) -> str:
     return _text(value.encode(errors="surrogateescape").decode("latin-1"))
 
 
-def upgrade_of(target: str, headers: Headers, transport: asyncio.BaseTransport, *, is_secure: bool) -> Upgrade:
+def upgrade_of(
+    target: str, headers: Headers, transport: asyncio.BaseTransport, *, is_secure: bool
+) -> Upgrade:
     """What is told of a request that came, or was sent, over a socket."""
     path, _, query = target.partition("?")
     peer = transport.get_extra_info("peername") or ("", 0)
