@@ -14,7 +14,6 @@ from audio_connector.auth.tokens import (
     check_times,
     checked_keys,
     claims_of,
-    signer,
     time_in,
     token_of,
 )
@@ -71,12 +70,12 @@ class SignedToken(Verifier):
 
     def verifying(self, wall_clock: Callable[[], float]) -> Verify:
         """Begin, with no token used."""
-        carrier, jws = Carrier.of(self.carrier), signer()
+        carrier = Carrier.of(self.carrier)
         keys = checked_keys("keys", self.keys)
         replays = Replays() if self.one_time else None
 
         def verify(request: UpgradeRequest) -> dict[str, Any]:
-            claims = claims_of(token_of(request, carrier), keys, jws)
+            claims = claims_of(token_of(request, carrier), keys)
             if request.resumes is not None and claims == request.resumes:
                 return claims
             now = wall_clock()

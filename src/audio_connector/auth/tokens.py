@@ -18,6 +18,7 @@ from audio_connector.wire.carrier import Carrier
 
 if TYPE_CHECKING:
     from jwt import PyJWS
+    from jwt.algorithms import HMACAlgorithm
 
 ALGORITHM: Final = "HS256"
 
@@ -40,17 +41,18 @@ class BadToken(Rejected):
         self.kind = kind
 
 
-def signer() -> PyJWS:
-    """What signs and compares.
+def library() -> tuple[PyJWS, HMACAlgorithm]:
+    """What reads and writes tokens, and what signs and compares, in a time that tells nothing.
 
     Raises:
         AudioConnectorConfigError: The package for it is missing.
     """
     try:
         from jwt import PyJWS  # noqa: PLC0415 - an extra, and a tenth of a second
+        from jwt.algorithms import HMACAlgorithm  # noqa: PLC0415
     except ImportError:
         raise AudioConnectorConfigError(INSTALL) from None
-    return PyJWS(algorithms=[ALGORITHM])
+    return PyJWS(algorithms=[ALGORITHM]), HMACAlgorithm(HMACAlgorithm.SHA256)
 
 
 def checked_keys(name: str, keys: object, *, min_bytes: int = MIN_KEY_BYTES) -> tuple[bytes, ...]:
@@ -59,6 +61,7 @@ def checked_keys(name: str, keys: object, *, min_bytes: int = MIN_KEY_BYTES) -> 
     Raises:
         AudioConnectorConfigError: There is none, or one is too short, or none for this algorithm.
     """
+    _, algorithm = library()
     several: Sequence[object] = keys if isinstance(keys, list | tuple) else [keys]
     if not several:
         raise AudioConnectorConfigError(f"{name}=[]: expected at least one key; {NEW_KEY}")
@@ -73,9 +76,7 @@ def checked_keys(name: str, keys: object, *, min_bytes: int = MIN_KEY_BYTES) -> 
                 f"{where} has {len(raw)} bytes; expected {min_bytes} at least (RFC 7518 3.2); {NEW_KEY}"
             )
         try:
-            signer().encode(b"", raw, algorithm=ALGORITHM)
-        except AudioConnectorConfigError:
-            raise
+            algorithm.prepare_key(raw)
         except Exception:  # noqa: BLE001 - of PyJWT; its text could have the key
             raise AudioConnectorConfigError(
                 f"{where} is a certificate, a JSON Web Key or half of a pair of keys; expected random text; {NEW_KEY}"
@@ -109,25 +110,23 @@ def token_of(request: UpgradeRequest, carrier: Carrier) -> str:
     return tokens[0]
 
 
-def claims_of(token: str, keys: Sequence[bytes], jws: PyJWS) -> dict[str, Any]:
+def claims_of(token: str, keys: Sequence[bytes]) -> dict[str, Any]:
     """What a token claims, once it is known that it was signed by one of the keys.
 
     Raises:
         BadToken: It was not, or is none.
     """
-    from jwt.exceptions import InvalidSignatureError, PyJWTError  # noqa: PLC0415 - as in `signer`
+    from jwt.exceptions import PyJWTError  # noqa: PLC0415 - as in `library`
 
+    jws, algorithm = library()
     try:
-        header = jws.get_unverified_header(token)
+        parts = jws.decode_complete(token, options={"verify_signature": False})
+        header, payload, signature = parts["header"], parts["payload"], parts["signature"]
         if header.get("alg") != ALGORITHM or "crit" in header or "b64" in header:
             raise BadToken("algorithm", f"the token's header is none of a plain {ALGORITHM} token")
-        payload: bytes | None = None
-        for key in keys:
-            try:
-                payload = jws.decode(token, key, algorithms=[ALGORITHM])
-            except InvalidSignatureError:
-                continue
-        if payload is None:
+        signed = token.rpartition(".")[0].encode()
+        fits = [algorithm.verify(signed, key, signature) for key in keys]
+        if True not in fits:
             raise BadToken("signature", "the token is signed with another key")
         claims = json.loads(payload)
     except (PyJWTError, ValueError, RecursionError) as error:
@@ -175,4 +174,5 @@ def sign(claims: Mapping[str, object], key: bytes) -> str:
         payload = json.dumps(claims, separators=(",", ":"), allow_nan=False).encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"a token cannot claim this: {error}") from None
-    return signer().encode(payload, key, algorithm=ALGORITHM, headers={"typ": "JWT"})
+    jws, _ = library()
+    return jws.encode(payload, key, algorithm=ALGORITHM, headers={"typ": "JWT"})
