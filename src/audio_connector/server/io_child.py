@@ -109,6 +109,8 @@ class IoChild:
             self._take_word(ask)
         elif isinstance(ask, words.Load) and self._sharing is not None:
             self._sharing.note_load(application, ask.lag_s)
+            if self._side is not None:
+                self._side.note_application()
         elif isinstance(ask, words.CloseAll):
             self._start_task(self._close_links(application, ask))
         elif isinstance(ask, words.Retire) and self._sharing is not None:

@@ -198,6 +198,11 @@ class IoSide:
             except Exception as error:
                 self._on_link_error(link, error)
 
+    def note_application(self) -> None:
+        """There is one that can be asked."""
+        if self._judging is not None:
+            self._judging.ask_again()
+
     def lose_application(self, owner: object) -> None:
         """It is gone, and answers nothing any more."""
         if self._judging is not None:

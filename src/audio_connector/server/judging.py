@@ -3,7 +3,8 @@
 
 One that is asked about is *waiting* until the application has answered, or the gate has given up: at its deadline, or
 because the peer has gone. What was asked counts until it is answered, whoever waits for that: an application that
-does not come to it is asked no more, and those who dial get 503.
+does not come to it is asked no more, and those who dial get 503. Where there is none at the moment, the next one
+that is there is asked, within the same deadline.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ MAX_ATTEMPTS = 2
 """Applications that are asked about one: the second where the first has died meanwhile."""
 
 TOO_MANY = Refusal("503", "authenticate has too many to decide on already", "too many undecided")
-NOBODY_THERE = Refusal("503", "no worker is there to decide", "undecided")
+ALL_DIED = Refusal("503", "the workers that were to decide have died", "undecided")
 
 Asker = tuple[object | None, Deliver]
 """An application, None for the only one, and what takes its tells."""
@@ -69,6 +70,8 @@ class Judging:
         self._find = find
         self._next_number = next_number
         self._waiting: dict[int, _Waiting] = {}
+        self._unasked: dict[_Waiting, None] = {}
+        """Those about whom nobody could be asked so far, in their order."""
 
     def judge(self, upgrade: Upgrade, resumes: object, decide: Callable[[Verdict], None]) -> Verdict | Cancel:
         """Decide, or have it decided; see `wire.network.Judge`. ``resumes`` as of an `UpgradeRequest`."""
@@ -78,15 +81,15 @@ class Judging:
             except Rejected as rejected:
                 return _refused(rejected.status, rejected.reason, rejected.kind)
             return upgrade._replace(identity=identity)
-        if len(self._waiting) >= MAX_ASKED:
+        if len(self._waiting) + len(self._unasked) >= MAX_ASKED:
             return Refused(TOO_MANY)
         asked = tells.Asked(upgrade, resumes, self._clock() + self._within_s)
         waiting = _Waiting(asked, decide, None)
-        if not self._ask(waiting):
-            return Refused(NOBODY_THERE)
+        self._ask(waiting)
 
         def cancel() -> None:
             waiting.decide = None
+            self._unasked.pop(waiting, None)
 
         return cancel
 
@@ -108,18 +111,26 @@ class Judging:
                 continue
             del self._waiting[number]
             waiting.attempts += 1
-            if waiting.decide is not None and (waiting.attempts > MAX_ATTEMPTS or not self._ask(waiting)):
-                self._conclude(waiting, Refused(NOBODY_THERE))
+            if waiting.attempts > MAX_ATTEMPTS:
+                self._conclude(waiting, Refused(ALL_DIED))
+            elif waiting.decide is not None:
+                self._ask(waiting)
 
-    def _ask(self, waiting: _Waiting) -> bool:
+    def ask_again(self) -> None:
+        """There may be an application now."""
+        unasked, self._unasked = self._unasked, {}
+        for waiting in unasked:
+            self._ask(waiting)
+
+    def _ask(self, waiting: _Waiting) -> None:
         found = self._find()
         if found is None:
-            return False
+            self._unasked[waiting] = None
+            return
         number = self._next_number()
         waiting.owner, post = found
         self._waiting[number] = waiting
         post((number, waiting.asked))
-        return True
 
     @staticmethod
     def _conclude(waiting: _Waiting, verdict: Verdict) -> None:

@@ -56,13 +56,15 @@ class MemoryListening:
             if not waiting.done():
                 waiting.set_result(Refused(NOT_NOW))
 
-    async def decide(self, upgrade: Upgrade) -> Receiver | Refusal:
+    async def decide(self, upgrade: Upgrade) -> tuple[Receiver, Upgrade] | Refusal:
         """Whether who dials is let in, and by whom taken."""
         verdict = await self._judge(upgrade)
         taken = verdict.refusal if isinstance(verdict, Refused) else self.accept(verdict)
         if isinstance(taken, Refusal):
             self.refusals[taken.counted_as] = self.refusals.get(taken.counted_as, 0) + 1
-        return taken
+            return taken
+        assert isinstance(verdict, Upgrade)
+        return taken, verdict
 
     async def _judge(self, upgrade: Upgrade) -> Verdict:
         judge = self.options.judge
@@ -154,7 +156,8 @@ class MemoryNetwork:
             raise DialError(
                 f"{url} answered with HTTP {status} instead of a WebSocket (101)", status=int(status)
             )
-        server = self._end(accepted, listening.options.limits)
+        taker, upgrade = accepted
+        server = self._end(taker, listening.options.limits)
         router = self._end(receiver, options.limits)
         if self.opening_s:
             server.pause_reading()

@@ -101,11 +101,21 @@ def test_where_an_application_dies_another_one_is_asked_once() -> None:
     assert (refused.refusal.status, scene.asked["c"]) == ("503", [])
 
 
-def test_where_nobody_is_there_nobody_is_asked() -> None:
+def test_where_nobody_is_there_the_next_one_is_asked() -> None:
     scene = Scene()
-    refused = scene.judge()
-    assert isinstance(refused, Refused)
-    assert refused.refusal.status == "503"
+    first, second = scene.judge(), scene.judge()
+    scene.judging.ask_again()
+    first()
+    scene.names.append("a")
+    scene.asked["a"] = []
+    scene.judging.ask_again()
+    [(number, _)] = scene.asked["a"]
+    scene.judging.answer(number, IN, "a")
+    assert len(scene.verdicts) == 1
+    second()
+    for _ in range(MAX_ASKED):
+        scene.judge()
+    assert isinstance(scene.judge(), Refused)
 
 
 class Play(Scene):
@@ -127,6 +137,7 @@ class Play(Scene):
     def join(self, _: int) -> None:
         self.names.append(name := f"{len(self.asked)}")
         self.asked[name] = []
+        self.judging.ask_again()
 
     def lose(self, at: int) -> None:
         if self.names:
@@ -144,7 +155,9 @@ def test_in_every_order_each_has_one_verdict_at_most_and_none_is_kept(acts: list
     for act, at in acts:
         getattr(play, act)(at)
         assert len(play.verdicts) <= len(play.cancels)
+    play.join(0)
     play.answer(0)
+    assert play.judging._unasked == {}
     assert play.judging._waiting == {}
 
 
