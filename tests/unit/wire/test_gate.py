@@ -226,7 +226,7 @@ async def test_a_stop_drops_who_is_judged() -> None:
 async def test_who_is_let_in_may_still_find_no_room() -> None:
     for takes, status in ((False, "503"), (ValueError("a secret"), "500")):
         scene = Scene()
-        scene.takes = takes  # type: ignore[assignment]
+        scene.takes = takes
         scene.gate.data_received(HEAD)
         scene.let_in()
         assert (scene.status, scene.opened) == (status, [])
