@@ -9,7 +9,7 @@ import re
 import secrets
 from collections.abc import Mapping, Sequence
 from functools import partial
-from typing import Annotated, Any, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -17,6 +17,10 @@ from audio_connector.errors import UsageError
 from audio_connector.simulator.config import Credentials, check_url
 from audio_connector.wire.carrier import Carrier
 from audio_connector.wire.network import with_target
+
+if TYPE_CHECKING:
+    from audio_connector.auth import SignedToken
+    from audio_connector.cli.settings import ServeSettings
 
 LIFETIME_S: Final = 120.0
 """Of a token that is minted here: the router dials within seconds."""
@@ -129,6 +133,37 @@ def token(
         shown["headers"] = headers
     print(json_module.dumps(shown, indent=2))
     return 0
+
+
+def signed_token(told: ServeSettings) -> SignedToken | None:
+    """Make what the settings of ``serve`` say of tokens; None where they name no key.
+
+    Raises:
+        UsageError: A key or a carrier is none, or the file cannot be read.
+    """
+    text = told.token_keys
+    if told.token_keys_file is not None:
+        try:
+            text = told.token_keys_file.read_text(encoding="utf-8")
+        except (OSError, UnicodeDecodeError) as error:
+            why = getattr(error, "strerror", None) or "it is no text"
+            raise UsageError(f"token_keys_file {str(told.token_keys_file)!r} cannot be read: {why}") from None
+    if text is None:
+        if told.token_carrier is not None or told.token_one_time is not None:
+            raise UsageError(
+                "got token_carrier or token_one_time without a key; expected token_keys_file as well"
+            )
+        return None
+    if told.token_one_time and (told.io_processes or 1) > 1:
+        raise UsageError(
+            f"got token_one_time and io_processes={told.io_processes}; expected one I/O process, since each "
+            "remembers for itself which tokens were used"
+        )
+    from audio_connector.auth import SignedToken  # noqa: PLC0415 - an extra
+
+    return SignedToken(
+        keys_in(text), carrier=told.token_carrier or CARRIER, one_time=told.token_one_time or False
+    )
 
 
 def claims_in(texts: Sequence[str]) -> dict[str, str]:
