@@ -35,7 +35,6 @@ from audio_connector.simulator.tally import Tally
 from audio_connector.simulator.trace import Source, TraceEvent, TraceRecorder
 from audio_connector.simulator.voice import Voice
 from audio_connector.wire.messages import Connected, Disconnected, Dtmf, Event, MediaUpdate
-from audio_connector.wire.quoting import without_secrets
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
 _FRAME_S = FRAME_MS / 1000
@@ -145,7 +144,7 @@ class LiveCall:
         else:
             self.redial_after_s = None
             tally.reconnects += 1
-        self.note("router", "connected" if is_first else "connected again", without_secrets(self.call.url))
+        self.note("router", "connected" if is_first else "connected again", self.call.address)
         audio_format = self.call.audio_format
         if is_first and self.call.speech is not None:
             note_speech(self, self.call.speech, self._voice.waiting_frames)

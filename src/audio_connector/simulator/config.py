@@ -19,6 +19,7 @@ from audio_connector.simulator.profile import Close, Profile, Silence, profile_n
 from audio_connector.simulator.script import Impairments, Step
 from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.carrier import Carrier
+from audio_connector.wire.quoting import without_secrets
 
 Sink: TypeAlias = "Callable[[bytes], None]"
 """Takes 16-bit PCM at the call's rate, piece by piece, with silence where nothing was said."""
@@ -128,6 +129,11 @@ class RouterCall:
     def audio_format(self) -> AudioFormat:
         """The format of the call's audio."""
         return AudioFormat(rate_hz=self.rate_hz)
+
+    @property
+    def address(self) -> str:
+        """The URL as a report shows it: without a query, or a token."""
+        return without_secrets(self.url)
 
     @property
     def router(self) -> Profile:

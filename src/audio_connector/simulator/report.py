@@ -10,7 +10,6 @@ from audio_connector.audio.format import FRAME_MS
 from audio_connector.simulator.config import RouterCall
 from audio_connector.simulator.playout import PlayoutReport
 from audio_connector.simulator.trace import BargeIn, Trace, Turn
-from audio_connector.wire.quoting import without_secrets
 
 NORMAL_CLOSE = (1000, 1001, 1005)
 """Close codes of a server that ended the call on purpose; 1005 is a close frame without a code."""
@@ -108,7 +107,7 @@ class CallReport:
     def of(cls, call: RouterCall) -> CallReport:
         """Return the report of a call of which nothing was seen yet."""
         return cls(
-            url=without_secrets(call.url),
+            url=call.address,
             name=call.name,
             profile=call.router.name,
             session_id=call.session_id,
