@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any, ClassVar, Final
 
 from audio_connector.auth.tokens import (
@@ -23,7 +22,6 @@ MIN_SECRET_BYTES: Final = 8
 """The vendor makes them, and says nowhere how long they are."""
 
 
-@dataclass(frozen=True)
 class VonageSignature(Verifier):
     """Lets in calls of the Voice API whose websocket endpoint has an ``authorization`` of type ``vonage``.
 
@@ -31,7 +29,7 @@ class VonageSignature(Verifier):
     account's signature secret. ``client.identity`` is what that claims: ``application_id``, ``api_key`` and so on.
     There is none on a call of the Video API: that takes `SignedToken`.
 
-    Attributes:
+    Args:
         secret: The account's signature secret, of the vendor's dashboard; several while it is changed.
         max_age_s: A token that was issued longer ago is refused, since it says no expiry of its own.
         leeway_s: By how much the clocks may differ.
@@ -40,21 +38,21 @@ class VonageSignature(Verifier):
         AudioConnectorConfigError: A value is wrong, or PyJWT is missing (``pip install 'audio-connector[auth]'``).
     """
 
-    secret: str | bytes | Sequence[str | bytes] = field(repr=False)
-    max_age_s: float = 60.0
-    leeway_s: float = 5.0
-
     io_module: ClassVar[str] = "audio_connector.auth.io_child"
+    secret: ClassVar[str] = "secret"
 
-    def __post_init__(self) -> None:
-        checked_keys("secret", self.secret, min_bytes=MIN_SECRET_BYTES)
-        check_seconds("max_age_s", self.max_age_s)
-        check_seconds("leeway_s", self.leeway_s)
+    def __init__(
+        self, secret: str | bytes | Sequence[str | bytes], max_age_s: float = 60.0, leeway_s: float = 5.0
+    ) -> None:
+        self._secrets = checked_keys("secret", secret, min_bytes=MIN_SECRET_BYTES)
+        check_seconds("max_age_s", max_age_s)
+        check_seconds("leeway_s", leeway_s)
+        self.max_age_s = max_age_s
+        self.leeway_s = leeway_s
 
     def crossing(self) -> dict[str, Any]:
         """The arguments that make it anew."""
-        secrets = checked_keys("secret", self.secret, min_bytes=MIN_SECRET_BYTES)
-        latin = [secret.decode("latin-1") for secret in secrets]
+        latin = [secret.decode("latin-1") for secret in self._secrets]
         return {"secret": latin, "max_age_s": self.max_age_s, "leeway_s": self.leeway_s}
 
     @classmethod
@@ -65,7 +63,7 @@ class VonageSignature(Verifier):
     def verifying(self, wall_clock: Callable[[], float]) -> Verify:
         """Begin; it remembers nothing."""
         carrier = Carrier("header", AUTHORIZATION)
-        secrets = checked_keys("secret", self.secret, min_bytes=MIN_SECRET_BYTES)
+        secrets, max_age_s, leeway_s = self._secrets, self.max_age_s, self.leeway_s
 
         def verify(request: UpgradeRequest) -> dict[str, Any]:
             claims = claims_of(token_of(request, carrier), secrets)
@@ -76,8 +74,8 @@ class VonageSignature(Verifier):
                 raise BadToken(
                     "no issue time", "the token does not say when it was issued; expected a claim iat"
                 )
-            check_times(claims, now, self.leeway_s)
-            if now >= issued + self.max_age_s + self.leeway_s:
+            check_times(claims, now, leeway_s)
+            if now >= issued + max_age_s + leeway_s:
                 raise BadToken("expired", f"the token was issued {now - issued:.0f} s ago")
             return claims
 

@@ -30,6 +30,9 @@ logger = logging.getLogger("audio_connector.server")
 MAX_IDENTITY_BYTES = 16 * 1024
 """As JSON: as much as the head of a request, and it crosses with each opening."""
 
+CLOSE_S = 1.0
+"""For a function that was cancelled to come to its end."""
+
 FIRST_STATUS, LAST_STATUS = 400, 599
 
 
@@ -91,10 +94,26 @@ Verify = Callable[[UpgradeRequest], object]
 
 
 class Verifier(ABC):
-    """What decides on the I/O side, wherever that is: a value that can cross to another process."""
+    """What decides on the I/O side, wherever that is: a value that can cross to another process.
+
+    No dataclass and no model: what dumps a configuration would write its secrets down.
+    """
 
     io_module: ClassVar[str]
     """The module whose ``main()`` is an I/O process that knows this class, by its name."""
+
+    secret: ClassVar[str]
+    """The name of the one argument that nothing shows."""
+
+    def __repr__(self) -> str:
+        shown = [f"{name}={value!r}" for name, value in self.crossing().items() if name != self.secret]
+        return f"{type(self).__name__}({', '.join(shown)})"
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, type(self)) and self.crossing() == other.crossing()
+
+    def __hash__(self) -> int:
+        return hash(repr(self))
 
     @abstractmethod
     def crossing(self) -> Mapping[str, Any]:
@@ -145,11 +164,14 @@ class Authentication:
         self._handler = handler
         self._post = post
         self._clock = clock
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Future[Any]] = set()
         self._episodes: Episodes[str] = Episodes("others")
+        self._is_closed = False
 
     def take(self, number: int, asked: Asked) -> None:
         """Somebody dials, under this number. A function that is not async is answered at once."""
+        if self._is_closed:
+            return
         left_s = asked.until - self._clock()
         if left_s <= 0:  # the loop was kept for so long: nobody waits for it any more
             self._post((number, Judged(None, 503, "too late")))
@@ -162,29 +184,41 @@ class Authentication:
         if not isinstance(result, Awaitable):
             self._conclude(number, asked, result)
             return
-        task = asyncio.get_running_loop().create_task(self._wait(number, asked, result, left_s))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        deciding = self._own(asyncio.ensure_future(result))
+        self._own(asyncio.get_running_loop().create_task(self._wait(number, asked, deciding, left_s)))
 
     async def close(self) -> None:
         """Ask no more, and leave nothing behind."""
-        tasks = list(self._tasks)
-        for task in tasks:
+        self._is_closed = True
+        for task in self._tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._tasks:
+            await asyncio.wait(list(self._tasks), timeout=CLOSE_S)
+        if self._tasks:
+            logger.warning("%s goes on although it was cancelled", name_of(self._handler))
 
-    async def _wait(self, number: int, asked: Asked, result: Awaitable[object], left_s: float) -> None:
-        waiting = asyncio.ensure_future(result)
+    def _own(self, task: asyncio.Future[Any]) -> asyncio.Future[Any]:
+        def forget(_: object) -> None:
+            self._tasks.discard(task)
+            if not task.cancelled():
+                task.exception()  # told already, where anybody waited for it
+
+        self._tasks.add(task)
+        task.add_done_callback(forget)
+        return task
+
+    async def _wait(self, number: int, asked: Asked, deciding: asyncio.Future[Any], left_s: float) -> None:
         try:
-            await asyncio.wait((waiting,), timeout=left_s)
+            await asyncio.wait((deciding,), timeout=left_s)
         finally:
-            is_late = waiting.cancel()
+            is_late = deciding.cancel()
         if is_late:
             self._post((number, Judged(None, 503, f"not decided within {left_s:.3g} s")))
-        elif waiting.cancelled():
+        elif deciding.cancelled():
             self._conclude(number, asked, asyncio.CancelledError("it was cancelled"))
         else:
-            self._conclude(number, asked, waiting.exception() or waiting.result())
+            error = deciding.exception()
+            self._conclude(number, asked, deciding.result() if error is None else error)
 
     def _conclude(self, number: int, asked: Asked, result: object) -> None:
         """Answer with what the function has returned, or raised."""

@@ -59,6 +59,7 @@ _ANSWERS = {
     UNDECIDED: (b"503 Service Unavailable", _CANNOT_TAKE_IT),
 }
 _UNAUTHORIZED = 401
+_OF_THE_SERVER = 500
 _CHALLENGE = b"\r\nWWW-Authenticate: Bearer"  # RFC 9110 15.5.2
 _NOT_LET_IN = b"This server does not let you in.\n"
 
@@ -289,7 +290,9 @@ def answer_to(refusal: Refusal) -> tuple[bytes, bytes]:
         return _ANSWERS[refusal]
     status = int(refusal.status)
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Refused"
-    return f"{status} {phrase}".encode() + (_CHALLENGE if status == _UNAUTHORIZED else b""), _NOT_LET_IN
+    return f"{status} {phrase}".encode() + (_CHALLENGE if status == _UNAUTHORIZED else b""), (
+        _CANNOT_TAKE_IT if status >= _OF_THE_SERVER else _NOT_LET_IN
+    )
 
 
 def least_request(key: str) -> bytes:

@@ -42,7 +42,8 @@ Cancel = Callable[[], None]
 """Nobody waits for the verdict any more; it may come all the same."""
 
 Judge = Callable[[Upgrade, Callable[[Verdict], None]], Verdict | Cancel]
-"""Decides who may dial, before a receiver is asked for: at once, or later by the callback, called once at most."""
+"""Decides who may dial, before a receiver is asked for: at once, or later by the callback, which is called
+once at most, and never before this has returned."""
 
 
 _LIMITS = WireLimits()

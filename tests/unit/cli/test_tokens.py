@@ -63,7 +63,7 @@ def test_a_new_key_is_long_enough_and_another_each_time(capsys: Capture) -> None
     assert main(["token", "--new-key"]) == main(["token", "--new-key"]) == 0
     first, second = capsys.readouterr().out.split()
     assert first != second
-    assert SignedToken([first, second])
+    assert SignedToken([first, second]).carrier == "header:authorization"
 
 
 @pytest.mark.parametrize(

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -161,6 +162,26 @@ async def test_one_that_cancels_itself_has_failed(caplog: pytest.LogCaptureFixtu
 
     assert (await answered(cancelled)).status == 500
     assert "CancelledError" in caplog.text
+
+
+@in_virtual_time
+async def test_a_close_says_what_it_cannot_end(caplog: pytest.LogCaptureFixture) -> None:
+    ends = asyncio.Event()
+
+    async def stubborn(_: UpgradeRequest) -> None:
+        while not ends.is_set():
+            with contextlib.suppress(asyncio.CancelledError):
+                await ends.wait()
+
+    scene = Scene(stubborn)
+    scene.ask()
+    await rest()
+    await scene.authentication.close()
+    assert "goes on although it was cancelled" in caplog.text
+    scene.ask(2)
+    assert scene.answers == []
+    ends.set()
+    await rest()
 
 
 @in_virtual_time
