@@ -53,7 +53,7 @@ class IoHost(Protocol):
         """Seconds of the I/O side's monotonic clock; from any thread."""
 
     def refusals(self) -> Mapping[str, int]:
-        """How many connections were refused so far, by `Refusal.counted_as`; from any thread."""
+        """How many connections were refused so far, by `Refusal.name`; from any thread."""
 
     def refuse_calls(self) -> None:
         """Answer every upgrade with 503 from now on."""

@@ -92,7 +92,7 @@ class ShutDown(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """So many connections were refused since it started, by `refusals.Refusal.counted_as`."""
+    """So many connections were refused since it started, by `refusals.Refusal.name`."""
 
     counts: dict[str, int]
 

@@ -148,7 +148,7 @@ class IoSide:
         return None if context is None else lambda: context
 
     def refusals(self) -> Mapping[str, int]:
-        """How many connections were refused so far, by `Refusal.counted_as`; from any thread."""
+        """How many connections were refused so far, by `Refusal.name`; from any thread."""
         return {} if self._listening is None else self._listening.refusals
 
     def refuse_calls(self) -> None:
@@ -210,7 +210,7 @@ class IoSide:
 
     def _judge(self, upgrade: Upgrade, decide: Callable[[Verdict], None]) -> Verdict | Cancel:
         assert self._judging is not None
-        lost = self._lost(self._identity_of(upgrade.headers))
+        lost = self._lost_call(self._identity_of(upgrade.headers))
         if lost is None and not self._takes_calls:
             return Refused(NOT_NOW)
         return self._judging.judge(upgrade, None if lost is None else lost.identity, decide)
@@ -223,14 +223,14 @@ class IoSide:
         number, self._next_link = self._next_link, self._next_link + 1
         return number
 
-    def _lost(self, identity: tuple[str | None, str] | None) -> Link | None:
+    def _lost_call(self, identity: tuple[str | None, str] | None) -> Link | None:
         """The call that goes on where this one dials again."""
         link = None if identity is None else self._by_identity.get(identity)
         return link if link is not None and link.can_resume else None
 
     def _accept(self, upgrade: Upgrade) -> Receiver | Refusal:
         identity = self._identity_of(upgrade.headers)
-        lost = self._lost(identity)
+        lost = self._lost_call(identity)
         if lost is not None:  # which is no new call, so that it is let in always
             return self._receiver(lost)
         if not self._takes_calls:

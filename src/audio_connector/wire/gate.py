@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import Protocol, cast
 
 from audio_connector.wire.addresses import hang_up, ip_of
-from audio_connector.wire.network import Cancel, Judge, Refused, Verdict
+from audio_connector.wire.network import Cancel, ListenOptions, Refused, Verdict
 from audio_connector.wire.refusals import (
     BAD_UPGRADE,
     FAILED,
@@ -83,25 +83,15 @@ class Gates:
 
     Args:
         open_: Called for each valid upgrade request that is let in.
-        timeout_s: A peer whose head is not complete by then is dropped.
+        options: A peer whose head is not complete within their time is dropped; and who judges, for how long.
         clock: Seconds of a monotonic clock.
-        judge: Decides who is; None lets everybody in.
-        judge_timeout_s: It has so long.
     """
 
-    def __init__(
-        self,
-        open_: Open,
-        timeout_s: float,
-        clock: Callable[[], float],
-        *,
-        judge: Judge | None = None,
-        judge_timeout_s: float = 0.0,
-    ) -> None:
+    def __init__(self, open_: Open, options: ListenOptions, clock: Callable[[], float]) -> None:
         self.open = open_
-        self.timeout_s = timeout_s
-        self.judge = judge
-        self.judge_timeout_s = judge_timeout_s
+        self.timeout_s = options.handshake_timeout_s
+        self.judge = options.judge
+        self.judge_timeout_s = options.judge_timeout_s
         self.refusals = Refusals()
         self.waiting: set[Gate] = set()
         """Those whose connection is their own."""

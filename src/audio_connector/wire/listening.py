@@ -80,7 +80,7 @@ class Listening:
 
     @property
     def refusals(self) -> dict[str, int]:
-        """Connections that were refused so far: how many by `Refusal.counted_as`."""
+        """Connections that were refused so far: how many by `Refusal.name`."""
         return self._gates.refusals.counts
 
     def stop_accepting(self) -> None:
@@ -207,11 +207,5 @@ async def listen_at(options: ListenOptions, open_: Open) -> Listening:
         OSError: The address cannot be bound.
     """
     sockets = list(options.sockets) or await listen_on(options.host, options.port, options.backlog)
-    gates = Gates(
-        open_,
-        options.handshake_timeout_s,
-        asyncio.get_running_loop().time,
-        judge=options.judge,
-        judge_timeout_s=options.judge_timeout_s,
-    )
+    gates = Gates(open_, options, asyncio.get_running_loop().time)
     return Listening(sockets, gates, options.ssl_context, are_lent=options.are_lent)

@@ -61,7 +61,7 @@ class MemoryListening:
         verdict = await self._judge(upgrade)
         taken = verdict.refusal if isinstance(verdict, Refused) else self.accept(verdict)
         if isinstance(taken, Refusal):
-            self.refusals[taken.counted_as] = self.refusals.get(taken.counted_as, 0) + 1
+            self.refusals[taken.name] = self.refusals.get(taken.name, 0) + 1
             return taken
         assert isinstance(verdict, Upgrade)
         return taken, verdict

@@ -119,7 +119,7 @@ class Listening(Protocol):
 
     @property
     def refusals(self) -> Mapping[str, int]:
-        """How many connections were refused so far, by `Refusal.counted_as`; a copy, for any thread."""
+        """How many connections were refused so far, by `Refusal.name`; a copy, for any thread."""
 
     def stop_accepting(self) -> None:
         """Accept nothing more; who has been accepted may still ask for an upgrade."""

@@ -29,17 +29,17 @@ class Refusal(NamedTuple):
     Attributes:
         status: The HTTP status that the peer got; "timeout" or "tls" where there was no answer.
         reason: What was wrong, and what to do.
-        name: Where one status has several reasons, this one's in a word or two.
+        kind: Where one status has several reasons, this one's in a word or two.
     """
 
     status: str
     reason: str
-    name: str = ""
+    kind: str = ""
 
     @property
-    def counted_as(self) -> str:
+    def name(self) -> str:
         """The key of its count: "426", or "401 expired"."""
-        return f"{self.status} {self.name}" if self.name else self.status
+        return f"{self.status} {self.kind}" if self.kind else self.status
 
 
 NOT_HTTP = Refusal("400", "not a valid HTTP request (RFC 9112)")
@@ -71,7 +71,7 @@ class Refusals:
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many so far, by `Refusal.counted_as`; a copy."""
+        """How many so far, by `Refusal.name`; a copy."""
         return dict(self._counts)
 
     def note(
@@ -89,7 +89,7 @@ class Refusals:
         Returns:
             A line for the log, where one is due.
         """
-        key = refusal.counted_as
+        key = refusal.name
         self._counts[key] = self._counts.get(key, 0) + 1
         word = self._episodes.note(refusal, now)
         if word is None:

@@ -70,7 +70,7 @@ def test_a_rejection_has_its_status_and_its_reason_without_a_token() -> None:
     scene.judging.answer(1, OUT, "a")
     [refused] = scene.verdicts
     assert isinstance(refused, Refused)
-    assert (refused.refusal.counted_as, refused.detail) == ("403 rejected", "not you …")
+    assert (refused.refusal.name, refused.detail) == ("403 rejected", "not you …")
 
 
 def test_what_is_not_answered_counts_although_nobody_waits_for_it() -> None:
@@ -79,7 +79,7 @@ def test_what_is_not_answered_counts_although_nobody_waits_for_it() -> None:
         scene.judge()()  # cancelled at once
     refused = scene.judge()
     assert isinstance(refused, Refused)
-    assert refused.refusal.counted_as == "503 too many undecided"
+    assert refused.refusal.name == "503 too many undecided"
     assert len(scene.asked["a"]) == MAX_ASKED
     scene.judging.answer(1, IN, "a")
     assert callable(scene.judge())
@@ -173,4 +173,4 @@ def test_a_verifier_decides_at_once_and_asks_nobody() -> None:
 
     assert judged(forged({"exp": 1 << 40})).identity == {"exp": 1 << 40}
     refused = judged(forged({"exp": 5}))
-    assert refused.refusal.counted_as == "401 expired"
+    assert refused.refusal.name == "401 expired"

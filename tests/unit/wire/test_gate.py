@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from audio_connector.testing.virtual_time import in_virtual_time, run_in_virtual_time
 from audio_connector.wire.gate import MAX_EARLY_BYTES, Gate, Gates, Upgraded, least_request
-from audio_connector.wire.network import Cancel, Refused, Verdict
+from audio_connector.wire.network import Cancel, ListenOptions, Refused, Verdict
 from audio_connector.wire.refusals import NOT_NOW, Refusal
 from audio_connector.wire.transport import Upgrade
 
@@ -70,9 +70,8 @@ class Scene:
         self.cancelled = 0
         self.takes: bool | Exception = True
         self.wire = Wire()
-        self.gates = Gates(
-            self._open, READ_S, asyncio.get_running_loop().time, judge=self._judge, judge_timeout_s=JUDGE_S
-        )
+        options = ListenOptions(handshake_timeout_s=READ_S, judge=self._judge, judge_timeout_s=JUDGE_S)
+        self.gates = Gates(self._open, options, asyncio.get_running_loop().time)
         self.gate = Gate(self.gates)
         self.gate.connection_made(cast("asyncio.Transport", self.wire))
 
