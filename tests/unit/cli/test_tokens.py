@@ -19,8 +19,9 @@ from audio_connector.cli.plan import Plan
 from audio_connector.cli.serve import configuration_for
 from audio_connector.cli.settings import ServeSettings
 from audio_connector.cli.simulate import carrying
-from audio_connector.cli.tokens import key_of, keys_in, signed_token
+from audio_connector.cli.tokens import credentials, key_of, keys_in, signed_token
 from audio_connector.errors import AudioConnectorConfigError, UsageError
+from audio_connector.playground.session import Settings
 from audio_connector.simulator import RouterCall
 from audio_connector.wire.transport import Headers
 
@@ -116,6 +117,15 @@ def test_a_call_that_is_made_later_has_one_that_lasts_until_then() -> None:
         carrying(
             Plan([RouterCall(url="ws://x", headers={"a": "x" * 400})], 0.0, "x"), KEY, "header:authorization"
         )
+
+
+def test_each_call_of_a_page_carries_a_token_of_its_own() -> None:
+    settings = Settings(url="ws://x/bot?a=b", label="x", credentials=credentials("BOT_KEY", "query:t"))
+    first, second = settings.call(), settings.call()
+    assert first.target is not None
+    assert first.target != second.target
+    assert first.target.startswith("/bot?a=b&t=eyJ")
+    assert (first.url, first.address) == ("ws://x/bot?a=b", "ws://x/bot?…")
 
 
 # What a server is told.
