@@ -78,6 +78,7 @@ async def ask_plain(
         DialError: The server cannot be reached, or does not answer in time.
     """
     parts = urlsplit(url)
+    url = without_secrets(url)
     request = request_bytes(parts, [("Connection", "close"), ("User-Agent", "audio-connector-check")])
     line = await _ask(url, parts, receiver, request, ssl_context, timeout_s)
     line.abort()
