@@ -190,6 +190,11 @@ def configured(
         raise UsageError("got a keyfile or client_ca without a certfile; expected --certfile as well")
     if (signed := signed_token(settings)) is not None:
         values["authenticate"] = signed
+    if getattr(values.get("authenticate"), "one_time", False) and (settings.io_processes or 1) > 1:
+        raise UsageError(
+            f"got tokens for one time and io_processes={settings.io_processes}; expected one I/O process, since each "
+            "remembers for itself which tokens were used"
+        )
     return isolated(AudioConnectorServerConfig(**values))
 
 

@@ -13,10 +13,11 @@ import pytest
 from support.cli_peer import Peer
 from support.tokens import KEY, request
 
+from audio_connector import AudioConnectorServerConfig
 from audio_connector.auth import SignedToken, UpgradeRequest
 from audio_connector.cli import main
 from audio_connector.cli.plan import Plan
-from audio_connector.cli.serve import configuration_for
+from audio_connector.cli.serve import configuration_for, configured
 from audio_connector.cli.settings import ServeSettings
 from audio_connector.cli.simulate import carrying
 from audio_connector.cli.tokens import credentials, key_of, keys_in, signed_token
@@ -153,7 +154,6 @@ def test_keys_are_told_by_environment_or_file(tmp_path: Path) -> None:
             "token_keys_file 'nothing-there' cannot be read: No such file",
         ),
         ({"token_keys": "a-short-secret"}, "keys has 14 bytes"),
-        ({"token_keys": KEY, "token_one_time": True, "io_processes": 2}, "expected one I/O process"),
         ({"token_keys": KEY, "token_carrier": "cookie"}, "carrier='cookie'"),
     ],
 )
@@ -162,6 +162,21 @@ def test_what_cannot_be_is_said_without_a_key(told: dict[str, Any], text: str) -
         signed_token(ServeSettings(**told))
     assert text in str(caught.value)
     assert "a-short-secret" not in str(caught.value)
+
+
+def test_tokens_for_one_time_take_a_single_io_process() -> None:
+    """Also where the application says so."""
+    told: dict[str, Any] = {"token_keys": KEY, "token_one_time": True}
+    for config, settings in (
+        (AudioConnectorServerConfig(host="", port=0), ServeSettings(io_processes=2, **told)),
+        (
+            AudioConnectorServerConfig(host="", port=0, authenticate=SignedToken(KEY, one_time=True)),
+            ServeSettings(io_processes=2),
+        ),
+    ):
+        with pytest.raises(UsageError, match="expected one I/O process"):
+            configured(config, settings)
+        assert configured(config, settings.model_copy(update={"io_processes": 1})).authenticate is not None
 
 
 def test_a_secret_is_neither_a_flag_nor_shown(
