@@ -8,7 +8,7 @@ is `playback.speech.PLAIN` or the number of a speech. A *token* is a number by w
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Write(NamedTuple):
@@ -111,7 +111,15 @@ class Released(NamedTuple):
     """The answer to a `tells.Release`: all that was handed over has been handled, and nothing more is asked."""
 
 
+class Judged(NamedTuple):
+    """The answer to a `tells.Asked`: let in, with an identity; or not, with an HTTP status and why, for the log."""
+
+    identity: Any
+    status: int | None
+    reason: str
+
+
 Ask = (
     bytes | Write | StandInLine | WriteGranted | Leave | BeginSpeech | EndSpeech | Flush | WaitPlayed | SendText
-    | StandInTextLine | SetLead | Want | Close | Released
+    | StandInTextLine | SetLead | Want | Close | Released | Judged
 )  # fmt: skip

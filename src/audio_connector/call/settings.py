@@ -154,6 +154,8 @@ class Timeouts(FrozenValues):
         ping_timeout_s: A router that sends nothing for this long after a ping is gone; audio that it still holds
             is allowed for (PROTOCOL 1.25). None never gives up.
         stall_s: A router that does not read for this long is given up.
+        authenticate_s: For ``authenticate``, where that is a function of the application; an upgrade that it has not
+            decided on by then gets 503. The router gives 6 s for everything (PROTOCOL 1.1).
         resume_s: A call whose connection broke off, without a close frame or a goodbye, goes on where the router
             dials again within this, with the same ids of session and connection in its headers. Where it dials sooner
             than we notice that, the old socket is dropped at once; and a router that is given up by
@@ -172,6 +174,7 @@ class Timeouts(FrozenValues):
     ping_interval_s: Seconds | None = 20.0
     ping_timeout_s: Seconds | None = 20.0
     stall_s: Seconds = 10.0
+    authenticate_s: Seconds = 3.0
     resume_s: Seconds | None = None
     close_s: Seconds = 2.0
     handler_s: Seconds = 5.0

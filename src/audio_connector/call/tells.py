@@ -7,7 +7,7 @@ events: only the latest count, and every answer comes behind figures that are at
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from audio_connector import errors
 from audio_connector.audio.format import AudioFormat
@@ -23,6 +23,18 @@ class Opened(NamedTuple):
 
     upgrade: Upgrade
     takeovers: int = 0
+
+
+class Asked(NamedTuple):
+    """Somebody dials, under the number of no call: are they let in? Answered by an `asks.Judged`.
+
+    ``resumes`` is the identity of the call that would go on, None for a new one. After ``until``, a time of the I/O
+    side's clock, nobody waits for the answer any more.
+    """
+
+    upgrade: Upgrade
+    resumes: Any
+    until: float
 
 
 class Lost(NamedTuple):
@@ -110,6 +122,7 @@ Tell = (
     bytes
     | TextItem
     | Opened
+    | Asked
     | Settled
     | Answered
     | Finished

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from audio_connector import VideoError, __version__
-from audio_connector.cli import check, demo, playground, serve, simulate
+from audio_connector.cli import check, demo, playground, serve, simulate, tokens
 from audio_connector.cli.statuses import BAD_INPUT, INTERRUPTED
 
 app = typer.Typer(
@@ -25,6 +25,7 @@ app.command(epilog=simulate.EXAMPLES)(simulate.simulate)
 app.command(epilog=demo.EXAMPLES)(demo.demo)
 app.command(epilog=check.EXAMPLES)(check.check)
 app.command(epilog=playground.EXAMPLES)(playground.playground)
+app.command(epilog=tokens.EXAMPLES)(tokens.token)
 
 
 def _show_version(wanted: bool) -> None:

@@ -16,8 +16,18 @@ from typing import Annotated, Any, Final, get_args
 import typer
 
 from audio_connector import AudioConnectorServerConfig, Tls
-from audio_connector.cli.settings import PREFIX, ServeSettings, gather, group_of, of_group, unknown_variables
+from audio_connector.cli.settings import (
+    PREFIX,
+    SECRET,
+    ServeSettings,
+    gather,
+    group_of,
+    is_hidden,
+    of_group,
+    unknown_variables,
+)
 from audio_connector.cli.sockets import Taken, taken
+from audio_connector.cli.tokens import signed_token
 from audio_connector.cluster.plan import Plan
 from audio_connector.cluster.run import supervise
 from audio_connector.errors import UsageError, VideoError
@@ -36,6 +46,8 @@ audio-connector serve bot:on_connect --workers 4 --io-processes 2
 audio-connector serve bot:on_connect --reload
 
 audio-connector serve bot:on_connect --fd 3
+
+audio-connector serve bot:on_connect --token-keys-file /run/secrets/bot-keys --token-one-time
 
 AUDIO_CONNECTOR_PORT=9000 audio-connector serve bot:make_config --config serve.toml --print-config
 
@@ -178,6 +190,13 @@ def configured(
         )
     elif settings.keyfile is not None or settings.client_ca is not None:
         raise UsageError("got a keyfile or client_ca without a certfile; expected --certfile as well")
+    if (signed := signed_token(settings)) is not None:
+        values["authenticate"] = signed
+    if getattr(values.get("authenticate"), "one_time", False) and (settings.io_processes or 1) > 1:
+        raise UsageError(
+            f"got tokens for one time and io_processes={settings.io_processes}; expected one I/O process, since each "
+            "remembers for itself which tokens were used"
+        )
     return isolated(AudioConnectorServerConfig(**values))
 
 
@@ -196,6 +215,10 @@ def _print_config(
     """Show what holds, and where it is from."""
     tls = config.tls
     special: dict[str, object] = {
+        "token_keys": SECRET if settings.token_keys and not settings.token_keys_file else None,
+        "token_keys_file": settings.token_keys_file,
+        "token_carrier": getattr(config.authenticate, "carrier", None),
+        "token_one_time": getattr(config.authenticate, "one_time", None),
         "fd": ", ".join(map(str, given.numbers)) or None,
         "certfile": "(an ssl context of the application)" if config.ssl else tls and tls.certfile,
         "keyfile": tls and tls.keyfile,
@@ -228,6 +251,8 @@ def _parameters() -> list[inspect.Parameter]:
         inspect.Parameter("app", place, annotation=Annotated[str, typer.Argument(metavar="MODULE:APP")]),
     ]
     for name, field in ServeSettings.model_fields.items():
+        if is_hidden(name):
+            continue
         option = typer.Option(
             f"--{name.replace('_', '-')}",
             help=f"{field.description} [{PREFIX}{name.upper()}]",

@@ -58,6 +58,23 @@ NumberOrZero = Annotated[float, Field(ge=0, le=1 << 24, allow_inf_nan=False)]
 Descriptor = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
 
 
+def _is_no_secret(value: object) -> object:
+    """What is wrong with a secret is said without it."""
+    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        return " ".join(value)
+    if value is not None and not (isinstance(value, str) and value.strip(" ,")):
+        raise ValueError(f"token_keys={SECRET}: expected a text, or several")
+    return value
+
+
+SECRET: Final = "***"
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Beside a setting that is a secret: it is never shown, and no flag, since everybody on a machine sees those."""
+
+
 @dataclass(frozen=True)
 class Of:
     """Beside a setting: it is the field of that name in this group of the configuration; 0 may say None there."""
@@ -87,6 +104,20 @@ class ServeSettings(Values):
     keyfile: File | None = Field(default=None, description="TLS: its key, where it is not in the same file.")
     client_ca: File | None = Field(
         default=None, description="TLS: authorities; a client needs a certificate of theirs."
+    )
+    token_keys: Annotated[str | None, BeforeValidator(_is_no_secret), Hidden()] = Field(
+        default=None,
+        description="Let in only who has a token of one of these keys, blanks or commas between them.",
+    )
+    token_keys_file: File | None = Field(
+        default=None, description="The same from a file, read at the start; in place of token_keys."
+    )
+    token_carrier: str | None = Field(
+        default=None,
+        description="Where the token is: header:NAME (authorization if not said), query:NAME or path.",
+    )
+    token_one_time: bool | None = Field(
+        default=None, description="Each token lets one call in; takes a single I/O process."
     )
     isolation: Literal["thread", "process"] | None = Field(
         default=None, description="Where the sockets run: process, one of their own, or thread."
@@ -214,6 +245,11 @@ def group_of(name: str) -> str | None:
     """The group of the configuration that has a setting, see `Of`; None for none."""
     of = of_group(name)
     return None if of is None else of.group
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a setting is never shown, and no flag."""
+    return any(isinstance(each, Hidden) for each in ServeSettings.model_fields[name].metadata)
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> Iterator[str]:

@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.live import Live
 
 from audio_connector.cli.common import accept_any_certificate, parse_headers, refreshing, run_async
-from audio_connector.cli.plan import check_unused, plan_calls, plan_scenario
+from audio_connector.cli.plan import Plan, check_unused, plan_calls, plan_scenario
 from audio_connector.cli.statuses import BAD_INPUT
+from audio_connector.cli.tokens import CARRIER, LIFETIME_S, TokenCarrier, TokenKey, credentials
 from audio_connector.cli.view import progress_view, show_summary
 from audio_connector.errors import UsageError
 from audio_connector.simulator import (
@@ -86,6 +87,8 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
         list[str] | None,
         typer.Option("--header", "-H", metavar="K=V", help="A custom header; may be repeated."),
     ] = None,
+    token_key: TokenKey = None,
+    token_carrier: TokenCarrier = CARRIER,
     json_audio: Annotated[
         bool, typer.Option("--json-audio", help="Audio as base64 in JSON, instead of binary messages.")
     ] = False,
@@ -149,6 +152,8 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
             ssl_context=ssl_context,
         )
     conditions += plan.conditions
+    if token_key is not None:
+        plan = carrying(plan, token_key, token_carrier)
     recordings = _recordings(record, len(plan.calls))
     is_traced = html is not None or len(plan.calls) <= TRACED_CALLS
     planned = [
@@ -176,6 +181,15 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
             console.print(f"  report: {html}", highlight=False, soft_wrap=True)
     is_good = not failed if conditions else all(report.is_clean for report in reports)
     return 0 if is_good else 1
+
+
+def carrying(plan: Plan, key: str, carrier: str) -> Plan:
+    """The plan with a token for each call, which does not expire before that is made."""
+    wait_s = plan.ramp_s + max((call.dial_after_s for call in plan.calls), default=0.0)
+    with_token = credentials(key, carrier, lifetime_s=LIFETIME_S + wait_s)
+    return (
+        plan if with_token is None else replace(plan, calls=[with_token.put_on(call) for call in plan.calls])
+    )
 
 
 def _write(path: Path, page: str) -> None:

@@ -28,7 +28,13 @@ from audio_connector.cluster.plan import Plan
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
 from audio_connector.port import words
 from audio_connector.port.stream import stream_pair
-from audio_connector.server.children import BackOff, ChildProcess, IoChildProcess, start_word
+from audio_connector.server.children import (
+    BackOff,
+    ChildProcess,
+    IoChildProcess,
+    from_crossing,
+    start_word,
+)
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.remote import log_word
 from audio_connector.wire.addresses import duplicates_of, listen_on, shut_down, why_not_bound
@@ -154,7 +160,7 @@ class Supervisor:
         if not isinstance(loaded, words.Loaded):
             raise UsageError(self._why_not_ready(first))
         self._crossing = loaded.config
-        self._config = config = AudioConnectorServerConfig.model_validate_json(loaded.config)
+        self._config = config = from_crossing(loaded.config)
         if config.tls is not None:
             TlsFiles(config.tls.certfile, config.tls.keyfile, config.tls.client_ca)
         for sockets in await self._listen(config):
@@ -212,13 +218,12 @@ class Supervisor:
     # I/O processes.
 
     async def _start_io(self, io: _Io) -> None:
-        assert self._config is not None
         ours, theirs = broker_pair()
         io.is_started = False
         with theirs:
-            child = IoChildProcess(io.sockets, theirs)
+            child = IoChildProcess(self._crossing, io.sockets, theirs)
             word = start_word(
-                self._config,
+                self._crossing,
                 io.sockets,
                 serial=(serial := next(self._serials)),
                 are_lent=bool(self._lent),

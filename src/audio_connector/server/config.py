@@ -12,6 +12,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from audio_connector.call.settings import Intake, Limits, Playback, Timeouts
+from audio_connector.server.authentication import Verifier
 from audio_connector.validation import FrozenValues, Values
 from audio_connector.validation.fields import Host, Port
 from audio_connector.validation.handlers import Handler, check_handler, takes
@@ -48,6 +49,9 @@ class AudioConnectorServerConfig(Values):
         on_resume: Called in place of on_connect with a connection that another worker had before, see
             `AudioConnectorConnection.is_resumed`; None takes on_connect. Also called each time that the router has
             dialled again, see `Timeouts.resume_s`; None calls on_connect then, unless that still runs and goes on.
+        authenticate: Who may dial: a value of `audio_connector.auth`, or a function, async or not, that is given an
+            `UpgradeRequest`. What it returns is `AudioConnectorConnection.identity`, as JSON can hold it; it raises
+            `Rejected`, or returns None or False, for who is not let in. None lets in whoever can reach the port.
         audio_transport: How audio crosses the wire: None or "binary", "json", an `AudioTransport`, or a mapping as
             in the REST call's ``audioTransport``. It has to be the one of the REST call.
         playback: See `Playback`.
@@ -74,6 +78,7 @@ class AudioConnectorServerConfig(Values):
     on_connect: Handler | None = None
     on_drain: Handler | None = None
     on_resume: Handler | None = None
+    authenticate: Verifier | Handler | None = None
     audio_transport: AudioTransport | Literal["binary", "json"] | Mapping[str, Any] | None = Field(
         default_factory=AudioTransport
     )
@@ -83,6 +88,13 @@ class AudioConnectorServerConfig(Values):
     timeouts: Timeouts = Field(default_factory=Timeouts)
     isolation: Literal["thread", "process"] = "thread"
     sockets: tuple[socket.socket, ...] = ()
+
+    @field_validator("authenticate", mode="plain")
+    @classmethod
+    def _can_decide(cls, authenticate: Any) -> Verifier | Handler | None:  # noqa: ANN401 - whatever was given
+        if isinstance(authenticate, Verifier):
+            return authenticate
+        return check_handler("authenticate", authenticate, "upgrade request")
 
     @field_validator("audio_transport", mode="before")
     @classmethod

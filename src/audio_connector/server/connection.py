@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from copy import deepcopy
 from os import PathLike
 from typing import Any
 
@@ -30,6 +31,7 @@ from audio_connector.validation.handlers import Handler, check_disconnect_handle
 from audio_connector.wire.closing import check_close
 from audio_connector.wire.codec import encode_json
 from audio_connector.wire.identity import identity_of
+from audio_connector.wire.quoting import without_secrets
 from audio_connector.wire.transport import Headers, Upgrade
 
 USUAL_FRAME_BYTES = 640
@@ -52,6 +54,7 @@ class AudioConnectorConnection:
         made_id: str,
     ) -> None:
         self._upgrade = upgrade = opened.upgrade
+        self._identity = deepcopy(upgrade.identity)  # the I/O side compares its own with what comes again
         self._is_resumed = opened.takeovers > 0
         self._line = line
         self._config = config
@@ -66,7 +69,7 @@ class AudioConnectorConnection:
 
     def __repr__(self) -> str:
         state = "closed" if self._line.closed is not None else "open"
-        return f"<AudioConnectorConnection {self._id} {self.path} {self.format.rate_hz} Hz {state}>"
+        return f"<AudioConnectorConnection {self._id} {without_secrets(self.path)} {self.format.rate_hz} Hz {state}>"
 
     # Who it is.
 
@@ -116,6 +119,15 @@ class AudioConnectorConnection:
         return self._upgrade.secure
 
     @property
+    def identity(self) -> Any:  # noqa: ANN401 - the application's own
+        """Who dials, see ``authenticate``: the claims of the token, or what the function returned, as JSON holds it.
+
+        None where nobody was asked. It stays with the call where another worker takes it; where the router has
+        dialled again, it is that of the new socket.
+        """
+        return self._identity
+
+    @property
     def is_resumed(self) -> bool:
         """True where another worker, or another socket, had this call before: it goes on where that left it.
 
@@ -128,6 +140,7 @@ class AudioConnectorConnection:
 
     def _resume(self, upgrade: Upgrade) -> None:
         self._upgrade, self._is_resumed = upgrade, True
+        self._identity = deepcopy(upgrade.identity)
         if not self._config.playback.keeps_on_resume:
             self._plain.admission.restart()  # what it goes on with was dropped
 

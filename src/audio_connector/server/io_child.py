@@ -10,14 +10,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
-import json
 import logging
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from audio_connector._version import __version__
@@ -28,7 +28,8 @@ from audio_connector.port import words
 from audio_connector.port.codec import VERSION
 from audio_connector.port.framing import SERVER, Message
 from audio_connector.server.application import Application
-from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.authentication import Verifier
+from audio_connector.server.children import from_crossing
 from audio_connector.server.io_side import IoOptions, IoSide
 from audio_connector.server.sharing import Sharing
 from audio_connector.wire import picows
@@ -56,12 +57,15 @@ MAX_LOGGED = 1000
 
 
 class IoChild:
-    """The I/O process."""
+    """The I/O process; ``verifiers`` are those that it may be told to judge by, by their names."""
 
-    def __init__(self, stream_sock: socket.socket, parent: int) -> None:
+    def __init__(
+        self, stream_sock: socket.socket, parent: int, verifiers: Mapping[str, Callable[..., Verifier]]
+    ) -> None:
         self._loop = new_loop()
         asyncio.set_event_loop(self._loop)
         self._parent = parent
+        self._verifiers = verifiers
         self._control = Application(0, stream_sock, self._loop, self._take, lambda _: self._end())
         self._sharing: Sharing | None = None
         """Where several applications are attached; else the parent is the only one."""
@@ -105,6 +109,8 @@ class IoChild:
             self._take_word(ask)
         elif isinstance(ask, words.Load) and self._sharing is not None:
             self._sharing.note_load(application, ask.lag_s)
+            if self._side is not None:
+                self._side.note_application()
         elif isinstance(ask, words.CloseAll):
             self._start_task(self._close_links(application, ask))
         elif isinstance(ask, words.Retire) and self._sharing is not None:
@@ -160,7 +166,7 @@ class IoChild:
         self._care()
 
     def _make_side(self, start: words.Start) -> IoSide:
-        config = AudioConnectorServerConfig(**json.loads(start.config))
+        config = from_crossing(start.config, self._verifiers)
         sharing = self._sharing
         return IoSide(
             config,
@@ -172,6 +178,7 @@ class IoChild:
             options=IoOptions(
                 first_link=start.first_link,
                 has_room=self._has_room,
+                find_application=None if sharing is None else sharing.find,
                 on_opened=None if sharing is None else sharing.open,
                 on_ended=None if sharing is None else sharing.forget,
             ),
@@ -221,6 +228,8 @@ class IoChild:
     def _lose_application(self, application: Application) -> None:
         if self._sharing is not None and not self._is_over:
             count = self._sharing.lose(application)
+            if self._side is not None:
+                self._side.lose_application(application)
             self._control.say(words.Lost(application.number))
             if count:
                 text = "worker %d is gone (%s): its %d calls go to others"
@@ -302,10 +311,10 @@ def _log_to(child: IoChild, level: int) -> None:
     logging.basicConfig(level=level, handlers=[_ToApplication(child)], force=True)
 
 
-def main() -> None:
+def main(verifiers: Mapping[str, Callable[..., Verifier]] = MappingProxyType({})) -> None:
     """Run; the arguments are the path of modules, the number of the stream's descriptor, and the parent's number."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sock = socket.socket(fileno=int(sys.argv[2]))
     sock.setblocking(False)
-    IoChild(sock, int(sys.argv[3])).run()
+    IoChild(sock, int(sys.argv[3]), verifiers).run()

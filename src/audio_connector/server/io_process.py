@@ -27,7 +27,7 @@ from audio_connector import errors
 from audio_connector.errors import AudioConnectorStartServerError
 from audio_connector.port import words
 from audio_connector.port.host import Deliver, NoProcess, Note, can_start_process
-from audio_connector.server.children import BackOff, IoChildProcess, start_word
+from audio_connector.server.children import BackOff, IoChildProcess, crossing_of, start_word
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.remote import Remote, RemoteIo, log_word
 from audio_connector.wire.addresses import duplicates_of, listen_on, shut_down
@@ -216,13 +216,14 @@ class IoProcess:
             self._end()
 
     def _start_process(self) -> Remote:
-        self._process = IoChildProcess(self._sockets)
+        crossing = crossing_of(self._config)
+        self._process = IoChildProcess(crossing, self._sockets)
         self._serial += 1
         self._refused_before += self._refused
         self._refused = Counter()
         self._remote = remote = self._remote_io.add(self._process.sock, self._serial)
         start = start_word(
-            self._config,
+            crossing,
             self._sockets,
             serial=self._serial,
             are_lent=bool(self._config.sockets),

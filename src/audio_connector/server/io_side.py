@@ -15,19 +15,20 @@ from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Any
 
-from audio_connector.call.asks import Ask
+from audio_connector.call.asks import Ask, Judged
 from audio_connector.call.machine import Call
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Deliver, Note
 from audio_connector.server.admission import Admission, Caller
 from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.judging import Asker, Judging
 from audio_connector.server.link import Link, Refresher
 from audio_connector.server.load import LoopLag, Memory
 from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.forwarded import Proxies
 from audio_connector.wire.identity import identity_of
 from audio_connector.wire.json_audio import JsonAudio
-from audio_connector.wire.network import Listen, Listening, ListenOptions
+from audio_connector.wire.network import Cancel, Listen, Listening, ListenOptions, Verdict
 from audio_connector.wire.refusals import NOT_NOW, Refusal
 from audio_connector.wire.tls_files import TlsFiles
 from audio_connector.wire.transport import Headers, Receiver, Upgrade, WireLimits
@@ -48,12 +49,14 @@ class IoOptions:
     Attributes:
         first_link: The number of its first link.
         has_room: Whether there is room for another call; where not, upgrades get 503.
+        find_application: Where there are several, returns who is asked about an upgrade; None where nobody is there.
         on_opened: Where calls may go from one application to another: given each link, before anything is told of it.
         on_ended: Given each link after its end.
     """
 
     first_link: int = 1
     has_room: Callable[[], bool] = lambda: True
+    find_application: Callable[[], Asker | None] | None = None
     on_opened: Callable[[Link], None] | None = None
     on_ended: Callable[[Link], None] | None = None
 
@@ -96,6 +99,15 @@ class IoSide:
         self._has_room = options.has_room
         self._on_opened = options.on_opened
         self._on_ended = options.on_ended
+        self._judging: Judging | None = None
+        if config.authenticate is not None:
+            self._judging = Judging(
+                config.authenticate,
+                within_s=config.timeouts.authenticate_s,
+                clock=clock,
+                find=options.find_application or (lambda: (None, post)),
+                next_number=self._take_number,
+            )
         self._listening: Listening | None = None
         self._are_lent = False
         self._ends: list[asyncio.Future[None]] = []
@@ -137,6 +149,8 @@ class IoSide:
             handshake_timeout_s=config.timeouts.handshake_s,
             admit=self.admit,
             proxies=Proxies(config.limits.trusted_proxies),
+            judge=None if self._judging is None else self._judge,
+            judge_timeout_s=config.timeouts.authenticate_s,
         )
 
     def _ssl_context(self) -> Callable[[], SSLContext] | None:
@@ -193,7 +207,10 @@ class IoSide:
     def apply(self, message: tuple[int, Ask], owner: object | None = None) -> None:
         """Do what an application asks of a link of its own. One that is gone has answered everybody at its end."""
         link_id, ask = message
-        if (link := self.links.get(link_id)) is not None and link.owner is owner:
+        if type(ask) is Judged:
+            if self._judging is not None:
+                self._judging.answer(link_id, ask, owner)
+        elif (link := self.links.get(link_id)) is not None and link.owner is owner:
             try:
                 link.ask(ask)
             except Exception as error:
@@ -203,13 +220,36 @@ class IoSide:
         """Judge an upgrade before anything that costs: who it is, for instance."""
         if self._lost_call(self._identity_of(upgrade.headers)) is not None:
             return None
-        if not self.is_open or not self._has_room():
+        if not self._takes_calls:
             return NOT_NOW
         now, limits = self._clock(), self._config.limits
         if limits.max_loop_lag_ms is not None:
             self.pacer.arm(self._lag, self._lag.next_beat(now))
         memory_mb = 0.0 if limits.max_memory_mb is None else self._memory.mb(now)
         return self._admission.arrive(_caller(upgrade), now, lag_ms=self._lag.ms, memory_mb=memory_mb)
+
+    def note_application(self) -> None:
+        """There is one that can be asked."""
+        if self._judging is not None:
+            self._judging.ask_again()
+
+    def lose_application(self, owner: object) -> None:
+        """It is gone, and answers nothing any more."""
+        if self._judging is not None:
+            self._judging.lose(owner)
+
+    def _judge(self, upgrade: Upgrade, decide: Callable[[Verdict], None]) -> Verdict | Cancel:
+        assert self._judging is not None
+        lost = self._lost_call(self._identity_of(upgrade.headers))
+        return self._judging.judge(upgrade, None if lost is None else lost.identity, decide)
+
+    @property
+    def _takes_calls(self) -> bool:
+        return self.is_open and self._has_room()
+
+    def _take_number(self) -> int:
+        number, self._next_link = self._next_link, self._next_link + 1
+        return number
 
     def _lost_call(self, identity: tuple[str | None, str] | None) -> Link | None:
         """The call that an upgrade goes on with; which is no new one, so that it is let in always."""
@@ -221,13 +261,13 @@ class IoSide:
         lost = self._lost_call(identity)
         if lost is not None:
             return self._receiver(lost)
-        if not self.is_open or not self._has_room():
+        if not self._takes_calls:
             return NOT_NOW
         caller = _caller(upgrade)
         full = self._admission.why_full(caller)  # again: it may have been admitted a while ago
         if full is not None:
             return full
-        link_id, self._next_link = self._next_link, self._next_link + 1
+        link_id = self._take_number()
         link = self.links[link_id] = Link(
             link_id,
             Call(

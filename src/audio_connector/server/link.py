@@ -88,6 +88,8 @@ class Link:
         self.armed_at: float | None = None
         self.owner: object | None = None
         """The application that has the call, where there are several."""
+        self.identity: object | None = None
+        """Of who has dialled last."""
         self.deaths = 0
         """How many that had it have died."""
         self._post = post
@@ -106,6 +108,7 @@ class Link:
 
     def on_open(self, transport: Transport, upgrade: Upgrade) -> None:
         """Start, or go on where the connection was lost."""
+        self.identity = upgrade.identity
         if not self._is_open:
             self._is_open = True
             self._transport = transport

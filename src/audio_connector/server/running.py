@@ -10,9 +10,11 @@ from concurrent.futures import Future, InvalidStateError
 from typing import Protocol
 
 from audio_connector.call import tells
+from audio_connector.call.asks import Ask
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.speech import Answered, Finished
 from audio_connector.port.host import IoHost, NoProcess
+from audio_connector.server.authentication import Authentication, Verifier
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.drain import Drain
@@ -57,6 +59,13 @@ class Running:
         self._on_stop: asyncio.Task[None] | None = None
         self._loop = asyncio.get_running_loop()
         self.io = self._start_io(in_process=config.isolation == "process")
+        decides = config.authenticate
+        self._authentication: Authentication | None = None
+        if decides is not None and not isinstance(decides, Verifier):
+            self._authentication = Authentication(decides, self._post, self.io.clock)
+
+    def _post(self, ask: tuple[int, Ask]) -> None:
+        self.io.post(ask)  # which may be another one by then, see `listen`
 
     def _start_io(self, *, in_process: bool) -> IoHost:
         make_io = getattr(self._loop, IO_HOST, None)
@@ -93,6 +102,8 @@ class Running:
         if session is None:
             if type(tell) is tells.Opened:
                 self._open(link_id, tell)
+            elif type(tell) is tells.Asked and self._authentication is not None:
+                self._authentication.take(link_id, tell)
         elif type(tell) is bytes or type(tell) is TextItem:  # the path of every incoming frame
             session.feed(tell)
         else:
@@ -243,6 +254,8 @@ class Running:
             if not self.io.ended.done():
                 await self.io.close_all(1001, STOPPED.reason, stop_s / 2)
             await self._finish(stop_s / 2)
+            if self._authentication is not None:
+                await self._authentication.close()
             await self.end_io()
             if self._config.on_stop is not None:
                 self._on_stop = asyncio.create_task(call_handler(self._config.on_stop))

@@ -144,7 +144,7 @@ class LiveCall:
         else:
             self.redial_after_s = None
             tally.reconnects += 1
-        self.note("router", "connected" if is_first else "connected again", self.call.url)
+        self.note("router", "connected" if is_first else "connected again", self.call.address)
         audio_format = self.call.audio_format
         if is_first and self.call.speech is not None:
             note_speech(self, self.call.speech, self._voice.waiting_frames)

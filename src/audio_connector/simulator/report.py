@@ -14,7 +14,6 @@ from audio_connector.simulator.trace import BargeIn, Trace, Turn
 NORMAL_CLOSE = (1000, 1001, 1005)
 """Close codes of a server that ended the call on purpose; 1005 is a close frame without a code."""
 
-
 _BAD_AUDIO = "of audio that is not in JSON, as this call's is; is the server's audio_transport binary?"
 _AUDIO_AS_TEXT = "of audio in JSON, which this call does not read; is the server's audio_transport json?"
 
@@ -108,7 +107,7 @@ class CallReport:
     def of(cls, call: RouterCall) -> CallReport:
         """Return the report of a call of which nothing was seen yet."""
         return cls(
-            url=call.url,
+            url=call.address,
             name=call.name,
             profile=call.router.name,
             session_id=call.session_id,

@@ -317,7 +317,7 @@ class Call:
                     on_event=self._events.append,
                     on_text=self._texts.append,
                 ),
-                name=f"the call to {self._call.url}",
+                name=f"the call to {self._call.address}",
             )
             self._running.add_done_callback(lambda _: self._wake())
             try:

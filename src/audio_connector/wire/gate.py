@@ -12,11 +12,12 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from http import HTTPStatus
 from typing import Protocol, cast
 
 from audio_connector.wire.addresses import hang_up, peer_of
 from audio_connector.wire.forwarded import site_of
-from audio_connector.wire.network import ListenOptions
+from audio_connector.wire.network import Cancel, ListenOptions, Refused, Verdict
 from audio_connector.wire.refusals import (
     BAD_UPGRADE,
     CROWDED_OUT,
@@ -37,6 +38,7 @@ from audio_connector.wire.refusals import (
     TOO_MANY_OF_ADDRESS,
     TOO_MANY_OF_SESSION,
     TOO_SLOW,
+    UNDECIDED,
     Refusal,
     Refusals,
 )
@@ -47,6 +49,9 @@ from audio_connector.wire.waiting import Waiting
 logger = logging.getLogger("audio_connector.wire")
 
 MAX_HEAD_BYTES = 16 * 1024
+
+MAX_EARLY_BYTES = 16 * 1024
+"""Behind the head, before the answer: a peer has to wait for that (RFC 6455 4.1)."""
 
 WHAT_THIS_IS = b"This is an Audio Connector server: it speaks WebSocket only. Connect with ws:// or wss://.\n"
 _INVALID_REQUEST = b"This is not a valid HTTP request (RFC 9112).\n"
@@ -78,7 +83,12 @@ _ANSWERS = {
     TOO_FAST: (b"429 Too Many Requests\r\nRetry-After: 1", _CANNOT_TAKE_IT),
     LAGGING: (_SOON, _CANNOT_TAKE_IT),
     NO_MEMORY: (_SOON, _CANNOT_TAKE_IT),
+    UNDECIDED: (b"503 Service Unavailable", _CANNOT_TAKE_IT),
 }
+_UNAUTHORIZED = 401
+_OF_THE_SERVER = 500
+_CHALLENGE = b"\r\nWWW-Authenticate: Bearer"  # RFC 9110 15.5.2
+_NOT_LET_IN = b"This server does not let you in.\n"
 
 
 class Upgraded(Protocol):
@@ -103,9 +113,9 @@ class Gates:
     """What the gates of one listening port share.
 
     Args:
-        open_: Called for each valid upgrade request that was admitted.
-        options: A peer whose head is not complete within their time is dropped; who is admitted, and for whom proxies
-            speak.
+        open_: Called for each valid upgrade request that was admitted and let in.
+        options: A peer whose head is not complete within their time is dropped; who is admitted, who judges and for
+            how long, and for whom proxies speak.
         clock: Seconds of a monotonic clock.
         most_waiting: So many connections may be there without a request.
     """
@@ -117,6 +127,8 @@ class Gates:
         self.admit = options.admit
         self.proxies = options.proxies
         self.timeout_s = options.handshake_timeout_s
+        self.judge = options.judge
+        self.judge_timeout_s = options.judge_timeout_s
         self.refusals = Refusals()
         self.waiting: Waiting[Waiter] = Waiting(most_waiting)
         """Those whose connection is their own."""
@@ -159,7 +171,7 @@ class Gates:
 
 
 class Gate(asyncio.Protocol):
-    """One connection until its request is known; then, where it was refused, until it has ended.
+    """One connection: *reading* its request, *judged* where that takes time, then handed on or *refused*.
 
     Args:
         gates: Those of the same port.
@@ -169,9 +181,14 @@ class Gate(asyncio.Protocol):
 
     def __init__(self, gates: Gates, peer: str, until: float | None = None) -> None:
         self._gates = gates
-        self._peer = peer
+        self._peer = self._client = peer
         self._until = until
         self._head = b""
+        self._early = b""
+        self._key: str | None = None
+        """Of the request, once that is known."""
+        self._cancel: Cancel | None = None
+        """Ends the judgement, while there is one."""
         self._is_answered = False
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -181,15 +198,15 @@ class Gate(asyncio.Protocol):
         gates, until = self._gates, self._until
         gates.enter(self._peer, self)
         self._transport = cast("asyncio.Transport", transport)
-        left_s = gates.timeout_s if until is None else until - gates.clock()
-        self._deadline = asyncio.get_running_loop().call_later(left_s, self._give_up)
+        self._give_time(gates.timeout_s if until is None else until - gates.clock())
         if gates.is_stopped:
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
         """The connection is over, on whichever side."""
-        if self._deadline is not None and not self._is_answered:
+        if self._deadline is not None and self._key is None and not self._is_answered:
             self._gates.note(PROBE)
+        self._end_judgement()
         self._leave()
         if self._transport is not None:
             hang_up(self._transport)
@@ -207,6 +224,11 @@ class Gate(asyncio.Protocol):
             return
         known_bytes = len(self._head)
         # Bytes of the transport may be a view of a buffer that it reuses.
+        if self._key is not None:
+            self._early += bytes(data)
+            if len(self._early) > MAX_EARLY_BYTES:
+                self._refuse(transport, BAD_UPGRADE, detail=f"{MAX_EARLY_BYTES} bytes before the answer")
+            return
         self._head += bytes(data)
         end = self._head.find(b"\r\n\r\n", max(0, known_bytes - 3))
         if end > MAX_HEAD_BYTES or (end < 0 and len(self._head) > MAX_HEAD_BYTES):
@@ -220,43 +242,95 @@ class Gate(asyncio.Protocol):
             if isinstance(request, Refusal):
                 self._refuse(transport, request)
             else:
-                self._hand_on(transport, request, self._head[end + 4 :])
+                self._key, self._early = request.key, self._head[end + 4 :]
+                self._admit(transport, request)
 
-    def _hand_on(self, transport: asyncio.Transport, request: UpgradeRequest, rest: bytes) -> None:
+    def _admit(self, transport: asyncio.Transport, request: UpgradeRequest) -> None:
         gates = self._gates
         client = gates.proxies.client_of(peer_of(transport), request.headers)
+        self._client = client[0]
         is_secure = transport.get_extra_info("ssl_object") is not None
         upgrade = Upgrade(*split_target(request.target), request.headers, client, is_secure)
         try:
-            upgraded = gates.admit(upgrade) or gates.open(transport, upgrade)
+            refusal, error = gates.admit(upgrade), None
+        except Exception as failed:  # noqa: BLE001 - the peer gets a fixed text
+            refusal, error = FAILED, failed
+        if refusal is None:
+            self._judge(upgrade)
+        else:
+            self._refuse(transport, refusal, error)
+
+    def _judge(self, upgrade: Upgrade) -> None:
+        judge = self._gates.judge
+        try:
+            verdict = upgrade if judge is None else judge(upgrade, self._take_late)
+        except Exception as error:  # noqa: BLE001 - the peer gets a fixed text
+            verdict = Refused(FAILED, error=error)
+        if callable(verdict):
+            self._cancel = verdict
+            self._give_time(self._gates.judge_timeout_s)
+        else:
+            self._take(verdict)
+
+    def _take_late(self, verdict: Verdict) -> None:
+        """Take a verdict that was waited for; one that nobody waits for any more is none."""
+        if self._cancel is not None:
+            self._cancel = None
+            self._give_time(self._gates.timeout_s)  # to leave, where it is refused
+            self._take(verdict)
+
+    def _take(self, verdict: Verdict) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():  # the peer has gone meanwhile: there is no call
+            return
+        if isinstance(verdict, Refused):
+            self._refuse(transport, verdict.refusal, verdict.error, detail=verdict.detail)
+        else:
+            self._hand_on(transport, verdict)
+
+    def _hand_on(self, transport: asyncio.Transport, upgrade: Upgrade) -> None:
+        try:
+            upgraded = self._gates.open(transport, upgrade)
         except Exception as error:  # noqa: BLE001 - picows would send its text to the peer
-            self._refuse(transport, FAILED, client[0], error)
+            self._refuse(transport, FAILED, error)
             return
         if isinstance(upgraded, Refusal):
-            self._refuse(transport, upgraded, client[0])
+            self._refuse(transport, upgraded)
             return
         self._leave()
-        self._head = b""
         transport.set_protocol(upgraded)  # type: ignore[arg-type]  # a buffered protocol, by its methods
-        upgraded.feed(least_request(request.key) + rest)
+        upgraded.feed(least_request(self._key or "") + self._early)
+        self._head = self._early = b""
 
     def _refuse(
-        self,
-        transport: asyncio.Transport,
-        refusal: Refusal,
-        client: str = "",
-        error: Exception | None = None,
+        self, transport: asyncio.Transport, refusal: Refusal, error: Exception | None = None, detail: str = ""
     ) -> None:
         self._is_answered = True
-        self._gates.note(refusal, request=self._head, peer=client or self._peer, error=error)
+        self._end_judgement()
+        self._gates.note(refusal, request=self._head, peer=self._client, detail=detail, error=error)
         transport.write(answer_to(refusal, self._head))
         transport.close()  # it has until the deadline to leave
 
     def _give_up(self) -> None:
-        if self._transport is not None and not self._is_answered:
+        transport = self._transport
+        if transport is not None and self._cancel is not None and not transport.is_closing():
+            self._give_time(self._gates.timeout_s)
+            self._refuse(transport, UNDECIDED, detail=f"more than {self._gates.judge_timeout_s:g} s")
+            return
+        if transport is not None and not self._is_answered:
             detail = f"more than {self._gates.timeout_s:g} s"
             self._gates.note(TOO_SLOW, request=self._head, peer=self._peer, detail=detail)
         self.abort()
+
+    def _give_time(self, seconds: float) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+        self._deadline = asyncio.get_running_loop().call_later(seconds, self._give_up)
+
+    def _end_judgement(self) -> None:
+        cancel, self._cancel = self._cancel, None
+        if cancel is not None:
+            cancel()
 
     def _leave(self) -> None:
         self._gates.leave(self._peer, self)
@@ -266,11 +340,19 @@ class Gate(asyncio.Protocol):
 
 
 def answer_to(refusal: Refusal, request: bytes) -> bytes:
-    """What a peer that is refused is told: a fixed text, without detail."""
-    status, body = _ANSWERS[refusal]
+    """What a peer that is refused is told: a fixed text, whatever the reason."""
+    status, body = _ANSWERS.get(refusal) or _answer_of_judge(int(refusal.status))
     return (
         b"HTTP/1.1 %b\r\nConnection: close\r\nContent-Type: text/plain; charset=utf-8\r\n"
         b"Content-Length: %d\r\n\r\n%b" % (status, len(body), b"" if request.startswith(b"HEAD ") else body)
+    )
+
+
+def _answer_of_judge(status: int) -> tuple[bytes, bytes]:
+    """The status line with what belongs to it, and the body."""
+    phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Refused"
+    return f"{status} {phrase}".encode() + (_CHALLENGE if status == _UNAUTHORIZED else b""), (
+        _CANNOT_TAKE_IT if status >= _OF_THE_SERVER else _NOT_LET_IN
     )
 
 

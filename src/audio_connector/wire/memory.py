@@ -267,8 +267,8 @@ def connect(server: MemoryTransport, router: MemoryTransport, upgrade: Upgrade =
     Args:
         server: The end that was dialled.
         router: The end that dials.
-        upgrade: The request, as both are told of it.
+        upgrade: The request, as both are told of it; of the identity only the server is.
     """
     server._peer, router._peer = router, server
     server._open(upgrade)
-    router._open(upgrade)
+    router._open(upgrade._replace(identity=None))

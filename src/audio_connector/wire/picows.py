@@ -49,8 +49,9 @@ from audio_connector.wire.closing import (
 from audio_connector.wire.dialling import dial_error, hung_up
 from audio_connector.wire.fragments import BINARY, Fault, Fragments
 from audio_connector.wire.listening import Listening, listen_at
-from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions
+from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions, with_target
 from audio_connector.wire.quiet import FaultLog, QuietLogger, quiet_handshakes, take_end_of
+from audio_connector.wire.quoting import without_secrets
 from audio_connector.wire.reading import Reading
 from audio_connector.wire.refusals import Refusal
 from audio_connector.wire.transport import Closed, ClosedBy, Headers, Nobody, Receiver, Upgrade, WireLimits
@@ -69,6 +70,8 @@ _CONTINUATION = WSMsgType.CONTINUATION
 _CLOSE = WSMsgType.CLOSE
 _PING = WSMsgType.PING
 _PONG = WSMsgType.PONG
+
+_NOT_LET_IN = (401, 403)
 
 _QUIET = QuietLogger(logger, {})
 
@@ -374,7 +377,7 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
     """Listen for WebSocket connections on the running loop; a `wire.network.Listen`.
 
     Args:
-        accept: Called synchronously with each valid upgrade request.
+        accept: Called synchronously with each valid upgrade request that ``options.judge`` lets in.
         options: Where, and with which bounds.
         changes: Fields of the options that differ.
 
@@ -437,6 +440,8 @@ async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **chan
     options = options.but(changes)
     timeout_s, limits = options.timeout_s, options.limits
     link = _Socket(receiver, limits)
+    asked = url if options.target is None else with_target(url, options.target)
+    url = without_secrets(url)  # in what is said from here on
 
     async def connect_socket(parsed: WSParsedURL) -> socket.socket | None:
         receive_buffer_bytes = limits.receive_buffer_bytes
@@ -449,7 +454,7 @@ async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **chan
             await asyncio.wait_for(
                 ws_connect(
                     lambda: link,
-                    url,
+                    asked,
                     ssl_context=options.ssl_context,
                     extra_headers=list(options.headers),
                     websocket_handshake_timeout=timeout_s,
@@ -463,9 +468,13 @@ async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **chan
     except WSHandshakeError as error:
         status = int(error.response.status) if error.response is not None else None
         answer = f"HTTP {status}" if status is not None else "something that is not HTTP"
+        hint = (
+            "it does not let this caller in; the command line sends a token with --token-key"
+            if status in _NOT_LET_IN
+            else "is the path right, and is it an Audio Connector server?"
+        )
         raise DialError(
-            f"{url} answered with {answer} instead of a WebSocket (101); is the path right, and is it an "
-            "Audio Connector server?",
+            f"{url} answered with {answer} instead of a WebSocket (101); {hint}",
             status=status,
         ) from error
     except (asyncio.TimeoutError, OSError) as error:  # ssl.SSLError is one

@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 from audio_connector.wire.episodes import Episodes
+from audio_connector.wire.quoting import without_secrets
 
 FIRST_INTERVAL_S = 10.0
 LONGEST_INTERVAL_S = 3600.0
@@ -29,16 +30,18 @@ class Refusal(NamedTuple):
         status: The HTTP status that the peer got; a word where there was no answer.
         reason: What was wrong, and what to do.
         limit: The name of the setting that was met, where it is one of ours.
+        kind: Where one status has several reasons, this one's in a word or two.
     """
 
     status: str
     reason: str
     limit: str = ""
+    kind: str = ""
 
     @property
     def name(self) -> str:
-        """What it is counted under: the setting, or else the status."""
-        return self.limit or self.status
+        """What it is counted under: the setting; or else the status, as "426" or "401 expired"."""
+        return self.limit or (f"{self.status} {self.kind}" if self.kind else self.status)
 
 
 NOT_HTTP = Refusal("400", "not a valid HTTP request (RFC 9112)")
@@ -77,6 +80,9 @@ LAGGING = Refusal(
 )
 NO_MEMORY = Refusal("503", "the process has more memory than Limits.max_memory_mb allows", "max_memory_mb")
 
+UNDECIDED = Refusal(
+    "503", "authenticate has not decided in time; look for what keeps the application", kind="undecided"
+)
 TOO_SLOW = Refusal("timeout", "the request was not complete in time")
 CROWDED_OUT = Refusal(
     "crowded",
@@ -142,10 +148,13 @@ class Refusals:
 
 
 def quote_request(request: bytes) -> str:
-    """Method and target as a log may have them, or the beginning of what is no request."""
+    """Method and target as a log may have them, or the beginning of what is no request.
+
+    Without the query, and without what looks like a token: some carry one there.
+    """
     if not request:
         return "a connection"
-    line = request.partition(b"\r\n")[0]
+    line = request.partition(b"\n")[0].removesuffix(b"\r")
     method, blank, rest = line.partition(b" ")
     if blank and _METHOD.fullmatch(method):
         return f"{method.decode()} {_quote(rest.rpartition(b' ')[0] or rest)}"
@@ -153,5 +162,5 @@ def quote_request(request: bytes) -> str:
 
 
 def _quote(raw: bytes) -> str:
-    cut = raw[:QUOTED_CHARACTERS].decode("latin-1")
-    return repr(cut) + ("…" if len(raw) > QUOTED_CHARACTERS else "")
+    shown = without_secrets(raw.decode("latin-1"))
+    return repr(shown[:QUOTED_CHARACTERS]) + ("…" if len(shown) > QUOTED_CHARACTERS else "")

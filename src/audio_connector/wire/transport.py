@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 
 class Headers(Mapping[str, str]):
@@ -99,6 +99,7 @@ class Upgrade(NamedTuple):
         remote_address: IP address and port of who has dialled: of the peer of the socket, or, where that is a trusted
             proxy, what it says (`wire.forwarded`); port 0 where it does not say it.
         secure: True where the socket is TLS.
+        identity: Who dials, as was found when the upgrade was judged: what JSON can hold. None where nobody did.
     """
 
     path: str
@@ -106,6 +107,7 @@ class Upgrade(NamedTuple):
     headers: Headers
     remote_address: tuple[str, int]
     secure: bool
+    identity: Any = None
 
 
 ClosedBy: TypeAlias = Literal["peer", "us", "network"]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import NamedTuple
 
@@ -16,7 +17,7 @@ from audio_connector.wire.refusals import (
     TOO_LARGE,
     Refusal,
 )
-from audio_connector.wire.transport import Headers
+from audio_connector.wire.transport import Headers, Upgrade
 
 MAX_HEADERS = 128
 """As picows has it."""
@@ -169,3 +170,12 @@ def _text(value: str) -> str:
 def header_text(value: str) -> str:
     """Read bytes beyond ASCII, which picows hands out as surrogates, in the same way."""
     return _text(value.encode(errors="surrogateescape").decode("latin-1"))
+
+
+def upgrade_of(
+    target: str, headers: Headers, transport: asyncio.BaseTransport, *, is_secure: bool
+) -> Upgrade:
+    """What is told of a request that came, or was sent, over a socket."""
+    path, _, query = target.partition("?")
+    peer = transport.get_extra_info("peername") or ("", 0)
+    return Upgrade(path, query, headers, (str(peer[0]), int(peer[1])), is_secure)

@@ -140,7 +140,7 @@ def test_a_label_holds_once_the_rate_is_known_as_well(rate_hz: int) -> None:
 
 
 @RATES_HZ
-def test_what_is_accepted_is_counted_as_it_came(rate_hz: int) -> None:
+def test_what_is_accepted_is_name_it_came(rate_hz: int) -> None:
     # What the application believes to be queued is what it posted less what was accepted.
     call = VirtualCall(None)
     call.write(bytes(20_000), rate_hz=16000)
