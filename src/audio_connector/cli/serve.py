@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, get_args
 import typer
 
 from audio_connector import AudioConnectorServerConfig, Tls
-from audio_connector.cli.settings import PREFIX, ServeSettings, gather, group_of, unknown_variables
+from audio_connector.cli.settings import PREFIX, ServeSettings, gather, group_of, of_group, unknown_variables
 from audio_connector.cli.sockets import Taken, taken
 from audio_connector.cluster.plan import Plan
 from audio_connector.cluster.run import supervise
@@ -160,12 +160,12 @@ def configured(
     """
     values: dict[str, Any] = told_in(config)
     for name, told in told_in(settings).items():
-        group = group_of(name)
+        of = of_group(name)
         if told is None:
             continue
-        if group is not None:
-            held = values.get(group, getattr(config, group))
-            values[group] = type(held)(**{**told_in(held), name: told})
+        if of is not None:
+            held = values.get(of.group, getattr(config, of.group))
+            values[of.group] = type(held)(**{**told_in(held), name: of.value_of(told)})
         elif name in AudioConnectorServerConfig.model_fields:
             values[name] = told
     if sockets or settings.host is not None or settings.port is not None:
@@ -209,6 +209,8 @@ def _print_config(
         value = special[name] if name in special else getattr(holder, name, getattr(settings, name))
         is_of_socket = name == "fd" or (bool(given.numbers) and name in ("host", "port"))
         origin = given.origin if is_of_socket else origins.get(name, "")
+        if isinstance(value, tuple):
+            value = ", ".join(value) or None
         if not origin and value is not None:
             origin = "the application, or the default"
         is_text = isinstance(value, str) and name != "fd"

@@ -44,19 +44,37 @@ def _is_no_blank(path: object) -> object:
     return path
 
 
+def _joined(networks: object) -> object:
+    return ", ".join(map(str, networks)) if isinstance(networks, list | tuple) else networks  # of a file
+
+
 def _lower(level: object) -> object:
     return level.lower() if isinstance(level, str) else level
 
 
 File = Annotated[Path, BeforeValidator(_is_no_blank)]
 Descriptor = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
+CountOrZero = Annotated[int, Field(ge=0)]
+NumberOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""0 for without; the configuration knows the rest of the bounds."""
 
 
 @dataclass(frozen=True)
 class Of:
-    """Beside a setting: it is the field of that name in this group of the configuration."""
+    """Beside a setting: it is the field of that name in this group of the configuration.
+
+    Where ``zero_is_none``, 0 says None: a flag and a variable have no other word for it.
+    """
 
     group: str
+    zero_is_none: bool = False
+
+    def value_of(self, told: object) -> object:
+        """What the field is to be."""
+        return None if self.zero_is_none and told == 0 else told
+
+
+_LIMIT, _TIMEOUT = Of("limits", zero_is_none=True), Of("timeouts", zero_is_none=True)
 
 
 class ServeSettings(Values):
@@ -109,6 +127,37 @@ class ServeSettings(Values):
     )
     max_message_bytes: Annotated[MaxMessageBytes | None, Of("limits")] = Field(
         default=None, description="A longer message ends the call, with 1009."
+    )
+    max_connections: Annotated[CountOrZero | None, _LIMIT] = Field(
+        default=None, description="Calls at a time; more get 503. 0 for any number, as for the next ones."
+    )
+    max_connections_per_address: Annotated[CountOrZero | None, _LIMIT] = Field(
+        default=None, description="The same, of one address."
+    )
+    max_connections_per_session: Annotated[CountOrZero | None, _LIMIT] = Field(
+        default=None, description="The same, of one session."
+    )
+    upgrades_per_second_per_address: Annotated[NumberOrZero | None, _LIMIT] = Field(
+        default=None, description="New calls of one address a second; more get 429."
+    )
+    max_loop_lag_ms: Annotated[NumberOrZero | None, _LIMIT] = Field(
+        default=None, description="While the I/O loop is that late, new calls get 503."
+    )
+    max_memory_mb: Annotated[NumberOrZero | None, _LIMIT] = Field(
+        default=None, description="While the process of the sockets has more memory (MiB), new calls get 503."
+    )
+    trusted_proxies: Annotated[str | None, BeforeValidator(_joined), Of("limits")] = Field(
+        default=None,
+        description="Addresses and networks of proxies whose Forwarded or X-Forwarded-For is believed, with commas.",
+    )
+    no_message_s: Annotated[NumberOrZero | None, _TIMEOUT] = Field(
+        default=None, description="Who sends no message at all for so many seconds is closed with 1008."
+    )
+    idle_s: Annotated[NumberOrZero | None, _TIMEOUT] = Field(
+        default=None, description="Who sends none for so long is closed with 1001; nothing comes while muted."
+    )
+    session_s: Annotated[NumberOrZero | None, _TIMEOUT] = Field(
+        default=None, description="A call is closed with 1001 after so many seconds."
     )
     lead_ms: Annotated[LeadMs | None, Of("playback")] = Field(
         default=None, description="How far ahead of real time audio is sent, in milliseconds."
@@ -167,7 +216,13 @@ def rank_of(origin: str) -> int:
 
 def group_of(name: str) -> str | None:
     """The group of the configuration that has a setting, see `Of`; None for none."""
-    return next((of.group for of in ServeSettings.model_fields[name].metadata if isinstance(of, Of)), None)
+    of = of_group(name)
+    return None if of is None else of.group
+
+
+def of_group(name: str) -> Of | None:
+    """What says that a setting stands in a group of the configuration; None where it does not."""
+    return next((of for of in ServeSettings.model_fields[name].metadata if isinstance(of, Of)), None)
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> Iterator[str]:

@@ -48,9 +48,9 @@ class AudioConnectorServerHandle(BaseModel):
     def refusals(self) -> Mapping[str, int]:
         """How many connections were refused so far, or ended by a bound of time: each in one of these counts.
 
-        By the name of the limit, such as "max_connections" or "session_s"; else by the HTTP status; else "timeout" (no
-        whole request came in time), "crowded" (dropped in favour of newer ones that had none either), "tls" or "probe"
-        (it hung up without a request, as a health check does).
+        By the name of the limit, such as "max_connections" or "session_s"; else by the HTTP status; else "timeout"
+        (no whole request came in time), "crowded" (dropped for newer ones that had none either), "tls" or "probe" (it
+        hung up without a request, as a health check does).
         """
         running = self._server._running if self._server is not None else None
         return {} if running is None else running.io.refusals()
