@@ -167,7 +167,7 @@ async def test_who_fails_at_tls_leaves_a_line_and_counts(
         else:
             sent = {
                 "plain HTTP": PLAIN_GET,
-                "SSH": b"\x00SSH\n",
+                "SSH": b"SSH-2.0-x\r\n",
                 "garbage": b"\x16\x03\x01\x00\x05hello",
                 "hang up": b"\x16\x03",
                 "silence": b"",
@@ -182,7 +182,7 @@ async def test_who_fails_at_tls_leaves_a_line_and_counts(
         await until(lambda: port.listening.refusals, "the refusal")
         assert port.listening.refusals == {status: 1}
     assert len(lines_of(caplog)) == 1
-    what = {"plain HTTP": "GET '/x' from 127.0.0.1 with 400", "SSH": "'\\x00SSH\\n' from 127.0.0.1"}
+    what = {"plain HTTP": "GET '/x' from 127.0.0.1 with 400", "SSH": "'SSH-2.0-x' from 127.0.0.1"}
     about = what.get(how, "a connection from 127.0.0.1")
     assert lines_of(caplog)[0].startswith(f"refused {about}: {line}")
     assert warnings_of(caplog) == []
