@@ -177,8 +177,7 @@ def configured(
             continue
         if of is not None:
             held = values.get(of.group, getattr(config, of.group))
-            means_none = of.zero_is_none and not told
-            values[of.group] = type(held)(**{**told_in(held), name: None if means_none else told})
+            values[of.group] = type(held)(**{**told_in(held), name: of.value_of(told)})
         elif name in AudioConnectorServerConfig.model_fields:
             values[name] = told
     if sockets or settings.host is not None or settings.port is not None:
@@ -233,10 +232,10 @@ def _print_config(
         value = special[name] if name in special else getattr(holder, name, getattr(settings, name))
         is_of_socket = name == "fd" or (bool(given.numbers) and name in ("host", "port"))
         origin = given.origin if is_of_socket else origins.get(name, "")
-        if not origin and value is not None:
-            origin = "the application, or the default"
         if isinstance(value, tuple):
             value = ", ".join(value) or None
+        if not origin and value is not None:
+            origin = "the application, or the default"
         is_text = isinstance(value, str) and name != "fd"
         rows.append((name, "-" if value is None else repr(value) if is_text else str(value), origin))
     widths = [max(len(row[column]) for row in rows) for column in (0, 1)]

@@ -49,13 +49,15 @@ def _lower(level: object) -> object:
 
 
 def _joined(networks: object) -> object:
+    """A file may have them as a list, as the configuration does."""
     return ", ".join(map(str, networks)) if isinstance(networks, list | tuple) else networks
 
 
 File = Annotated[Path, BeforeValidator(_is_no_blank)]
-CountOrZero = Annotated[int, Field(ge=0, le=10_000_000)]
-NumberOrZero = Annotated[float, Field(ge=0, le=1 << 24, allow_inf_nan=False)]
 Descriptor = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
+CountOrZero = Annotated[int, Field(ge=0)]
+NumberOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""0 for without; the configuration knows the rest of the bounds."""
 
 
 def _is_no_secret(value: object) -> object:
@@ -77,10 +79,20 @@ class Hidden:
 
 @dataclass(frozen=True)
 class Of:
-    """Beside a setting: it is the field of that name in this group of the configuration; 0 may say None there."""
+    """Beside a setting: it is the field of that name in this group of the configuration.
+
+    Where ``zero_is_none``, 0 says None: a flag and a variable have no other word for it.
+    """
 
     group: str
     zero_is_none: bool = False
+
+    def value_of(self, told: object) -> object:
+        """What the field is to be."""
+        return None if self.zero_is_none and told == 0 else told
+
+
+_LIMIT, _TIMEOUT = Of("limits", zero_is_none=True), Of("timeouts", zero_is_none=True)
 
 
 class ServeSettings(Values):
@@ -151,35 +163,36 @@ class ServeSettings(Values):
     max_text_bytes: Annotated[MaxTextBytes | None, Of("limits")] = Field(
         default=None, description="The same of a text, with or without audio in it."
     )
-    max_connections: Annotated[CountOrZero | None, Of("limits", zero_is_none=True)] = Field(
-        default=None, description="Calls at a time; more get 503. 0 for without, as of all limits."
+    max_connections: Annotated[CountOrZero | None, _LIMIT] = Field(
+        default=None, description="Calls at a time; more get 503. 0 for any number, as for the next ones."
     )
-    max_connections_per_address: Annotated[CountOrZero | None, Of("limits", zero_is_none=True)] = Field(
-        default=None, description="The same of one address."
+    max_connections_per_address: Annotated[CountOrZero | None, _LIMIT] = Field(
+        default=None, description="The same, of one address."
     )
-    max_connections_per_session: Annotated[CountOrZero | None, Of("limits", zero_is_none=True)] = Field(
-        default=None, description="The same of one session."
+    max_connections_per_session: Annotated[CountOrZero | None, _LIMIT] = Field(
+        default=None, description="The same, of one session."
     )
-    upgrades_per_second_per_address: Annotated[NumberOrZero | None, Of("limits", zero_is_none=True)] = Field(
-        default=None, description="New calls a second of one address; more get 429."
+    upgrades_per_second_per_address: Annotated[NumberOrZero | None, _LIMIT] = Field(
+        default=None, description="New calls of one address a second; more get 429."
     )
-    max_loop_lag_ms: Annotated[NumberOrZero | None, Of("limits", zero_is_none=True)] = Field(
+    max_loop_lag_ms: Annotated[NumberOrZero | None, _LIMIT] = Field(
         default=None, description="While the I/O loop is that late, new calls get 503."
     )
-    max_memory_mb: Annotated[NumberOrZero | None, Of("limits", zero_is_none=True)] = Field(
-        default=None, description="While the sockets' process has more memory, new calls get 503."
+    max_memory_mb: Annotated[NumberOrZero | None, _LIMIT] = Field(
+        default=None, description="While the process of the sockets has more memory (MiB), new calls get 503."
     )
     trusted_proxies: Annotated[str | None, BeforeValidator(_joined), Of("limits")] = Field(
-        default=None, description="Networks of proxies whose X-Forwarded-For or Forwarded is believed."
+        default=None,
+        description="Addresses and networks of proxies whose Forwarded or X-Forwarded-For is believed, with commas.",
     )
-    no_message_s: Annotated[NumberOrZero | None, Of("timeouts", zero_is_none=True)] = Field(
-        default=None, description="Seconds until a call ends whose peer sends nothing at all."
+    no_message_s: Annotated[NumberOrZero | None, _TIMEOUT] = Field(
+        default=None, description="Who sends no message at all for so many seconds is closed with 1008."
     )
-    idle_s: Annotated[NumberOrZero | None, Of("timeouts", zero_is_none=True)] = Field(
-        default=None, description="Seconds without a message until a call ends."
+    idle_s: Annotated[NumberOrZero | None, _TIMEOUT] = Field(
+        default=None, description="Who sends none for so long is closed with 1001; nothing comes while muted."
     )
-    session_s: Annotated[NumberOrZero | None, Of("timeouts", zero_is_none=True)] = Field(
-        default=None, description="Seconds until a call ends however it is."
+    session_s: Annotated[NumberOrZero | None, _TIMEOUT] = Field(
+        default=None, description="A call is closed with 1001 after so many seconds."
     )
     lead_ms: Annotated[LeadMs | None, Of("playback")] = Field(
         default=None, description="How far ahead of real time audio is sent, in milliseconds."

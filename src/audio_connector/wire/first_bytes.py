@@ -13,9 +13,10 @@ from collections.abc import Callable, Coroutine
 from contextlib import suppress
 from typing import Any
 
-from audio_connector.wire.addresses import shut_down
+from audio_connector.wire.addresses import RECEIVE_BUFFER_BYTES, shut_down
 from audio_connector.wire.gate import Gates, answer_to
 from audio_connector.wire.refusals import NOT_TLS, PLAIN_AT_TLS_PORT, PROBE, TOO_SLOW
+from audio_connector.wire.upgrade import why_no_request
 
 HANDSHAKE = b"\x16"
 """The type of the first record (RFC 8446 5.1)."""
@@ -69,12 +70,11 @@ class FirstBytes:
             return
         if not first:
             self._gates.note(PROBE)
-        elif first[:1].isupper():
+        elif why_no_request(first) is None:
             self._gates.note(PLAIN_AT_TLS_PORT, request=first, peer=self._peer)
             with suppress(OSError):
-                self._sock.recv(
-                    64 * 1024
-                )  # closing with something unread would be a reset, and lose the answer
+                # Closing with something unread would be a reset, and lose the answer.
+                self._sock.recv(RECEIVE_BUFFER_BYTES)
                 self._sock.send(answer_to(PLAIN_AT_TLS_PORT, first))
         else:
             self._gates.note(NOT_TLS, request=first, peer=self._peer)

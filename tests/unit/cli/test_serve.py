@@ -244,7 +244,7 @@ def test_proxies_are_told_by_flag_variable_or_file(
     (in_folder / "serve.toml").write_text('trusted_proxies = ["10.0.0.0/8", "::1"]\nmax_connections = 0')
     assert run(["serve", "served_bot:make", "--config", "serve.toml", "--print-config"]) == 0
     told = shown(capsys.readouterr().out)
-    assert told["trusted_proxies"] == ["'10.0.0.0/8, ::1'", "serve.toml"]
+    assert " ".join(told["trusted_proxies"]).split() == ["'10.0.0.0/8,", "::1'", "serve.toml"]
     assert told["max_connections"] == ["-", "serve.toml"]
     monkeypatch.setenv("AUDIO_CONNECTOR_TRUSTED_PROXIES", "10.0.0.0/8 ::1")
     settings, _ = gather({}, None)
