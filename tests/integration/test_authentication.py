@@ -5,43 +5,18 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from typing import Any
 
 import pytest
 from support.peers import calling
 from support.serving import Listener, echo, serving, until
-from support.tokens import forged
-from websockets.exceptions import InvalidStatus
+from support.tokens import bearer, forged, status_of
 
-from audio_connector import AudioConnectorConnection, AudioConnectorServerHandle
+from audio_connector import AudioConnectorConnection
 from audio_connector.auth import SignedToken, UpgradeRequest, VonageSignature, mint_token
 
 KEY = "a-key-of-a-test-that-is-long-enough"
 OLD_KEY = "an-older-key-that-is-long-enough-too"
 IDS = {"x-opentok-ws-sessionid": "s1", "x-opentok-ws-connectionid": "c1"}
-
-
-def bearer(token: str) -> dict[str, str]:
-    return {"Authorization": f"Bearer {token}"}
-
-
-async def status_of(handle: AudioConnectorServerHandle, path: str = "/", **headers: str) -> int:
-    """What who dials gets: 101, or the status of a refusal."""
-    try:
-        async with calling(handle.get_address(), path, additional_headers=headers):
-            return 101
-    except InvalidStatus as refused:
-        return refused.response.status_code
-
-
-@asynccontextmanager
-async def answering(
-    handle: AudioConnectorServerHandle, path: str = "/", **headers: str
-) -> AsyncIterator[Any]:
-    async with calling(handle.get_address(), path, additional_headers=headers) as caller:
-        yield caller
 
 
 @pytest.mark.parametrize("where", ["query:token", "path", "header:x-key"])

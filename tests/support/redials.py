@@ -63,7 +63,6 @@ class Scene:
             {"host": "localhost", "port": 0, "timeouts": timeouts, **handlers, **options}
         )
         self.routers: list[Router] = []
-        self.sockets: list[MemoryTransport] = []
 
     async def __aenter__(self) -> Scene:
         self.handle = await self._server.__aenter__()
@@ -81,7 +80,6 @@ class Scene:
         """Dial, and say the first words."""
         self.routers.append(Router(LoopClock(asyncio.get_running_loop()), rate_hz or 16000))
         socket = await dial(self.address + path, self.routers[-1], headers=headers or ids())
-        self.sockets.append(socket)
         await asyncio.sleep(OPENING_S)
         if rate_hz is not None:
             socket.send_text(encode_event(Connected(content_type=f"audio/l16;rate={rate_hz}")))

@@ -10,6 +10,10 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from support.peers import calling
+from websockets.exceptions import InvalidStatus
+
+from audio_connector import AudioConnectorServerHandle
 from audio_connector.server.authentication import UpgradeRequest
 from audio_connector.wire.carrier import Carrier
 from audio_connector.wire.transport import Headers
@@ -57,3 +61,17 @@ def request(
         pairs["x-opentok-ws-sessionid"] = session
     path, _, query = target.partition("?")
     return UpgradeRequest(path, query, Headers(pairs.items()), ("192.0.2.1", 5), False, resumes)
+
+
+def bearer(token: str) -> dict[str, str]:
+    """The header of an upgrade that carries it."""
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def status_of(handle: AudioConnectorServerHandle, path: str = "/", **headers: str) -> int:
+    """What who dials gets: 101, or the status of a refusal."""
+    try:
+        async with calling(handle.get_address(), path, additional_headers=headers):
+            return 101
+    except InvalidStatus as refused:
+        return refused.response.status_code

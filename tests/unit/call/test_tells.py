@@ -48,6 +48,7 @@ ASKS: list[asks.Ask] = [
     asks.Want(True, False, 12, True),
     asks.Released(),
     asks.Close(1000, "bye"),
+    asks.Judged({"who": "Ann"}, None, ""),
 ]
 
 EVENTS: list[Event] = [
@@ -63,6 +64,9 @@ TELLS: list[Any] = [
     FRAME,
     *(TextItem('{"a":1}', event) for event in EVENTS),
     tells.Opened(Upgrade("/a", "b=c", Headers([("X-A", "1"), ("x-a", "2")]), ("127.0.0.1", 5), False)),
+    tells.Asked(
+        Upgrade("/a", "b=c", Headers([("x-a", "1")]), ("127.0.0.1", 5), False, {"who": "Ann"}), None, 5.0
+    ),
     tells.Settled(AudioFormat(8000), Connected(format=AudioFormat(8000))),
     Answered(5, True),
     Answered(5, Flushed(1.0, 2.0)),

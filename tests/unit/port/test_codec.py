@@ -43,7 +43,12 @@ FIRST = st.builds(
 )
 HEADERS = st.lists(st.tuples(TEXT, TEXT), max_size=5).map(Headers)
 PROGRESS = st.builds(Progress, NUMBER, st.none() | MS, NUMBER, NUMBER, NUMBER, MS, NUMBER, MS)
-UPGRADE = st.builds(Upgrade, TEXT, TEXT, HEADERS, st.tuples(TEXT, NUMBER), st.booleans())
+IDENTITY = st.recursive(
+    st.none() | st.booleans() | NUMBER | MS | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+UPGRADE = st.builds(Upgrade, TEXT, TEXT, HEADERS, st.tuples(TEXT, NUMBER), st.booleans(), IDENTITY)
 
 ALL: dict[type, st.SearchStrategy[Any]] = {
     asks.Write: st.builds(asks.Write, NUMBER, PCM, MAYBE_RATE, st.booleans()),
@@ -60,6 +65,7 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     asks.Want: st.builds(asks.Want, st.booleans(), st.booleans(), NUMBER, st.booleans()),
     asks.Released: st.just(asks.Released()),
     asks.Close: st.builds(asks.Close, st.just(1000), TEXT),
+    asks.Judged: st.builds(asks.Judged, IDENTITY, st.none() | NUMBER, TEXT),
     TextItem: st.builds(
         lambda text, is_first: TextItem(text, decode_event(text, is_first=is_first)),
         TEXT | JSON.map(json.dumps) | st.just('{"content-type": "audio/l16;rate=8000"}'),
@@ -74,6 +80,7 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     Answered: st.builds(Answered, NUMBER, st.none() | st.booleans() | OUTCOME | st.builds(Flushed, MS, MS)),
     Finished: st.builds(Finished, NUMBER, OUTCOME),
     tells.Failed: st.builds(tells.Failed, TEXT, TEXT),
+    tells.Asked: st.builds(tells.Asked, UPGRADE, IDENTITY, MS),
     tells.Lost: st.builds(tells.Lost, MS),
     tells.Resumed: st.builds(tells.Resumed, UPGRADE),
     tells.Release: st.just(tells.Release()),
