@@ -72,6 +72,7 @@ class Settings:
             audio_transport=self.audio_transport,
             ssl_context=self.ssl_context,
             tail_s=None,
+            allow_silence=True,
             trace=False,
         )
 

@@ -62,8 +62,8 @@ def problems_of(reports: Sequence[CallReport]) -> list[str]:
         if metric.fault and affected:
             total = metric.shown(metric.of_all(affected))
             lines.append(f"{metric.fault}: {total}, in {len(affected)} of {len(reports)} calls")
-    ends = Counter(end for report in reports if (end := report.how_it_broke) is not None)
-    return lines + [f"{counted(count, 'call')}: {printable(end)}" for end, count in ends.most_common()]
+    short = Counter(line for report in reports for line in report.shortfalls)
+    return lines + [f"{counted(count, 'call')}: {printable(line)}" for line, count in short.most_common()]
 
 
 def remarks_of(reports: Sequence[CallReport]) -> list[str]:

@@ -12,6 +12,7 @@ from typing import TypeVar
 
 from audio_connector.errors import UsageError
 from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.simulator.activity import is_loud
 from audio_connector.simulator.call import LiveCall
 from audio_connector.simulator.config import RouterCall
 from audio_connector.simulator.profile import Close
@@ -163,7 +164,7 @@ class Call:
         __tracebackhide__ = True
         await self.until_speaking(within_s=within_s)
         await asyncio.sleep(after_s)
-        if self._ear.quiet_s() > PAUSE_S:
+        if self._ear.quiet_s() > PAUSE_S and not any(map(is_loud, self.live.playout.waiting)):
             raise self._failed(f"the bot spoke for less than {after_s:g} s, so nothing was left to interrupt")
         begun_s = self.live.now_s
         await self.say(speech, rate_hz=rate_hz)
@@ -174,7 +175,11 @@ class Call:
                 self._replied_until_s = over[-1].silent_at_s or 0.0
                 return over[-1]
             if self.is_over or self.live.now_s > deadline_s:
-                raise self._failed(f"the bot spoke on for {within_s:g} s after it was interrupted")
+                raise self._failed(
+                    "the bot had just said its last word, so that nothing was interrupted; take a shorter after_s"
+                    if not any(each.silent_at_s is None for each in self._barge_ins())
+                    else f"the bot spoke on for {within_s:g} s after it was interrupted"
+                )
             await asyncio.sleep(0.1)
 
     async def hang_up(self, how: Close | None = None) -> CallReport:
