@@ -202,10 +202,7 @@ class CallReport:
     def _is_hung_up_on(self) -> bool:
         """Whether the server ended the call in good order."""
         return (
-            self.closed
-            and self.closed_by == "peer"
-            and not self.hung_up
-            and self.close_code in NORMAL_CLOSE
+            self.closed and self.closed_by == "peer" and not self.hung_up and self.close_code in NORMAL_CLOSE
         )
 
     @property

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -67,7 +68,7 @@ class Call:
         call: What is dialled, and everything else that a `simulator.RouterCall` can be told.
         extra_headers: Of the upgrade, beside the call's own.
         client_of: Gives the server's handle of this call, where the server is the test's own.
-        errors: What the server has logged so far, for the texts of failures.
+        errors: What went wrong in the bot so far, for the texts of failures.
     """
 
     def __init__(
@@ -405,5 +406,5 @@ class Call:
             f"{each.at_s:.2f} s: {each.source} {each.name} {each.detail}"
             for each in self._events[-SHOWN_EVENTS:]
         ]
-        lines += [f"the server logged: {each}" for each in self._errors()]
-        return CallFailed("\n  ".join(line.rstrip() for line in lines))
+        lines += self._errors()
+        return CallFailed("\n".join(textwrap.indent(line.rstrip(), "  ") for line in lines)[2:])
