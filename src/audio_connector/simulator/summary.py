@@ -79,7 +79,9 @@ def how_closed(report: CallReport) -> str:
     if not report.closed:
         return ""
     reason = f" ({printable(report.close_reason)})" if report.close_reason else ""
-    return f"{report.close_code} by {_WHO[report.closed_by]}{reason}"
+    # A router that hangs up without a closing handshake leaves its own socket to the network.
+    who = _WHO["us" if report.hung_up and report.closed_by == "network" else report.closed_by]
+    return f"{report.close_code} by {who}{reason}"
 
 
 def label_of(number: int, report: CallReport) -> str:

@@ -82,6 +82,7 @@ def test_every_problem_of_a_call_is_one_of_many_calls_as_well() -> None:
             "1011 by the server (\\x1b[2J)",
         ),
         (BROKEN, "1006 by the network"),
+        (replace(BROKEN, hung_up=True), "1006 by the router"),
         (UNREACHED, ""),
     ],
 )
