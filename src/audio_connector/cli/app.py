@@ -68,7 +68,7 @@ def run(argv: list[str]) -> int:
 
 
 def _command() -> Any:  # noqa: ANN401 - typer's own command has no public class
-    """The commands, whose flags are shown as flags: in typer's help each is followed by ``<bool>``, as if it took one."""
+    """The commands, whose flags are shown as flags: typer's help puts ``<bool>`` behind each, as if it took one."""
     command = typer.main.get_command(app)
     for each in (command, *getattr(command, "commands", {}).values()):
         own_help = each.get_help_option(each.context_class(each, **each.context_settings))
