@@ -127,6 +127,7 @@ class Observer:
         if self.open is not None and (self.open.clear_at_s is not None or not self._is_speaking):
             self._end_barge_in()
         self._heard_until_s = at_s + _FRAME_S
+        self._began_in_pause = False  # that was no pause, but the end of what was said then
         # Who speaks again already may be hearing an echo of that.
         if self._awaits_reply and at_s >= self._voice_end_s and not self._loud_in_a_row:
             self._awaits_reply = False
@@ -149,7 +150,9 @@ class Observer:
             return
         barge_in = self.open
         if barge_in is None:
-            was_over_bot = self._began_over_bot or self._began_in_pause
+            # Not of a click that nobody took for a voice.
+            is_voice = self._loud_in_a_row > 0 or self._voice_end_s > self._onset_s
+            was_over_bot = is_voice and (self._began_over_bot or self._began_in_pause)
             barge_in = BargeIn(speech_at_s=self._onset_s if was_over_bot else None)
             self._began_over_bot = self._began_in_pause = False
         if barge_in.clear_at_s is None:

@@ -106,7 +106,7 @@ def worst_first(reports: Sequence[CallReport], conditions_failed: Sequence[str] 
         return (
             report.error is not None,
             any(marker in line for line in conditions_failed),
-            report.how_it_broke is not None,
+            bool(report.shortfalls),
             lost,
             late,
         )

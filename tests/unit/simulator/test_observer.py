@@ -258,6 +258,23 @@ def test_a_clear_after_the_first_frame_of_speech_belongs_to_it() -> None:
     assert call.barge_ins == (BargeIn(about(0.9), about(0.91), about(1.0), 500),)
 
 
+def test_a_clear_has_nothing_to_do_with_a_click_or_a_word_of_long_ago() -> None:
+    call = Listening()
+    call.play(0.0, 3.0)
+    call.say(0.5, 0.52)
+    call.clear(2.9, 500)
+    call.look(3.2)
+    assert [each.speech_at_s for each in call.barge_ins] == [None]
+    call = Listening()
+    call.play(0.0, 1.0)
+    call.say(1.2, 1.4)
+    call.pause(1.4, 5.0)
+    call.play(5.0, 6.0)
+    call.clear(5.9, 500)
+    call.look(6.2)
+    assert [each.speech_at_s for each in call.barge_ins] == [None]
+
+
 def test_who_speaks_while_sound_waits_interrupts_however_long_the_pause() -> None:
     call = Listening()
     call.play(0.0, 1.0)
