@@ -162,9 +162,12 @@ class CallReport:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What a listener would have noticed, one line each; empty for a clean call."""
-        if self.error is not None:
-            return (self.error,)
+        """What was lost, and how it was not the call that was planned; empty for a clean call."""
+        return (*self.losses, *self.shortfalls)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What a listener would have noticed, one line each."""
         playout = self.playout
         found = [
             (
@@ -182,8 +185,9 @@ class CallReport:
             (playout.overflow_frames, "frame", "dropped because the playout buffer was full"),
             (self.frames_dropped, "frame", "not sent because the server did not read"),
         ]
-        lines = [f"{count} {noun}{'s' if count > 1 else ''} {what}" for count, noun, what in found if count]
-        return (*lines, *self.shortfalls)
+        return tuple(
+            f"{count} {noun}{'s' if count > 1 else ''} {what}" for count, noun, what in found if count
+        )
 
     @property
     def remarks(self) -> tuple[str, ...]:

@@ -42,8 +42,9 @@ def judge(
         conditions_failed: What `gate.failures` said.
     """
     problems, remarks = tuple(problems_of(reports)), tuple(remarks_of(reports))
-    if conditions_failed:
-        return Verdict(False, "failed", tuple(conditions_failed), (*problems, *remarks))
+    if conditions_failed:  # among which each call's shortfalls are
+        losses = tuple(problems_of(reports, with_shortfalls=False))
+        return Verdict(False, "failed", tuple(conditions_failed), (*losses, *remarks))
     if conditions:
         held = "the condition held" if len(conditions) == 1 else f"{len(conditions)} conditions held"
         return Verdict(True, f"passed: {held}", remarks=(*problems, *remarks))
@@ -52,17 +53,18 @@ def judge(
     return Verdict(True, "clean: nothing was lost", remarks=remarks)
 
 
-def problems_of(reports: Sequence[CallReport]) -> list[str]:
+def problems_of(reports: Sequence[CallReport], *, with_shortfalls: bool = True) -> list[str]:
     """The problems of all calls; where there are several calls, those of one kind in one line."""
     if len(reports) == 1:
-        return [printable(problem) for problem in reports[0].problems]
+        one = reports[0]
+        return [printable(problem) for problem in (one.problems if with_shortfalls else one.losses)]
     lines = []
     for metric in METRICS.values():
         affected = [report for report in reports if report.error is None and metric.of(report)]
         if metric.fault and affected:
             total = metric.shown(metric.of_all(affected))
             lines.append(f"{metric.fault}: {total}, in {len(affected)} of {len(reports)} calls")
-    short = Counter(line for report in reports for line in report.shortfalls)
+    short = Counter(line for report in reports for line in report.shortfalls if with_shortfalls)
     return lines + [f"{counted(count, 'call')}: {printable(line)}" for line, count in short.most_common()]
 
 
