@@ -9,6 +9,7 @@ EXTRAS ?= dev,docs
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # Named after the interpreter, so that another PYTHON makes a new environment instead of using the old one.
 READY := $(VENV)/.ready-$(VERSION)
+LIGHT := $(VENV)/.ready-demo-$(VERSION)
 # 1 compiles the path of a frame, see hatch_build.py, and tests that; in an environment of its own.
 COMPILED ?=
 ifneq ($(COMPILED),)
@@ -47,18 +48,29 @@ export TRY_WHEEL
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
 
-$(READY): pyproject.toml src/audio_connector/_version.py $(SOURCES)
+# $(1): what is installed beside the library. A dot every two seconds: nobody should wonder whether it goes on.
+define SET_UP
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 		{ echo "Python 3.10 or newer is needed, '$(PYTHON)' is not: make <target> PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "'$(PYTHON)' has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@echo "setting up $(VENV) with Python $(VERSION): about a minute, once ..." >&2
+	@printf '%s' "setting up $(VENV) with Python $(VERSION) and the extras $(1), once: about a minute " >&2
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL) '.[$(EXTRAS)]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL) '.[$(1)]' >$(VENV)/pip.log 2>&1 & \
+		pip=$$!; while kill -0 $$pip 2>/dev/null; do printf . >&2; sleep 2; done; wait $$pip || \
+		{ echo >&2; cat $(VENV)/pip.log >&2; exit 1; }
 	@touch $@
-	@echo "$(VENV) is ready" >&2
+	@echo " ready" >&2
+endef
 
-demo: $(READY) ## Hear and see a session with a simulated media router
+$(READY): pyproject.toml src/audio_connector/_version.py $(SOURCES)
+	$(call SET_UP,$(EXTRAS))
+
+# For the demo alone a third of that is enough; where all of it is there already, that is taken.
+$(LIGHT): pyproject.toml src/audio_connector/_version.py
+	$(call SET_UP,cli)
+
+demo: $(if $(wildcard $(READY)),$(READY),$(LIGHT)) ## Hear and see a session with a simulated media router
 	$(BIN)/audio-connector demo
 
 test: $(READY) ## The everyday suite
@@ -84,6 +96,7 @@ cover: $(READY) ## The everyday suite with branch coverage
 
 docs: $(READY) ## The documentation, strictly: a broken link, anchor or API name fails; result in site/
 	$(BIN)/zensical build --clean --strict
+	$(BIN)/python tools/protocol_links.py site
 
 wheel: $(READY) ## Build wheel and sdist, install the wheel in a clean environment and try it
 	rm -rf dist build/wheel

@@ -46,6 +46,8 @@ class Peer:
                 connection.send(FRAME[:-2])
             if path == "/leaves":
                 connection.close(1011, "out of order")
+            if path == "/bye":
+                connection.close(1000, "bye")
             for _ in connection:
                 pass
         except ConnectionClosed:

@@ -124,9 +124,9 @@ def playground(  # noqa: PLR0913 - each one is an option of the command line
         ssl_context=accept_any_certificate() if insecure else None,
         credentials=credentials(token_key, token_carrier),
     )
-    # What the application's handlers do wrong is shown here as well; does nothing where it has set up logging itself.
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     found = find_bot(bot)
+    # After the application was imported, whose own setting counts, and whose lines are to be seen here otherwise.
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
     def on_ready(address: Address) -> None:
         console.print(Text(f"{found.label} answers at {address.url}   (Ctrl-C ends it)"), soft_wrap=True)

@@ -75,6 +75,7 @@ class Settings:
             audio_transport=self.audio_transport,
             ssl_context=self.ssl_context,
             tail_s=None,
+            allow_silence=True,
             trace=False,
         )
         return call if self.credentials is None else self.credentials.put_on(call)

@@ -212,11 +212,13 @@ class AudioConnectorConnection:
 
         Args:
             chunk_ms: Length of the pieces, 1 to 60,000 ms; larger ones wake the application less often.
-                None hands each message on, one frame of 20 ms.
+                None gives frames of exactly 20 ms, whatever the messages were, as a voice activity detector takes
+                them: 640 bytes at 16 kHz.
             sample_rate: Rate of the pieces in Hz, 4,000 to 192,000; None keeps the connection's.
 
         Returns:
-            An async iterator of bytes: 16-bit mono PCM, little-endian. The last piece may be shorter.
+            An async iterator of bytes: 16-bit mono PCM, little-endian. The last piece, and the last one before the
+            connection's rate changes, may be shorter than ``chunk_ms``; the last frame is filled up with silence.
 
         Raises:
             UsageError: A value is out of range.

@@ -70,6 +70,9 @@ class RouterCall:
         heard: Where what the session hears goes: the path of a WAV to write, or a function.
         spoken: The same for what the participant says.
         dial_after_s: When the connection is made, in seconds after `run_calls` began.
+        allow_silence: A bot that says nothing though it was spoken to is no problem: it records, or only listens.
+        allow_hangup: A server that ends the call in good order before its time is no problem. It never is where
+            ``tail_s`` is None: there, the end is as much the server's to choose as ours.
         trace: Keep the call over time for the report; it costs some ten microseconds per frame.
         ssl_context: For ``wss``; None checks certificates against the system's.
         dial_timeout_s: Time for the connection to be made, in seconds; the router gives 6 (PROTOCOL 1.1).
@@ -102,6 +105,8 @@ class RouterCall:
     heard: FilePath | Sink | None = None
     spoken: FilePath | Sink | None = None
     dial_after_s: float = 0.0
+    allow_silence: bool = False
+    allow_hangup: bool = False
     trace: bool = True
     ssl_context: ssl.SSLContext | None = None
     dial_timeout_s: float = 6.0

@@ -142,7 +142,7 @@ def test_an_application_that_is_not_there(
         ("on_conect", "did you mean 'on_connect'?"),
         ("nothing", "it has on_connect, make, boom, later"),
         ("boom", "served_bot:boom failed: ValueError: no key (served_bot.py, line 6)"),
-        ("later", "expected a plain one"),
+        ("later", "is a coroutine function without parameters"),
     ],
 )
 def test_a_factory_that_fails_is_one_line(

@@ -131,7 +131,8 @@ def _headlines(reports: Sequence[CallReport]) -> str:
         alarm = " alarm" if metric.is_fault and value else ""
         kind = "tile none" if value is None else f"tile{alarm}"
         tiles.append(
-            f'<div class="{kind}" title="{metric.text}"><dt>{metric.label}</dt><dd>{metric.shown(value)}</dd></div>'
+            f'<div class="{kind}" title="{metric.name}: {metric.text}"><dt>{metric.label}</dt>'
+            f"<dd>{metric.shown(value, reports)}</dd></div>"
         )
     many = "all calls in sum" if len(reports) > 1 else "all figures"
     return (

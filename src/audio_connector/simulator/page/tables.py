@@ -55,13 +55,18 @@ def events(trace: Trace) -> str:
 
 def _figure(metric: Metric, report: CallReport) -> str:
     value = metric.of(report)
-    return f"<th{_alarm(metric, value)}>{metric.label}</th><td>{metric.shown(value)}</td>"
+    return f"<th{_alarm(metric, value)}>{_named(metric)}</th><td>{metric.shown(value, [report])}</td>"
+
+
+def _named(metric: Metric) -> str:
+    """What a figure is called, and the name that a gate knows it by."""
+    return f"{metric.label} <code>{metric.name}</code>"
 
 
 def _figure_in_sum(metric: Metric, reports: Sequence[CallReport]) -> str:
     values = [value for report in reports if (value := metric.of(report)) is not None]
     in_sum = metric.of_all(reports)
-    total = metric.shown(in_sum) if metric.in_sum == "total" or in_sum is None else ""
+    total = metric.shown(in_sum, reports) if metric.in_sum == "total" or in_sum is None else ""
     middle = metric.shown(median(values)) if values else ""
     greatest, places = greatest_of(metric, reports) or (None, [])
     most = whose = ""
@@ -71,7 +76,7 @@ def _figure_in_sum(metric: Metric, reports: Sequence[CallReport]) -> str:
         name = attribute(label_of(places[0] + 1, reports[places[0]]))
         whose = f'<a href="#call-{places[0] + 1}" title="{name}">call {places[0] + 1}</a>'
     return (
-        f"<th{_alarm(metric, in_sum)}>{metric.label}</th><td>{total}</td><td>{middle}</td><td>{most}</td>"
+        f"<th{_alarm(metric, in_sum)}>{_named(metric)}</th><td>{total}</td><td>{middle}</td><td>{most}</td>"
         f"<td>{whose}</td><td>{metric.text}</td>"
     )
 
