@@ -185,6 +185,9 @@ def judge(
 ) -> Judged:
     """Try an attack. Where the calls notice something, see whether they do as well while somebody else is attacked.
 
+    If they do, it is the machine. If not, it counts at once where the machine was quiet meanwhile, and else when it
+    has been so as often as it was tried.
+
     Args:
         try_once: Makes a trial.
         attack: Which one.
@@ -195,14 +198,12 @@ def judge(
         trial = try_once(attack)
         if not trial.missed_by_calls:
             return Judged(trial)
+        why = f"others took {trial.foreign_share:.0%} of a core"
         if attack not in (UNDISTURBED, ELSEWHERE):
             control = try_once(ELSEWHERE)
-            if not control.missed_by_calls:
+            if control.missed_by_calls:
+                why = f"while nobody attacked the server, {', '.join(control.missed_by_calls)}"
+            elif attempt == attempts or not trial.is_disturbed:
                 return Judged(trial)
-            trial_says = f"; while nobody attacked the server: {', '.join(control.missed_by_calls)}"
-        else:
-            trial_says = ""
-        note(
-            f"{attack.name}, attempt {attempt} of {attempts}: {', '.join(trial.missed_by_calls)}{trial_says}"
-        )
+        note(f"{attack.name}, attempt {attempt} of {attempts}: {', '.join(trial.missed_by_calls)}; {why}")
     return Judged(trial, is_noise=True)

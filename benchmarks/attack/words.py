@@ -18,7 +18,7 @@ from benchmarks.attack.peers import (
     repeatedly,
 )
 
-_CALLS_A_SECOND = 2
+_CALLS_A_SECOND = 20
 _REASON = "bye\nERROR:root:the disk is on fire\x1b]0;owned\x07\x1b[2J\r\n\u2028".encode()
 _ID = "abc\u009b31m\u2028ERROR:root:forged".encode()
 _LONG = b"z" * 4000

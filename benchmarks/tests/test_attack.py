@@ -85,6 +85,9 @@ def test_a_miss_counts_where_an_attacker_elsewhere_makes_none() -> None:
     assert _judge(iter([bad, GOOD]), pings) == (["3 underruns", "2 descriptors left"], False, 2)
     assert _judge(iter([bad, bad, GOOD]), pings) == ([], False, 3)
     assert _judge(iter([bad, bad, bad, bad]), pings) == (["2 descriptors left"], True, 4)
+    busy = replace(bad, foreign_share=0.9)
+    assert _judge(iter([busy, GOOD, GOOD]), pings) == ([], False, 3)
+    assert _judge(iter([busy, GOOD, busy, GOOD]), pings) == (["3 underruns", "2 descriptors left"], False, 4)
     assert _judge(iter([bad, bad]), UNDISTURBED) == (["2 descriptors left"], True, 2)
     assert _judge(iter([bad, GOOD]), ELSEWHERE) == ([], False, 2)
 
