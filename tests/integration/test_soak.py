@@ -48,7 +48,7 @@ SHORT_CALLS = 5
 SHORT_S = 2.0
 MAKERS_OF_EACH_FAULT = 3
 GROWTH_KIB = 30_000
-"""Of all processes: what pytest, the peers and the allocator keep; a KiB for each call would be more in 15 minutes."""
+"""Of all processes: what the peers and the allocator keep; a KiB for each call would be more in 15 minutes."""
 
 TIMEOUTS = Timeouts(ping_interval_s=1.0, ping_timeout_s=5.0, stall_s=1.5, close_s=0.5, handshake_s=2.0)
 """Short, so that all of them come to pass in a minute."""
