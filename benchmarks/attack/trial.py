@@ -183,10 +183,10 @@ class Judged:
 def judge(
     try_once: Callable[[Attack], Trial], attack: Attack, *, attempts: int, note: Callable[[str], None]
 ) -> Judged:
-    """Try an attack. Where the calls notice something, see whether they do as well while somebody else is attacked.
+    """Try an attack until it can be told what the calls notice of it.
 
-    If they do, it is the machine. If not, it counts at once where the machine was quiet meanwhile, and else when it
-    has been so as often as it was tried.
+    Where they notice something, it counts if the machine had nothing else to do meanwhile, and if they notice nothing
+    while the attacker is busy with somebody else.
 
     Args:
         try_once: Makes a trial.
@@ -198,12 +198,11 @@ def judge(
         trial = try_once(attack)
         if not trial.missed_by_calls:
             return Judged(trial)
-        why = f"others took {trial.foreign_share:.0%} of a core"
-        if attack not in (UNDISTURBED, ELSEWHERE):
+        why = f"others took {trial.foreign_share:.0%} of a core, a frame was sent {trial.generator_late_ms:.0f} ms late"
+        if not trial.is_disturbed and attack not in (UNDISTURBED, ELSEWHERE):
             control = try_once(ELSEWHERE)
-            if control.missed_by_calls:
-                why = f"while nobody attacked the server, {', '.join(control.missed_by_calls)}"
-            elif attempt == attempts or not trial.is_disturbed:
+            if not control.missed_by_calls:
                 return Judged(trial)
+            why = f"while nobody attacked the server, {', '.join(control.missed_by_calls)}"
         note(f"{attack.name}, attempt {attempt} of {attempts}: {', '.join(trial.missed_by_calls)}; {why}")
     return Judged(trial, is_noise=True)

@@ -77,8 +77,8 @@ def _judge(trials: Iterator[Trial], attack: Attack) -> tuple[list[str], bool, in
     return judged.missed, judged.is_noise, len(tried)
 
 
-def test_a_miss_counts_where_an_attacker_elsewhere_makes_none() -> None:
-    """Where it makes one as well, it is the machine's, but for what the server kept or wrote."""
+def test_a_miss_counts_on_a_quiet_machine_where_an_attacker_elsewhere_makes_none() -> None:
+    """Else it is the machine's, but for what the server kept or wrote."""
     bad = replace(GOOD, underruns=3, descriptors_left=2)
     pings = BY_NAME["pings"]
     assert _judge(iter([GOOD]), pings) == ([], False, 1)
@@ -86,8 +86,9 @@ def test_a_miss_counts_where_an_attacker_elsewhere_makes_none() -> None:
     assert _judge(iter([bad, bad, GOOD]), pings) == ([], False, 3)
     assert _judge(iter([bad, bad, bad, bad]), pings) == (["2 descriptors left"], True, 4)
     busy = replace(bad, foreign_share=0.9)
-    assert _judge(iter([busy, GOOD, GOOD]), pings) == ([], False, 3)
-    assert _judge(iter([busy, GOOD, busy, GOOD]), pings) == (["3 underruns", "2 descriptors left"], False, 4)
+    assert _judge(iter([busy, GOOD]), pings) == ([], False, 2)
+    assert _judge(iter([busy, bad, GOOD]), pings) == (["3 underruns", "2 descriptors left"], False, 3)
+    assert _judge(iter([busy, busy]), pings) == (["2 descriptors left"], True, 2)
     assert _judge(iter([bad, bad]), UNDISTURBED) == (["2 descriptors left"], True, 2)
     assert _judge(iter([bad, GOOD]), ELSEWHERE) == ([], False, 2)
 
