@@ -198,7 +198,8 @@ def judge(
         trial = try_once(attack)
         if not trial.missed_by_calls:
             return Judged(trial)
-        why = f"others took {trial.foreign_share:.0%} of a core, a frame was sent {trial.generator_late_ms:.0f} ms late"
+        late = f"a frame was sent {trial.generator_late_ms:.0f} ms late"
+        why = f"others took {trial.foreign_share:.0%} of a core, {late}"
         if not trial.is_disturbed and attack not in (UNDISTURBED, ELSEWHERE):
             control = try_once(ELSEWHERE)
             if not control.missed_by_calls:

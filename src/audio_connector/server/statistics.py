@@ -62,8 +62,7 @@ class ConnectionStatistics:
         skips: Times that audio was left out to keep the delay below ``Playback.max_delay_ms``.
         skipped_ms: Its duration.
         stalls: Times that the router stopped reading for a while.
-        unsent_ms: Waited to be sent when the connection ended, or was on its way to the I/O side, and was not heard; 0
-            before.
+        unsent_ms: Waited to be sent when the connection ended, or to reach the I/O side, and was not heard; 0 before.
         round_trip_ms: Of the latest ping; None before the first answer.
     """
 
