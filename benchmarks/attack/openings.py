@@ -11,7 +11,17 @@ from collections import deque
 from collections.abc import Callable
 from contextlib import suppress
 
-from benchmarks.attack.peers import Outcome, Target, call, connect, head, repeatedly, reset
+from benchmarks.attack.peers import (
+    HARMLESS,
+    Outcome,
+    Target,
+    address_of,
+    call,
+    connect,
+    head,
+    repeatedly,
+    reset,
+)
 
 _ATTEMPTS_A_SECOND = 200
 _HELLOS_UNDER_WAY = 10
@@ -64,7 +74,7 @@ def cut_hellos_and_calls(target: Target, seconds: float) -> Outcome:
 
     def act() -> None:
         try:
-            call(target).close()
+            call(target, source=HARMLESS).close()
         except OSError as error:
             turned_away.append(str(error))
 
@@ -105,7 +115,7 @@ def idle_calls(target: Target, seconds: float) -> Outcome:
         reset(sock)
     freed_at_s = time.monotonic()
     try:
-        call(target).close()
+        call(target, source=HARMLESS).close()
     except OSError as error:
         return Outcome(f"{len(held)} calls", (f"a new call was not taken within {TAKEN_S:g} s: {error}",))
     taken_s = time.monotonic() - freed_at_s
@@ -164,7 +174,7 @@ def slow_heads(target: Target, seconds: float) -> Outcome:
                 sock.close()
         while len(went_on) < _SLOW_PEERS:
             try:
-                went_on.append((connect(target), 0))
+                went_on.append((connect(target, source=address_of(len(went_on))), 0))
             except OSError:
                 break
         peers = went_on

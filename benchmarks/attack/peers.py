@@ -27,9 +27,18 @@ DIAL_LIMIT_S = 2.0
 REDIAL_S = 0.1
 """After the server has ended a connection of a flood, which is dialled again: who means harm comes back."""
 
+HARMFUL, HARMLESS = "127.0.0.2", "127.0.0.3"
+"""Whence one peer dials that means harm, and whence one that only wants to call. The calls beside an attack come from
+127.0.0.1: what is limited by address must not spare or hit all of them alike."""
+
 _KEY = b"AAECAwQFBgcICQoLDA0ODw=="
 _DISCARD_BYTES = 1 << 16
 _NO_LINGER = struct.pack("ii", 1, 0)
+
+
+def address_of(number: int) -> str:
+    """Whence one of many peers dials."""
+    return f"127.0.1.{1 + number % 250}"
 
 
 class Target(NamedTuple):
@@ -86,20 +95,20 @@ def head(*, path: bytes = b"/", more: bytes = b"") -> bytes:
     )
 
 
-def connect(target: Target) -> socket.socket:
-    """Open a TCP connection."""
-    sock = socket.create_connection((target.host, target.port), DIAL_LIMIT_S)
+def connect(target: Target, *, source: str = HARMFUL) -> socket.socket:
+    """Open a TCP connection from an address of the loopback."""
+    sock = socket.create_connection((target.host, target.port), DIAL_LIMIT_S, (source, 0))
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     return sock
 
 
-def call(target: Target, request: bytes | None = None) -> socket.socket:
+def call(target: Target, request: bytes | None = None, *, source: str = HARMFUL) -> socket.socket:
     """Open a WebSocket, over TLS where the target has it.
 
     Raises:
         OSError: The server did not take it, or not in time.
     """
-    sock = connect(target)
+    sock = connect(target, source=source)
     try:
         if target.is_tls:
             context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
@@ -201,7 +210,7 @@ class Flood:
     def _dial(self, now_s: float) -> None:
         self.dials += 1
         try:
-            sock = call(self._target)
+            sock = call(self._target, source=address_of(self.dials % self._peers))
         except OSError:
             self._redial_at_s = now_s + REDIAL_S
             return

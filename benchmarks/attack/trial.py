@@ -28,25 +28,31 @@ _LOG_SETTLES_S = 0.2
 
 
 class _Peak:
-    """The most memory that a server takes, looked at 20 times a second."""
+    """The most memory that a server takes, looked at 20 times a second while the block lasts."""
 
     def __init__(self, server_pid: int) -> None:
         self._server_pid = server_pid
         self._is_over = threading.Event()
-        self.before_bytes = self.most_bytes = resident_bytes(tree_of(server_pid))
+        self._before_bytes = self._most_bytes = resident_bytes(tree_of(server_pid))
         self._watching = threading.Thread(target=self._watch, daemon=True)
-        self._watching.start()
 
-    def stop(self) -> float:
-        """Look no more, and return by how many MiB it has grown at most."""
+    def __enter__(self) -> _Peak:
+        self._watching.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
         self._is_over.set()
         self._watching.join()
-        return (self.most_bytes - self.before_bytes) / (1 << 20)
+
+    @property
+    def grown_mib(self) -> float:
+        """By how much it has grown at most."""
+        return (self._most_bytes - self._before_bytes) / (1 << 20)
 
     def _watch(self) -> None:
         while not self._is_over.wait(_SAMPLE_S):
             with suppress(OSError):  # one of its processes has just ended
-                self.most_bytes = max(self.most_bytes, resident_bytes(tree_of(self._server_pid)))
+                self._most_bytes = max(self._most_bytes, resident_bytes(tree_of(self._server_pid)))
 
 
 def try_attack(
@@ -101,19 +107,19 @@ def _measure(
     good.read_line(limit_s=_START_LIMIT_S, what="calls", tick=tick)
     descriptors_before = _descriptors_of(server.pid)
     logged_before = len(server.error_output())
-    peak = _Peak(server.pid)
-    busy = _Busy(server.pid, (good.pid, bad.pid))
-    good.write_line("begin")
-    bad.write_line("begin")
-    began_s = time.monotonic()
-    outcome: dict[str, Any] = json.loads(
-        bad.read_line(limit_s=seconds + _REPORT_LIMIT_S, what="outcome", tick=tick)
-    )
-    attacked_s = time.monotonic() - began_s
-    good.write_line("end")
-    foreign_share = busy.foreign_share()
-    left = _left_of(server.pid, descriptors_before)
-    report: dict[str, Any] = json.loads(good.read_line(limit_s=_REPORT_LIMIT_S, what="report", tick=tick))
+    with _Peak(server.pid) as peak:
+        busy = _Busy(server.pid, (good.pid, bad.pid))
+        good.write_line("begin")
+        bad.write_line("begin")
+        began_s = time.monotonic()
+        outcome: dict[str, Any] = json.loads(
+            bad.read_line(limit_s=seconds + _REPORT_LIMIT_S, what="outcome", tick=tick)
+        )
+        attacked_s = time.monotonic() - began_s
+        good.write_line("end")
+        foreign_share = busy.foreign_share()
+        left = _left_of(server.pid, descriptors_before)
+        report: dict[str, Any] = json.loads(good.read_line(limit_s=_REPORT_LIMIT_S, what="report", tick=tick))
     time.sleep(_LOG_SETTLES_S)
     logged = read_log(server.error_output(after=logged_before))
     return Trial(
@@ -123,7 +129,7 @@ def _measure(
         underruns=report["underruns"],
         trip_p99_ms=report["trip_p99_ms"],
         missing=report["missing"] + report["cut"],
-        grown_mib=peak.stop(),
+        grown_mib=peak.grown_mib,
         descriptors_left=left,
         lines_a_second=logged.lines / max(attacked_s, LINES_WINDOW_S) / attack.peers,
         faults=(*outcome["faults"], *logged.faults),
