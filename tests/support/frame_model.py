@@ -7,7 +7,6 @@ frame that is not whole may be noticed or not.
 
 from __future__ import annotations
 
-import struct
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -110,6 +109,8 @@ def expect(data: bytes, *, max_bytes: int) -> Expected:
                 begun = None
         elif not faults:
             faults |= _control(expected, frame)
+        elif frame.opcode == CLOSE:
+            faults |= _faults_of_close(frame.payload)  # any of them may be the one that is noticed
         expected.codes |= faults
     return expected
 
@@ -144,19 +145,23 @@ def _control(expected: Expected, frame: Parsed) -> set[int]:
 
 
 def _close(expected: Expected, payload: bytes) -> set[int]:
-    if not payload:
-        expected.codes, expected.is_peers, expected.received = {1000, None}, True, NO_CODE
-        return set()
+    faults = _faults_of_close(payload)
+    if not faults:
+        code = int.from_bytes(payload[:2], "big") if payload else None
+        # RFC 6455 7.1.5: what closes without a code may be answered without one.
+        expected.codes = {1000, None} if code is None else {code}
+        expected.is_peers, expected.received = True, NO_CODE if code is None else code
+    return faults
+
+
+def _faults_of_close(payload: bytes) -> set[int]:
     faults: set[int] = set()
-    code = struct.unpack("!H", payload[:2])[0] if len(payload) > 1 else None
-    if code not in VALID_CODES:
+    if payload and (len(payload) < 2 or int.from_bytes(payload[:2], "big") not in VALID_CODES):
         faults.add(1002)
     try:
         payload[2:].decode("utf-8")
     except UnicodeDecodeError:
         faults.add(1007)
-    if not faults:
-        expected.codes, expected.is_peers, expected.received = {code}, True, code
     return faults
 
 
@@ -193,7 +198,9 @@ def _differences_of_end(seen: Seen, expected: Expected, *, is_lax: bool) -> list
         allowed = expected.codes or expected.maybe_codes
         right = [(expected.received, "peer") if expected.is_peers else (code, "us")]
         if is_lax and not expected.is_peers and expected.codes:
-            allowed = allowed | {1002, 1009}  # what the parser notices by itself
+            # What the parser notices by itself, of all that was read together, and the answer to a close frame.
+            answered = {1000 if how == NO_CODE else how for how, who in told if who == "peer"}
+            allowed = allowed | {1002, 1007, 1009} | answered
         if code not in allowed:
             found.append(f"closed with {code}, expected one of {allowed or 'none'}")
         if len(seen.close.payload) > 125:
