@@ -21,7 +21,12 @@ INSTALL := --editable
 SOURCES :=
 endif
 # How long each slow test lasts; the default of `make soak`, shortened by .ci/run.
-SOAK_SECONDS ?= 600
+SOAK_SECONDS ?= 900
+# Of each property of `make fuzz`; a hundred thousand exchanges with a socket are some minutes.
+FUZZ_EXAMPLES ?= 10000
+FUZZED := tests/integration/test_frame_fuzz.py tests/integration/test_handshake_fuzz.py \
+	tests/unit/wire/test_codec.py tests/unit/wire/test_fragments.py tests/unit/wire/test_upgrade.py \
+	tests/unit/port/test_codec.py tests/unit/port/test_stream.py
 # Of each property in the unit tests, see tests/unit/conftest.py.
 EXAMPLES ?= 40
 export TEST_EXAMPLES := $(EXAMPLES)
@@ -43,7 +48,7 @@ endef
 export TRY_WHEEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled test-all check lint types cover docs wheel bench soak browser pictures format clean
+.PHONY: help demo test test-compiled test-all check lint types cover docs wheel bench attack soak fuzz browser pictures format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -113,7 +118,14 @@ wheel: $(READY) ## Build wheel and sdist, install the wheel in a clean environme
 bench: $(READY) ## The measurements that README and docs quote
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-soak: $(READY) ## The slow tests: soak, fuzz and load, SOAK_SECONDS each
+attack: $(READY) ## Peers that mean harm, one kind after the other, beside fifty calls; what these notice
+	$(BIN)/python -m benchmarks.attack $(ATTACK_ARGS)
+
+fuzz: $(READY) ## Made-up heads, frames, texts and messages between processes, FUZZ_EXAMPLES of each property
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) TEST_EXAMPLES=$(FUZZ_EXAMPLES) \
+		$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --timeout=0 $(FUZZED) $(PYTEST_ARGS)
+
+soak: $(READY) ## The slow tests: soak, attacks and load, SOAK_SECONDS each
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m slow --timeout=0 $(PYTEST_ARGS)
 
 browser: $(READY) ## The pages in a real browser; Debian: apt install chromium

@@ -17,7 +17,7 @@ from audio_connector.intake.buffer import IntakeCounters
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.speech import Answered, Finished, Flushed, Interrupted, Played, Progress
 from audio_connector.port import words
-from audio_connector.port.codec import KINDS, NoMessage
+from audio_connector.port.codec import KINDS, NoMessage, encode, read
 from audio_connector.port.framing import HEAD, Decoder, encode_all
 from audio_connector.wire.codec import decode_event
 from audio_connector.wire.messages import Connected, Disconnected
@@ -209,6 +209,23 @@ def test_a_message_with_other_bytes_is_one_of_its_kind_or_none(message: Any, dat
         return
     for _, each in got:
         assert type(each) in (*KINDS, bytes)
+
+
+@given(st.one_of(*ALL.values()), st.integers(1, 255), st.data())
+def test_the_body_of_one_kind_read_as_another_is_one_of_those_or_none(
+    message: Any, number: int, data: st.DataObject
+) -> None:
+    """And so is a body with bytes more or less."""
+    _, body = encode(message)
+    at, size = data.draw(st.integers(0, len(body))), data.draw(st.integers(0, 9))
+    bent = data.draw(
+        st.sampled_from([body, body[:at] + body[at + size :], body[:at] + bytes([192 + size]) + body[at:]])
+    )
+    try:
+        got = read(number, bent)
+    except NoMessage:
+        return
+    assert type(got) is KINDS[number - 1]
 
 
 def test_what_is_too_long_or_of_no_kind_is_named() -> None:
