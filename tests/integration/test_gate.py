@@ -293,7 +293,7 @@ def _dropped(port: Port) -> int:
             b"SSH-2.0-x\r\n",
             "refused 'SSH-2.0-x' from 127.0.0.1 with 400: not a valid HTTP request (RFC 9112)",
         ),
-        (b"\n", "refused '' from 127.0.0.1 with 400: not a valid HTTP request (RFC 9112)"),
+        (b"\n", "refused '\\n' from 127.0.0.1 with 400: not a valid HTTP request (RFC 9112)"),
     ],
 )
 async def test_who_speaks_something_else_hears_so_at_once(
