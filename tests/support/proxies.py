@@ -28,9 +28,16 @@ DEPLOY = Path(__file__).parents[2] / "deploy"
 PROXIES = ("nginx", "haproxy", "caddy")
 
 HEALTH_IS_SERVED = False
-"""Whether the server answers GET /readyz. Until it does the proxies are told to check nothing, or only the port."""
+"""Whether the server answers GET /healthz and /readyz. Until it does, the checks are left out of the files."""
 
 HEALTH = pytest.mark.xfail(not HEALTH_IS_SERVED, strict=True, reason="health endpoints are merged later")
+
+CHECKS: Mapping[str, Mapping[str, str]] = {
+    "nginx": {},
+    "haproxy": {"option httpchk GET /readyz": "", "http-check expect status 200": ""},
+    "caddy": {"health_uri /readyz": "", "health_interval 2s": ""},
+}
+"""What is left out of a file so that no page is asked for; HAProxy dials the port all the same."""
 
 Swaps = Mapping[str, str]
 
@@ -114,7 +121,14 @@ class Proxy:
 
 def caddy_files(folder: Path) -> list[str]:
     """Where its configuration is, and its control socket."""
-    return ["--config", str(folder / "Caddyfile"), "--adapter", "caddyfile", "--address", f"unix/{folder}/admin"]
+    return [
+        "--config",
+        str(folder / "Caddyfile"),
+        "--adapter",
+        "caddyfile",
+        "--address",
+        f"unix/{folder}/admin",
+    ]
 
 
 def nginx_swaps(folder: Path, port: int, certificate: Certificate, servers: Sequence[str]) -> Swaps:
@@ -135,7 +149,6 @@ def nginx_swaps(folder: Path, port: int, certificate: Certificate, servers: Sequ
 
 
 def haproxy_swaps(folder: Path, port: int, certificate: Certificate, servers: Sequence[str]) -> Swaps:
-    unchecked = {} if HEALTH_IS_SERVED else {"option httpchk GET /readyz": "", "http-check expect status 200": ""}
     return {
         "log /dev/log local0": "log stdout format raw local0",
         "user haproxy": "",
@@ -143,21 +156,16 @@ def haproxy_swaps(folder: Path, port: int, certificate: Certificate, servers: Se
         "maxconn 20000": "maxconn 500",
         "bind :443": f"bind 127.0.0.1:{port}",
         "/etc/haproxy/bot.pem": str(certificate.both),
-        "server one 127.0.0.1:8765": "\n    ".join(
-            f"server s{at} {each}" for at, each in enumerate(servers)
-        ),
-        **unchecked,
+        "server one 127.0.0.1:8765": "\n    ".join(f"server s{at} {each}" for at, each in enumerate(servers)),
     }
 
 
 def caddy_swaps(folder: Path, port: int, certificate: Certificate, servers: Sequence[str]) -> Swaps:
     own = f"{{\n\tadmin unix/{folder}/admin\n\tauto_https off\n\tpersist_config off\n}}\n"
-    unchecked = {} if HEALTH_IS_SERVED else {"health_uri /readyz": "", "health_interval 2s": ""}
     return {
         "{$DOMAIN} {": f"{own}https://localhost:{port} {{\n\tbind 127.0.0.1\n"
         f"\ttls {certificate.chain} {certificate.key}",
         "reverse_proxy bot:8765 {": f"reverse_proxy {' '.join(servers)} {{",
-        **unchecked,
     }
 
 
@@ -182,15 +190,17 @@ def command_of(name: str, folder: Path) -> list[str]:
 def write(
     name: str, folder: Path, port: int, servers: Sequence[str], certificate: Certificate, swaps: Swaps
 ) -> None:
-    """Put the file of deploy/ there, for this machine, and with ``swaps`` after that."""
+    """Put the file of deploy/ there, with ``swaps``, and for this machine."""
     file, swaps_of = FILES[name]
     places = [urlsplit(each).netloc for each in servers]
-    text = swapped((DEPLOY / file).read_text(), swaps_of(folder, port, certificate, places))
-    (folder / Path(file).name).write_text(swapped(text, swaps))
+    text = swapped((DEPLOY / file).read_text(), swaps)
+    (folder / Path(file).name).write_text(swapped(text, swaps_of(folder, port, certificate, places)))
 
 
 @contextmanager
-def proxying(name: str, folder: Path, *servers: str, swaps: Swaps | None = None) -> Iterator[Proxy]:
+def proxying(
+    name: str, folder: Path, *servers: str, swaps: Swaps | None = None, checks: bool = HEALTH_IS_SERVED
+) -> Iterator[Proxy]:
     """Run it in front of servers, and end it with all that it has started.
 
     Args:
@@ -198,12 +208,14 @@ def proxying(name: str, folder: Path, *servers: str, swaps: Swaps | None = None)
         folder: Of its own, and there already.
         servers: Their addresses, as they print them.
         swaps: Further words of the file, and what stands in their places.
+        checks: Whether it asks for pages, as in the file.
     """
+    swaps = {**({} if checks else CHECKS[name]), **(swaps or {})}
     certificate = Certificate.make(folder)
     command = command_of(name, folder)
     for _ in range(3):  # another program may take the port in between
         port = free_port()
-        write(name, folder, port, servers, certificate, swaps or {})
+        write(name, folder, port, servers, certificate, swaps)
         with (folder / "output.log").open("ab") as log:
             process = subprocess.Popen(
                 command,
