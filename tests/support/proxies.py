@@ -179,7 +179,7 @@ FILES: Mapping[str, tuple[str, Callable[[Path, int, Certificate, Sequence[str]],
 def command_of(name: str, folder: Path) -> list[str]:
     """How it is started with the file that `write` has made, in the foreground."""
     if name == "nginx":
-        path = tool("nginx", "Debian: apt install nginx-light")
+        path = tool("nginx", "Debian: apt install nginx")
         return [path, "-p", str(folder), "-c", str(folder / "nginx.conf"), "-g", "daemon off;"]
     if name == "haproxy":
         return [tool("haproxy", "Debian: apt install haproxy"), "-W", "-f", str(folder / "haproxy.cfg")]
