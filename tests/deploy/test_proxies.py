@@ -118,7 +118,7 @@ async def test_how_a_call_ends_crosses_both_ways(front: Front) -> None:
     await until(lambda: "bye" in front.served.log, "its end in the log")
 
 
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics"])
+@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/metrics", "/%6detrics", "/metrics?x"])
 async def test_what_tells_about_the_server_stays_inside(front: Front, path: str) -> None:
     with pytest.raises(InvalidStatus) as caught:
         async with calling(front.proxy.address, path, ssl=front.proxy.client, proxy=None):

@@ -198,7 +198,7 @@ def test_everybody_means_the_same_port() -> None:
 def test_every_variable_is_a_setting(name: str) -> None:
     values = {variable.removeprefix(PREFIX).lower(): value for variable, value in variables()[name].items()}
     assert values
-    ServeSettings(**values)
+    ServeSettings.model_validate(values)
 
 
 @pytest.mark.parametrize("name", ["compose.yaml", "deployment.yaml", "audio-connector.service"])

@@ -161,9 +161,10 @@ def haproxy_swaps(folder: Path, port: int, certificate: Certificate, servers: Se
 
 
 def caddy_swaps(folder: Path, port: int, certificate: Certificate, servers: Sequence[str]) -> Swaps:
-    own = f"{{\n\tadmin unix/{folder}/admin\n\tauto_https off\n\tpersist_config off\n}}\n"
+    own = f"{{\n\tadmin unix/{folder}/admin\n\tauto_https off\n\tpersist_config off\n"
     return {
-        "{$DOMAIN} {": f"{own}https://localhost:{port} {{\n\tbind 127.0.0.1\n"
+        "{\n\tservers {": f"{own}\tservers {{",
+        "{$DOMAIN} {": f"https://localhost:{port} {{\n\tbind 127.0.0.1\n"
         f"\ttls {certificate.chain} {certificate.key}",
         "reverse_proxy bot:8765 {": f"reverse_proxy {' '.join(servers)} {{",
     }
