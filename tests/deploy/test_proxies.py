@@ -110,7 +110,7 @@ async def test_what_the_router_says_of_a_call_arrives_and_what_it_says_of_its_ad
 
 
 async def test_how_a_call_ends_crosses_both_ways(front: Front) -> None:
-    async with callers(front.proxy, "/hang-up") as [guest]:
+    async with callers(front.proxy, "/hang-up", rate_hz=None) as [guest]:
         await until(lambda: guest.is_over, "the end")
         assert guest.how == (4001, "enough")
     async with callers(front.proxy, "/") as [guest]:
