@@ -8,7 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.proxies import DEPLOY, PROXIES, Certificate, swapped, tool, write
+from support.deployed import DEPLOY
+from support.proxies import PROXIES, Certificate, swapped, tool, write
 
 pytestmark = pytest.mark.deploy
 

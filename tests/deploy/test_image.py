@@ -23,8 +23,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
+from support.deployed import DEPLOY
 from support.peers import FRAME, calling, next_audio
-from support.proxies import DEPLOY, HEALTH, free_port, swapped, wait_until
+from support.proxies import HEALTH, free_port, swapped, wait_until
 from support.serving import DEADLINE_S
 
 pytestmark = [pytest.mark.deploy, pytest.mark.skipif(os.name != "posix", reason="its paths are of Linux")]

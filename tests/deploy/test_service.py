@@ -20,8 +20,9 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
+from support.deployed import DEPLOY, ends_within_s
 from support.processes import children_of, is_running
-from support.proxies import DEPLOY, free_port, tool, wait_until
+from support.proxies import free_port, tool, wait_until
 from support.serving import DEADLINE_S, until
 from support.workers import MAIN, guests
 
@@ -127,8 +128,6 @@ async def test_it_takes_the_socket_reloads_and_drains(tmp_path: Path) -> None:
 
 async def test_what_will_not_end_has_ended_before_it_would_be_killed(tmp_path: Path) -> None:
     """`TimeoutStopSec` and its like are compared with this sum in tests/meta/test_deploy.py."""
-    from meta.test_deploy import ends_within_s  # noqa: PLC0415 - kept where it is explained
-
     with activated(tmp_path, ENDLESS, "--drain-s", "1") as (process, address):
         async with guests(address, "/", proxy=None, open_timeout=DEADLINE_S) as [guest]:
             everybody = children_of(process.pid)

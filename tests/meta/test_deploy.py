@@ -8,34 +8,22 @@ from __future__ import annotations
 
 import re
 import shlex
-from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from support.deployed import DEPLOY, ends_within_s
 
 from audio_connector import Timeouts
 from audio_connector.cli.settings import PREFIX, ServeSettings, gather
 from audio_connector.cluster import supervisor
-from audio_connector.server.run import LEAVE_S, PORT
-
-DEPLOY = Path(__file__).parents[2] / "deploy"
+from audio_connector.server.run import PORT
 
 ROUTER_S = 6.0
 """For the whole of its dialling (PROTOCOL 1.1)."""
 
 AUTOSCALER_S = 600.0
 """The cluster autoscaler gives a pod so long at most, whatever it asks for (its --max-graceful-termination-sec)."""
-
-CLOSED_S, TASKS_S = 2.0, 1.0
-"""What the supervisor's end waits for beside the constants that it names."""
-
-
-def ends_within_s(drain_s: float) -> float:
-    """From SIGTERM to the end of the last process at the latest, in the form that takes longest: with workers."""
-    alone_s = drain_s + 2 * Timeouts().stop_s + LEAVE_S
-    with_workers_s = drain_s + supervisor.STOP_S + CLOSED_S + supervisor.END_S + TASKS_S
-    return max(alone_s, with_workers_s)
 
 
 def text_of(name: str) -> str:

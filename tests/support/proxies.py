@@ -20,10 +20,9 @@ from urllib.parse import urlsplit
 
 import pytest
 import trustme
+from support.deployed import DEPLOY
 from support.processes import children_of, is_running
 from support.serving import DEADLINE_S
-
-DEPLOY = Path(__file__).parents[2] / "deploy"
 
 PROXIES = ("nginx", "haproxy", "caddy")
 
