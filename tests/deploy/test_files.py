@@ -108,3 +108,10 @@ def test_a_bad_file_is_found(tmp_path: Path) -> None:
     assert "prestop" in run(tool("kubernetes-validate", OF_THE_EXTRA), "--strict", bad, status=1)
     bad.write_text(swapped((DEPLOY / "Dockerfile").read_text(), {"USER 10001": "USER root"}))
     assert "DL3002" in run(tool("hadolint", OF_THE_EXTRA), bad, status=1)
+
+
+def test_what_is_missing_is_skipped_but_not_in_ci(monkeypatch: pytest.MonkeyPatch) -> None:
+    for told, outcome in (("", pytest.skip.Exception), ("true", pytest.fail.Exception)):
+        monkeypatch.setenv("CI", told)
+        with pytest.raises(outcome, match="there is no no-such-program on this machine; apt install it"):
+            tool("no-such-program", "apt install it")

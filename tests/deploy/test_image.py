@@ -28,7 +28,11 @@ from support.peers import FRAME, calling, next_audio
 from support.proxies import HEALTH, free_port, swapped, wait_until
 from support.serving import DEADLINE_S
 
-pytestmark = [pytest.mark.deploy, pytest.mark.skipif(os.name != "posix", reason="its paths are of Linux")]
+pytestmark = [
+    pytest.mark.deploy,
+    pytest.mark.timeout(600),  # pip fetches what is installed
+    pytest.mark.skipif(os.name != "posix", reason="its paths are of Linux"),
+]
 
 ROOT = DEPLOY.parent
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import os
 import shutil
@@ -225,20 +226,23 @@ def proxying(
                 env={**os.environ, "HOME": str(folder), "XDG_DATA_HOME": str(folder)},
             )
         proxy = Proxy(name, folder, port, certificate.client, process, command[:1])
-        wait_until(functools.partial(_has_begun, proxy), f"{name} listening")
-        if process.poll() is None:
-            break
-    else:
-        pytest.fail(f"{name} does not start: {proxy.log}")
-    try:
-        yield proxy
-    finally:
-        everybody = [process.pid, *children_of(process.pid)]
-        for pid in everybody:
-            if is_running(pid):
-                os.kill(pid, signal.SIGKILL)
-        process.wait()
-        wait_until(lambda: not any(map(is_running, everybody)), f"the end of {name}")
+        try:
+            wait_until(functools.partial(_has_begun, proxy), f"{name} listening")
+            if process.poll() is None:
+                yield proxy
+                return
+        finally:
+            _end(proxy)
+    pytest.fail(f"{name} does not start: {proxy.log}")
+
+
+def _end(proxy: Proxy) -> None:
+    everybody = [proxy.process.pid, *children_of(proxy.process.pid)]
+    for pid in filter(is_running, everybody):
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+    proxy.process.wait()
+    wait_until(lambda: not any(map(is_running, everybody)), f"the end of {proxy.name}")
 
 
 def _has_begun(proxy: Proxy) -> bool:
