@@ -48,7 +48,7 @@ endef
 export TRY_WHEEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled test-all check lint types cover docs wheel bench attack soak fuzz browser pictures format clean
+.PHONY: help demo test test-compiled test-all check lint types cover docs wheel bench attack soak fuzz browser deploy pictures format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -130,6 +130,10 @@ soak: $(READY) ## The slow tests: soak, attacks and load, SOAK_SECONDS each
 
 browser: $(READY) ## The pages in a real browser; Debian: apt install chromium
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+
+deploy: $(READY) ## The files of deploy/, with real proxies; Debian: apt install nginx haproxy systemd
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL) '.[deploy]'
+	$(BIN)/python -m pytest -m deploy -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 pictures: $(READY) ## Take the pictures of the playground's documentation anew
 	PYTHONPATH=tests $(BIN)/python -m browser.pictures

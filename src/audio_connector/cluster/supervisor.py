@@ -126,6 +126,8 @@ class Supervisor:
             else:
                 self._is_serving = True
                 self._say(f"listening on {self.address}")
+                if self._wants_reload:
+                    self.reload()
             await self._ending
             return not self._was_cut
         finally:
@@ -142,11 +144,11 @@ class Supervisor:
                 worker.say(words.ShutDown())
 
     def reload(self) -> None:
-        """Start new workers, and have them take the calls of the old ones."""
-        if self._drains_until is not None or not self._is_serving:
+        """Start new workers, and have them take the calls of the old ones; while it starts, once it has."""
+        if self._drains_until is not None:
             return
         self._wants_reload = True
-        if self._reloading is None or self._reloading.done():
+        if self._is_serving and (self._reloading is None or self._reloading.done()):
             self._reloading = self._spawn(self._reload())
 
     # Start.
