@@ -25,13 +25,14 @@ pytestmark = [pytest.mark.deploy, pytest.mark.skipif(os.name != "posix", reason=
 
 BOT = """
 import asyncio
-from audio_connector import AudioConnectorServerConfig, Timeouts
+from audio_connector import AudioConnectorServerConfig, Limits, Timeouts
 
 VERSION = 1
 PING_S = 20
 
 async def tell(client):
-    who = {"version": VERSION, "is_resumed": client.is_resumed, "path": client.path, "query": client.query}
+    who = {"version": VERSION, "is_resumed": client.is_resumed, "path": client.path, "query": client.query,
+        "address": client.remote_address[0]}
     await client.send_json_packet({**who, "headers": {name: client.headers.get_all(name) for name in client.headers}})
 
 async def on_connect(client):
@@ -45,7 +46,11 @@ async def on_connect(client):
                 await speech.write(number.to_bytes(2, "little") * 320)
 
 config = AudioConnectorServerConfig(
-    host="127.0.0.1", port=0, on_connect=on_connect, timeouts=Timeouts(ping_interval_s=PING_S)
+    host="127.0.0.1",
+    port=0,
+    on_connect=on_connect,
+    limits=Limits(trusted_proxies=("127.0.0.1",)),
+    timeouts=Timeouts(ping_interval_s=PING_S),
 )
 """
 """Says how it was called, and echoes; or does what the path says."""
@@ -96,15 +101,19 @@ async def test_what_the_router_says_of_a_call_arrives_and_what_it_says_of_its_ad
         ("x-forwarded-for", "6.6.6.6"),
         ("forwarded", "for=6.6.6.6"),
     ]
-    async with callers(front.proxy, "/room?a=b%20c&d=", additional_headers=said) as [guest]:
+    elsewhere = ("127.0.0.2", 0)
+    async with callers(front.proxy, "/room?a=b%20c&d=", additional_headers=said, local_addr=elsewhere) as [
+        guest
+    ]:
         [told] = guest.told
     headers = told["headers"]
     assert (told["path"], told["query"]) == ("/room", "a=b%20c&d=")
     assert ", ".join(headers["x-custom"]) == "one, two, three"
     assert headers["x-opentok-ws-sessionid"] == ["1_MX4"]
     assert headers["authorization"] == ["Bearer token"]
-    assert headers["x-forwarded-for"] == ["127.0.0.1"]
+    assert headers["x-forwarded-for"] == ["127.0.0.2"]
     assert "forwarded" not in headers
+    assert told["address"] == "127.0.0.2"
     assert "Bearer" not in front.proxy.log
     assert "room" not in front.proxy.log, "a token may be in the path"
 
