@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Protocol, cast
 
 from audio_connector.wire.addresses import hang_up, ip_of
+from audio_connector.wire.pages import Page, Pages, http_of, no_pages
 from audio_connector.wire.refusals import (
     BAD_UPGRADE,
     FAILED,
@@ -28,7 +29,7 @@ from audio_connector.wire.refusals import (
     Refusal,
     Refusals,
 )
-from audio_connector.wire.upgrade import UpgradeRequest, read_upgrade
+from audio_connector.wire.upgrade import UpgradeRequest, page_asked, read_upgrade
 
 logger = logging.getLogger("audio_connector.wire")
 
@@ -73,11 +74,15 @@ class Gates:
         open_: Called for each valid upgrade request.
         timeout_s: A peer whose head is not complete by then is dropped.
         clock: Seconds of a monotonic clock.
+        pages: What is answered to who asks for no upgrade.
     """
 
-    def __init__(self, open_: Open, timeout_s: float, clock: Callable[[], float]) -> None:
+    def __init__(
+        self, open_: Open, timeout_s: float, clock: Callable[[], float], pages: Pages = no_pages
+    ) -> None:
         self.open = open_
         self.timeout_s = timeout_s
+        self.pages = pages
         self.refusals = Refusals()
         self.waiting: set[Gate] = set()
         """Those whose connection is their own."""
@@ -146,6 +151,8 @@ class Gate(asyncio.Protocol):
         if transport is None or transport.is_closing():
             return
         # Bytes of the transport may be a view of a buffer that it reuses.
+        if self._is_answered:
+            return
         self._head += bytes(data)
         end = self._head.find(b"\r\n\r\n")
         if end > MAX_HEAD_BYTES or (end < 0 and len(self._head) > MAX_HEAD_BYTES):
@@ -153,7 +160,8 @@ class Gate(asyncio.Protocol):
         elif end >= 0:
             request = read_upgrade(self._head[:end])
             if isinstance(request, Refusal):
-                self._refuse(transport, request)
+                if request is not NOT_AN_UPGRADE or not self._has_page():
+                    self._refuse(transport, request)
             else:
                 self._hand_on(transport, request, self._head[end + 4 :])
 
@@ -187,6 +195,20 @@ class Gate(asyncio.Protocol):
             b"Content-Length: %d\r\n\r\n%b" % (status, len(body), b"" if is_head else body)
         )
         transport.close()  # it has until the deadline to leave
+
+    def _has_page(self) -> bool:
+        """Whether it is asked for a page that there is; it is answered then, now or later."""
+        path = page_asked(self._head)
+        if path is None or not self._gates.pages(path, self._answer):
+            return False
+        self._is_answered = True
+        return True
+
+    def _answer(self, page: Page) -> None:
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.write(http_of(page, has_body=not self._head.startswith(b"HEAD ")))
+            transport.close()  # it has until the deadline to leave
 
     def _give_up(self) -> None:
         if self._transport is not None and not self._is_answered:

@@ -207,5 +207,5 @@ async def listen_at(options: ListenOptions, open_: Open) -> Listening:
         OSError: The address cannot be bound.
     """
     sockets = list(options.sockets) or await listen_on(options.host, options.port, options.backlog)
-    gates = Gates(open_, options.handshake_timeout_s, asyncio.get_running_loop().time)
+    gates = Gates(open_, options.handshake_timeout_s, asyncio.get_running_loop().time, options.pages)
     return Listening(sockets, gates, options.ssl_context, are_lent=options.are_lent)

@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Protocol
 
+from audio_connector.wire.pages import Pages, no_pages
 from audio_connector.wire.refusals import Refusal
 from audio_connector.wire.transport import Receiver, Transport, Upgrade, WireLimits
 
@@ -34,6 +35,7 @@ class ListenOptions:
         are_lent: Somebody else goes on with what the sockets listen on, so that it is not shut down.
         ssl_context: Returns the server-side context for a new connection; None for plain TCP.
         limits: Bounds of every connection.
+        pages: What is answered to who asks for a page instead of an upgrade.
         handshake_timeout_s: A peer that has not sent its request by then is dropped.
         backlog: Connections that the kernel may hold before they are accepted.
     """
@@ -44,6 +46,7 @@ class ListenOptions:
     are_lent: bool = False
     ssl_context: Callable[[], ssl.SSLContext] | None = None
     limits: WireLimits = _LIMITS
+    pages: Pages = no_pages
     handshake_timeout_s: float = 10.0
     backlog: int = 1024
 
