@@ -25,7 +25,12 @@ from audio_connector.errors import (
     VideoError,
 )
 from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.server.config import AudioConnectorConnectionData, AudioConnectorServerConfig, Tls
+from audio_connector.server.config import (
+    AudioConnectorConnectionData,
+    AudioConnectorServerConfig,
+    Monitoring,
+    Tls,
+)
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.registry import Connections
 from audio_connector.server.run import run
@@ -78,6 +83,7 @@ __all__ = [
     "Limits",
     "MediaUpdate",
     "MessageError",
+    "Monitoring",
     "Notified",
     "Playback",
     "PlaybackOverflow",

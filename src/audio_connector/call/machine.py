@@ -62,7 +62,7 @@ class Call:
         self._window = intake.window_messages
         self._handed = Handed(intake.window_messages) if is_movable else None
         """What was handed over lately, for another application to take it up; None where there can be no other."""
-        self._upgrade: Upgrade | None = None
+        self.upgrade: Upgrade | None = None
         self.takeovers = 0
         self.is_released = False  # by the application, which has no part in the call any more
         self._resume_s = timeouts.resume_s if is_known else None
@@ -80,6 +80,7 @@ class Call:
         self._is_cleared = False
         self._announced_end = False
         self._own_end: Disconnected | None = None
+        self.end: Disconnected | None = None  # how it has ended
         self._audio_messages_sent = self._text_messages_sent = self._odd_messages = self._stalls = 0
         self._unsent_ms = 0.0
         self._round_trip_ms: float | None = None
@@ -91,7 +92,7 @@ class Call:
         """The upgrade is done."""
         self.liveness.start(now)
         self._settle_at = now + self._timeouts.first_message_s
-        self._upgrade = upgrade
+        self.upgrade = upgrade
         self.tells.append(tells.Opened(upgrade))
 
     def lost(self, closed: Closed, now: float) -> bool:
@@ -111,7 +112,7 @@ class Call:
         """The router has dialled again: its first message comes anew."""
         self.liveness.start(now)
         self._gives_up_at, self._settle_at = math.inf, now + self._timeouts.first_message_s
-        self._upgrade, self._first_message = upgrade, None
+        self.upgrade, self._first_message = upgrade, None
         self._queue.is_labelled |= not self._is_guessed  # what was written is of the rate that was told
         self._is_guessed = self._is_first_text = self._is_active = True
         self._is_cleared = False
@@ -174,12 +175,13 @@ class Call:
         else:
             self._pump(now)
 
-    def pong_received(self, now: float) -> None:
-        """The router lives."""
+    def pong_received(self, now: float) -> float | None:
+        """The router lives. Returns the round trip in ms, where it is an answer to a ping of ours."""
         self.liveness.last_received_at = now
         round_trip_ms = self.liveness.note_pong(now)
         if round_trip_ms is not None:
             self._round_trip_ms, self.has_news = round_trip_ms, True
+        return round_trip_ms
 
     def writable_changed(self, writable: bool, unsent_bytes: int, now: float) -> None:
         """The write buffer has drained, or has filled up: hold, for a bounded time."""
@@ -193,7 +195,7 @@ class Call:
 
     def ended(self, closed: Closed, now: float) -> None:
         """End everything that waits, hand over what is left, and say how it ended."""
-        how = self._own_end or how_ended(closed, is_announced=self._announced_end)
+        self.end = how = self._own_end or how_ended(closed, is_announced=self._announced_end)
         if closed.closed_by == "us" and self.state is not State.CLOSING and closed.code in (FLOODED, TOO_BIG):
             self._fail(faults.over_limit(closed.code, closed.reason))  # the wire's doing
         self._move(Move.END)
@@ -229,12 +231,12 @@ class Call:
         What that has written is heard. What it was handed and has not handled is handed over again; where it
         ``replays``, so is all audio of the last `Intake.replay_ms`. With ``is_first`` there was none before.
         """
-        if self._upgrade is None or self.state is State.CLOSED:
+        if self.upgrade is None or self.state is State.CLOSED:
             return
         self._queue.abandon(now)
         self._texts.abandon()
         self._window = self._intake.window_messages
-        replay_bytes = self._format.bytes_for_ms(self._intake.replay_ms) if replays else 0
+        replay_bytes = self.format.bytes_for_ms(self._intake.replay_ms) if replays else 0
         if self._handed is not None:
             if self.is_released:  # credit comes in batches, so the count may not have come down
                 self._handed.unhandled = 0
@@ -242,9 +244,9 @@ class Call:
         self._queue.events.clear()
         self.takeovers += not is_first
         self.is_released = False
-        self.tells = [tells.Opened(self._upgrade, self.takeovers)]
+        self.tells = [tells.Opened(self.upgrade, self.takeovers)]
         if self._settle_at == math.inf or self._first_message is not None:
-            self.tells.append(tells.Settled(self._format, self._first_message))
+            self.tells.append(tells.Settled(self.format, self._first_message))
         self.has_news = True
 
     def is_at_rest(self, now: float) -> bool:
@@ -279,7 +281,7 @@ class Call:
         if self.state is State.CLOSED:
             return
         if now >= self._settle_at:
-            self._settle(self._format, now, is_guess=True)
+            self._settle(self.format, now, is_guess=True)
         if now >= self._gives_up_at:
             self._gives_up_at = math.inf
             self._drop(Move.CLOSE)
@@ -429,7 +431,7 @@ class Call:
         self.has_news = True
 
     def _take_format(self, audio_format: AudioFormat) -> None:
-        self._format = audio_format
+        self.format = audio_format
         self._buffer.max_audio_bytes = audio_format.bytes_for_ms(self._intake.max_buffer_ms)
         if self._handed is not None:
             self._handed.max_bytes = audio_format.bytes_for_ms(self._intake.replay_ms)
@@ -460,7 +462,7 @@ class Call:
         elif event.content_type is not None:
             self._fail(faults.unknown_format(event.content_type))
         # Who it is, all the same; the rate is not guessed as long as something may still tell it.
-        self.tells.append(tells.Settled(self._format, event))
+        self.tells.append(tells.Settled(self.format, event))
 
     # Words, beside audio.
 

@@ -200,6 +200,21 @@ class ServeSettings(Values):
     max_delay_ms: Annotated[MaxDelayMs | None, Of("playback")] = Field(
         default=None, description="Plain writes that would be heard later lose their oldest audio."
     )
+    health: Annotated[Literal["port", "admin", "off"] | None, Of("monitoring")] = Field(
+        default=None, description="Where /healthz and /readyz are: port, admin or off."
+    )
+    metrics: Annotated[Literal["port", "admin", "off"] | None, Of("monitoring")] = Field(
+        default=None, description="Where /metrics is: port, admin or off."
+    )
+    admin_host: Annotated[Host | None, Of("monitoring")] = Field(
+        default=None, description="What the admin port listens on; it has no authentication."
+    )
+    admin_port: Annotated[Port | None, Of("monitoring")] = Field(
+        default=None, description="A port for health, figures, and the calls that top shows."
+    )
+    traces: Annotated[bool | None, Of("monitoring")] = Field(
+        default=None, description="Whether calls become spans of OpenTelemetry."
+    )
     log_level: Annotated[Literal["debug", "info", "warning", "error"], BeforeValidator(_lower)] | None = (
         Field(default=None, description="What is logged: debug, info, warning or error.")
     )

@@ -16,6 +16,7 @@ from concurrent.futures import Future, InvalidStateError
 
 from audio_connector.port import words
 from audio_connector.port.host import Deliver, Note
+from audio_connector.port.meters import Meters
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.remote import Remote, RemoteIo
 
@@ -44,6 +45,7 @@ class AttachedIo:
         *,
         broker: socket.socket,
     ) -> None:
+        self.meters = Meters()
         self._remote_io = remote_io = RemoteIo(
             application_loop,
             deliver,

@@ -18,6 +18,9 @@ from audio_connector.server.children import ChildProcess
 
 MAX_MESSAGE_BYTES = 1 << 20
 
+NOT_AWAITED = words.Logged | words.Refused | words.Retired | words.Collect | words.Collected | words.Counted
+"""What comes again and again."""
+
 REAP_S = 0.5
 """Between the end of a process's stream and its own."""
 
@@ -150,7 +153,7 @@ class Member:
 
     def _receive(self, message: Message) -> None:
         word = message[1]
-        if not isinstance(word, words.Logged | words.Refused | words.Retired):
+        if not isinstance(word, NOT_AWAITED):
             self._said.append(word)  # what somebody may wait for: few in its life
         self.was_ready |= isinstance(word, words.Ready)
         self._take(self, word)

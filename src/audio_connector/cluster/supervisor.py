@@ -23,6 +23,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from audio_connector.cluster.collecting import Collecting
 from audio_connector.cluster.member import Member, broker_pair
 from audio_connector.cluster.plan import Plan
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
@@ -36,6 +37,7 @@ from audio_connector.server.children import (
     start_word,
 )
 from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.io_meters import of_this_process
 from audio_connector.server.remote import log_word
 from audio_connector.wire.addresses import duplicates_of, listen_on, shut_down, why_not_bound
 from audio_connector.wire.network import LISTEN
@@ -101,6 +103,10 @@ class Supervisor:
         self._ios: list[_Io] = []
         self._workers: dict[int, Member] = {}
         self._seats: list[_Seat] = []
+        self._collecting = Collecting(
+            lambda asking: [io.member for io in self._ios if io.member not in (None, asking)],
+            lambda: of_this_process("supervisor"),
+        )
         self._tasks: set[asyncio.Task[Any]] = set()
         self._ending: asyncio.Future[None] = self._loop.create_future()
         self._drains_until: float | None = None
@@ -232,6 +238,7 @@ class Supervisor:
                 takes_calls=self._drains_until is None,
                 broker=theirs,
                 id_prefix=self._id_prefix,
+                is_admin=io is self._ios[0],
             )
             io.broker, io.serial = ours, serial
             io.member = member = Member(0, child, self._take_from_io(io), lambda _: self._lose_io(io))
@@ -254,7 +261,7 @@ class Supervisor:
                 self._connect(worker, io)
 
     def _take_from_io(self, io: _Io) -> Callable[[Member, words.Word], None]:
-        def take(_: Member, word: words.Word) -> None:
+        def take(member: Member, word: words.Word) -> None:
             if isinstance(word, words.Logged):
                 log_word(word)
             elif isinstance(word, words.Retired):
@@ -262,6 +269,10 @@ class Supervisor:
                 self._note_retired(word.number)
             elif isinstance(word, words.Lost):
                 self._spawn(self._end_lost(word.number))
+            elif isinstance(word, words.Collect):
+                self._spawn(self._collecting.answer(member, word))
+            elif isinstance(word, words.Collected):
+                self._collecting.take(word)
 
         return take
 
@@ -321,7 +332,9 @@ class Supervisor:
             end.close()
 
     def _take_from_worker(self, worker: Member, word: words.Word) -> None:
-        if isinstance(word, words.Loaded) and self._crossing and word.config != self._crossing:
+        if isinstance(word, words.Counted):
+            self._collecting.note(worker.number, word)
+        elif isinstance(word, words.Loaded) and self._crossing and word.config != self._crossing:
             logger.warning(
                 "the configuration of the new worker differs in what concerns the I/O side, which a reload does not "
                 "change; start the program anew for that"
@@ -341,6 +354,7 @@ class Supervisor:
 
     def _lose_worker(self, worker: Member) -> None:
         self._workers.pop(worker.number, None)
+        self._collecting.forget(worker.number)
         how = worker.how_ended()
         worker.close()
         if worker.is_ending:

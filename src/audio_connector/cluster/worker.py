@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import os
 import signal
@@ -23,6 +24,7 @@ from audio_connector.port.framing import SERVER, Message
 from audio_connector.port.stream import Stream
 from audio_connector.server.children import crossing_of
 from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.io_meters import of_this_process
 from audio_connector.server.running import IO_HOST
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
 
@@ -32,6 +34,9 @@ Load = Callable[[str, str], AudioConnectorServerConfig]
 """Makes the configuration of an application and of settings, see `words.Serve`; raises what it cannot."""
 
 MAX_MESSAGE_BYTES = 1 << 20
+
+COUNT_S = 1.0
+"""How old what a worker has counted may be."""
 
 
 class Worker:
@@ -78,6 +83,7 @@ class Worker:
         if self._io is not None:
             self._io.is_ready = True
         self._say(words.Ready())
+        self._count(serve.number)
         ended = await self._handle.drain(await self._ending)
         self._say(words.Drained(ended))
         return 0
@@ -85,6 +91,13 @@ class Worker:
     def _make_io(self, loop: asyncio.AbstractEventLoop, *arguments: Any) -> AttachedIo:  # noqa: ANN401
         self._io = AttachedIo(loop, *arguments, broker=self._broker)
         return self._io
+
+    def _count(self, number: int) -> None:
+        """Say what was counted, now and then; a worker that is blocked says it later."""
+        if self._io is not None and not self._stream.is_lost:
+            rows = [*self._io.meters.snapshot(), *of_this_process(f"worker-{number}"), ("workers", (), 1.0)]
+            self._say(words.Counted(json.dumps(rows)))
+            self._loop.call_later(COUNT_S, self._count, number)
 
     def _say(self, word: words.Word) -> None:
         self._stream.queue.append((SERVER, word))

@@ -32,7 +32,8 @@ class Dispatcher:
 
     ``want`` is told what is wanted (audio, texts), for how many further messages there is room, ``credit_batch`` at a
     time, and whether the application has settled: what it does not want then need not be kept. Where ``owes_work``
-    says that the loop is kept from others they run before the next message.
+    says that the loop is kept from others they run before the next message. ``count_error`` is given the class of
+    each error.
     """
 
     def __init__(
@@ -42,8 +43,9 @@ class Dispatcher:
         credit_batch: int,
         want: Callable[[bool, bool, int, bool], None],
         owes_work: Callable[[], bool],
+        count_error: Callable[[str], None] = lambda _: None,
     ) -> None:
-        self.faults = FaultLog(connection_id)
+        self.faults = FaultLog(connection_id, count_error)
         self._credit_batch = credit_batch
         self._want = want
         self._owes_work = owes_work

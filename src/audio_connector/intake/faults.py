@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Callable
 
 from audio_connector.errors import ConnectionClosed
 from audio_connector.validation.handlers import Handler, name_of
@@ -25,9 +26,13 @@ Kind = tuple[str, int]
 
 
 class FaultLog:
-    """The faults of one connection, whose id a peer may have chosen; on the application's loop."""
+    """The faults of one connection, whose id a peer may have chosen; on the application's loop.
 
-    def __init__(self, connection_id: str) -> None:
+    ``count`` is given the class of each error.
+    """
+
+    def __init__(self, connection_id: str, count: Callable[[str], None] = lambda _: None) -> None:
+        self._count_kind = count
         self.label = named(connection_id)
         self._episodes = Episodes[Kind](("other errors came", logging.ERROR))
 
@@ -53,6 +58,8 @@ class FaultLog:
     def _note(self, what: str, text: str, error: BaseException) -> None:
         # What every echo runs into when the caller hangs up is no mistake, and a call is two lines at INFO.
         level = logging.DEBUG if isinstance(error, ConnectionClosed) else logging.ERROR
+        if level == logging.ERROR:
+            self._count_kind(type(error).__name__)
         word = self._episodes.note((what, level), asyncio.get_running_loop().time())
         if word is not None and word.times > 1:
             self._count(word)

@@ -49,6 +49,8 @@ class Decoder:
         self._pieces: list[bytes] = []
         self._size_bytes = 0
         self._needed_bytes = HEAD.size
+        self.count = 0
+        """Messages so far."""
 
     def feed(self, data: bytes) -> None:
         """Take a piece.
@@ -65,7 +67,7 @@ class Decoder:
             self._pieces.clear()
         deliver, head_bytes = self._deliver, HEAD.size
         at, end = 0, len(data)
-        needed_bytes = head_bytes
+        needed_bytes, count = head_bytes, 0
         while at + head_bytes <= end:
             body_bytes, link_id, number = HEAD.unpack_from(data, at)
             body_at = at + head_bytes
@@ -78,7 +80,9 @@ class Decoder:
                 break
             at = body_at + body_bytes
             body = data[body_at:at]
+            count += 1
             deliver((link_id, body if number == AUDIO else read(number, body)))
+        self.count += count
         if at < end:
             self._pieces.append(data[at:] if at else data)
         self._size_bytes, self._needed_bytes = end - at, needed_bytes

@@ -11,6 +11,7 @@ from typing import Protocol
 
 from audio_connector.call.asks import Ask
 from audio_connector.call.tells import Figures, Tell
+from audio_connector.port.meters import Meters
 
 Deliver = Callable[[tuple[int, Tell]], None]
 """Takes a tell of the connection of that number, on the application's loop, in the order of events."""
@@ -33,6 +34,9 @@ class IoHost(Protocol):
 
     id_prefix: str
     """What the numbers of connections are an identity behind; each server has its own, also where servers fork."""
+
+    meters: Meters
+    """What the application has counted."""
 
     ended: Future[None]
     """Done once nothing of it runs any more, for whatever reason."""

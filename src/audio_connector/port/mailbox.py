@@ -56,6 +56,8 @@ class Mailbox(Generic[T]):
         self.is_armed = False
         """A wake-up is on its way, or will be at the end of the sender's round."""
         self._woken_at = 0.0
+        self.batches = self.messages = 0
+        """Delivered so far."""
 
     def post(self, message: T) -> None:
         """Send a message; never blocks, takes no lock, and may be called in a finalizer."""
@@ -77,6 +79,11 @@ class Mailbox(Generic[T]):
         """Something was posted while nothing was on its way."""
         self.wake()
 
+    @property
+    def waiting(self) -> int:
+        """Messages that are not delivered yet."""
+        return len(self._messages)
+
     def is_closed(self) -> bool:
         """Whether the receiving loop is closed: a wake-up that was pending in it never comes."""
         return self._loop.is_closed()
@@ -93,7 +100,10 @@ class Mailbox(Generic[T]):
         # Disarm first: what is posted from here on wakes again, what was posted before is in the deque.
         self.is_armed = False
         messages, deliver = self._messages, self._deliver
-        for _ in range(len(messages)):
+        count = len(messages)
+        self.batches += bool(count)
+        self.messages += count
+        for _ in range(count):
             try:
                 deliver(messages.popleft())
             except Exception:

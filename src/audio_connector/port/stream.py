@@ -52,6 +52,9 @@ class Stream:
         self.is_lost = False
         """The other end is gone, or not to be understood: nothing comes, and nothing goes."""
         self.why_lost = ""
+        self.batches = self.messages = 0
+        """Sent so far."""
+        self.reads = 0
         self._decoder = Decoder(deliver, max_body_bytes=8 * max_message_bytes + OTHER_BYTES)
         self._unsent = memoryview(b"")
         self._writing = threading.Lock()
@@ -61,6 +64,11 @@ class Stream:
     def is_full(self) -> bool:
         """Whether the other end does not read at present: what is posted waits."""
         return bool(self._unsent)
+
+    @property
+    def messages_read(self) -> int:
+        """Messages that came so far, in so many ``reads``."""
+        return self._decoder.count
 
     def flush(self) -> bool:
         """Send what was posted; False where something of it waits until the socket is writable."""
@@ -80,6 +88,8 @@ class Stream:
             queue = self.queue
             count = min(len(queue), PIECE_MESSAGES)
             self._unsent = memoryview(encode_all([queue.popleft() for _ in range(count)]))
+            self.batches += 1
+            self.messages += count
         try:
             sent_bytes = self.sock.send(self._unsent)
         except (BlockingIOError, InterruptedError):
@@ -98,6 +108,7 @@ class Stream:
             try:
                 data = self.sock.recv(READ_BYTES)
                 if data:
+                    self.reads += 1
                     self._decoder.feed(data)
                 else:
                     self.lose("the other end closed the stream")

@@ -12,7 +12,8 @@ class Start(NamedTuple):
     ``config`` has the fields of the configuration that concern it, as JSON; ``sockets`` are descriptors that it was
     given, and ``are_lent`` where somebody else listens on with them. Over the one of ``broker`` it is handed the
     streams of applications; None where whoever says this is the only one. Its links are numbered from ``first_link``
-    on, and known to applications by numbers behind ``id_prefix``. It tells what is logged from ``log_level`` on.
+    on, and known to applications by numbers behind ``id_prefix``. It tells what is logged from ``log_level`` on, and
+    listens on the admin port where it ``is_admin``.
     """
 
     version: int
@@ -25,6 +26,7 @@ class Start(NamedTuple):
     log_level: int
     broker: int | None = None
     id_prefix: str = ""
+    is_admin: bool = True
 
 
 class Started(NamedTuple):
@@ -97,6 +99,26 @@ class Refused(NamedTuple):
     counts: dict[str, int]
 
 
+class Collect(NamedTuple):
+    """Say what you have counted, with all calls where that is True; answered by `Collected` with the same token."""
+
+    token: int
+    with_calls: bool
+
+
+class Collected(NamedTuple):
+    """What each process has counted, as JSON: a list of `endpoints.Found`."""
+
+    token: int
+    found: str
+
+
+class Counted(NamedTuple):
+    """What a worker has counted so far, as JSON; now and then."""
+
+    snapshot: str
+
+
 class Logged(NamedTuple):
     """A record for the log of the application."""
 
@@ -145,5 +167,5 @@ class Drained(NamedTuple):
 
 Word = (
     Start | Started | NotStarted | RefuseCalls | CloseAll | AllClosed | ShutDown | Refused | Logged | Load | Retire
-    | Retired | Lost | Serve | Loaded | NotLoaded | Ready | Drain | Drained
+    | Retired | Lost | Collect | Collected | Counted | Serve | Loaded | NotLoaded | Ready | Drain | Drained
 )  # fmt: skip

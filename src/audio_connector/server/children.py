@@ -31,7 +31,17 @@ CODE = "import sys; sys.path[:] = sys.argv[1].split('\\n'); from {module} import
 
 IO_MODULE = "audio_connector.server.io_child"
 
-CROSSING = ("host", "port", "tls", "audio_transport", "playback", "intake", "limits", "timeouts")
+CROSSING = (
+    "host",
+    "port",
+    "tls",
+    "audio_transport",
+    "playback",
+    "intake",
+    "limits",
+    "timeouts",
+    "monitoring",
+)
 """The fields of the configuration that concern the I/O side."""
 
 
@@ -141,6 +151,7 @@ def start_word(
     takes_calls: bool = True,
     broker: socket.socket | None = None,
     id_prefix: str = "",
+    is_admin: bool = True,
 ) -> words.Start:
     """What an I/O process is told first; ``serial`` is another one for each."""
     return words.Start(
@@ -154,6 +165,7 @@ def start_word(
         takes_calls=takes_calls,
         log_level=min(logging.INFO, logging.getLogger("audio_connector.wire").getEffectiveLevel()),
         id_prefix=id_prefix,
+        is_admin=is_admin,
     )
 
 

@@ -34,6 +34,36 @@ class Tls(FrozenValues):
     client_ca: Path | None = None
 
 
+class Monitoring(FrozenValues):
+    """What a server tells of itself over HTTP, and where: pages for load balancers, and for who collects figures.
+
+    Attributes:
+        health: Where ``/healthz`` and ``/readyz`` are: on the "port" that routers dial, on the "admin" port only, or
+            "off".
+        metrics: Where ``/metrics`` is, likewise: figures for Prometheus (extra ``metrics``). They name no caller.
+        admin_host: The name or address of the admin port. It has no authentication: keep it from the internet.
+        admin_port: A port of its own for all of them, and for ``/calls``, which `audio-connector top` shows; 0 takes
+            a free one. None for no such port.
+        traces: Whether calls, speeches and barge-ins become spans of OpenTelemetry (extra ``otel``), by the tracer
+            provider that the application has set up.
+    """
+
+    health: Literal["port", "admin", "off"] = "port"
+    metrics: Literal["port", "admin", "off"] = "port"
+    admin_host: Host = "127.0.0.1"
+    admin_port: Port | None = None
+    traces: bool = False
+
+    @model_validator(mode="after")
+    def _has_a_port(self) -> Monitoring:
+        for name in ("health", "metrics"):
+            if getattr(self, name) == "admin" and self.admin_port is None:
+                raise ValueError(
+                    f"got {name}='admin' without an admin_port; expected a port, 9090 for example"
+                )
+        return self
+
+
 class AudioConnectorServerConfig(Values):
     """The configuration of a server.
 
@@ -58,6 +88,7 @@ class AudioConnectorServerConfig(Values):
         intake: See `Intake`.
         limits: See `Limits`.
         timeouts: See `Timeouts`.
+        monitoring: See `Monitoring`.
         isolation: Where the sockets and the playback run: in a "thread" of this process, or in a "process" of their
             own, which nothing that the application does makes stutter. That one takes ``tls`` in place of ``ssl``.
         sockets: Listening TCP sockets that are taken in place of ``host`` and ``port``: those of systemd, or of a
@@ -86,6 +117,7 @@ class AudioConnectorServerConfig(Values):
     intake: Intake = Field(default_factory=Intake)
     limits: Limits = Field(default_factory=Limits)
     timeouts: Timeouts = Field(default_factory=Timeouts)
+    monitoring: Monitoring = Field(default_factory=Monitoring)
     isolation: Literal["thread", "process"] = "thread"
     sockets: tuple[socket.socket, ...] = ()
 

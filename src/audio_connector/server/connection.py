@@ -65,6 +65,7 @@ class AudioConnectorConnection:
             credit_batch=max(1, config.intake.window_messages // 2),
             want=lambda *what: line.post(asks.Want(*what)),
             owes_work=line.owes_work,
+            count_error=lambda kind: line.meters.add("errors", 1.0, kind),
         )
 
     def __repr__(self) -> str:
@@ -330,9 +331,11 @@ class AudioConnectorConnection:
         line = self._line
         line.check_open("flush")
         self._plain.admission.restart()
+        asked_at = line.clock()
         flushed: Flushed | None = await line.ask(asks.Flush)
         if flushed is None:
             line.refuse("flush")
+        line.meters.observe("barge_in_seconds", line.clock() - asked_at)
         return flushed
 
     async def wait_until_played(self) -> Played | Interrupted:

@@ -10,13 +10,15 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gc
+import itertools
+import json
 import logging
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Coroutine, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
@@ -26,10 +28,13 @@ from audio_connector.call import asks
 from audio_connector.errors import VideoError
 from audio_connector.port import words
 from audio_connector.port.codec import VERSION
-from audio_connector.port.framing import SERVER, Message
+from audio_connector.port.framing import SERIAL_BITS, SERVER, Message
+from audio_connector.port.meters import Snapshot, total
 from audio_connector.server.application import Application
 from audio_connector.server.authentication import Verifier
 from audio_connector.server.children import from_crossing
+from audio_connector.server.endpoints import EndpointOptions, Found
+from audio_connector.server.io_meters import port_rows
 from audio_connector.server.io_side import IoOptions, IoSide
 from audio_connector.server.sharing import Sharing
 from audio_connector.wire import picows
@@ -51,6 +56,9 @@ MAX_WAITING = 20_000
 
 GC_OBJECTS = 20_000
 """New objects before it is looked for cycles: a frame makes some, and none in a circle."""
+
+COLLECT_S = 0.5
+"""For what the other processes have counted; what does not come is missing in the answer."""
 
 MAX_LOGGED = 1000
 """Of these, records for the log."""
@@ -74,6 +82,9 @@ class IoChild:
         self._started = words.Started("", 0)
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused: dict[str, int] = {}
+        self._tokens = itertools.count(1)
+        self._collecting: dict[int, tuple[Callable[[Sequence[Found]], None], asyncio.TimerHandle]] = {}
+        """Who has asked what the other processes have counted."""
         self._unlogged = 0
         self._is_over = False
 
@@ -126,6 +137,11 @@ class IoChild:
                 self._start_task(self._close_all(word))
             case words.Retire(number, wait_s) if self._sharing is not None:
                 self._sharing.retire(number, wait_s)
+            case words.Collect(token, with_calls) if self._side is not None:
+                found = json.dumps([self._side.found(with_calls=with_calls)])
+                self._control.say(words.Collected(token, found))
+            case words.Collected():
+                self._take_collected(word)
             case words.ShutDown():
                 self._loop.stop()
 
@@ -179,6 +195,13 @@ class IoChild:
                 first_link=start.first_link,
                 has_room=self._has_room,
                 find_application=None if sharing is None else sharing.find,
+                endpoints=EndpointOptions(
+                    process=f"io-{start.first_link >> SERIAL_BITS}",
+                    rows=self._rows,
+                    collect=self._collect,
+                    why_not_ready=self._why_not_ready,
+                    is_admin=start.is_admin,
+                ),
                 on_opened=None if sharing is None else sharing.open,
                 on_ended=None if sharing is None else sharing.forget,
             ),
@@ -186,6 +209,36 @@ class IoChild:
 
     def _has_room(self) -> bool:
         return self._sharing is not None or self._control.waiting < MAX_WAITING
+
+    def _why_not_ready(self) -> str:
+        return "" if self._sharing is None or self._sharing.has_takers else "no worker takes calls"
+
+    def _rows(self) -> Snapshot:
+        """What is counted beside the calls."""
+        applications = self._applications()[1:] if self._sharing is not None else [self._control]
+        lag_s = max((application.lag_s for application in applications), default=0.0)
+        rows: Snapshot = [
+            ("port_waiting_messages", (), float(sum(each.waiting for each in applications))),
+            ("port_lag_seconds_max", (), lag_s),
+            ("calls_parked", (), float(0 if self._sharing is None else self._sharing.parked)),
+        ]
+        for each in applications:
+            rows += port_rows("to_application", each.stream.batches, each.stream.messages)
+            rows += port_rows("from_application", each.stream.reads, each.stream.messages_read)
+        return [*total([rows]), *([("workers", (), 1.0)] if self._sharing is None else ())]
+
+    def _collect(self, with_calls: bool, then: Callable[[Sequence[Found]], None]) -> None:
+        """Ask whoever has started this: it knows the others."""
+        token = next(self._tokens)
+        timer = self._loop.call_later(COLLECT_S, self._take_collected, words.Collected(token, "[]"))
+        self._collecting[token] = then, timer
+        self._control.say(words.Collect(token, with_calls))
+
+    def _take_collected(self, word: words.Collected) -> None:
+        if (asked := self._collecting.pop(word.token, None)) is not None:
+            then, timer = asked
+            timer.cancel()
+            then(json.loads(word.found))
 
     async def _close_all(self, word: words.CloseAll) -> None:
         if self._side is not None:

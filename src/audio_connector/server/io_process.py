@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
+import json
 import logging
 import math
 import socket
@@ -27,8 +28,10 @@ from audio_connector import errors
 from audio_connector.errors import AudioConnectorStartServerError
 from audio_connector.port import words
 from audio_connector.port.host import Deliver, NoProcess, Note, can_start_process
+from audio_connector.port.meters import Meters
 from audio_connector.server.children import BackOff, IoChildProcess, crossing_of, start_word
 from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.io_meters import of_this_process
 from audio_connector.server.remote import Remote, RemoteIo, log_word
 from audio_connector.wire.addresses import duplicates_of, listen_on, shut_down
 from audio_connector.wire.network import LISTEN
@@ -60,6 +63,7 @@ class IoProcess:
         config: AudioConnectorServerConfig,
     ) -> None:
         self._config = config
+        self.meters = Meters()
         self._remote_io = remote_io = RemoteIo(
             application_loop,
             deliver,
@@ -192,6 +196,9 @@ class IoProcess:
                 else:
                     made: type[Exception] = getattr(errors, kind, AudioConnectorStartServerError)
                     self._listening.set_exception(made(text))
+            case words.Collect(token):
+                found = [{"snapshot": [*self.meters.snapshot(), *of_this_process("application")]}]
+                self._say(words.Collected(token, json.dumps(found)))
             case words.AllClosed():
                 _settle(self._all_closed, None)
 

@@ -17,13 +17,17 @@ from typing import Any
 
 from audio_connector.call.asks import Ask, Judged
 from audio_connector.call.machine import Call
+from audio_connector.errors import AudioConnectorStartServerError
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Deliver, Note
 from audio_connector.server.admission import Admission, Caller
 from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.endpoints import EndpointOptions, Endpoints, Found
+from audio_connector.server.io_meters import IoMeters
 from audio_connector.server.judging import Asker, Judging
 from audio_connector.server.link import Link, Refresher
 from audio_connector.server.load import LoopLag, Memory
+from audio_connector.wire.addresses import why_not_bound
 from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.forwarded import Proxies
 from audio_connector.wire.identity import identity_of
@@ -51,12 +55,14 @@ class IoOptions:
         has_room: Whether there is room for another call; where not, upgrades get 503.
         find_application: Where there are several, returns who is asked about an upgrade; None where nobody is there.
         on_opened: Where calls may go from one application to another: given each link, before anything is told of it.
+        endpoints: What else its pages tell, and where; None for a server without.
         on_ended: Given each link after its end.
     """
 
     first_link: int = 1
     has_room: Callable[[], bool] = lambda: True
     find_application: Callable[[], Asker | None] | None = None
+    endpoints: EndpointOptions | None = None
     on_opened: Callable[[Link], None] | None = None
     on_ended: Callable[[Link], None] | None = None
 
@@ -85,18 +91,20 @@ class IoSide:
         self._post = post
         self._note = note
         self._listen = listen
-        self._clock = clock
+        self.clock = self._clock = clock
         options = options or IoOptions()
         self._by_identity: dict[tuple[str | None, str], Link] = {}
         """Where a router may dial again: its calls, by session and connection."""
         self._identities: dict[int, tuple[str | None, str]] = {}
         self._admission = Admission(config.limits)
-        self._lag = LoopLag(lambda: bool(self.links))
+        self.meters = IoMeters(self.links, self.refusals, clock)
+        self._lag = LoopLag(lambda: bool(self.links), self.meters.note_lag)
         self._memory = Memory()
         self._overruns: Counter[str] = Counter()
         """Calls that a bound of `wire.ages` has ended, by its name."""
         self._next_link = options.first_link
         self._has_room = options.has_room
+        self._endpoints = Endpoints(config.monitoring, self, options.endpoints)
         self._on_opened = options.on_opened
         self._on_ended = options.on_ended
         self._judging: Judging | None = None
@@ -109,6 +117,7 @@ class IoSide:
                 next_number=self._take_number,
             )
         self._listening: Listening | None = None
+        self._admin: Listening | None = None
         self._are_lent = False
         self._ends: list[asyncio.Future[None]] = []
         """Who waits for the end of a link."""
@@ -129,6 +138,7 @@ class IoSide:
             for sock in sockets:
                 sock.close()
             raise
+        await self._listen_for_admin()
         self.is_open = True
         return self._listening.address
 
@@ -146,12 +156,27 @@ class IoSide:
                 close_timeout_s=config.timeouts.close_s,
                 write_high_bytes=WRITE_HIGH_BYTES,
             ),
+            pages=self._endpoints.of_port,
             handshake_timeout_s=config.timeouts.handshake_s,
             admit=self.admit,
             proxies=Proxies(config.limits.trusted_proxies),
             judge=None if self._judging is None else self._judge,
             judge_timeout_s=config.timeouts.authenticate_s,
         )
+
+    async def _listen_for_admin(self) -> None:
+        monitoring, is_admin = self._config.monitoring, self._endpoints.options.is_admin
+        if monitoring.admin_port is None or not is_admin:
+            return
+        options = ListenOptions(
+            host=monitoring.admin_host, port=monitoring.admin_port, pages=self._endpoints.of_admin
+        )
+        try:
+            self._admin = await self._listen(lambda _: NOT_NOW, options)
+        except (OSError, UnicodeError, OverflowError) as error:
+            why = why_not_bound(options.host, options.port, error)
+            raise AudioConnectorStartServerError(f"the admin port: {why}") from error
+        logger.info("health, figures and calls are told at http://%s:%d", *self._admin.address)
 
     def _ssl_context(self) -> Callable[[], SSLContext] | None:
         tls, context = self._config.tls, self._config.ssl
@@ -162,6 +187,17 @@ class IoSide:
     def refusals(self) -> Mapping[str, int]:
         """How many were refused, by `wire.refusals.Refusal.name`, or ended by a bound of time; from any thread."""
         return {} if self._listening is None else {**self._listening.refusals, **self._overruns}
+
+    def why_not_ready(self) -> str:
+        """Why a call that comes now would be refused, for who asks the server; "" where it is taken."""
+        if not self.is_open:
+            return "draining"
+        return self._endpoints.options.why_not_ready() or ("" if self._has_room() else "overloaded")
+
+    @property
+    def found(self) -> Callable[..., Found]:
+        """What this I/O side tells of itself, see `Endpoints.found`."""
+        return self._endpoints.found
 
     def refuse_calls(self) -> None:
         """Answer every upgrade with 503 from now on.
@@ -199,6 +235,8 @@ class IoSide:
         """End everything at once."""
         self.is_open = False
         self.pacer.stop()
+        if self._admin is not None:
+            self._admin.stop()
         if self._listening is not None:
             self._listening.stop()
         for link in list(self.links.values()):
@@ -223,8 +261,7 @@ class IoSide:
         if not self._takes_calls:
             return NOT_NOW
         now, limits = self._clock(), self._config.limits
-        if limits.max_loop_lag_ms is not None:
-            self.pacer.arm(self._lag, self._lag.next_beat(now))
+        self.pacer.arm(self._lag, self._lag.next_beat(now))
         memory_mb = 0.0 if limits.max_memory_mb is None else self._memory.mb(now)
         return self._admission.arrive(_caller(upgrade), now, lag_ms=self._lag.ms, memory_mb=memory_mb)
 
@@ -260,6 +297,7 @@ class IoSide:
         identity = self._identity_of(upgrade.headers)
         lost = self._lost_call(identity)
         if lost is not None:
+            self.meters.resume()
             return self._receiver(lost)
         if not self._takes_calls:
             return NOT_NOW
@@ -283,8 +321,10 @@ class IoSide:
             refresher=self._refresher,
             clock=self._clock,
             on_end=self._forget,
+            meters=self.meters.meters,
         )
         self._admission.open(link_id, caller)
+        self.meters.open()
         if self._on_opened is not None:
             self._on_opened(link)
         if identity is not None:
@@ -312,8 +352,10 @@ class IoSide:
         identity = self._identities.pop(link_id, None)
         if identity is not None and self._by_identity.get(identity) is link:
             del self._by_identity[identity]
-        if link is not None and self._on_ended is not None:
-            self._on_ended(link)
+        if link is not None:
+            self.meters.end(link.call, self._clock() - link.opened_at)
+            if self._on_ended is not None:
+                self._on_ended(link)
         for future in self._ends:
             if not future.done():
                 future.set_result(None)

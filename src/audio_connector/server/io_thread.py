@@ -18,8 +18,11 @@ from audio_connector.audio.resample import warm_up
 from audio_connector.call.asks import Ask
 from audio_connector.port.host import Deliver, Note
 from audio_connector.port.mailbox import Inbox, Outbox
+from audio_connector.port.meters import Meters, Snapshot
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.io_side import IoSide
+from audio_connector.server.endpoints import EndpointOptions
+from audio_connector.server.io_meters import port_rows
+from audio_connector.server.io_side import IoOptions, IoSide
 from audio_connector.server.watchdog import LoopWatchdog
 from audio_connector.wire import picows
 from audio_connector.wire.addresses import duplicates_of
@@ -48,6 +51,7 @@ class IoThread:
         self._config = config
         self._ending: asyncio.Task[None] | None = None
         call_later = self._loop.call_later
+        self.meters = Meters()
         self.outbox = Outbox(
             application_loop, deliver, note, call_later=call_later, on_lost=self._lose_application
         )
@@ -58,6 +62,7 @@ class IoThread:
             listen=picows.listen,
             clock=time.monotonic,
             call_later=call_later,
+            options=IoOptions(endpoints=EndpointOptions(rows=self._rows)),
         )
         self.inbox: Inbox[tuple[int, Ask]] = Inbox(
             self._loop, self.side.apply, application_loop=application_loop, on_lost=lambda: None
@@ -135,6 +140,19 @@ class IoThread:
             close_loop(self._loop)
             self.inbox.give_up()
             self.ended.set_result(None)
+
+    def _rows(self) -> Snapshot:
+        """What is counted beside the calls."""
+        outbox, inbox = self.outbox, self.inbox
+        since = outbox.pending_since
+        return [
+            *self.meters.snapshot(),
+            *port_rows("to_application", outbox.batches, outbox.messages),
+            *port_rows("from_application", inbox.batches, inbox.messages),
+            ("port_waiting_messages", (), float(outbox.waiting)),
+            ("port_lag_seconds_max", (), 0.0 if since is None else time.monotonic() - since),
+            ("workers", (), 1.0),
+        ]
 
     def _lose_application(self) -> None:
         """The application's loop was closed without stopping the server."""

@@ -28,6 +28,7 @@ from audio_connector.call.asks import (
 from audio_connector.call.tells import Figures
 from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.playback.speech import Interrupted, Played
+from audio_connector.port.meters import Meters
 from audio_connector.wire.closing import closed_error
 from audio_connector.wire.messages import Connected, Disconnected
 
@@ -59,7 +60,9 @@ class Line:
         owes_work: Callable[[], bool],
         clock: Callable[[], float],
         takeovers: int = 0,
+        meters: Meters | None = None,
     ) -> None:
+        self.meters = meters or Meters()
         self.link_id = link_id
         self.send = post
         """Takes an ask together with ``link_id``; `post` for what is not the path of a frame."""
@@ -225,6 +228,7 @@ class Line:
     def finish(self, lane: int, outcome: Played | Interrupted) -> None:
         """A speech is over."""
         if (tell := self.speeches.pop(lane, None)) is not None:
+            self.meters.add("speeches", 1.0, "played" if isinstance(outcome, Played) else "interrupted")
             tell(outcome)
 
     def release(self, how: Disconnected) -> None:

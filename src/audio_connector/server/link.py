@@ -17,6 +17,7 @@ from audio_connector.call.states import State
 from audio_connector.call.writes import Abort, Ping
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Deliver, Note
+from audio_connector.port.meters import Meters
 from audio_connector.wire.closing import ABNORMAL
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
@@ -82,9 +83,11 @@ class Link:
         refresher: Refresher,
         clock: Callable[[], float],
         on_end: Callable[[int], None],
+        meters: Meters | None = None,
     ) -> None:
         self.id = link_id
         self.call = call
+        self.opened_at = clock()
         self.armed_at: float | None = None
         self.owner: object | None = None
         """The application that has the call, where there are several."""
@@ -100,6 +103,7 @@ class Link:
         self._pacer = pacer
         self._clock = clock
         self._on_end = on_end
+        self._meters = meters or Meters()
         self._transport: Transport | None = None
         self._is_open = False
         """The first socket was; it may be lost, and another one follow."""
@@ -149,7 +153,9 @@ class Link:
 
     def on_pong(self, payload: bytes) -> None:
         """The router lives."""
-        self._do(self.call.pong_received)
+        if (round_trip_ms := self.call.pong_received(now := self._clock())) is not None:
+            self._meters.observe("round_trip_seconds", round_trip_ms / 1000)
+        self._follow(now)
 
     def on_writable(self, writable: bool) -> None:
         """The write buffer has filled up, in the middle of `_write`, or has drained."""

@@ -30,9 +30,11 @@ class LoopLag:
 
     Args:
         is_busy: Whether there are calls, so that it goes on.
+        note: Given each measurement, in seconds.
     """
 
-    def __init__(self, is_busy: Callable[[], bool]) -> None:
+    def __init__(self, is_busy: Callable[[], bool], note: Callable[[float], None] = lambda _: None) -> None:
+        self._note = note
         self.id = 0
         self.armed_at: float | None = None
         self._is_busy = is_busy
@@ -54,7 +56,9 @@ class LoopLag:
 
     def wake(self, now: float) -> float:
         """A beat; returns when the next one is, infinity for none."""
-        self._late_s.append(max(0.0, now - self._due))
+        late_s = max(0.0, now - self._due)
+        self._late_s.append(late_s)
+        self._note(late_s)
         self._due = now + BEAT_S
         if now >= self._until and not self._is_busy():
             self._due = math.inf

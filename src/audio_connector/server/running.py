@@ -169,6 +169,7 @@ class Running:
             owes_work=self.io.owes_work,
             clock=self.io.clock,
             takeovers=takeovers,
+            meters=self.io.meters,
         )
 
     def _forget(self, link_id: int) -> None:

@@ -55,6 +55,16 @@ class Sharing:
         self._is_looking = False
         self._turn = self._asks = 0
 
+    @property
+    def has_takers(self) -> bool:
+        """Whether a call that comes now goes to an application at once."""
+        return any(map(_takes_calls, self.applications.values()))
+
+    @property
+    def parked(self) -> int:
+        """Calls that wait for an application."""
+        return len(self._parked)
+
     # Calls.
 
     def find(self) -> tuple[Application, Deliver] | None:
@@ -151,7 +161,7 @@ class Sharing:
                 each,
             )
             for at, each in enumerate(self.applications.values())
-            if each.loaded_at > -math.inf and not each.is_retiring and each is not other_than
+            if _takes_calls(each) and each is not other_than
         ]
         return min(takers, key=lambda taker: taker[:2])[2] if takers else None
 
@@ -228,6 +238,10 @@ class Sharing:
 
     def on_retired(self, number: int) -> None:
         """An application that retires has no call any more; whoever has this sets it."""
+
+
+def _takes_calls(application: Application) -> bool:
+    return application.loaded_at > -math.inf and not application.is_retiring
 
 
 def _nobody(*_: Any) -> None:  # noqa: ANN401

@@ -13,6 +13,7 @@ from concurrent.futures import Future
 from audio_connector.call.asks import Ask
 from audio_connector.port.host import Deliver, Note
 from audio_connector.port.mailbox import Mailbox, Outbox
+from audio_connector.port.meters import Meters
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_side import IoSide
 from audio_connector.wire.memory_network import MemoryNetwork
@@ -38,6 +39,7 @@ class InLoopIo:
         *,
         network: MemoryNetwork,
     ) -> None:
+        self.meters = Meters()
         outbox = Outbox(
             loop,
             deliver,

@@ -18,6 +18,7 @@ from typing import Protocol, cast
 from audio_connector.wire.addresses import hang_up, peer_of
 from audio_connector.wire.forwarded import site_of
 from audio_connector.wire.network import Cancel, ListenOptions, Refused, Verdict
+from audio_connector.wire.pages import Page, http_of
 from audio_connector.wire.refusals import (
     BAD_UPGRADE,
     CROWDED_OUT,
@@ -43,7 +44,13 @@ from audio_connector.wire.refusals import (
     Refusals,
 )
 from audio_connector.wire.transport import Upgrade
-from audio_connector.wire.upgrade import UpgradeRequest, read_upgrade, split_target, why_no_request
+from audio_connector.wire.upgrade import (
+    UpgradeRequest,
+    page_asked,
+    read_upgrade,
+    split_target,
+    why_no_request,
+)
 from audio_connector.wire.waiting import Waiting
 
 logger = logging.getLogger("audio_connector.wire")
@@ -125,6 +132,7 @@ class Gates:
     ) -> None:
         self.open = open_
         self.admit = options.admit
+        self.pages = options.pages
         self.proxies = options.proxies
         self.timeout_s = options.handshake_timeout_s
         self.judge = options.judge
@@ -224,6 +232,8 @@ class Gate(asyncio.Protocol):
             return
         known_bytes = len(self._head)
         # Bytes of the transport may be a view of a buffer that it reuses.
+        if self._is_answered:
+            return
         if self._key is not None:
             self._early += bytes(data)
             if len(self._early) > MAX_EARLY_BYTES:
@@ -240,7 +250,8 @@ class Gate(asyncio.Protocol):
         else:
             request = read_upgrade(self._head[:end])
             if isinstance(request, Refusal):
-                self._refuse(transport, request)
+                if request is not NOT_AN_UPGRADE or not self._has_page():
+                    self._refuse(transport, request)
             else:
                 self._key, self._early = request.key, self._head[end + 4 :]
                 self._admit(transport, request)
@@ -310,6 +321,20 @@ class Gate(asyncio.Protocol):
         self._gates.note(refusal, request=self._head, peer=self._client, detail=detail, error=error)
         transport.write(answer_to(refusal, self._head))
         transport.close()  # it has until the deadline to leave
+
+    def _has_page(self) -> bool:
+        """Whether it is asked for a page that there is; it is answered then, now or later."""
+        path = page_asked(self._head)
+        if path is None or not self._gates.pages(path, self._answer):
+            return False
+        self._is_answered = True
+        return True
+
+    def _answer(self, page: Page) -> None:
+        transport = self._transport
+        if transport is not None and not transport.is_closing():
+            transport.write(http_of(page, has_body=not self._head.startswith(b"HEAD ")))
+            transport.close()  # it has until the deadline to leave
 
     def _give_up(self) -> None:
         transport = self._transport

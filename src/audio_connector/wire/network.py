@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Protocol
 from urllib.parse import urlsplit
 
 from audio_connector.wire.forwarded import Proxies
+from audio_connector.wire.pages import Pages, no_pages
 from audio_connector.wire.refusals import Refusal
 from audio_connector.wire.transport import Receiver, Transport, Upgrade, WireLimits
 
@@ -69,6 +70,7 @@ class ListenOptions:
         are_lent: Somebody else goes on with what the sockets listen on, so that it is not shut down.
         ssl_context: Returns the server-side context for a new connection; None for plain TCP.
         limits: Bounds of every connection.
+        pages: What is answered to who asks for a page instead of an upgrade.
         handshake_timeout_s: A peer that has not sent its request by then is dropped.
         judge: Asked about each valid request; None lets all of them in.
         judge_timeout_s: One that it has not decided on by then gets 503.
@@ -83,6 +85,7 @@ class ListenOptions:
     are_lent: bool = False
     ssl_context: Callable[[], ssl.SSLContext] | None = None
     limits: WireLimits = _LIMITS
+    pages: Pages = no_pages
     handshake_timeout_s: float = 10.0
     judge: Judge | None = None
     judge_timeout_s: float = 3.0

@@ -139,6 +139,14 @@ def split_target(target: str) -> tuple[str, str]:
     return path, query
 
 
+def page_asked(head: bytes) -> str | None:
+    """The path that a valid request other than an upgrade asks for; None where it wants something else of it."""
+    request = _REQUEST_LINE.fullmatch(head.partition(b"\r\n")[0])
+    if request is None or request[1] not in (b"GET", b"HEAD"):
+        return None
+    return request[2].partition(b"?")[0].decode("latin-1")
+
+
 def _judge(method: bytes, is_newest: bool, values: dict[str, list[str]]) -> Refusal | None:
     def single(name: str) -> str:
         return values.get(name, _ABSENT)[0]

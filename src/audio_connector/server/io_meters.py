@@ -1,0 +1,167 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The counts of an I/O side: those of its calls, read when somebody asks, and those that were made on the way."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from typing import Any
+
+from audio_connector.audio.format import FRAME_MS
+from audio_connector.call import tells
+from audio_connector.call.machine import Call
+from audio_connector.port.meters import Meters, Snapshot
+from audio_connector.server.link import Link
+from audio_connector.server.load import MIB, resident_mb
+
+KNOWN_CODES = frozenset(range(1000, 1016))
+"""Close codes with a meaning of their own (RFC 6455 7.4.1); a peer may send any of 3,000 more."""
+
+
+class IoMeters:
+    """Those of one I/O side, on its loop.
+
+    Args:
+        links: Its live calls.
+        refusals: How many connections were refused, by what they got.
+        clock: Seconds of its monotonic clock.
+    """
+
+    def __init__(
+        self, links: Mapping[int, Link], refusals: Callable[[], Mapping[str, int]], clock: Callable[[], float]
+    ) -> None:
+        self.meters = Meters()
+        self._links = links
+        self._refusals = refusals
+        self._clock = clock
+
+    def note_lag(self, late_s: float) -> None:
+        """A timer of the loop was so late."""
+        self.meters.observe("loop_lag_seconds", late_s, "sockets")
+
+    def open(self) -> None:
+        """A call was opened."""
+        self.meters.add("calls_opened")
+        self.meters.add("upgrades", 1.0, "101")
+
+    def resume(self) -> None:
+        """A router has dialled again."""
+        self.meters.add("calls_resumed")
+        self.meters.add("upgrades", 1.0, "101")
+
+    def end(self, call: Call, duration_s: float) -> None:
+        """A call is over."""
+        meters, figures, how = self.meters, figures_of(call), call.end
+        code = how.code if how is not None else None
+        label = "none" if code is None else str(code) if code in KNOWN_CODES else "other"
+        meters.add("calls_ended", 1.0, how.closed_by if how is not None else "server", label)
+        meters.observe("call_seconds", duration_s)
+        for name, amount in _counts_of(call, figures):
+            meters.add(name, amount)
+        meters.observe("queued_peak_seconds", call.format.duration_ms(figures.queued_peak_bytes) / 1000)
+        meters.observe("intake_age_peak_seconds", figures.intake.age_peak_ms / 1000)
+
+    def snapshot(self, process: str) -> Snapshot:
+        """All of it, as of now; some ten microseconds a call."""
+        rows = Meters()
+        rows.fold(self.meters.snapshot())
+        for status, count in self._refusals().items():
+            rows.add("upgrades", float(count), status)
+        queued_max = delay_max = queued = 0.0
+        now = self._clock()
+        for link in self._links.values():
+            figures = figures_of(link.call)
+            for name, amount in _counts_of(link.call, figures):
+                rows.add(name, amount)
+            queued_s = figures.progress.queued_ms_at(now) / 1000
+            queued += queued_s
+            queued_max = max(queued_max, queued_s)
+            delay_max = max(delay_max, queued_s + figures.progress.in_flight_ms(now) / 1000)
+        made = {
+            "calls": float(len(self._links)),
+            "queued_seconds": queued,
+            "queued_seconds_max": queued_max,
+            "delay_seconds_max": delay_max,
+        }
+        return [
+            *rows.snapshot(),
+            *((name, (), value) for name, value in made.items()),
+            *of_this_process(process),
+        ]
+
+
+def calls_of(links: Iterable[Link], now: float) -> list[dict[str, Any]]:
+    """The live calls as plain values, for who looks at them; what a peer wrote is as it came."""
+    return [_row_of(link, now) for link in links]
+
+
+def figures_of(call: Call) -> tells.Figures:
+    """As of now; whoever else is to see them still is."""
+    before = call.has_news, call.is_stale
+    figures = call.figures()
+    call.has_news, call.is_stale = before
+    return figures
+
+
+def of_this_process(name: str) -> Snapshot:
+    """Its memory and its CPU time."""
+    return [
+        ("process_resident_bytes", (name,), resident_mb() * MIB),
+        ("process_cpu_seconds", (name,), time.process_time()),
+    ]
+
+
+def port_rows(direction: str, batches: int, messages: int) -> Snapshot:
+    """How much has crossed between the two sides."""
+    return [
+        ("port_batches", (direction,), float(batches)),
+        ("port_messages", (direction,), float(messages)),
+    ]
+
+
+def _counts_of(call: Call, figures: tells.Figures) -> Iterator[tuple[str, float]]:
+    intake, ms = figures.intake, call.format.duration_ms
+    yield "audio_received_seconds", ms(intake.audio_bytes) / 1000
+    yield "audio_received_messages", float(intake.audio_messages)
+    yield "text_received_messages", float(intake.text_messages)
+    yield "audio_sent_seconds", figures.audio_messages_sent * FRAME_MS / 1000
+    yield "audio_sent_messages", float(figures.audio_messages_sent)
+    yield "text_sent_messages", float(figures.text_messages_sent)
+    yield "underruns", float(figures.underruns)
+    yield "underrun_seconds", figures.underrun_ms / 1000
+    yield "skipped_seconds", figures.skipped_ms / 1000
+    yield "unsent_seconds", figures.unsent_ms / 1000
+    yield "stalls", float(figures.stalls)
+    yield "dropped_seconds", ms(intake.dropped_bytes) / 1000
+    yield "dropped_messages", float(intake.dropped_messages)
+    yield "overflows", float(intake.overflow_episodes)
+    yield "unwanted_messages", float(intake.unwanted_messages)
+    yield "odd_messages", float(figures.odd_messages)
+    yield "unreadable_messages", float(figures.unreadable_messages)
+    yield "calls_moved", float(call.takeovers)
+
+
+def _row_of(link: Link, now: float) -> dict[str, Any]:
+    call, figures, ms = link.call, figures_of(link.call), link.call.format.duration_ms
+    upgrade = call.upgrade
+    return {
+        "number": link.id,
+        "worker": getattr(link.owner, "number", None),
+        "state": call.state.name.lower(),
+        "remote": None if upgrade is None else upgrade.remote_address[0],
+        "path": None if upgrade is None else upgrade.path,
+        "id": None if upgrade is None else upgrade.headers.get("connectionid"),
+        "session": None if upgrade is None else upgrade.headers.get("x-opentok-ws-sessionid"),
+        "rate_hz": call.format.rate_hz,
+        "age_s": now - link.opened_at,
+        "is_active": figures.is_active,
+        "received_s": ms(figures.intake.audio_bytes) / 1000,
+        "sent_s": figures.audio_messages_sent * FRAME_MS / 1000,
+        "queued_ms": figures.progress.queued_ms_at(now),
+        "in_flight_ms": figures.progress.in_flight_ms(now),
+        "played_ms": figures.progress.played_ms(now),
+        "underruns": figures.underruns,
+        "dropped_ms": ms(figures.intake.dropped_bytes),
+        "age_peak_ms": figures.intake.age_peak_ms,
+        "round_trip_ms": figures.round_trip_ms,
+    }
