@@ -25,8 +25,15 @@ from audio_connector.errors import (
     VideoError,
 )
 from audio_connector.playback.speech import Flushed, Interrupted, Played
-from audio_connector.server.config import AudioConnectorConnectionData, AudioConnectorServerConfig, Tls
+from audio_connector.recording.outcome import Recorded
+from audio_connector.server.config import (
+    AudioConnectorConnectionData,
+    AudioConnectorServerConfig,
+    FlightRecorder,
+    Tls,
+)
 from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.server.recorder import Recorder
 from audio_connector.server.registry import Connections
 from audio_connector.server.run import run
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle, Video
@@ -68,6 +75,7 @@ __all__ = [
     "Disconnected",
     "Dtmf",
     "Event",
+    "FlightRecorder",
     "Flushed",
     "HandlerError",
     "Headers",
@@ -84,6 +92,8 @@ __all__ = [
     "PlaybackState",
     "Played",
     "ProtocolError",
+    "Recorded",
+    "Recorder",
     "RouterStalled",
     "Speech",
     "SpeechInterrupted",
