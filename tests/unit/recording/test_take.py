@@ -269,6 +269,7 @@ def test_after_two_hours_with_pauses_both_sides_are_where_the_clock_says(tmp_pat
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(900)  # a minute and a half on a machine that does nothing else
 @pytest.mark.parametrize("ppm", [-1000, 0, 1000])
 def test_after_two_hours_both_sides_are_where_the_clock_says(tmp_path: Path, ppm: int) -> None:
     """Through the whole I/O side: a caller whose clock is wrong, and one run of ours that never ends."""
