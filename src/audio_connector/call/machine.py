@@ -258,6 +258,11 @@ class Call:
         self._move(Move.LOSE)
 
     @property
+    def early_audio(self) -> list[tuple[float, bytes]]:
+        """See `IntakeBuffer.early_audio`."""
+        return self._buffer.early_audio()
+
+    @property
     def can_send(self) -> bool:
         """False while there is no socket, and from the first close frame, or the end, on."""
         return self.state in (State.UNSETTLED, State.OPEN, State.HELD)

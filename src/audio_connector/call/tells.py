@@ -89,6 +89,36 @@ class Ended(NamedTuple):
     how: Disconnected
 
 
+class TapedEvent(NamedTuple):
+    """Something that happened: when, whose doing it was, what, and for how long."""
+
+    at_s: float
+    source: str
+    name: str
+    detail: str
+    for_s: float
+
+
+class Taped(NamedTuple):
+    """What was heard, both ways, and what happened, see `call.tape`; times are of the I/O side's clock.
+
+    All from ``since`` to ``at`` was told once a piece that ``is_complete`` has come: ``came`` are messages of the
+    caller with their arrival; ``heard`` are frames of ours with the time from which on each was heard, and whether a
+    run began with it. ``lost_ms`` of audio could not be kept until now.
+    """
+
+    token: int
+    since: float
+    at: float
+    rate_hz: int
+    came: tuple[tuple[float, bytes], ...]
+    heard: tuple[tuple[float, bool, bytes], ...]
+    events: tuple[TapedEvent, ...]
+    lost_ms: float
+    is_complete: bool = False
+    is_last: bool = False
+
+
 class Figures(NamedTuple):
     """How a call is, as of now; what is played is worked out from ``progress`` at any later time.
 
@@ -126,6 +156,7 @@ Tell = (
     | Settled
     | Answered
     | Finished
+    | Taped
     | Failed
     | Warned
     | Lost
@@ -134,5 +165,5 @@ Tell = (
     | Ended
 )
 
-ANSWERS = (Answered, Finished)
+ANSWERS = (Answered, Finished, Taped)
 """Not part of the order of events either: whoever waits is told at once, in whatever loop."""

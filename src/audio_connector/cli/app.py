@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from audio_connector import VideoError, __version__
-from audio_connector.cli import check, demo, playground, serve, simulate, tokens
+from audio_connector.cli import check, demo, playground, report, serve, simulate, tokens
 from audio_connector.cli.statuses import BAD_INPUT, INTERRUPTED
 
 app = typer.Typer(
@@ -22,6 +22,7 @@ app = typer.Typer(
 )
 app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.command(epilog=simulate.EXAMPLES)(simulate.simulate)
+app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=demo.EXAMPLES)(demo.demo)
 app.command(epilog=check.EXAMPLES)(check.check)
 app.command(epilog=playground.EXAMPLES)(playground.playground)

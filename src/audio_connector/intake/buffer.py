@@ -134,6 +134,10 @@ class IntakeBuffer(Generic[TextT]):
         self._drop_texts()
         return True
 
+    def early_audio(self) -> list[tuple[float, bytes]]:
+        """What waits for somebody who wants it, with its time of arrival; nothing once somebody has wanted any."""
+        return [] if self.wants_audio else [(at, payload) for _, at, payload in self._audio]
+
     def put_back(self, items: Sequence[bytes | TextT], now: float) -> None:
         """Have these, which were taken before, in front of all; whatever they are, nothing is wanted any more."""
         for item in reversed(items):

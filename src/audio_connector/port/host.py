@@ -38,6 +38,9 @@ class IoHost(Protocol):
     meters: Meters
     """What the application has counted."""
 
+    is_virtual: bool
+    """It is in virtual time, which cannot wait for a thread."""
+
     ended: Future[None]
     """Done once nothing of it runs any more, for whatever reason."""
 

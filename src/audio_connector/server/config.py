@@ -7,7 +7,7 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 from ssl import SSLContext
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
@@ -64,6 +64,33 @@ class Monitoring(FrozenValues):
         return self
 
 
+class FlightRecorder(FrozenValues):
+    """Keeps the last seconds of each call, both ways, and writes them to a file where something goes wrong.
+
+    Each file is a stereo WAV, as of a `Recorder`, with what happened; ``audio-connector report`` shows it.
+
+    Attributes:
+        folder: Where to; it is made where it is not there.
+        keep_s: How many seconds. At 16 kHz each is 64 kB of memory for each call.
+        on: At what a file is written: an "underrun" of ours, a "drop" of audio that the application was too slow for,
+            an "abnormal_close" (another code than 1000, 1001 or none), a "handler_error". None of these:
+            only `AudioConnectorConnection.dump` writes.
+        max_files: So many of them are kept in the folder, the newest.
+        min_interval_s: Between two of a server that nobody has asked for; what happens meanwhile is counted.
+    """
+
+    folder: Path
+    keep_s: Annotated[float, Field(ge=1, le=60)] = 10
+    on: tuple[Literal["underrun", "drop", "abnormal_close", "handler_error"], ...] = (
+        "underrun",
+        "drop",
+        "abnormal_close",
+        "handler_error",
+    )
+    max_files: Annotated[int, Field(ge=1, le=100_000)] = 100
+    min_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 10
+
+
 class AudioConnectorServerConfig(Values):
     """The configuration of a server.
 
@@ -89,6 +116,7 @@ class AudioConnectorServerConfig(Values):
         limits: See `Limits`.
         timeouts: See `Timeouts`.
         monitoring: See `Monitoring`.
+        flight_recorder: See `FlightRecorder`; None keeps nothing.
         isolation: Where the sockets and the playback run: in a "thread" of this process, or in a "process" of their
             own, which nothing that the application does makes stutter. That one takes ``tls`` in place of ``ssl``.
         sockets: Listening TCP sockets that are taken in place of ``host`` and ``port``: those of systemd, or of a
@@ -118,6 +146,7 @@ class AudioConnectorServerConfig(Values):
     limits: Limits = Field(default_factory=Limits)
     timeouts: Timeouts = Field(default_factory=Timeouts)
     monitoring: Monitoring = Field(default_factory=Monitoring)
+    flight_recorder: FlightRecorder | None = None
     isolation: Literal["thread", "process"] = "thread"
     sockets: tuple[socket.socket, ...] = ()
 

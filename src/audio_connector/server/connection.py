@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 from copy import deepcopy
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from audio_connector.audio.admission import Admission
@@ -18,10 +19,16 @@ from audio_connector.audio.format import FRAME_MS, AudioFormat, check_rate_hz
 from audio_connector.audio.pcm import AudioInput
 from audio_connector.call import asks
 from audio_connector.call.tells import Opened
+from audio_connector.errors import UsageError
 from audio_connector.intake.dispatch import Dispatcher
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.playback.speech import PLAIN, Flushed, Interrupted, Played
-from audio_connector.server.config import AudioConnectorConnectionData, AudioConnectorServerConfig
+from audio_connector.server.config import (
+    AudioConnectorConnectionData,
+    AudioConnectorServerConfig,
+    FlightRecorder,
+)
+from audio_connector.server.flight import Budget, Flight
 from audio_connector.server.lane import Lane
 from audio_connector.server.line import Line
 from audio_connector.server.speech import Speech
@@ -58,6 +65,7 @@ class AudioConnectorConnection:
         self._is_resumed = opened.takeovers > 0
         self._line = line
         self._config = config
+        self._flight: Flight | None = None
         self._plain = Lane(line, PLAIN, pause_s=config.playback.pause_ms / 1000)
         self._id = upgrade.headers.get("connectionid") or self.connection_id or made_id
         self._dispatcher = Dispatcher(
@@ -176,6 +184,37 @@ class AudioConnectorConnection:
     def statistics(self) -> ConnectionStatistics:
         """Return the counts of the whole connection so far; also after its end."""
         return statistics_of(self._line)
+
+    def _keep_flight(self, settings: FlightRecorder, budget: Budget) -> None:
+        self._flight = Flight(
+            self._line, settings, budget, connection_id=self._id, session_id=lambda: self.session_id
+        )
+        self._dispatcher.on_fault = self._flight.note_fault
+
+    async def dump(self, path: str | PathLike[str] | None = None) -> Path:
+        """Write the last seconds of the call, both ways, and what happened: those that its flight recorder keeps.
+
+        Args:
+            path: The file, a WAV; None makes one in the folder of the flight recorder.
+
+        Returns:
+            The file.
+
+        Raises:
+            UsageError: The server has no flight recorder.
+            AudioFileError: It cannot be written.
+            ConnectionClosed: The connection is over.
+        """
+        if self._flight is None:
+            raise UsageError(
+                "this server keeps no flight record; have it do so: "
+                "AudioConnectorServerConfig(flight_recorder=FlightRecorder(folder=...))"
+            )
+        self._line.check_open("write its flight record")
+        written = await self._flight.dump(None if path is None else Path(path))
+        if written is None:
+            self._line.refuse("write its flight record")
+        return written
 
     # What arrives.
 

@@ -55,6 +55,8 @@ GOODBYE_S = 1.5
 class IoProcess:
     """Runs the I/O side of one server in a process of its own; a `port.host.IoHost`."""
 
+    is_virtual = False
+
     def __init__(
         self,
         application_loop: asyncio.AbstractEventLoop,

@@ -40,6 +40,8 @@ T = TypeVar("T")
 class IoThread:
     """Runs the I/O side of one server in a thread of its own; a `port.host.IoHost`."""
 
+    is_virtual = False
+
     def __init__(
         self,
         application_loop: asyncio.AbstractEventLoop,

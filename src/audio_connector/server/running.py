@@ -18,6 +18,7 @@ from audio_connector.server.authentication import Authentication, Verifier
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.drain import Drain
+from audio_connector.server.flight import Budget
 from audio_connector.server.line import Line
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import STOPPED, Session
@@ -57,6 +58,7 @@ class Running:
         self._drain: Drain | None = None
         self._drained: asyncio.Task[bool] | None = None
         self._on_stop: asyncio.Task[None] | None = None
+        self._budget = Budget(0 if config.flight_recorder is None else config.flight_recorder.min_interval_s)
         self._loop = asyncio.get_running_loop()
         self.io = self._start_io(in_process=config.isolation == "process")
         decides = config.authenticate
@@ -136,10 +138,14 @@ class Running:
         elif type(tell) is tells.Figures:
             line.figures = tell
             line.forget_closed()
+            if line.watch is not None:
+                line.watch(tell)
         elif type(tell) is Answered:
             line.answer(tell.token, tell.value)
         elif type(tell) is Finished:
             line.finish(tell.lane, tell.outcome)
+        elif type(tell) is tells.Taped:
+            line.taped(tell)
         elif type(tell) is tells.Ended:
             line.end(tell.how)
 
@@ -147,8 +153,11 @@ class Running:
         # A number, because random bytes of the system for each call let go of the GIL.
         made_id = f"{self.io.id_prefix}{link_id:012x}"
         line, config = self.lines[link_id], self._config
+        line.handed_at = line.clock()
         connection = AudioConnectorConnection(line, opened, config, made_id=made_id)
         self._connections._live[link_id] = connection
+        if config.flight_recorder is not None:
+            connection._keep_flight(config.flight_recorder, self._budget)
         session = self.sessions[link_id] = Session(connection, config, lambda: self._forget(link_id))
         if self._drain is not None:
             self._drain.add(session)
@@ -170,6 +179,7 @@ class Running:
             clock=self.io.clock,
             takeovers=takeovers,
             meters=self.io.meters,
+            writes_in_place=self.io.is_virtual,
         )
 
     def _forget(self, link_id: int) -> None:

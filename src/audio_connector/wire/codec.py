@@ -255,6 +255,12 @@ def encode_command(command: Command) -> str:
     return command.text
 
 
+def name_of_text(text: str) -> str | None:
+    """Tell what a text calls itself, whoever sent it: its event, or its action; None where it has no such name."""
+    raw = parse_object(text) or {}
+    return next((raw[key] for key in ("event", "action") if isinstance(raw.get(key), str)), None)
+
+
 def notify_payload(text: str) -> object | None:
     """Tell whether a text that is about to be sent is a notify command, mostly without parsing it.
 
