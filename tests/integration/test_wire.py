@@ -335,6 +335,7 @@ async def test_a_close_frame_that_is_none_is_a_fault(sent: Frame) -> None:
         b"\xff\xff\xff\xff",
         Frame(BINARY, FRAME).encode(mask=False),
     ],
+    ids=("another one", "a text", "no frame", "no mask"),  # the bytes differ from run to run, by their masks
 )
 async def test_behind_a_close_frame_nothing_counts(behind: bytes) -> None:
     """Not even a fault; the parser has found it before the close frame is told."""
