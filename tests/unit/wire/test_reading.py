@@ -33,14 +33,12 @@ class Transport:
 class Parser:
     """Takes frames of a size, each of which costs one, as picows does."""
 
-    def __init__(self, reading: Reading, transport: Transport) -> None:
+    def __init__(self, reading: Reading) -> None:
         self.taken = bytearray()
         self._room = bytearray(ROOM_BYTES)
         self._reading = reading
-        self._transport = transport
 
     def get_buffer(self, size_hint: int) -> memoryview:
-        assert self._transport.is_read, "it takes nothing while it is held"
         return memoryview(self._room)
 
     def buffer_updated(self, nbytes: int) -> None:
@@ -55,7 +53,7 @@ class Parser:
 def started(backlog: Backlog | None) -> tuple[Reading, Transport, Parser]:
     reading, transport = Reading(backlog), Transport()
     reading.start(cast("asyncio.Transport", transport))
-    return reading, transport, Parser(reading, transport)
+    return reading, transport, Parser(reading)
 
 
 def data_of(frames: int) -> memoryview:
