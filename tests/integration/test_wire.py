@@ -308,46 +308,6 @@ async def test_the_peer_closes(sent: Frame, code: int, reason: str) -> None:
         assert heard.messages == [FRAME]
 
 
-@pytest.mark.parametrize(
-    "sent",
-    [
-        *(close_frame(code) for code in (0, 1, 1004, 1006, 1015, 1016, 2999, 5000, 65535)),
-        close_frame()._replace(rsv=4),
-        close_frame(None)._replace(rsv=1),
-    ],
-)
-async def test_a_close_frame_that_is_none_is_a_fault(sent: Frame) -> None:
-    async with on_the_line() as (_, listener, peer):
-        await listener.call()
-        peer.send(sent)
-        assert (await peer.frame()).code == 1002
-        assert await peer.rest() == b""
-        end = (await listener.ended()).end
-        assert (end.code, end.closed_by) == (1002, "server")
-        assert end.reason
-
-
-@pytest.mark.parametrize(
-    "behind",
-    [
-        close_frame(1000).encode(),
-        Frame(TEXT, b"{}").encode(),
-        b"\xff\xff\xff\xff",
-        Frame(BINARY, FRAME).encode(mask=False),
-    ],
-)
-async def test_behind_a_close_frame_nothing_counts(behind: bytes) -> None:
-    """Not even a fault; the parser has found it before the close frame is told."""
-    async with on_the_line() as (_, listener, peer):
-        heard = await listener.call()
-        peer.write(close_frame(1001, "bye").encode() + behind)
-        assert (await peer.frame()).code == 1001
-        assert await peer.rest() == b""
-        await listener.ended()
-        assert heard.end == Disconnected(code=1001, reason="bye", closed_by="router")
-        assert heard.messages == []
-
-
 @pytest.mark.parametrize("how", ["shut", "reset"])
 @pytest.mark.parametrize("goodbye", [True, False])
 async def test_the_peer_vanishes(how: str, goodbye: bool) -> None:

@@ -60,9 +60,9 @@ from audio_connector.wire.watermarks import Watermarks, watch_write_buffer
 
 logger = logging.getLogger("audio_connector.wire")
 
-READ_BYTES = 2048
-"""Read at once, and picows' buffer at its start: two frames of any rate, or 341 of the shortest, which take 2 ms. Its
-buffer then grows for a message that is longer, and for nothing else: it doubles where a read has filled it."""
+READ_BYTES = 1024
+"""Read at once: a frame of any rate, or 170 of the shortest, which take a millisecond or two. picows' buffer has
+twice that. It grows for a message that is longer, and for nothing else: it doubles where a read has filled it."""
 
 _BINARY = WSMsgType.BINARY
 _TEXT = WSMsgType.TEXT
@@ -407,7 +407,7 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
             False,  # pings are answered by _Socket
             limits.max_message_bytes,
             None,
-            READ_BYTES,
+            2 * READ_BYTES,
         )
         protocol.connection_made(transport)
         # Last, because who was accepted is told of an end only where there was an opening.
