@@ -10,21 +10,20 @@ playback and intake are machines of their own that it asks.
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import Any
 
 from audio_connector.audio.format import FORMAT_BY_FRAME, FRAME_MS, AudioFormat, may_be_pcm
 from audio_connector.call import asks, faults, tells
 from audio_connector.call.ends import how_ended
 from audio_connector.call.handed import MANY, Handed
+from audio_connector.call.notifies import Notifies
 from audio_connector.call.settings import Intake, Playback, Timeouts
 from audio_connector.call.states import TABLE, Move, State
 from audio_connector.call.texts import TextQueue
 from audio_connector.call.writes import Abort, Ping, Write
 from audio_connector.intake.buffer import IntakeBuffer
 from audio_connector.intake.items import TextItem
-from audio_connector.playback.queue import PlaybackQueue
-from audio_connector.playback.schedule import NO_LIMIT, Schedule
+from audio_connector.playback.schedule import NO_LIMIT
 from audio_connector.playback.speech import PLAIN, Answered
 from audio_connector.wire.closing import ABNORMAL, FLOODED, TOO_BIG, UNSUPPORTED
 from audio_connector.wire.codec import decode_event, held_bytes, notify_payload
@@ -53,12 +52,8 @@ class Call:
         self.unreadable_messages = 0
         """Texts that should have been audio in JSON; counted by who reads them."""
         self._playback, self._intake, self._timeouts = playback, intake, timeouts
-        self.schedule = Schedule(
-            lead_s=playback.lead_ms / 1000, prime_s=playback.prime_ms / 1000, pause_s=playback.pause_ms / 1000
-        )
-        max_delay_s = None if playback.max_delay_ms is None else playback.max_delay_ms / 1000
-        self._queue = PlaybackQueue(self.schedule, max_bytes=0, max_delay_s=max_delay_s)
-        self._buffer: IntakeBuffer[TextItem] = IntakeBuffer(max_audio_bytes=0, max_texts=intake.max_texts)
+        self.schedule, self._queue = playback.machines()
+        self.buffer: IntakeBuffer[TextItem] = IntakeBuffer(max_audio_bytes=0, max_texts=intake.max_texts)
         self._window = intake.window_messages
         self._handed = Handed(intake.window_messages) if is_movable else None
         """What was handed over lately, for another application to take it up; None where there can be no other."""
@@ -75,8 +70,7 @@ class Call:
         self._first_message: Connected | None = None
         self._is_guessed = True  # nothing of the router has said the format yet
         self._settle_at = math.inf
-        self._notifies: deque[tuple[object, int]] = deque(maxlen=1024)
-        """What the router will say in answer, once it has played so many frames."""
+        self._notifies = Notifies()
         self._is_cleared = False
         self._announced_end = False
         self._own_end: Disconnected | None = None
@@ -103,7 +97,7 @@ class Call:
         self._gives_up_at, self._settle_at = now + resume_s, math.inf
         self._urgent = []
         self.liveness.stop()
-        self._buffer.note_active(True, now)  # what does not come meanwhile is no gap
+        self.buffer.note_active(True, now)  # what does not come meanwhile is no gap
         self._move(Move.LOSE)
         self.tells.append(tells.Lost(resume_s))
         return True
@@ -139,7 +133,7 @@ class Call:
             self._settle(FORMAT_BY_FRAME[size_bytes], now)
         if not size_bytes:
             return False
-        buffer = self._buffer
+        buffer = self.buffer
         buffer.note_audio(size_bytes, now)
         if size_bytes != self.schedule.frame_bytes:
             self._odd_messages += 1
@@ -156,7 +150,7 @@ class Call:
         """Note what a text says about the connection, and hand it on."""
         self.liveness.last_received_at = self.liveness.ages.last_message_at = now
         self.is_stale = True
-        buffer = self._buffer
+        buffer = self.buffer
         event = decode_event(text, is_first=self._is_first_text)
         self._is_first_text = False
         buffer.counters.text_messages += 1
@@ -204,7 +198,7 @@ class Call:
         self._queue.flush(now)
         self._take_events()
         # Wanted or not: the application may be about to ask for it, and this is the last chance to hand it over.
-        self.tells += self._buffer.take(len(self._buffer), now, unwanted_too=True)
+        self.tells += self.buffer.take(len(self.buffer), now, unwanted_too=True)
         self.tells.append(tells.Ended(how))
         self.has_news = True
 
@@ -240,7 +234,7 @@ class Call:
         if self._handed is not None:
             if self.is_released:  # credit comes in batches, so the count may not have come down
                 self._handed.unhandled = 0
-            self._buffer.put_back(self._handed.take(replay_bytes), now)
+            self.buffer.put_back(self._handed.take(replay_bytes), now)
         self._queue.events.clear()
         self.takeovers += not is_first
         self.is_released = False
@@ -256,11 +250,6 @@ class Call:
     def lose(self) -> None:
         """The wire closes by itself: nothing more can be sent over it."""
         self._move(Move.LOSE)
-
-    @property
-    def early_audio(self) -> list[tuple[float, bytes]]:
-        """See `IntakeBuffer.early_audio`."""
-        return self._buffer.early_audio()
 
     @property
     def can_send(self) -> bool:
@@ -342,7 +331,7 @@ class Call:
             accepted_bytes=queue.accepted_bytes,
             queued_bytes=schedule.queued_bytes,
             texts_taken=self._texts.taken,
-            intake=self._buffer.counters.snapshot(),
+            intake=self.buffer.counters.snapshot(),
             is_active=self._is_active and self.state is not State.LOST,
             audio_messages_sent=self._audio_messages_sent,
             text_messages_sent=self._text_messages_sent,
@@ -364,7 +353,7 @@ class Call:
         queue = self._queue
         match ask:
             case asks.Want(audio, texts, credit, is_settled):
-                self._buffer.want(audio, texts, is_settled=is_settled)
+                self.buffer.want(audio, texts, is_settled=is_settled)
                 self._window += credit
                 if self._handed is not None:
                     self._handed.unhandled -= credit
@@ -392,7 +381,7 @@ class Call:
             case asks.SendText(text, token):
                 payload = notify_payload(text)
                 if payload is not None:
-                    self._notifies.append((payload, self.schedule.clock.sent_in_all))
+                    self._notifies.add(payload, self.schedule.clock.sent_in_all)
                 self._texts.push(text, token)
             case asks.StandInTextLine(token):
                 self._texts.line.append(token)
@@ -437,7 +426,7 @@ class Call:
 
     def _take_format(self, audio_format: AudioFormat) -> None:
         self.format = audio_format
-        self._buffer.max_audio_bytes = audio_format.bytes_for_ms(self._intake.max_buffer_ms)
+        self.buffer.max_audio_bytes = audio_format.bytes_for_ms(self._intake.max_buffer_ms)
         if self._handed is not None:
             self._handed.max_bytes = audio_format.bytes_for_ms(self._intake.replay_ms)
         self._queue.max_bytes = audio_format.bytes_for_ms(self._playback.max_buffer_s * 1000)
@@ -496,16 +485,14 @@ class Call:
 
     def _pump(self, now: float) -> None:
         if self._window > 0:
-            items = self._buffer.take(self._window, now)
+            items = self.buffer.take(self._window, now)
             self._window -= len(items)
             self.tells += items
             if self._handed is not None:
                 self._handed.add_all(items)
 
     def _note_notified(self, event: Notified, now: float) -> None:
-        while self._notifies:
-            payload, frame_index = self._notifies.popleft()
-            if payload == event.payload:
-                self.schedule.clock.correct(now, frame_index)
-                self.has_news = True
-                return
+        frame_index = self._notifies.take(event.payload)
+        if frame_index is not None:
+            self.schedule.clock.correct(now, frame_index)
+            self.has_news = True

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, field_validator, model_validator
 
@@ -13,6 +13,10 @@ from audio_connector.wire.ages import Ages
 from audio_connector.wire.codec import CLEAR_FORMS, encode_json
 from audio_connector.wire.forwarded import Proxies
 from audio_connector.wire.liveness import Liveness
+
+if TYPE_CHECKING:
+    from audio_connector.playback.queue import PlaybackQueue
+    from audio_connector.playback.schedule import Schedule
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 LeadMs = Annotated[float, Field(ge=40, le=60_000)]
@@ -54,6 +58,17 @@ class Playback(FrozenValues):
     keeps_on_resume: bool = True
     max_delay_ms: MaxDelayMs | None = None
     clear_commands: tuple[str, ...] = (CLEAR_FORMS["action"], CLEAR_FORMS["event"])
+
+    def machines(self) -> tuple[Schedule, PlaybackQueue]:
+        """What plays a call by these, and what waits for it; the bound of that is set with the format."""
+        from audio_connector.playback.queue import PlaybackQueue  # noqa: PLC0415 - not at the import of the package
+        from audio_connector.playback.schedule import Schedule  # noqa: PLC0415
+
+        schedule = Schedule(
+            lead_s=self.lead_ms / 1000, prime_s=self.prime_ms / 1000, pause_s=self.pause_ms / 1000
+        )
+        max_delay_s = None if self.max_delay_ms is None else self.max_delay_ms / 1000
+        return schedule, PlaybackQueue(schedule, max_bytes=0, max_delay_s=max_delay_s)
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> Playback:

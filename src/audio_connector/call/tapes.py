@@ -64,7 +64,7 @@ class Tapes:
         """The application asks; returns what is to be told."""
         match ask:
             case asks.TapeOn(token, keep_s, batches, is_from_start):
-                early = self._call.early_audio if is_from_start else []
+                early = self._call.buffer.early_audio() if is_from_start else []
                 self._tapes.append(Tape(token, keep_s, batches, now, early))
             case asks.TapeMore(token):
                 for tape in self._of(token):

@@ -132,7 +132,7 @@ def test_a_corrected_clock_moves_what_was_not_heard_yet() -> None:
     call.send_text('{"action":"notify","payload":1}')
     call.run_for(0.5)
     # 25 frames were sent when it was asked, as far as the lead goes: 20 of them, 0.4 s. They end 60 ms late.
-    asked_at = call.machine._notifies[0][1]
+    asked_at = call.machine._notifies._sent[0][1]
     call.run_until(asked_at * 0.02 + 0.06)
     call.router_says(Notified(payload=1))
     call.run_for(3.0)

@@ -149,6 +149,9 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     words.Ready: st.just(words.Ready()),
     words.Drain: st.builds(words.Drain, MS),
     words.Drained: st.builds(words.Drained, st.booleans()),
+    words.Collect: st.builds(words.Collect, NUMBER, st.booleans()),
+    words.Collected: st.builds(words.Collected, NUMBER, TEXT),
+    words.Counted: st.builds(words.Counted, TEXT),
     words.Refused: st.builds(words.Refused, st.dictionaries(TEXT, NUMBER, max_size=3)),
     words.Logged: st.builds(words.Logged, TEXT, NUMBER, TEXT, MS, st.none() | TEXT),
 }
