@@ -381,7 +381,7 @@ async def test_garbage_that_is_harmless_is_handed_over_and_counted() -> None:
 FATAL: dict[Any, tuple[int, str]] = {
     "bad-utf8": (1007, "text is not valid UTF-8"),
     "bad-frame": (1002, "Received frame with invalid opcode=0x3"),
-    "oversized": (1009, "Received frame with payload size exceeding max allowed size, 2097152 > 1048576"),
+    "oversized": (1009, "Received frame with payload size exceeding max allowed size, 2097152 > 65536"),
 }
 
 
