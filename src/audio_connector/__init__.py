@@ -24,6 +24,7 @@ from audio_connector.errors import (
     UsageError,
     VideoError,
 )
+from audio_connector.intake.log_fields import ConnectionLogFilter
 from audio_connector.playback.speech import Flushed, Interrupted, Played
 from audio_connector.server.config import (
     AudioConnectorConnectionData,
@@ -66,6 +67,7 @@ __all__ = [
     "Cleared",
     "Connected",
     "ConnectionClosed",
+    "ConnectionLogFilter",
     "ConnectionStatistics",
     "Connections",
     "DeadlineError",

@@ -107,11 +107,17 @@ class Close(NamedTuple):
     reason: str
 
 
+class Traced(NamedTuple):
+    """The trace that this application has of the call, a W3C ``traceparent``: whoever takes it over links to it."""
+
+    traceparent: str
+
+
 class Released(NamedTuple):
     """The answer to a `tells.Release`: all that was handed over has been handled, and nothing more is asked."""
 
 
 Ask = (
     bytes | Write | StandInLine | WriteGranted | Leave | BeginSpeech | EndSpeech | Flush | WaitPlayed | SendText
-    | StandInTextLine | SetLead | Want | Close | Released
+    | StandInTextLine | SetLead | Want | Close | Traced | Released
 )  # fmt: skip

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -45,6 +47,11 @@ class LagMeter:
         """End."""
         if self._timer is not None:
             self._timer.cancel()
+
+    def stop_from_anywhere(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End, in whatever thread this is; ``loop`` is the one of its timers."""
+        with contextlib.suppress(RuntimeError):  # it is closed
+            loop.call_soon_threadsafe(self.stop)
 
     def _look(self) -> None:
         self._meters.observe("loop_lag_seconds", max(0.0, self._clock() - self._due_at), self._side)

@@ -47,6 +47,7 @@ ASKS: list[asks.Ask] = [
     asks.SetLead(7.5),
     asks.Want(True, False, 12, True),
     asks.Released(),
+    asks.Traced("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     asks.Close(1000, "bye"),
 ]
 

@@ -59,13 +59,14 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     asks.SetLead: st.builds(asks.SetLead, MS),
     asks.Want: st.builds(asks.Want, st.booleans(), st.booleans(), NUMBER, st.booleans()),
     asks.Released: st.just(asks.Released()),
+    asks.Traced: st.builds(asks.Traced, TEXT),
     asks.Close: st.builds(asks.Close, st.just(1000), TEXT),
     TextItem: st.builds(
         lambda text, is_first: TextItem(text, decode_event(text, is_first=is_first)),
         TEXT | JSON.map(json.dumps) | st.just('{"content-type": "audio/l16;rate=8000"}'),
         st.booleans(),
     ),
-    tells.Opened: st.builds(tells.Opened, UPGRADE, NUMBER),
+    tells.Opened: st.builds(tells.Opened, UPGRADE, NUMBER, TEXT),
     tells.Settled: st.builds(
         tells.Settled,
         st.builds(AudioFormat, st.sampled_from((8000, 16000, 24000))),
@@ -127,7 +128,9 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     words.Drain: st.builds(words.Drain, MS),
     words.Drained: st.builds(words.Drained, st.booleans()),
     words.Refused: st.builds(words.Refused, st.dictionaries(TEXT, NUMBER, max_size=3)),
-    words.Logged: st.builds(words.Logged, TEXT, NUMBER, TEXT, MS, st.none() | TEXT),
+    words.Logged: st.builds(
+        words.Logged, TEXT, NUMBER, TEXT, MS, st.none() | TEXT, st.dictionaries(TEXT, TEXT, max_size=3)
+    ),
 }
 MESSAGE = PCM | st.one_of(*ALL.values())
 
