@@ -11,6 +11,7 @@ import logging
 from collections.abc import Callable
 
 from audio_connector.errors import ConnectionClosed
+from audio_connector.intake.log_fields import fields_of
 from audio_connector.validation.handlers import Handler, name_of
 from audio_connector.wire.episodes import Episodes, Word
 from audio_connector.wire.quoting import named, printable
@@ -34,6 +35,8 @@ class FaultLog:
     def __init__(self, connection_id: str, count: Callable[[str], None] = lambda _: None) -> None:
         self._count_kind = count
         self.label = named(connection_id)
+        self.fields = fields_of(connection_id)
+        """Of every record; more of them are added once they are known."""
         self._episodes = Episodes[Kind](("other errors came", logging.ERROR))
 
     def raised(self, name: str, handler: Handler | None, error: BaseException, then: str = GOES_ON) -> None:
@@ -56,7 +59,7 @@ class FaultLog:
             self._count(word)
 
     def _note(self, what: str, text: str, error: BaseException) -> None:
-        # What every echo runs into when the caller hangs up is no mistake, and a call is two lines at INFO.
+        # What every echo runs into when the caller hangs up is no mistake, and a call is a few lines at INFO.
         level = logging.DEBUG if isinstance(error, ConnectionClosed) else logging.ERROR
         if level == logging.ERROR:
             self._count_kind(type(error).__name__)
@@ -65,12 +68,13 @@ class FaultLog:
             self._count(word)
         elif word is not None:
             has_trace = level == logging.ERROR and isinstance(error, Exception) and bool(error.__traceback__)
-            logger.log(level, "connection %s: %s", self.label, text, exc_info=error if has_trace else None)
+            trace = error if has_trace else None
+            logger.log(level, "connection %s: %s", self.label, text, exc_info=trace, extra=self.fields)
 
     def _count(self, word: Word[Kind]) -> None:
         what, level = word.kind
         times = f"{word.times} more time{'' if word.times == 1 else 's'} in {word.seconds:.3g} s"
-        logger.log(level, "connection %s: %s %s", self.label, what, times)
+        logger.log(level, "connection %s: %s %s", self.label, what, times, extra=self.fields)
 
 
 def excerpt(error: BaseException) -> str:

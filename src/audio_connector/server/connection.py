@@ -375,6 +375,8 @@ class AudioConnectorConnection:
         if flushed is None:
             line.refuse("flush")
         line.meters.observe("barge_in_seconds", line.clock() - asked_at)
+        if line.trace is not None:
+            line.trace.barge_in(asked_at, flushed)
         return flushed
 
     async def wait_until_played(self) -> Played | Interrupted:
