@@ -10,6 +10,7 @@ from concurrent.futures import Future, InvalidStateError
 from typing import Protocol
 
 from audio_connector.call import asks, tells
+from audio_connector.intake.faults import PeerFaults
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.speech import Answered, Finished
 from audio_connector.port.host import IoHost, NoProcess
@@ -60,6 +61,7 @@ class Running:
         self._drained: asyncio.Task[bool] | None = None
         self._on_stop: asyncio.Task[None] | None = None
         self._budget = Budget(0 if config.flight_recorder is None else config.flight_recorder.min_interval_s)
+        self._peer_faults = PeerFaults()
         self._loop = asyncio.get_running_loop()
         pause_s = config.playback.pause_ms / 1000
         self._tracing = Tracing(pause_s) if config.monitoring.traces else None
@@ -183,7 +185,7 @@ class Running:
             if (session := self.sessions.get(link_id)) is not None:
                 session.feed_error(error)
 
-        return Line(
+        line = Line(
             link_id,
             self.io.post,
             max_buffer_s=self._config.playback.max_buffer_s,
@@ -194,6 +196,8 @@ class Running:
             meters=self.io.meters,
             writes_in_place=self.io.is_virtual,
         )
+        line.peer_faults = self._peer_faults
+        return line
 
     def _forget(self, link_id: int) -> None:
         self.sessions.pop(link_id, None)
@@ -285,6 +289,7 @@ class Running:
                 self._on_stop = asyncio.create_task(call_handler(self._config.on_stop))
                 await self._wait_for_on_stop(self._on_stop, stop_s)
         finally:
+            self._peer_faults.close()
             self.io.shut_down()  # where the stop was cut short
             self._set_closed()
 
