@@ -48,7 +48,7 @@ endef
 export TRY_WHEEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled test-all check lint types cover docs wheel bench attack soak fuzz browser deploy pictures format clean
+.PHONY: help demo test test-compiled test-all check lint types cover docs wheel bench attack soak fuzz programs browser deploy pictures format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -80,6 +80,9 @@ demo: $(if $(wildcard $(READY)),$(READY),$(LIGHT)) ## Hear and see a session wit
 
 test: $(READY) ## The everyday suite
 	$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
+
+programs: $(READY) ## Tests that start programs of their own: processes, workers, examples, the commands
+	$(BIN)/python -m pytest -m "programs and not slow" -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 test-compiled: ## The same for the wheel with a compiled path of a frame; takes a C compiler
 	@$(MAKE) --no-print-directory test COMPILED=1 VENV=build/venv-compiled EXTRAS=dev

@@ -6,6 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 from support.lateness import on_time
 from support.serving import serving
 from support.tokens import KEY
@@ -14,6 +15,8 @@ from audio_connector import AudioConnectorConnection
 from audio_connector.auth import SignedToken
 from audio_connector.playground.parrot import parrot
 from audio_connector.testing.conformance import CHECKS, Result, Speech, Target, Timing, run_checks
+
+pytestmark = pytest.mark.programs
 
 TONE = (b"\x00\x20" * 16 + b"\x00\xe0" * 16) * 5  # 10 ms at 16 kHz
 SPEECH = Speech(prompt=TONE * 30, long_prompt=TONE * 54, rate_hz=16000)

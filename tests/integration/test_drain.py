@@ -14,6 +14,8 @@ from support.serving import DEADLINE_S, echo, serving, until
 from websockets.asyncio.client import ClientConnection, connect
 from websockets.exceptions import InvalidStatus
 
+pytestmark = pytest.mark.programs
+
 CALLS = 50
 FRAMES = 100
 """Of a sentence: 2 s. It is written in pieces, faster than it plays, as a speech service streams it."""

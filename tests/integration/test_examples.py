@@ -28,7 +28,10 @@ SILENT = bytes(FRAME_BYTES)
 ANY_PORT = ("--port", "0")
 HEADERS = {"x-opentok-ws-connectionid": "caller-1"}
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="stops the examples with SIGINT")
+pytestmark = [
+    pytest.mark.programs,
+    pytest.mark.skipif(sys.platform == "win32", reason="stops the examples with SIGINT"),
+]
 
 
 @dataclass

@@ -30,6 +30,8 @@ from audio_connector.errors import LimitError
 from audio_connector.wire import budget
 from audio_connector.wire.picows import READ_BYTES
 
+pytestmark = pytest.mark.programs
+
 FLOODS: dict[str, tuple[list[Frame], Frame]] = {
     "empty pings": ([], Frame(PING, b"")),
     "long pings": ([], Frame(PING, b"p" * 125)),

@@ -11,6 +11,8 @@ from support.inner_pytest import run_pytest
 
 from audio_connector.testing import Audio
 
+pytestmark = pytest.mark.programs
+
 PAGE = (Path(__file__).parents[2] / "docs" / "testing" / "kit.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r'^```python title="([^"]+)"\n(.*?)^```', PAGE, flags=re.MULTILINE | re.DOTALL)
 QUOTED = [

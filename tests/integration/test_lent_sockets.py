@@ -15,6 +15,8 @@ from support.serving import DEADLINE_S, echo, serving
 from audio_connector import AudioConnectorConnection, AudioConnectorStartServerError
 from audio_connector.wire.addresses import RECEIVE_BUFFER_BYTES, duplicates_of
 
+pytestmark = pytest.mark.programs
+
 BOTH_FORMS = pytest.mark.parametrize(
     "isolation",
     [

@@ -17,6 +17,8 @@ from support.spans import Spans, seconds_of
 from audio_connector import AudioConnectorConnection, AudioConnectorServerHandle
 from audio_connector.server import garbage
 
+pytestmark = pytest.mark.programs
+
 BOTH = pytest.mark.parametrize("isolation", ["thread", "process"])
 
 

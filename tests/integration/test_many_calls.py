@@ -33,6 +33,8 @@ from audio_connector.server.link import Link
 from audio_connector.server.session import Session
 from audio_connector.wire.picows import _Socket
 
+pytestmark = pytest.mark.programs
+
 OF_A_CALL = (
     AudioConnectorConnection,
     Session,

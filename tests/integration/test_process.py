@@ -34,7 +34,7 @@ from audio_connector import (
 )
 from audio_connector.server.io_process import IoProcess
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no process form")
+pytestmark = [pytest.mark.programs, pytest.mark.skipif(os.name != "posix", reason="there is no process form")]
 
 ROUTER = Path(support.__path__[0]) / "router_process.py"
 

@@ -25,6 +25,8 @@ from audio_connector.audio.wav import open_wav
 from audio_connector.recording.notes import read_notes
 from audio_connector.recording.writer import WRITER
 
+pytestmark = pytest.mark.programs
+
 FRAME_BYTES = 640
 BOTH = pytest.mark.parametrize("isolation", ["thread", "process"])
 

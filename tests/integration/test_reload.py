@@ -14,7 +14,7 @@ from support.ends import heed_interrupts
 from support.peers import calling, next_text
 from support.serving import DEADLINE_S
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no workers")
+pytestmark = [pytest.mark.programs, pytest.mark.skipif(os.name != "posix", reason="there are no workers")]
 
 BOT = """
 async def on_connect(client):

@@ -15,6 +15,8 @@ from audio_connector.simulator import CallReport, Scenario, failures, load_scena
 from audio_connector.testing import in_virtual_time, run_in_virtual_time, serve
 from audio_connector.testing.network import dial
 
+pytestmark = pytest.mark.programs
+
 SCENARIOS = sorted((Path(__file__).parents[2] / "examples" / "scenarios").glob("*.yaml"))
 
 

@@ -19,6 +19,8 @@ from support.peers import FRAME, first_message
 from support.serving import DEADLINE_S
 from websockets.asyncio.client import connect
 
+pytestmark = pytest.mark.programs
+
 MAIN = "import sys; from audio_connector.cli import main; sys.exit(main())"
 
 BOT = """

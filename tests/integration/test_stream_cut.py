@@ -14,7 +14,7 @@ from support.stream_proxy import StreamProxy
 
 from audio_connector.server import children
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="there is no process form")
+pytestmark = [pytest.mark.programs, pytest.mark.skipif(os.name != "posix", reason="there is no process form")]
 
 CALLS, FRAMES = 4, 60
 

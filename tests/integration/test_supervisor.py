@@ -21,7 +21,7 @@ from audio_connector.cluster.plan import Plan
 from audio_connector.cluster.supervisor import Supervisor
 from audio_connector.errors import UsageError
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no workers")
+pytestmark = [pytest.mark.programs, pytest.mark.skipif(os.name != "posix", reason="there are no workers")]
 
 
 class Served:

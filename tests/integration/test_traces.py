@@ -13,7 +13,7 @@ from support.otlp import attributes_of, otlp_receiver
 from support.serving import until
 from support.workers import guests, supervised
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no workers")
+pytestmark = [pytest.mark.programs, pytest.mark.skipif(os.name != "posix", reason="there are no workers")]
 
 BOT = """
 import logging

@@ -21,6 +21,8 @@ from support.serving import BOTH_LOOPS, DEADLINE_S, own_loop, sawtooth, serving,
 
 from audio_connector import AudioConnectorConnection, Disconnected, Event, Flushed, Interrupted, Played
 
+pytestmark = pytest.mark.programs
+
 ROUTER = Path(support.__path__[0]) / "router_process.py"
 BLOCKED_S = 1.2
 CALLS = 20

@@ -19,6 +19,8 @@ from support.peers import FRAME, calling, first_message, how_closed, next_audio,
 from support.serving import DEADLINE_S
 from websockets.asyncio.client import ClientConnection
 
+pytestmark = pytest.mark.programs
+
 PROGRAM = Path(support.__path__[0]) / "vendor_program.py"
 HEADERS = {
     "x-opentok-ws-sessionid": "s",

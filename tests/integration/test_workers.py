@@ -19,7 +19,7 @@ from websockets.exceptions import InvalidStatus
 
 from audio_connector.cluster.attached import LOAD_S
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no workers")
+pytestmark = [pytest.mark.programs, pytest.mark.skipif(os.name != "posix", reason="there are no workers")]
 
 CALLS = 50
 SENTENCE = 75

@@ -28,6 +28,8 @@ from websockets.asyncio.server import ServerConnection, serve
 from audio_connector.testing import conformance
 from audio_connector.testing.conformance import Result, Speech, Target, Timing, run_checks, select
 
+pytestmark = pytest.mark.programs
+
 TONE = (b"\x00\x20" * 16 + b"\x00\xe0" * 16) * 5  # 10 ms at 16 kHz, of 500 Hz, which every rate can carry
 SPEECH = Speech(prompt=TONE * 16, long_prompt=TONE * 54, rate_hz=16000)
 TIMING = Timing(

@@ -10,6 +10,8 @@ from audio_connector.audio.wav import read_wav
 from audio_connector.cli import main
 from audio_connector.simulator import sample_speech
 
+pytestmark = pytest.mark.programs
+
 Capture = pytest.CaptureFixture[str]
 
 

@@ -14,6 +14,8 @@ from audio_connector.cli.view import show_summary, stage_view
 from audio_connector.errors import UsageError
 from audio_connector.simulator import CallReport
 
+pytestmark = pytest.mark.programs
+
 ONE = b"\x01\x10\x02\x20\x03\x30"
 TWO = b"\x04\x40\x05\x50"
 QUIET = bytes(100)

@@ -5,7 +5,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 from support.inner_pytest import run_pytest, run_python
+
+pytestmark = pytest.mark.programs
 
 ROOT = Path(__file__).parents[3]
 
