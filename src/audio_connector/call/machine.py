@@ -329,11 +329,12 @@ class Call:
             self.liveness.next_deadline(), self._settle_at, self._gives_up_at, self._queue.next_deadline()
         )
 
-    def figures(self) -> tells.Figures:
-        """Return how it is; that is no news any more then."""
+    def figures(self, *, is_told: bool = True) -> tells.Figures:
+        """Return how it is; where that ``is_told``, it is no news any more then."""
         schedule, queue, utterances = self.schedule, self._queue, self.schedule.utterances()
         # Figures go on while others may wait for somebody: with them the other side finds who is gone.
-        self.has_news, self.is_stale = False, queue.is_owed or bool(self._texts.line)
+        if is_told:
+            self.has_news, self.is_stale = False, queue.is_owed or bool(self._texts.line)
         return tells.Figures(
             progress=schedule.progress(),
             speeches=tuple((u.lane, schedule.progress_of(u)) for u in utterances if u.lane != PLAIN),

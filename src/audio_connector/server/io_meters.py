@@ -80,7 +80,7 @@ class IoMeters:
 
     def end(self, call: Call, duration_s: float) -> None:
         """A call is over."""
-        meters, figures, how = self.meters, figures_of(call), call.end
+        meters, figures, how = self.meters, call.figures(is_told=False), call.end
         code = how.code if how is not None else None
         label = "none" if code is None else str(code) if code in KNOWN_CODES else "other"
         meters.add("calls_ended", 1.0, how.closed_by if how is not None else "server", label)
@@ -99,7 +99,7 @@ class IoMeters:
         queued_max = delay_max = queued = 0.0
         now = self._clock()
         for link in self._links.values():
-            figures = figures_of(link.call)
+            figures = link.call.figures(is_told=False)
             for name, amount in _counts_of(link.call, figures):
                 rows.add(name, amount)
             queued_s = figures.progress.queued_ms_at(now) / 1000
@@ -122,14 +122,6 @@ class IoMeters:
 def calls_of(links: Iterable[Link], now: float) -> list[dict[str, Any]]:
     """The live calls as plain values, for who looks at them; what a peer wrote is as it came."""
     return [_row_of(link, now) for link in links]
-
-
-def figures_of(call: Call) -> tells.Figures:
-    """As of now; whoever else is to see them still is."""
-    before = call.has_news, call.is_stale
-    figures = call.figures()
-    call.has_news, call.is_stale = before
-    return figures
 
 
 def of_this_process(name: str) -> Snapshot:
@@ -180,7 +172,8 @@ def _counts_of(call: Call, figures: tells.Figures) -> Iterator[tuple[str, float]
 
 
 def _row_of(link: Link, now: float) -> dict[str, Any]:
-    call, figures, ms = link.call, figures_of(link.call), link.call.format.duration_ms
+    call, ms = link.call, link.call.format.duration_ms
+    figures = call.figures(is_told=False)
     upgrade = call.upgrade
     return {
         "number": link.id,

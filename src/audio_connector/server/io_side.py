@@ -19,8 +19,9 @@ from audio_connector.call.machine import Call
 from audio_connector.errors import AudioConnectorStartServerError
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Deliver, Note
+from audio_connector.port.meters import Found
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.endpoints import EndpointOptions, Endpoints, Found
+from audio_connector.server.endpoints import EndpointOptions, Endpoints
 from audio_connector.server.io_meters import IoMeters, LagMeter
 from audio_connector.server.link import Link, Refresher
 from audio_connector.wire.addresses import why_not_bound
@@ -169,10 +170,9 @@ class IoSide:
             return "draining"
         return self._endpoints.options.why_not_ready() or ("" if self._has_room() else "overloaded")
 
-    @property
-    def found(self) -> Callable[..., Found]:
-        """What this I/O side tells of itself, see `Endpoints.found`."""
-        return self._endpoints.found
+    def found(self, *, with_calls: bool) -> Found:
+        """What this I/O side tells of itself."""
+        return self._endpoints.found(with_calls=with_calls)
 
     def refuse_calls(self) -> None:
         """Answer every upgrade with 503 from now on.
