@@ -172,7 +172,9 @@ class Meters:
             if metric.kind in ("counter", "histogram") and "process" not in metric.labels:
                 key = self._key(name, labels)
                 before = self._samples.get(key)
-                self._samples[key] = sample if before is None else _plus(name, before, sample)
+                if before is not None:
+                    sample = _plus(name, before, sample)
+                self._samples[key] = list(sample) if isinstance(sample, list) else sample
 
     def _key(self, name: str, labels: Labels) -> tuple[str, Labels]:
         key = name, labels

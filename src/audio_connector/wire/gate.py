@@ -148,11 +148,9 @@ class Gate(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read on, until the head is complete."""
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None or transport.is_closing() or self._is_answered:
             return
         # Bytes of the transport may be a view of a buffer that it reuses.
-        if self._is_answered:
-            return
         self._head += bytes(data)
         end = self._head.find(b"\r\n\r\n")
         if end > MAX_HEAD_BYTES or (end < 0 and len(self._head) > MAX_HEAD_BYTES):
