@@ -9,6 +9,7 @@ EXTRAS ?= dev,docs
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # Named after the interpreter, so that another PYTHON makes a new environment instead of using the old one.
 READY := $(VENV)/.ready-$(VERSION)
+LIGHT := $(VENV)/.ready-demo-$(VERSION)
 # 1 compiles the path of a frame, see hatch_build.py, and tests that; in an environment of its own.
 COMPILED ?=
 ifneq ($(COMPILED),)
@@ -20,7 +21,12 @@ INSTALL := --editable
 SOURCES :=
 endif
 # How long each slow test lasts; the default of `make soak`, shortened by .ci/run.
-SOAK_SECONDS ?= 600
+SOAK_SECONDS ?= 900
+# Of each property of `make fuzz`; a hundred thousand exchanges with a socket are some minutes.
+FUZZ_EXAMPLES ?= 10000
+FUZZED := tests/integration/test_frame_fuzz.py tests/integration/test_handshake_fuzz.py \
+	tests/unit/wire/test_codec.py tests/unit/wire/test_fragments.py tests/unit/wire/test_upgrade.py \
+	tests/unit/port/test_codec.py tests/unit/port/test_stream.py
 # Of each property in the unit tests, see tests/unit/conftest.py.
 EXAMPLES ?= 40
 export TEST_EXAMPLES := $(EXAMPLES)
@@ -42,23 +48,34 @@ endef
 export TRY_WHEEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled test-all check lint types cover docs wheel bench soak browser pictures format clean
+.PHONY: help demo test test-compiled test-all check lint types cover docs wheel bench attack soak fuzz browser deploy pictures format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
 
-$(READY): pyproject.toml src/audio_connector/_version.py $(SOURCES)
+# $(1): what is installed beside the library. A dot every two seconds: nobody should wonder whether it goes on.
+define SET_UP
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null || \
 		{ echo "Python 3.10 or newer is needed, '$(PYTHON)' is not: make <target> PYTHON=python3.12" >&2; exit 1; }
 	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || \
 		{ echo "'$(PYTHON)' has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
-	@echo "setting up $(VENV) with Python $(VERSION): about a minute, once ..." >&2
+	@printf '%s' "setting up $(VENV) with Python $(VERSION) and the extras $(1), once: about a minute " >&2
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL) '.[$(EXTRAS)]'
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL) '.[$(1)]' >$(VENV)/pip.log 2>&1 & \
+		pip=$$!; while kill -0 $$pip 2>/dev/null; do printf . >&2; sleep 2; done; wait $$pip || \
+		{ echo >&2; cat $(VENV)/pip.log >&2; exit 1; }
 	@touch $@
-	@echo "$(VENV) is ready" >&2
+	@echo " ready" >&2
+endef
 
-demo: $(READY) ## Hear and see a session with a simulated media router
+$(READY): pyproject.toml src/audio_connector/_version.py $(SOURCES)
+	$(call SET_UP,$(EXTRAS))
+
+# For the demo alone a third of that is enough; where all of it is there already, that is taken.
+$(LIGHT): pyproject.toml src/audio_connector/_version.py
+	$(call SET_UP,cli)
+
+demo: $(if $(wildcard $(READY)),$(READY),$(LIGHT)) ## Hear and see a session with a simulated media router
 	$(BIN)/audio-connector demo
 
 test: $(READY) ## The everyday suite
@@ -84,6 +101,7 @@ cover: $(READY) ## The everyday suite with branch coverage
 
 docs: $(READY) ## The documentation, strictly: a broken link, anchor or API name fails; result in site/
 	$(BIN)/zensical build --clean --strict
+	$(BIN)/python tools/protocol_links.py site
 
 wheel: $(READY) ## Build wheel and sdist, install the wheel in a clean environment and try it
 	rm -rf dist build/wheel
@@ -100,11 +118,22 @@ wheel: $(READY) ## Build wheel and sdist, install the wheel in a clean environme
 bench: $(READY) ## The measurements that README and docs quote
 	$(BIN)/python -m benchmarks $(BENCH_ARGS)
 
-soak: $(READY) ## The slow tests: soak, fuzz and load, SOAK_SECONDS each
+attack: $(READY) ## Peers that mean harm, one kind after the other, beside fifty calls; what these notice
+	$(BIN)/python -m benchmarks.attack $(ATTACK_ARGS)
+
+fuzz: $(READY) ## Made-up heads, frames, texts and messages between processes, FUZZ_EXAMPLES of each property
+	FUZZ_EXAMPLES=$(FUZZ_EXAMPLES) TEST_EXAMPLES=$(FUZZ_EXAMPLES) \
+		$(BIN)/python -m pytest -n $(WORKERS) --dist loadfile --timeout=0 $(FUZZED) $(PYTEST_ARGS)
+
+soak: $(READY) ## The slow tests: soak, attacks and load, SOAK_SECONDS each
 	SOAK_SECONDS=$(SOAK_SECONDS) $(BIN)/python -m pytest -m slow --timeout=0 $(PYTEST_ARGS)
 
 browser: $(READY) ## The pages in a real browser; Debian: apt install chromium
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
+
+deploy: $(READY) ## The files of deploy/, with real proxies; Debian: apt install nginx haproxy systemd
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL) '.[deploy]'
+	$(BIN)/python -m pytest -m deploy -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 pictures: $(READY) ## Take the pictures of the playground's documentation anew
 	PYTHONPATH=tests $(BIN)/python -m browser.pictures

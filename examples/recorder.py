@@ -1,38 +1,38 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Records what each caller says into a WAV file of its own, at one rate whatever the rate of the call.
+"""Echoes each caller, and records both sides of the call into a WAV file of its own: the caller left, the echo right.
 
-While a stream is muted or silent no audio arrives at all, so that the pauses of a call are not in its file.
+``audio-connector report FILE`` shows such a file as a page.
 """
 
 from __future__ import annotations
 
 import argparse
 import re
-import wave
 from dataclasses import dataclass
 from pathlib import Path
 
-from audio_connector import AudioConnectorConnection, run
+from audio_connector import AudioConnectorConnection, ConnectionClosed, Recorder, run
 
 
 @dataclass
-class Recorder:
-    """Where to, and at which rate."""
+class RecordedEcho:
+    """Where to, and at which rate; None takes that of the call."""
 
     folder: Path
-    rate_hz: int
+    rate_hz: int | None
 
     async def on_connect(self, client: AudioConnectorConnection) -> None:
-        """Write the call to disk as it comes, five pieces a second."""
+        """The recording is complete when its block is left, which is when the caller has hung up."""
         # An id comes from the other side: only what is harmless in a file name is taken from it.
         path = self.folder / f"{re.sub(r'[^A-Za-z0-9-]', '_', client.id)[:64]}.wav"
-        with wave.open(str(path), "wb") as file:
-            file.setnchannels(1)
-            file.setsampwidth(2)
-            file.setframerate(self.rate_hz)
-            async for piece in client.audio(chunk_ms=200, sample_rate=self.rate_hz):
-                file.writeframes(piece)
-        print(f"recorded {path}", flush=True)
+        async with Recorder(client, path, sample_rate=self.rate_hz) as recording:
+            try:
+                async for frame in client.audio():
+                    await client.send_audio_buffer(frame)
+            except ConnectionClosed:
+                pass  # hung up between two frames
+        recorded = recording.recorded
+        print(recorded.error or f"recorded {path}", flush=True)
 
 
 if __name__ == "__main__":
@@ -40,7 +40,7 @@ if __name__ == "__main__":
     parser.add_argument("--host", default="localhost")
     parser.add_argument("--port", type=int, default=8765, help="0 takes a free one (default: %(default)s)")
     parser.add_argument("--folder", type=Path, default=Path("recordings"), help="default: %(default)s")
-    parser.add_argument("--rate", type=int, default=16000, metavar="HZ", help="default: %(default)s")
+    parser.add_argument("--rate", type=int, metavar="HZ", help="default: that of the call")
     arguments = parser.parse_args()
     arguments.folder.mkdir(parents=True, exist_ok=True)
-    run(Recorder(arguments.folder, arguments.rate).on_connect, host=arguments.host, port=arguments.port)
+    run(RecordedEcho(arguments.folder, arguments.rate).on_connect, host=arguments.host, port=arguments.port)

@@ -12,6 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
 from typing import Any
@@ -104,9 +105,23 @@ class Child:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line.decode().strip()
 
+    def write_line(self, line: str) -> None:
+        """Tell it something, by its stdin."""
+        entrance = self._process.stdin
+        if entrance is None:
+            raise RuntimeError("started without a pipe")
+        with suppress(BrokenPipeError):  # it has ended, which its next line will say
+            entrance.write(line.encode() + b"\n")
+            entrance.flush()
+
+    def error_output(self, *, after: int = 0) -> bytes:
+        """Return what it has written to stderr, without what came before so many bytes."""
+        descriptor = self._stderr.fileno()
+        # At a place of our own: the one of the file is the process's as well.
+        return os.pread(descriptor, max(0, os.fstat(descriptor).st_size - after), after)
+
     def _last_words(self) -> str:
-        self._stderr.seek(0)
-        tail = self._stderr.read().decode(errors="replace").strip().splitlines()[-15:]
+        tail = self.error_output().decode(errors="replace").strip().splitlines()[-15:]
         return ":\n  " + "\n  ".join(tail) if tail else ""
 
 

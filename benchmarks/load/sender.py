@@ -45,6 +45,11 @@ class Sender:
         await self._done.wait()
         self._ticker.stop()
 
+    def cut_short(self) -> None:
+        """Send no more than was sent."""
+        self._total = self._sent
+        self._done.set()
+
     async def drained(self) -> None:
         """Wait half a second, and longer while frames are missing."""
         give_up_at_s = now_s() + _DRAIN_LIMIT_S

@@ -11,7 +11,7 @@ from typing import Any
 from benchmarks.servers.control import serve_until_eof
 from benchmarks.servers.echo import on_connect
 
-from audio_connector import AudioConnectorServer
+from audio_connector import AudioConnectorServer, Limits
 
 
 async def serve(application: Callable[..., Any], settings: Sequence[str]) -> None:
@@ -22,7 +22,9 @@ async def serve(application: Callable[..., Any], settings: Sequence[str]) -> Non
         settings: `name=value` of the configuration.
     """
     chosen = dict(setting.split("=", 1) for setting in settings)
-    config = {"host": "127.0.0.1", "port": 0, "on_connect": application, **chosen}
+    # All of them come from one address, and as fast as they can.
+    limits = Limits(max_connections_per_address=None, upgrades_per_second_per_address=None)
+    config = {"host": "127.0.0.1", "port": 0, "on_connect": application, "limits": limits, **chosen}
     async with AudioConnectorServer(config) as handle:
         await serve_until_eof(handle.port)
 

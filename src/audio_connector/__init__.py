@@ -25,13 +25,16 @@ from audio_connector.errors import (
     VideoError,
 )
 from audio_connector.playback.speech import Flushed, Interrupted, Played
+from audio_connector.recording.outcome import Recorded
 from audio_connector.server.config import (
     AudioConnectorConnectionData,
     AudioConnectorServerConfig,
+    FlightRecorder,
     Monitoring,
     Tls,
 )
 from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.server.recorder import Recorder
 from audio_connector.server.registry import Connections
 from audio_connector.server.run import run
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle, Video
@@ -73,6 +76,7 @@ __all__ = [
     "Disconnected",
     "Dtmf",
     "Event",
+    "FlightRecorder",
     "Flushed",
     "HandlerError",
     "Headers",
@@ -90,6 +94,8 @@ __all__ = [
     "PlaybackState",
     "Played",
     "ProtocolError",
+    "Recorded",
+    "Recorder",
     "RouterStalled",
     "Speech",
     "SpeechInterrupted",

@@ -32,8 +32,11 @@ from support.reports import (
     many_reports,
 )
 
-from audio_connector.simulator.page import render_page
+from audio_connector.audio.wav import WavWriter
+from audio_connector.simulator.page import render_page, render_recorded
+from audio_connector.simulator.recorded import RecordingReader
 from audio_connector.simulator.report import CallReport
+from audio_connector.simulator.trace import TraceEvent
 
 pytestmark = pytest.mark.browser
 
@@ -401,3 +404,26 @@ def test_what_a_peer_says_does_nothing(opened: Opener) -> None:
         screen.page.locator("summary", has_text="11 events").click()
         screen.page.mouse.move(Ruler(screen.page).x(13.5), 400)
         assert screen.page.locator("table.events tr").count() == 12
+
+
+@pytest.mark.parametrize(("width", "scheme"), SCREENS)
+def test_a_recording_can_be_looked_at_and_listened_to(
+    opened: Opener, tmp_path: Path, width: int, scheme: Scheme
+) -> None:
+    tone = (8000 * np.sin(np.arange(16000 * 4) / 6)).astype("<i2")
+    stereo = np.zeros((16000 * 4, 2), "<i2")
+    stereo[: 16000 * 2, 0], stereo[16000 * 3 :, 1] = tone[: 16000 * 2], tone[16000 * 3 :]
+    with WavWriter(tmp_path / "a.wav", 16000, channels=2) as writer:
+        writer.write(stereo.tobytes())
+    events = [TraceEvent(1.0, "router", "websocket:dtmf"), TraceEvent(3.5, "server", "underrun", for_s=0.1)]
+    reader = RecordingReader(16000, events)
+    reader.read(stereo.tobytes())
+    call = reader.finish(title="call.wav", facts=[("connection", "c1"), ("session", "")])
+    screen = opened.show(render_recorded(call, wav=(tmp_path / "a.wav").read_bytes()), width, scheme)
+    screen.page.wait_for_function("document.querySelector('audio').readyState > 0")
+    assert screen.page.evaluate("document.querySelector('audio').duration") == 4
+    assert screen.page.evaluate("document.documentElement.scrollWidth") <= width
+    assert screen.page.locator("path.spoken").count() == screen.page.locator("path.heard").count() == 1
+    assert screen.page.locator("path.depth").count() == 0
+    assert screen.page.get_by_text("1 answer").is_visible()
+    screen.requests = [url for url in screen.requests if not url.startswith("data:audio/wav")]

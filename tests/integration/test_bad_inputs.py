@@ -248,7 +248,7 @@ CALLS: list[tuple[Call, type[Exception], str]] = [
     (
         lambda c: c.send_audio_buffer("abc"),  # type: ignore[arg-type]
         AudioDataError,
-        f"got audio of type str; {AUDIO_TYPES}decode base64 text with base64.b64decode() first",
+        f"got audio of type str; {AUDIO_TYPES}on_message also gets the router's texts, take on_audio instead, which gets audio alone; base64 text is decoded with base64.b64decode() first",
     ),
     (
         lambda c: c.send_audio_buffer(None),  # type: ignore[arg-type]

@@ -8,8 +8,10 @@ from typing import Any
 
 from support.lateness import on_time
 from support.serving import serving
+from support.tokens import KEY
 
 from audio_connector import AudioConnectorConnection
+from audio_connector.auth import SignedToken
 from audio_connector.playground.parrot import parrot
 from audio_connector.testing.conformance import CHECKS, Result, Speech, Target, Timing, run_checks
 
@@ -37,8 +39,8 @@ async def echo(client: AudioConnectorConnection) -> None:
 
 
 async def check(on_connect: Callable[..., Any]) -> list[Result]:
-    async with serving(on_connect) as handle:
-        target = Target(url=handle.get_address(), speech=SPEECH)
+    async with serving(on_connect, authenticate=SignedToken([KEY], one_time=True)) as handle:
+        target = Target(url=handle.get_address(), speech=SPEECH, token_key=KEY)
         return await run_checks(target, timing=TIMING, at_once=len(CHECKS))
 
 

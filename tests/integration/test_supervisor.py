@@ -228,6 +228,21 @@ async def test_a_signal_while_it_starts_is_no_error(
     assert warnings_of(caplog) == []
 
 
+async def test_a_reload_while_it_starts_is_done_once_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    (tmp_path / "bot.py").write_text(BOT)
+    plan = Plan(app="bot:config", settings="{}", worker_module="audio_connector.cli.worker", workers=1)
+    supervisor = Supervisor(plan, lambda _: None)
+    running = asyncio.ensure_future(supervisor.run())
+    await until(lambda: children_of(os.getpid()), "the first worker")
+    supervisor.reload()
+    await until(lambda: "reloaded: 1 new workers" in caplog.text, "the reload")
+    supervisor.drain()
+    assert await running
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("bot", "why"),

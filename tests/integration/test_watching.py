@@ -94,7 +94,10 @@ async def test_the_counts_are_what_the_load_was(isolation: str, caplog: pytest.L
         assert counts["audio_sent_messages", ()] == before["audio_sent_messages", ()]
         text = counts_in((await fetch(address, "/metrics")).body)
         for key, count in (await counts_of(admin)).items():
-            if key[0] not in ("loop_lag_seconds", "port_batches", "port_messages") and "process" not in key[0]:
+            if (
+                key[0] not in ("loop_lag_seconds", "port_batches", "port_messages")
+                and "process" not in key[0]
+            ):
                 assert text[key] == count, key
 
 
@@ -145,14 +148,18 @@ async def test_an_admin_port_that_is_taken_is_named(caplog: pytest.LogCaptureFix
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         for isolation in ("thread", "process"):
-            with pytest.raises(AudioConnectorStartServerError, match=rf"the admin port: .*127\.0\.0\.1:{port}"):
+            with pytest.raises(
+                AudioConnectorStartServerError, match=rf"the admin port: .*127\.0\.0\.1:{port}"
+            ):
                 async with serving(isolation=isolation, monitoring=Monitoring(admin_port=port)):
                     pass
 
 
 async def test_the_admin_port_takes_no_calls(caplog: pytest.LogCaptureFixture) -> None:
     async with watched(caplog, lambda _: None) as (handle, admin):
-        async with bare(admin) if False else bare(admin, request({"Host": "a", "Upgrade": "websocket"})) as peer:
+        async with (
+            bare(admin) if False else bare(admin, request({"Host": "a", "Upgrade": "websocket"})) as peer
+        ):
             assert (await peer.answer()).status == 400
         assert (await fetch(admin, "/")).status == 404
         assert (await fetch(admin, "/healthz", "POST")).status == 426
@@ -182,5 +189,7 @@ async def test_promtool_finds_nothing_to_say(caplog: pytest.LogCaptureFixture) -
         while (await counts_of(admin)).get(("speeches", ("interrupted",))) != 1:
             pass
         text = (await fetch(admin, "/metrics")).body
-    found = subprocess.run([promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False)
+    found = subprocess.run(
+        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
+    )
     assert (found.returncode, found.stdout, found.stderr) == (0, "", "")

@@ -92,6 +92,20 @@ async def test_a_worker_whose_loop_is_blocked_gets_no_call(served: Served) -> No
         await until(lambda: len(blocking.told) == 2, "another worker")
 
 
+async def test_workers_decide_who_is_let_in_and_the_identity_goes_with_the_call(served: Served) -> None:
+    with pytest.raises(InvalidStatus, match="403"):
+        async with guests(served.address, "/nobody"):
+            pass
+    async with guests(served.address, *["/bot"] * 20) as made:
+        identities = [guest.told[0]["identity"] for guest in made]
+        assert {identity["path"] for identity in identities} == {"/bot"}
+        assert {identity["decided_by"] for identity in identities} == set(served.workers())
+        os.kill(served.workers()[0], signal.SIGKILL)
+        await until(lambda: any(len(guest.told) == 2 for guest in made), "another worker")
+        await until(lambda: len({guest.told[-1]["pid"] for guest in made}) == 1, "all of them")
+        assert [guest.told[-1]["identity"] for guest in made] == identities
+
+
 # Deaths.
 
 

@@ -25,7 +25,8 @@ from support.foreign_bots import CLEAR, AnswerBot, Bot, Change, EchoBot, changed
 from support.lateness import on_time
 from websockets.asyncio.server import ServerConnection, serve
 
-from audio_connector.testing.conformance import CHECKS, Result, Speech, Target, Timing, run_checks, select
+from audio_connector.testing import conformance
+from audio_connector.testing.conformance import Result, Speech, Target, Timing, run_checks, select
 
 TONE = (b"\x00\x20" * 16 + b"\x00\xe0" * 16) * 5  # 10 ms at 16 kHz, of 500 Hz, which every rate can carry
 SPEECH = Speech(prompt=TONE * 16, long_prompt=TONE * 54, rate_hz=16000)
@@ -47,6 +48,9 @@ TIMING = Timing(
 )
 PATIENT = replace(TIMING, dial_s=10.0, pong_s=10.0, check_s=60.0)
 """For bots that answer everything: nobody waits for these times, and a busy machine may need them."""
+CHECKS = [each for each in conformance.CHECKS if each.group != "gate"]
+"""These servers let everybody in."""
+
 ALL_AT_ONCE = len(CHECKS)
 
 

@@ -26,7 +26,7 @@ from support.serving import (
 )
 from websockets.asyncio.client import ClientConnection, connect
 
-from audio_connector import AudioConnectorConnection, Disconnected
+from audio_connector import AudioConnectorConnection, Disconnected, Limits
 
 HEADERS = {"x-opentok-ws-connectionid": "c-1", "X-Name": "Ann"}
 
@@ -186,7 +186,7 @@ async def test_what_the_application_sees_of_the_client(library: str, tls: bool) 
         assert heard.client.secure is tls
         assert (heard.client.path, heard.client.query) == ("/room", "lang=en")
         assert (heard.client.id, heard.client.headers["x-name"]) == ("c-1", "Ann")
-        big = "x" * ((1 << 20) - 2)
+        big = "x" * (Limits().max_text_bytes - 2)
         await client.send(f'"{big}"')  # fragmented or not, as the library likes
         await until(lambda: heard.texts == [f'"{big}"'], "the big text")
         await client.close(4001, "enough \xfc")

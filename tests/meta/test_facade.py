@@ -202,6 +202,7 @@ def test_the_import_is_cheap() -> None:
     """
     heavy = {
         "numpy",
+        "jwt",
         "soxr",
         "soundfile",
         "matplotlib",

@@ -23,7 +23,7 @@ FACADE = "facade"
 # before its folder is there.
 FLOW = ("errors", "validation", "audio", "wire")
 CALL = (*FLOW, "playback", "intake", "call")
-SERVER = (*CALL, "port", "server")
+SERVER = (*CALL, "port", "recording", "server")
 PUBLIC = (*SERVER, FACADE, "_version")
 ALLOWED: Mapping[str, frozenset[str]] = {
     "_version": frozenset(),
@@ -36,6 +36,8 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "intake": frozenset(FLOW),
     "call": frozenset(CALL),
     "port": frozenset(CALL),
+    # What was taped of a call, as a file; the server's handles write it, and the command line reads it.
+    "recording": frozenset(CALL),
     "server": frozenset({*SERVER, "_version"}),
     FACADE: frozenset({*SERVER, "_version"}),
     "auth": frozenset(PUBLIC),
@@ -67,6 +69,7 @@ PURE = (
     "intake.items",
     "wire.quoting",
     "call",
+    "recording.timeline",
 )
 MAY_LOG = frozenset({f"{PACKAGE}.playback.pacer"})
 KNOWN_CIRCLES: frozenset[frozenset[str]] = frozenset()

@@ -30,8 +30,9 @@ class Peer:
 
     def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
         self.headers.append({name.lower(): value for name, value in request.headers.raw_items()})
-        if request.path.strip("/").isdigit():
-            return connection.respond(HTTPStatus(int(request.path.strip("/"))), "no\n")
+        path = request.path.partition("?")[0].strip("/")
+        if path.isdigit():
+            return connection.respond(HTTPStatus(int(path)), "no\n")
         return None
 
     def _serve(self, connection: ServerConnection) -> None:
@@ -45,6 +46,8 @@ class Peer:
                 connection.send(FRAME[:-2])
             if path == "/leaves":
                 connection.close(1011, "out of order")
+            if path == "/bye":
+                connection.close(1000, "bye")
             for _ in connection:
                 pass
         except ConnectionClosed:

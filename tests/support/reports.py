@@ -97,6 +97,7 @@ def busy_report(name: str = "Ann") -> CallReport:
             cleared_frames=120,
         ),
         first_audio_delay_ms=3200.0,
+        has_sound=True,
         jitter_ms=2.25,
         jitter_peak_ms=11.5,
         barge_ins=(BARGE_IN,),

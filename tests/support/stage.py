@@ -143,7 +143,7 @@ class Stage:
         self.ended = self.begun = 0
         self.events: list[TraceEvent] = []
         self._has_network = has_network
-        call = RouterCall(url="ws://127.0.0.1:1/", **{"tail_s": 0.0, **options})
+        call = RouterCall(url="ws://127.0.0.1:1/", **{"tail_s": 0.0, "allow_silence": True, **options})
         self.live = LiveCall(
             call,
             Lines(frames, ((),) * len(call.steps) if says is None else says),

@@ -31,14 +31,22 @@ LAST = 60_000
 BOT = """
 import asyncio, os, time
 from audio_connector import AudioConnectorServerConfig
+from audio_connector.auth import Rejected
 
 VERSION = 1
+
+async def authenticate(request):
+    await asyncio.sleep(0)
+    if request.path == "/nobody":
+        raise Rejected(403, "nobody is let in there")
+    return {"decided_by": os.getpid(), "path": request.path}
 
 def numbered(number):
     return number.to_bytes(2, "little") * 320
 
 async def tell(client, **more):
     who = {"pid": os.getpid(), "id": client.id, "is_resumed": client.is_resumed, "version": VERSION}
+    who["identity"] = client.identity
     await client.send_json_packet({**who, "rate_hz": client.format.rate_hz, **more})
 
 def listen(client):
@@ -71,7 +79,9 @@ async def on_resume(client):
     if client.path == "/die":
         os._exit(3)
 
-config = AudioConnectorServerConfig(host="127.0.0.1", port=0, on_connect=on_connect, on_resume=on_resume)
+config = AudioConnectorServerConfig(
+    host="127.0.0.1", port=0, on_connect=on_connect, on_resume=on_resume, authenticate=authenticate
+)
 """.replace("LAST", str(LAST))
 """Says who it is, and does what the path says."""
 
@@ -112,7 +122,7 @@ class Served:
         return [pid for pid in children_of(self.pid) if "cli.worker" in command_of(pid)]
 
     def io_processes(self) -> list[int]:
-        return [pid for pid in children_of(self.pid) if "server.io_child" in command_of(pid)]
+        return [pid for pid in children_of(self.pid) if ".io_child" in command_of(pid)]
 
     async def ended(self) -> int:
         """Its exit status, once it has ended."""

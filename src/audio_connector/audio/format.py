@@ -129,8 +129,8 @@ class AudioFormat:
     def from_content_type(cls, content_type: str) -> AudioFormat:
         """Read the ``content-type`` of the router's first message (PROTOCOL 2.5).
 
-        Spaces, upper case, quoted values and parameters other than ``rate`` are tolerated; a missing rate
-        means 16,000 Hz. Where ``rate`` comes more than once, the first counts.
+        Spaces, upper case, quoted values and parameters other than ``rate`` and ``channels`` are tolerated; a
+        missing rate means 16,000 Hz. Of what comes more than once the first counts.
 
         Args:
             content_type: For example ``audio/l16;rate=16000``.
@@ -139,23 +139,35 @@ class AudioFormat:
             The format.
 
         Raises:
-            AudioFormatError: It is another media type, or a rate that the protocol does not have.
+            AudioFormatError: It is another media type, a rate that the protocol does not have, or not mono.
         """
         if not isinstance(content_type, str):
             raise _bad_content_type(content_type)
-        media_type, *parameters = content_type.split(";")
-        if media_type.strip().lower() != _CONTENT_TYPE:
+        media_type, parameters = _parts_of(content_type)
+        if media_type != _CONTENT_TYPE or parameters.get("channels", "1") != "1":
             raise _bad_content_type(content_type)
-        for parameter in parameters:
-            name, _, value = parameter.partition("=")
-            if name.strip().lower() == "rate":
-                digits = value.strip().strip('"').strip()
-                if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_RATE_DIGITS):
-                    raise _bad_content_type(content_type)
-                if int(digits) not in SUPPORTED_RATES_HZ:
-                    raise _bad_content_type(content_type)
-                return cls(int(digits))
-        return cls()
+        digits = parameters.get("rate", str(DEFAULT_RATE_HZ))
+        if not (digits.isascii() and digits.isdigit() and len(digits) <= _MAX_RATE_DIGITS):
+            raise _bad_content_type(content_type)
+        if int(digits) not in SUPPORTED_RATES_HZ:
+            raise _bad_content_type(content_type)
+        return cls(int(digits))
+
+
+def may_be_pcm(content_type: str) -> bool:
+    """Whether a ``content-type`` leaves it open that the audio is mono 16-bit PCM, of whatever rate."""
+    media_type, parameters = _parts_of(content_type)
+    return media_type in ("", _CONTENT_TYPE) and parameters.get("channels", "1") == "1"
+
+
+def _parts_of(content_type: str) -> tuple[str, dict[str, str]]:
+    """The media type in lower case, and the parameters by name."""
+    media_type, *parameters = content_type.split(";")
+    values: dict[str, str] = {}
+    for parameter in parameters:
+        name, _, value = parameter.partition("=")
+        values.setdefault(name.strip().lower(), value.strip().strip('"').strip())
+    return media_type.strip().lower(), values
 
 
 def _allowed_rates() -> str:
@@ -166,7 +178,7 @@ def _bad_content_type(content_type: object) -> AudioFormatError:
     # Cut, because the text comes from the network and may be of any length.
     return AudioFormatError(
         f"got the content-type {repr(content_type)[:100]}; expected '{_CONTENT_TYPE};rate=N' with N one of "
-        f"{_allowed_rates()}; set audioRate to one of these where the call is started"
+        f"{_allowed_rates()}, mono; set audioRate to one of these where the call is started"
     )
 
 

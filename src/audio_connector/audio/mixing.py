@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Sums of PCM: where one piece gives way to another."""
+"""Two pieces of PCM in one: where one gives way to another, and side by side; and how loud one is."""
 
 from __future__ import annotations
 
@@ -23,6 +23,19 @@ def crossfade(old: bytes, new: bytes) -> bytes:
     if sys.byteorder == "big":
         mixed.byteswap()
     return mixed.tobytes()
+
+
+def peak_of(pcm: bytes) -> int:
+    """Return the greatest distance from zero among whole 16-bit little-endian samples; 0 where there is none."""
+    samples = _samples(pcm)
+    return max(abs(max(samples)), abs(min(samples))) if samples else 0
+
+
+def interleave(left: bytes, right: bytes) -> bytes:
+    """Return stereo of two pieces of mono of the same length, whole 16-bit samples in any order of bytes."""
+    stereo = array("h", bytes(2 * len(left)))
+    stereo[0::2], stereo[1::2] = array("h", left), array("h", right)
+    return stereo.tobytes()
 
 
 def _samples(pcm: bytes) -> array[int]:

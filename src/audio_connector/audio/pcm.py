@@ -18,7 +18,8 @@ AudioInput: TypeAlias = "bytes | bytearray | memoryview | _Array"
 """What `to_pcm16` takes."""
 
 _HINTS: Final[dict[str, str]] = {
-    "str": "decode base64 text with base64.b64decode() first",
+    "str": "on_message also gets the router's texts, take on_audio instead, which gets audio alone; base64 text is "
+    "decoded with base64.b64decode() first",
     "list": "use numpy.asarray(samples, dtype=numpy.int16)",
     "tuple": "use numpy.asarray(samples, dtype=numpy.int16)",
     "array": "wrap it in memoryview()",

@@ -4,6 +4,8 @@
 Rules:
 
 1. Every piece is whole samples and as long as was asked, but the last one, and the last one before a change of rate.
+   Where no length was asked for, pieces are frames, and those two are filled up with silence: who takes frames, such
+   as a voice activity detector, raises on anything else.
 2. Half a sample at the end of a message is left out: the message was cut off, and the half would shift all that
    follows, or raise where it is read.
 """
@@ -19,8 +21,7 @@ class Pieces:
     """Cuts and converts 16-bit mono PCM.
 
     Args:
-        chunk_ms: Length of the pieces in milliseconds; None hands each message on as it came, or in frames of 20 ms
-            where it is converted.
+        chunk_ms: Length of the pieces in milliseconds; None for frames of exactly 20 ms, whatever the messages are.
         rate_hz: Samples per second of the pieces, 4,000 to 192,000; None keeps that of the audio.
     """
 
@@ -45,7 +46,7 @@ class Pieces:
         return rest + self._cut(self._ingest.write(whole, sample_rate=source_hz))
 
     def finish(self) -> list[bytes]:
-        """Nothing follows; returns what is left, the last piece as short as it is."""
+        """Nothing follows; returns what is left: a frame, or a piece as short as it is."""
         return self._cut(self._ingest.finish()) + self._take_rest()
 
     def _start(self, source_hz: int) -> list[bytes]:
@@ -54,20 +55,18 @@ class Pieces:
         rate_hz = self._rate_hz or source_hz
         if self._ingest.rate_hz != rate_hz:
             self._ingest = PcmIngest(rate_hz)
-        piece_bytes = 0
-        if self._chunk_ms is not None or rate_hz != source_hz:
-            piece_bytes = SAMPLE_BYTES * max(1, round(rate_hz * (self._chunk_ms or FRAME_MS) / 1000))
+        piece_bytes = SAMPLE_BYTES * max(1, round(rate_hz * (self._chunk_ms or FRAME_MS) / 1000))
         if self._framer is not None and self._framer.frame_bytes == piece_bytes:
             return []
         rest = self._take_rest()
-        self._framer = Framer(piece_bytes) if piece_bytes else None
+        self._framer = Framer(piece_bytes)
         return rest
 
     def _cut(self, pcm: bytes) -> list[bytes]:
-        if self._framer is not None:
-            return self._framer.push(pcm)
-        return [pcm] if pcm else []
+        return self._framer.push(pcm) if self._framer is not None else []
 
     def _take_rest(self) -> list[bytes]:
-        rest = b"" if self._framer is None else self._framer.take_rest()
+        if self._framer is None:
+            return []
+        rest = self._framer.finish() if self._chunk_ms is None else self._framer.take_rest()
         return [rest] if rest else []

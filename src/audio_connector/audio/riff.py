@@ -121,6 +121,30 @@ def layout_of(file: BinaryIO) -> Layout:
         file.seek(start + size + size % 2)
 
 
+def chunk_of(file: BinaryIO, name: bytes, max_bytes: int) -> bytes | None:
+    """Return the body of the first chunk of a WAV file that is called so; None for none, or one that is longer."""
+    end = file.seek(0, os.SEEK_END)
+    at = 12
+    while at + _CHUNK_HEADER_BYTES <= end:
+        file.seek(at)
+        header = file.read(_CHUNK_HEADER_BYTES)
+        size = int.from_bytes(header[4:], "little")
+        if header[:4] == name:
+            body = file.read(size) if size <= max_bytes else b""
+            return body if size and len(body) == size else None
+        at += _CHUNK_HEADER_BYTES + size + size % 2
+    return None
+
+
+def append_chunk(file: BinaryIO, name: bytes, body: bytes) -> None:
+    """Add a chunk at the end of a complete WAV file, open for reading and writing."""
+    file.seek(0, os.SEEK_END)
+    file.write(name + len(body).to_bytes(4, "little") + body + bytes(len(body) % 2))
+    riff_bytes = file.tell() - _CHUNK_HEADER_BYTES
+    file.seek(4)
+    file.write(riff_bytes.to_bytes(4, "little"))
+
+
 def _form(chunk: bytes) -> tuple[int, int, int, int]:
     if len(chunk) < _FORMAT_BYTES:
         raise ValueError("it ends too early")

@@ -4,9 +4,9 @@
 from __future__ import annotations
 
 import os
-import wave
+import struct
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import BinaryIO, Final, TypeAlias
@@ -20,6 +20,7 @@ FilePath: TypeAlias = "str | os.PathLike[str]"
 """The path of a file."""
 
 _BLOCK_SAMPLES: Final = 65536
+_HEADER: Final = struct.Struct("<4sI4s4sIHHIIHH4sI")
 _MAX_DATA_BYTES: Final = 0xFFFFFFFF - 37  # the RIFF size field: 32 bits, header and padding byte included
 
 
@@ -95,6 +96,11 @@ class WavReader:
         """Samples per second."""
         return self._layout.rate_hz
 
+    @property
+    def channels(self) -> int:
+        """Samples in a group."""
+        return self._layout.channels
+
     def blocks(self, block_samples: int) -> Iterator[bytes]:
         """Read the file from its first sample, piece by piece.
 
@@ -107,6 +113,11 @@ class WavReader:
         Raises:
             AudioFileError: Reading failed halfway.
         """
+        for interleaved in self.interleaved(block_samples):
+            yield mix_down(interleaved, self.channels)
+
+    def interleaved(self, block_samples: int) -> Iterator[bytes]:
+        """The same with the channels side by side: whole groups of 16-bit little-endian samples, so many each."""
         channels = self._layout.channels
         group_bytes = channels * SAMPLE_BYTES
         # A file that was cut off may end inside a group of samples.
@@ -118,7 +129,7 @@ class WavReader:
                 if not interleaved or len(interleaved) % group_bytes:
                     return  # it became shorter while it was read
                 left_bytes -= len(interleaved)
-                yield mix_down(interleaved, channels)
+                yield interleaved
         except OSError as error:
             raise AudioFileError(
                 f"cannot read on in {self._path!r}: {_reason(error)}; expected more audio; check the disk"
@@ -126,7 +137,7 @@ class WavReader:
 
 
 class WavWriter:
-    """Writes mono 16-bit audio to a WAV file while it arrives.
+    """Writes 16-bit audio to a WAV file while it arrives.
 
     The header is brought up to date after every second of audio and on `close`, so the file is
     valid whenever it is closed, and loses about a second at most where the process is killed.
@@ -134,40 +145,42 @@ class WavWriter:
     Args:
         path: The file to write; an existing one is replaced.
         rate_hz: Samples per second.
+        channels: Samples in a group, which are written side by side.
 
     Raises:
         AudioFormatError: ``rate_hz`` is out of range.
         AudioFileError: The file cannot be opened for writing.
     """
 
-    def __init__(self, path: FilePath, rate_hz: int) -> None:
-        self._bytes_per_second = check_rate_hz(rate_hz) * SAMPLE_BYTES
+    def __init__(self, path: FilePath, rate_hz: int, *, channels: int = 1) -> None:
+        self._rate_hz = check_rate_hz(rate_hz)
+        self._channels = channels
+        self._group_bytes = channels * SAMPLE_BYTES
         self._path = path
         self._written_bytes = 0
         self._unpatched_bytes = 0
-        with ExitStack() as stack:
-            try:
-                self._file = stack.enter_context(Path(path).open("wb"))
-            except (OSError, ValueError, TypeError) as error:
-                raise AudioFileError(
-                    f"cannot write {path!r}: {_reason(error)}; expected a file that can be created; "
-                    "check the folder and its permissions"
-                ) from error
-            self._wave = stack.enter_context(wave.open(self._file, "wb"))
-            self._wave.setnchannels(1)
-            self._wave.setsampwidth(SAMPLE_BYTES)
-            self._wave.setframerate(rate_hz)
-            self._wave.writeframes(b"")
-            self._stack = stack.pop_all()
+        try:
+            self._file = Path(path).open("wb")  # noqa: SIM115 - closed by close()
+        except (OSError, ValueError, TypeError) as error:
+            raise AudioFileError(
+                f"cannot write {path!r}: {_reason(error)}; expected a file that can be created; "
+                "check the folder and its permissions"
+            ) from error
+        try:
+            self._write_header()
+        except BaseException:
+            with suppress(OSError):  # what is wrong was said
+                self._file.close()
+            raise
 
     def write(self, pcm: bytes) -> None:
         """Append audio.
 
         Args:
-            pcm: Whole mono 16-bit little-endian samples.
+            pcm: Whole groups of 16-bit little-endian samples.
 
         Raises:
-            AudioDataError: An odd number of bytes; nothing was written.
+            AudioDataError: Part of a sample, or of a group; nothing was written.
             AudioFileError: The file is closed, or would grow beyond the 4 GiB that a WAV file can hold.
             OSError: The disk refused.
         """
@@ -175,7 +188,7 @@ class WavWriter:
             raise AudioFileError(
                 f"got audio for {self._path!r}, which is closed; expected an open file; open a new one"
             )
-        if len(pcm) % SAMPLE_BYTES:
+        if len(pcm) % self._group_bytes:
             raise AudioDataError(
                 f"got {len(pcm)} bytes; expected whole 16-bit samples; keep the odd byte for the next write"
             )
@@ -183,18 +196,31 @@ class WavWriter:
             raise AudioFileError(
                 f"{self._path!r} is full; expected at most 4 GiB in a WAV file; start a new file"
             )
+        self._file.write(pcm)
         self._written_bytes += len(pcm)
         self._unpatched_bytes += len(pcm)
-        if self._unpatched_bytes < self._bytes_per_second:
-            self._wave.writeframesraw(pcm)
-            return
-        self._wave.writeframes(pcm)
-        self._file.flush()
-        self._unpatched_bytes = 0
+        if self._unpatched_bytes >= self._rate_hz * self._group_bytes:
+            self._write_header()
 
     def close(self) -> None:
         """Complete the header and close the file; more than once is fine."""
-        self._stack.close()
+        if not self._file.closed:
+            try:
+                self._write_header()
+            finally:
+                self._file.close()
+
+    def _write_header(self) -> None:
+        """Say how much there is; Python's wave module does so as well, and complains where the disk refuses."""
+        size, group_bytes, rate_hz = self._written_bytes, self._group_bytes, self._rate_hz
+        form = (PCM, self._channels, rate_hz, rate_hz * group_bytes, group_bytes, 8 * SAMPLE_BYTES)
+        self._file.seek(0)
+        self._file.write(
+            _HEADER.pack(b"RIFF", _HEADER.size - 8 + size, b"WAVE", b"fmt ", 16, *form, b"data", size)
+        )
+        self._file.seek(0, os.SEEK_END)
+        self._file.flush()
+        self._unpatched_bytes = 0
 
     def __enter__(self) -> WavWriter:
         """Return the writer."""

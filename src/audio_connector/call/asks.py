@@ -8,7 +8,7 @@ is `playback.speech.PLAIN` or the number of a speech. A *token* is a number by w
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 
 class Write(NamedTuple):
@@ -107,11 +107,44 @@ class Close(NamedTuple):
     reason: str
 
 
+class TapeOn(NamedTuple):
+    """Keep what is heard, both ways, for ``keep_s``, and tell it as `call.tape` says.
+
+    With ``is_from_start`` the audio is in it that came before the application could ask for any.
+    """
+
+    token: int
+    keep_s: float
+    batches: int | None
+    is_from_start: bool
+
+
+class TapeMore(NamedTuple):
+    """One more batch may be told."""
+
+    token: int
+
+
+class TakeTape(NamedTuple):
+    """Tell what there is now; with ``is_last`` the tape ends with that."""
+
+    token: int
+    is_last: bool
+
+
 class Released(NamedTuple):
     """The answer to a `tells.Release`: all that was handed over has been handled, and nothing more is asked."""
 
 
+class Judged(NamedTuple):
+    """The answer to a `tells.Asked`: let in, with an identity; or not, with an HTTP status and why, for the log."""
+
+    identity: Any
+    status: int | None
+    reason: str
+
+
 Ask = (
     bytes | Write | StandInLine | WriteGranted | Leave | BeginSpeech | EndSpeech | Flush | WaitPlayed | SendText
-    | StandInTextLine | SetLead | Want | Close | Released
+    | StandInTextLine | SetLead | Want | Close | Released | Judged | TapeOn | TapeMore | TakeTape
 )  # fmt: skip

@@ -10,25 +10,23 @@ playback and intake are machines of their own that it asks.
 from __future__ import annotations
 
 import math
-from collections import deque
 from typing import Any
 
-from audio_connector.audio.format import FORMAT_BY_FRAME, FRAME_MS, AudioFormat
+from audio_connector.audio.format import FORMAT_BY_FRAME, FRAME_MS, AudioFormat, may_be_pcm
 from audio_connector.call import asks, faults, tells
 from audio_connector.call.ends import how_ended
 from audio_connector.call.handed import MANY, Handed
+from audio_connector.call.notifies import Notifies
 from audio_connector.call.settings import Intake, Playback, Timeouts
 from audio_connector.call.states import TABLE, Move, State
 from audio_connector.call.texts import TextQueue
 from audio_connector.call.writes import Abort, Ping, Write
 from audio_connector.intake.buffer import IntakeBuffer
 from audio_connector.intake.items import TextItem
-from audio_connector.playback.queue import PlaybackQueue
-from audio_connector.playback.schedule import NO_LIMIT, Schedule
+from audio_connector.playback.schedule import NO_LIMIT
 from audio_connector.playback.speech import PLAIN, Answered
-from audio_connector.wire.closing import ABNORMAL
-from audio_connector.wire.codec import decode_event, notify_payload
-from audio_connector.wire.liveness import Liveness
+from audio_connector.wire.closing import ABNORMAL, FLOODED, TOO_BIG, UNSUPPORTED
+from audio_connector.wire.codec import decode_event, held_bytes, notify_payload
 from audio_connector.wire.messages import Connected, Disconnected, MediaUpdate, Notified
 from audio_connector.wire.transport import Closed, Upgrade
 
@@ -54,12 +52,8 @@ class Call:
         self.unreadable_messages = 0
         """Texts that should have been audio in JSON; counted by who reads them."""
         self._playback, self._intake, self._timeouts = playback, intake, timeouts
-        self.schedule = Schedule(
-            lead_s=playback.lead_ms / 1000, prime_s=playback.prime_ms / 1000, pause_s=playback.pause_ms / 1000
-        )
-        max_delay_s = None if playback.max_delay_ms is None else playback.max_delay_ms / 1000
-        self._queue = PlaybackQueue(self.schedule, max_bytes=0, max_delay_s=max_delay_s)
-        self._buffer: IntakeBuffer[TextItem] = IntakeBuffer(max_audio_bytes=0, max_texts=intake.max_texts)
+        self.schedule, self._queue = playback.machines()
+        self.buffer: IntakeBuffer[TextItem] = IntakeBuffer(max_audio_bytes=0, max_texts=intake.max_texts)
         self._window = intake.window_messages
         self._handed = Handed(intake.window_messages) if is_movable else None
         """What was handed over lately, for another application to take it up; None where there can be no other."""
@@ -71,17 +65,12 @@ class Call:
         self._is_first_text = True
         self._texts = TextQueue()
         self._urgent: list[Write] = []
-        self.liveness = Liveness(
-            ping_interval_s=timeouts.ping_interval_s,
-            ping_timeout_s=timeouts.ping_timeout_s,
-            stall_s=timeouts.stall_s,
-        )
+        self.liveness = timeouts.liveness()
         self._take_format(AudioFormat())
         self._first_message: Connected | None = None
         self._is_guessed = True  # nothing of the router has said the format yet
         self._settle_at = math.inf
-        self._notifies: deque[tuple[object, int]] = deque(maxlen=1024)
-        """What the router will say in answer, once it has played so many frames."""
+        self._notifies = Notifies()
         self._is_cleared = False
         self._announced_end = False
         self._own_end: Disconnected | None = None
@@ -108,7 +97,7 @@ class Call:
         self._gives_up_at, self._settle_at = now + resume_s, math.inf
         self._urgent = []
         self.liveness.stop()
-        self._buffer.note_active(True, now)  # what does not come meanwhile is no gap
+        self.buffer.note_active(True, now)  # what does not come meanwhile is no gap
         self._move(Move.LOSE)
         self.tells.append(tells.Lost(resume_s))
         return True
@@ -137,14 +126,14 @@ class Call:
 
     def audio_received(self, payload: bytes, now: float) -> bool:
         """The path of every incoming frame; True where it goes straight on to the application, behind `tells`."""
-        self.liveness.last_received_at = now
+        self.liveness.last_received_at = self.liveness.ages.last_message_at = now
         self.is_stale = True
         size_bytes = len(payload)
         if self._is_guessed and size_bytes in FORMAT_BY_FRAME:
             self._settle(FORMAT_BY_FRAME[size_bytes], now)
         if not size_bytes:
             return False
-        buffer = self._buffer
+        buffer = self.buffer
         buffer.note_audio(size_bytes, now)
         if size_bytes != self.schedule.frame_bytes:
             self._odd_messages += 1
@@ -159,9 +148,9 @@ class Call:
 
     def text_received(self, text: str, now: float) -> None:
         """Note what a text says about the connection, and hand it on."""
-        self.liveness.last_received_at = now
+        self.liveness.last_received_at = self.liveness.ages.last_message_at = now
         self.is_stale = True
-        buffer = self._buffer
+        buffer = self.buffer
         event = decode_event(text, is_first=self._is_first_text)
         self._is_first_text = False
         buffer.counters.text_messages += 1
@@ -174,8 +163,7 @@ class Call:
             self._announced_end = True
         elif isinstance(event, Notified):
             self._note_notified(event, now)
-        # A character counts as a byte: the router writes ASCII, and no character is more than four.
-        if not buffer.push_text(TextItem(text, event), len(text)):
+        if not buffer.push_text(TextItem(text, event), held_bytes(text)):
             self._fail(faults.too_many_texts(len(buffer.texts), buffer.text_bytes, buffer.max_texts))
             self.close(1008, "too many unread messages")
         else:
@@ -202,13 +190,15 @@ class Call:
     def ended(self, closed: Closed, now: float) -> None:
         """End everything that waits, hand over what is left, and say how it ended."""
         self.end = how = self._own_end or how_ended(closed, is_announced=self._announced_end)
+        if closed.closed_by == "us" and self.state is not State.CLOSING and closed.code in (FLOODED, TOO_BIG):
+            self._fail(faults.over_limit(closed.code, closed.reason))  # the wire's doing
         self._move(Move.END)
         self._is_active = False
         self._unsent_ms = self.schedule.queued_ms
         self._queue.flush(now)
         self._take_events()
         # Wanted or not: the application may be about to ask for it, and this is the last chance to hand it over.
-        self.tells += self._buffer.take(len(self._buffer), now, unwanted_too=True)
+        self.tells += self.buffer.take(len(self.buffer), now, unwanted_too=True)
         self.tells.append(tells.Ended(how))
         self.has_news = True
 
@@ -244,7 +234,7 @@ class Call:
         if self._handed is not None:
             if self.is_released:  # credit comes in batches, so the count may not have come down
                 self._handed.unhandled = 0
-            self._buffer.put_back(self._handed.take(replay_bytes), now)
+            self.buffer.put_back(self._handed.take(replay_bytes), now)
         self._queue.events.clear()
         self.takeovers += not is_first
         self.is_released = False
@@ -301,6 +291,7 @@ class Call:
                 self._drop(Move.LOSE)
             else:
                 self.close(1011, "keepalive ping timeout")
+        self._end_by_age(now)
         if liveness.is_stalled(now, unsent_bytes):
             queued_ms = self.schedule.queued_ms
             self._fail(faults.stalled(self._timeouts.stall_s, queued_ms, may_resume=self.can_resume))
@@ -341,7 +332,7 @@ class Call:
             accepted_bytes=queue.accepted_bytes,
             queued_bytes=schedule.queued_bytes,
             texts_taken=self._texts.taken,
-            intake=self._buffer.counters.snapshot(),
+            intake=self.buffer.counters.snapshot(),
             is_active=self._is_active and self.state is not State.LOST,
             audio_messages_sent=self._audio_messages_sent,
             text_messages_sent=self._text_messages_sent,
@@ -363,7 +354,7 @@ class Call:
         queue = self._queue
         match ask:
             case asks.Want(audio, texts, credit, is_settled):
-                self._buffer.want(audio, texts, is_settled=is_settled)
+                self.buffer.want(audio, texts, is_settled=is_settled)
                 self._window += credit
                 if self._handed is not None:
                     self._handed.unhandled -= credit
@@ -391,7 +382,7 @@ class Call:
             case asks.SendText(text, token):
                 payload = notify_payload(text)
                 if payload is not None:
-                    self._notifies.append((payload, self.schedule.clock.sent_in_all))
+                    self._notifies.add(payload, self.schedule.clock.sent_in_all)
                 self._texts.push(text, token)
             case asks.StandInTextLine(token):
                 self._texts.line.append(token)
@@ -414,6 +405,15 @@ class Call:
 
     # States.
 
+    def _end_by_age(self, now: float) -> None:
+        ages = self.liveness.ages
+        if self.state is State.CLOSING:
+            ages.stop()
+        elif (met := ages.overrun(now)) is not None:
+            code, reason, error = faults.too_old(*met)
+            self._fail(error)
+            self.close(code, reason)
+
     def _drop(self, move: Move) -> None:
         """End the socket at once, if there is one."""
         self._urgent.append(Abort())
@@ -427,7 +427,7 @@ class Call:
 
     def _take_format(self, audio_format: AudioFormat) -> None:
         self.format = audio_format
-        self._buffer.max_audio_bytes = audio_format.bytes_for_ms(self._intake.max_buffer_ms)
+        self.buffer.max_audio_bytes = audio_format.bytes_for_ms(self._intake.max_buffer_ms)
         if self._handed is not None:
             self._handed.max_bytes = audio_format.bytes_for_ms(self._intake.replay_ms)
         self._queue.max_bytes = audio_format.bytes_for_ms(self._playback.max_buffer_s * 1000)
@@ -451,7 +451,10 @@ class Call:
         if event.format is not None:
             self._settle(event.format, now)
             return
-        if event.content_type is not None:
+        if event.content_type is not None and not may_be_pcm(event.content_type):
+            self._fail(faults.no_pcm(event.content_type))
+            self.close(UNSUPPORTED, "not mono 16-bit PCM")
+        elif event.content_type is not None:
             self._fail(faults.unknown_format(event.content_type))
         # Who it is, all the same; the rate is not guessed as long as something may still tell it.
         self.tells.append(tells.Settled(self.format, event))
@@ -483,16 +486,14 @@ class Call:
 
     def _pump(self, now: float) -> None:
         if self._window > 0:
-            items = self._buffer.take(self._window, now)
+            items = self.buffer.take(self._window, now)
             self._window -= len(items)
             self.tells += items
             if self._handed is not None:
                 self._handed.add_all(items)
 
     def _note_notified(self, event: Notified, now: float) -> None:
-        while self._notifies:
-            payload, frame_index = self._notifies.popleft()
-            if payload == event.payload:
-                self.schedule.clock.correct(now, frame_index)
-                self.has_news = True
-                return
+        frame_index = self._notifies.take(event.payload)
+        if frame_index is not None:
+            self.schedule.clock.correct(now, frame_index)
+            self.has_news = True

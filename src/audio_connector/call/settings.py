@@ -3,18 +3,30 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import Field, field_validator, model_validator
 
 from audio_connector.errors import MessageError
 from audio_connector.validation import FrozenValues
+from audio_connector.wire.ages import Ages
 from audio_connector.wire.codec import CLEAR_FORMS, encode_json
+from audio_connector.wire.forwarded import Proxies
+from audio_connector.wire.liveness import Liveness
+
+if TYPE_CHECKING:
+    from audio_connector.playback.queue import PlaybackQueue
+    from audio_connector.playback.schedule import Schedule
 
 Seconds = Annotated[float, Field(gt=0, le=86_400, allow_inf_nan=False)]
 LeadMs = Annotated[float, Field(ge=40, le=60_000)]
 MaxDelayMs = Annotated[float, Field(ge=100, le=60_000)]
+Count = Annotated[int, Field(ge=1, le=10_000_000)]
+Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
+LagMs = Annotated[float, Field(ge=20, le=60_000)]
+MemoryMb = Annotated[float, Field(ge=1, le=1 << 24)]
 MaxMessageBytes = Annotated[int, Field(ge=1024, le=1 << 30)]
+MaxTextBytes = Annotated[int, Field(ge=1024, le=1 << 30)]
 
 
 class Playback(FrozenValues):
@@ -46,6 +58,17 @@ class Playback(FrozenValues):
     keeps_on_resume: bool = True
     max_delay_ms: MaxDelayMs | None = None
     clear_commands: tuple[str, ...] = (CLEAR_FORMS["action"], CLEAR_FORMS["event"])
+
+    def machines(self) -> tuple[Schedule, PlaybackQueue]:
+        """What plays a call by these, and what waits for it; the bound of that is set with the format."""
+        from audio_connector.playback.queue import PlaybackQueue  # noqa: PLC0415 - not at the import of the package
+        from audio_connector.playback.schedule import Schedule  # noqa: PLC0415
+
+        schedule = Schedule(
+            lead_s=self.lead_ms / 1000, prime_s=self.prime_ms / 1000, pause_s=self.pause_ms / 1000
+        )
+        max_delay_s = None if self.max_delay_ms is None else self.max_delay_ms / 1000
+        return schedule, PlaybackQueue(schedule, max_bytes=0, max_delay_s=max_delay_s)
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> Playback:
@@ -86,13 +109,48 @@ class Intake(FrozenValues):
 
 
 class Limits(FrozenValues):
-    """Bounds of what a peer may send.
+    """Bounds of what a peer may send, and of how many come. None is without; docs/limits.md has the reasons.
 
     Attributes:
-        max_message_bytes: A longer message is closed with 1009.
+        max_message_bytes: A longer message is closed with 1009. The router sends 20 ms in each (PROTOCOL 4.2, 4.6),
+            960 bytes at most; the default has room for more than a second, for programs that stand in for it.
+        max_text_bytes: The same of a text, where that is less. What is known of the protocol stays below 1 KiB
+            (PROTOCOL 2.4, 2.10), and 20 ms of audio in JSON below 2 KiB; a text is decoded in one go, which takes
+            less than a millisecond for the default.
+        max_connections: Open at a time; more get 503. Of each I/O process, where there are several.
+        max_connections_per_address: Of one address, or /64 of IPv6; more get 503. Half of all, so that no single peer
+            can have them.
+        max_connections_per_session: Of one session, by the header ``x-opentok-ws-sessionid``; more get 503.
+        upgrades_per_second_per_address: So many at once, and then a second; more get 429.
+        max_loop_lag_ms: While the I/O loop is that late, new upgrades get 503 and calls in progress go on. A call
+            stutters once its ``Playback.lead_ms`` is used up.
+        max_memory_mb: While the process that the sockets are in has more memory (MiB), new upgrades get 503. In a
+            "thread" that is the application's too, hence no default.
+        trusted_proxies: Addresses and networks of proxies, such as ("10.0.0.0/8",), or a text with commas: of
+            connections from there the address is the one that they say in ``Forwarded`` or ``X-Forwarded-For``, for
+            these limits, the log and ``remote_address``.
     """
 
-    max_message_bytes: MaxMessageBytes = 1 << 20
+    max_message_bytes: MaxMessageBytes = 1 << 16
+    max_text_bytes: MaxTextBytes = 1 << 14
+    max_connections: Count | None = 2000
+    max_connections_per_address: Count | None = 1000
+    max_connections_per_session: Count | None = None
+    upgrades_per_second_per_address: Rate | None = 200.0
+    max_loop_lag_ms: LagMs | None = 500.0
+    max_memory_mb: MemoryMb | None = None
+    trusted_proxies: tuple[str, ...] = ()
+
+    @field_validator("trusted_proxies", mode="before")
+    @classmethod
+    def _is_split(cls, value: object) -> object:
+        return tuple(value.replace(",", " ").split()) if isinstance(value, str) else value
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _are_networks(cls, networks: tuple[str, ...]) -> tuple[str, ...]:
+        Proxies(networks)
+        return networks
 
 
 class Timeouts(FrozenValues):
@@ -102,10 +160,17 @@ class Timeouts(FrozenValues):
         handshake_s: From the connection to the whole upgrade request; the router gives 6 s (PROTOCOL 1.1).
         first_message_s: Playing waits at most this long for the message, or the audio, that says the sample rate.
             Silence for so long is harmless; the wrong rate is not (PROTOCOL 4.8).
+        no_message_s: A peer that has sent no message at all for so long is closed with 1008: every router sends one
+            at once. None waits for ever.
+        idle_s: A peer that has sent no message for so long is closed with 1001. None waits for ever, since nothing
+            comes while a stream is muted (PROTOCOL 2.7).
+        session_s: A call is closed with 1001 after so long, whatever is being said. None for any length.
         ping_interval_s: Between pings; None sends none.
         ping_timeout_s: A router that sends nothing for this long after a ping is gone; audio that it still holds
             is allowed for (PROTOCOL 1.25). None never gives up.
         stall_s: A router that does not read for this long is given up.
+        authenticate_s: For ``authenticate``, where that is a function of the application; an upgrade that it has not
+            decided on by then gets 503. The router gives 6 s for everything (PROTOCOL 1.1).
         resume_s: A call whose connection broke off, without a close frame or a goodbye, goes on where the router
             dials again within this, with the same ids of session and connection in its headers. Where it dials sooner
             than we notice that, the old socket is dropped at once; and a router that is given up by
@@ -118,11 +183,25 @@ class Timeouts(FrozenValues):
 
     handshake_s: Seconds = 5.0
     first_message_s: Seconds = 1.0
+    no_message_s: Seconds | None = 30.0
+    idle_s: Seconds | None = None
+    session_s: Seconds | None = None
     ping_interval_s: Seconds | None = 20.0
     ping_timeout_s: Seconds | None = 20.0
     stall_s: Seconds = 10.0
+    authenticate_s: Seconds = 3.0
     resume_s: Seconds | None = None
     close_s: Seconds = 2.0
     handler_s: Seconds = 5.0
     drain_s: Seconds = 30.0
     stop_s: Seconds = 1.8
+
+    def liveness(self) -> Liveness:
+        """Make what watches a router by these."""
+        ages = Ages(no_message_s=self.no_message_s, idle_s=self.idle_s, session_s=self.session_s)
+        return Liveness(
+            ping_interval_s=self.ping_interval_s,
+            ping_timeout_s=self.ping_timeout_s,
+            stall_s=self.stall_s,
+            ages=ages,
+        )

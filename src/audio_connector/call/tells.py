@@ -7,7 +7,7 @@ events: only the latest count, and every answer comes behind figures that are at
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from audio_connector import errors
 from audio_connector.audio.format import AudioFormat
@@ -23,6 +23,18 @@ class Opened(NamedTuple):
 
     upgrade: Upgrade
     takeovers: int = 0
+
+
+class Asked(NamedTuple):
+    """Somebody dials, under the number of no call: are they let in? Answered by an `asks.Judged`.
+
+    ``resumes`` is the identity of the call that would go on, None for a new one. After ``until``, a time of the I/O
+    side's clock, nobody waits for the answer any more.
+    """
+
+    upgrade: Upgrade
+    resumes: Any
+    until: float
 
 
 class Lost(NamedTuple):
@@ -77,6 +89,36 @@ class Ended(NamedTuple):
     how: Disconnected
 
 
+class TapedEvent(NamedTuple):
+    """Something that happened: when, whose doing it was, what, and for how long."""
+
+    at_s: float
+    source: str
+    name: str
+    detail: str
+    for_s: float
+
+
+class Taped(NamedTuple):
+    """What was heard, both ways, and what happened, see `call.tape`; times are of the I/O side's clock.
+
+    All from ``since`` to ``at`` was told once a piece that ``is_complete`` has come: ``came`` are messages of the
+    caller with their arrival; ``heard`` are frames of ours with the time from which on each was heard, and whether a
+    run began with it. ``lost_ms`` of audio could not be kept until now.
+    """
+
+    token: int
+    since: float
+    at: float
+    rate_hz: int
+    came: tuple[tuple[float, bytes], ...]
+    heard: tuple[tuple[float, bool, bytes], ...]
+    events: tuple[TapedEvent, ...]
+    lost_ms: float
+    is_complete: bool = False
+    is_last: bool = False
+
+
 class Figures(NamedTuple):
     """How a call is, as of now; what is played is worked out from ``progress`` at any later time.
 
@@ -110,9 +152,11 @@ Tell = (
     bytes
     | TextItem
     | Opened
+    | Asked
     | Settled
     | Answered
     | Finished
+    | Taped
     | Failed
     | Warned
     | Lost
@@ -121,5 +165,5 @@ Tell = (
     | Ended
 )
 
-ANSWERS = (Answered, Finished)
+ANSWERS = (Answered, Finished, Taped)
 """Not part of the order of events either: whoever waits is told at once, in whatever loop."""

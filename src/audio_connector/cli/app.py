@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import sys
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from audio_connector import VideoError, __version__
-from audio_connector.cli import check, demo, playground, serve, simulate
+from audio_connector.cli import check, demo, playground, report, serve, simulate, tokens
 from audio_connector.cli.statuses import BAD_INPUT, INTERRUPTED
 
 app = typer.Typer(
@@ -22,9 +22,11 @@ app = typer.Typer(
 )
 app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.command(epilog=simulate.EXAMPLES)(simulate.simulate)
+app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=demo.EXAMPLES)(demo.demo)
 app.command(epilog=check.EXAMPLES)(check.check)
 app.command(epilog=playground.EXAMPLES)(playground.playground)
+app.command(epilog=tokens.EXAMPLES)(tokens.token)
 
 
 def _show_version(wanted: bool) -> None:
@@ -46,7 +48,7 @@ def _options(
 def run(argv: list[str]) -> int:
     """Run the command line; every failure that a user can cause is one line on stderr."""
     try:
-        status = app(argv, prog_name="audio-connector", standalone_mode=False)
+        status = _command()(argv, prog_name="audio-connector", standalone_mode=False)
     except (typer.Abort, KeyboardInterrupt):
         return _fail("interrupted", INTERRUPTED)
     except VideoError as error:
@@ -65,6 +67,17 @@ def run(argv: list[str]) -> int:
     if status == INTERRUPTED:  # typer's own answer to an interrupt, which it does not tell
         return _fail("interrupted", INTERRUPTED)
     return status if isinstance(status, int) else 0
+
+
+def _command() -> Any:  # noqa: ANN401 - typer's own command has no public class
+    """The commands, whose flags are shown as flags: typer's help puts ``<bool>`` behind each, as if it took one."""
+    command = typer.main.get_command(app)
+    for each in (command, *getattr(command, "commands", {}).values()):
+        own_help = each.get_help_option(each.context_class(each, **each.context_settings))
+        for option in (*each.params, own_help):
+            if getattr(option, "is_flag", False):
+                option.metavar = ""
+    return command
 
 
 def _fail(text: str, status: int) -> int:

@@ -21,6 +21,7 @@ from audio_connector.cli.common import (
     refreshing,
     run_async,
 )
+from audio_connector.cli.tokens import CARRIER, TokenCarrier, TokenKey, key_of
 from audio_connector.errors import UsageError
 from audio_connector.testing.conformance import (
     CHECKS,
@@ -32,6 +33,7 @@ from audio_connector.testing.conformance import (
     run_checks,
     select,
 )
+from audio_connector.wire.quoting import without_secrets
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -42,6 +44,8 @@ audio-connector check wss://bot.example.org/room/7 --header token=s3cret --wav q
 audio-connector check ws://localhost:8765 --only framing --only clear/barge-in
 
 audio-connector check ws://localhost:8765 --skip framing/24-khz --json > check.json
+
+audio-connector check wss://bot.example.org --token-key BOT_KEY --only gate
 
 audio-connector check --list
 
@@ -77,6 +81,8 @@ def check(  # noqa: PLR0913 - each one is an option of the command line
         list[str] | None,
         typer.Option("--header", "-H", metavar="K=V", help="A custom header; may be repeated."),
     ] = None,
+    token_key: TokenKey = None,
+    token_carrier: TokenCarrier = CARRIER,
     insecure: Annotated[bool, typer.Option("--insecure", "-k", help="wss: accept any certificate.")] = False,
     timeout: Annotated[
         float,
@@ -86,14 +92,15 @@ def check(  # noqa: PLR0913 - each one is an option of the command line
         bool, typer.Option("--json", help="Print the results as JSON, and nothing else.")
     ] = False,
 ) -> int:
-    """Check any Audio Connector server: framing, pacing, clear, events, odd inputs, closing.
+    """Check any Audio Connector server: framing, pacing, clear, events, odd inputs, closing; with a key, its gate.
 
     It calls the server as a media router does, well behaved and otherwise.
     Of each check it says what was seen, what was expected, and what to do.
     With a bot that answers it takes about 40 seconds.
     """
     left_out = select(skip or ())
-    checks = [each for each in (select(only) if only else CHECKS) if each not in left_out]
+    wanted = select(only) if only else [each for each in CHECKS if show or token_key or each.group != "gate"]
+    checks = [each for each in wanted if each not in left_out]
     console = Console()
     if show:
         show_list(console, checks)
@@ -106,6 +113,8 @@ def check(  # noqa: PLR0913 - each one is an option of the command line
     target = Target(
         url=url,
         headers=parse_headers(header or ()),
+        token_key=None if token_key is None else key_of(token_key),
+        token_carrier=token_carrier,
         rate_hz=rate,
         speech=Speech.packaged() if wav is None else Speech.from_wav(str(wav)),
         ssl_context=accept_any_certificate() if insecure else None,
@@ -129,7 +138,7 @@ async def _run(
         return await run_checks(target, checks, timing=timing)
     if not console.is_terminal:
         return await run_checks(target, checks, timing=timing, on_result=_line_on(console))
-    progress = Progress(target.url, len(checks))
+    progress = Progress(without_secrets(target.url), len(checks))
     with Live(console=console, transient=True, auto_refresh=False) as screen:
         async with refreshing(lambda: screen.update(progress.view(), refresh=True)):
             return await run_checks(
@@ -147,7 +156,7 @@ def _to_dict(target: Target, results: Sequence[Result], duration_s: float) -> di
         for status in ("pass", "fail", "skip")
     }
     return {
-        "url": target.url,
+        "url": without_secrets(target.url),
         "is_conformant": counts["failed"] == 0,
         **counts,
         "duration_s": round(duration_s, 3),

@@ -17,6 +17,7 @@ from rich.text import Text
 
 from audio_connector import AudioTransport
 from audio_connector.cli.common import accept_any_certificate, check_rate, parse_headers, run_async
+from audio_connector.cli.tokens import CARRIER, TokenCarrier, TokenKey, credentials
 from audio_connector.errors import UsageError
 from audio_connector.simulator import PROFILES
 
@@ -59,6 +60,8 @@ def playground(  # noqa: PLR0913 - each one is an option of the command line
         list[str] | None,
         typer.Option("--header", "-H", metavar="K=V", help="A custom header; may be repeated."),
     ] = None,
+    token_key: TokenKey = None,
+    token_carrier: TokenCarrier = CARRIER,
     json_audio: Annotated[
         bool,
         typer.Option(
@@ -119,10 +122,11 @@ def playground(  # noqa: PLR0913 - each one is an option of the command line
         headers=parse_headers(header or ()),
         audio_transport=AudioTransport(transport="json" if json_audio else "binary"),
         ssl_context=accept_any_certificate() if insecure else None,
+        credentials=credentials(token_key, token_carrier),
     )
-    # What the application's handlers do wrong is shown here as well; does nothing where it has set up logging itself.
-    logging.basicConfig(level=logging.WARNING, format="%(levelname)s %(name)s: %(message)s")
     found = find_bot(bot)
+    # After the application was imported, whose own setting counts, and whose lines are to be seen here otherwise.
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
 
     def on_ready(address: Address) -> None:
         console.print(Text(f"{found.label} answers at {address.url}   (Ctrl-C ends it)"), soft_wrap=True)

@@ -16,8 +16,18 @@ from typing import Annotated, Any, Final, get_args
 import typer
 
 from audio_connector import AudioConnectorServerConfig, Tls
-from audio_connector.cli.settings import PREFIX, ServeSettings, gather, group_of, unknown_variables
+from audio_connector.cli.settings import (
+    PREFIX,
+    SECRET,
+    ServeSettings,
+    gather,
+    group_of,
+    is_hidden,
+    of_group,
+    unknown_variables,
+)
 from audio_connector.cli.sockets import Taken, taken
+from audio_connector.cli.tokens import signed_token
 from audio_connector.cluster.plan import Plan
 from audio_connector.cluster.run import supervise
 from audio_connector.errors import UsageError, VideoError
@@ -36,6 +46,8 @@ audio-connector serve bot:on_connect --workers 4 --io-processes 2
 audio-connector serve bot:on_connect --reload
 
 audio-connector serve bot:on_connect --fd 3
+
+audio-connector serve bot:on_connect --token-keys-file /run/secrets/bot-keys --token-one-time
 
 AUDIO_CONNECTOR_PORT=9000 audio-connector serve bot:make_config --config serve.toml --print-config
 
@@ -160,12 +172,12 @@ def configured(
     """
     values: dict[str, Any] = told_in(config)
     for name, told in told_in(settings).items():
-        group = group_of(name)
+        of = of_group(name)
         if told is None:
             continue
-        if group is not None:
-            held = values.get(group, getattr(config, group))
-            values[group] = type(held)(**{**told_in(held), name: told})
+        if of is not None:
+            held = values.get(of.group, getattr(config, of.group))
+            values[of.group] = type(held)(**{**told_in(held), name: of.value_of(told)})
         elif name in AudioConnectorServerConfig.model_fields:
             values[name] = told
     if sockets or settings.host is not None or settings.port is not None:
@@ -177,6 +189,13 @@ def configured(
         )
     elif settings.keyfile is not None or settings.client_ca is not None:
         raise UsageError("got a keyfile or client_ca without a certfile; expected --certfile as well")
+    if (signed := signed_token(settings)) is not None:
+        values["authenticate"] = signed
+    if getattr(values.get("authenticate"), "one_time", False) and (settings.io_processes or 1) > 1:
+        raise UsageError(
+            f"got tokens for one time and io_processes={settings.io_processes}; expected one I/O process, since each "
+            "remembers for itself which tokens were used"
+        )
     return isolated(AudioConnectorServerConfig(**values))
 
 
@@ -195,6 +214,10 @@ def _print_config(
     """Show what holds, and where it is from."""
     tls = config.tls
     special: dict[str, object] = {
+        "token_keys": SECRET if settings.token_keys and not settings.token_keys_file else None,
+        "token_keys_file": settings.token_keys_file,
+        "token_carrier": getattr(config.authenticate, "carrier", None),
+        "token_one_time": getattr(config.authenticate, "one_time", None),
         "fd": ", ".join(map(str, given.numbers)) or None,
         "certfile": "(an ssl context of the application)" if config.ssl else tls and tls.certfile,
         "keyfile": tls and tls.keyfile,
@@ -209,6 +232,8 @@ def _print_config(
         value = special[name] if name in special else getattr(holder, name, getattr(settings, name))
         is_of_socket = name == "fd" or (bool(given.numbers) and name in ("host", "port"))
         origin = given.origin if is_of_socket else origins.get(name, "")
+        if isinstance(value, tuple):
+            value = ", ".join(value) or None
         if not origin and value is not None:
             origin = "the application, or the default"
         is_text = isinstance(value, str) and name != "fd"
@@ -225,6 +250,8 @@ def _parameters() -> list[inspect.Parameter]:
         inspect.Parameter("app", place, annotation=Annotated[str, typer.Argument(metavar="MODULE:APP")]),
     ]
     for name, field in ServeSettings.model_fields.items():
+        if is_hidden(name):
+            continue
         option = typer.Option(
             f"--{name.replace('_', '-')}",
             help=f"{field.description} [{PREFIX}{name.upper()}]",

@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from audio_connector.call.settings import LeadMs, MaxDelayMs, MaxMessageBytes, Seconds
+from audio_connector.call.settings import LeadMs, MaxDelayMs, MaxMessageBytes, MaxTextBytes, Seconds
 from audio_connector.errors import UsageError
 from audio_connector.validation import Values
 from audio_connector.validation.fields import Host, Port
@@ -48,15 +48,51 @@ def _lower(level: object) -> object:
     return level.lower() if isinstance(level, str) else level
 
 
+def _joined(networks: object) -> object:
+    """A file may have them as a list, as the configuration does."""
+    return ", ".join(map(str, networks)) if isinstance(networks, list | tuple) else networks
+
+
 File = Annotated[Path, BeforeValidator(_is_no_blank)]
 Descriptor = Annotated[int, Field(ge=0, le=(1 << 31) - 1)]
+CountOrZero = Annotated[int, Field(ge=0)]
+NumberOrZero = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+"""0 for without; the configuration knows the rest of the bounds."""
+
+
+def _is_no_secret(value: object) -> object:
+    """What is wrong with a secret is said without it."""
+    if isinstance(value, list) and value and all(isinstance(each, str) for each in value):
+        return " ".join(value)
+    if value is not None and not (isinstance(value, str) and value.strip(" ,")):
+        raise ValueError(f"token_keys={SECRET}: expected a text, or several")
+    return value
+
+
+SECRET: Final = "***"
+
+
+@dataclass(frozen=True)
+class Hidden:
+    """Beside a setting that is a secret: it is never shown, and no flag, since everybody on a machine sees those."""
 
 
 @dataclass(frozen=True)
 class Of:
-    """Beside a setting: it is the field of that name in this group of the configuration."""
+    """Beside a setting: it is the field of that name in this group of the configuration.
+
+    Where ``zero_is_none``, 0 says None: a flag and a variable have no other word for it.
+    """
 
     group: str
+    zero_is_none: bool = False
+
+    def value_of(self, told: object) -> object:
+        """What the field is to be."""
+        return None if self.zero_is_none and told == 0 else told
+
+
+_LIMIT, _TIMEOUT = Of("limits", zero_is_none=True), Of("timeouts", zero_is_none=True)
 
 
 class ServeSettings(Values):
@@ -80,6 +116,20 @@ class ServeSettings(Values):
     keyfile: File | None = Field(default=None, description="TLS: its key, where it is not in the same file.")
     client_ca: File | None = Field(
         default=None, description="TLS: authorities; a client needs a certificate of theirs."
+    )
+    token_keys: Annotated[str | None, BeforeValidator(_is_no_secret), Hidden()] = Field(
+        default=None,
+        description="Let in only who has a token of one of these keys, blanks or commas between them.",
+    )
+    token_keys_file: File | None = Field(
+        default=None, description="The same from a file, read at the start; in place of token_keys."
+    )
+    token_carrier: str | None = Field(
+        default=None,
+        description="Where the token is: header:NAME (authorization if not said), query:NAME or path.",
+    )
+    token_one_time: bool | None = Field(
+        default=None, description="Each token lets one call in; takes a single I/O process."
     )
     isolation: Literal["thread", "process"] | None = Field(
         default=None, description="Where the sockets run: process, one of their own, or thread."
@@ -109,6 +159,40 @@ class ServeSettings(Values):
     )
     max_message_bytes: Annotated[MaxMessageBytes | None, Of("limits")] = Field(
         default=None, description="A longer message ends the call, with 1009."
+    )
+    max_text_bytes: Annotated[MaxTextBytes | None, Of("limits")] = Field(
+        default=None, description="The same of a text, with or without audio in it."
+    )
+    max_connections: Annotated[CountOrZero | None, _LIMIT] = Field(
+        default=None, description="Calls at a time; more get 503. 0 for any number, as for the next ones."
+    )
+    max_connections_per_address: Annotated[CountOrZero | None, _LIMIT] = Field(
+        default=None, description="The same, of one address."
+    )
+    max_connections_per_session: Annotated[CountOrZero | None, _LIMIT] = Field(
+        default=None, description="The same, of one session."
+    )
+    upgrades_per_second_per_address: Annotated[NumberOrZero | None, _LIMIT] = Field(
+        default=None, description="New calls of one address a second; more get 429."
+    )
+    max_loop_lag_ms: Annotated[NumberOrZero | None, _LIMIT] = Field(
+        default=None, description="While the I/O loop is that late, new calls get 503."
+    )
+    max_memory_mb: Annotated[NumberOrZero | None, _LIMIT] = Field(
+        default=None, description="While the process of the sockets has more memory (MiB), new calls get 503."
+    )
+    trusted_proxies: Annotated[str | None, BeforeValidator(_joined), Of("limits")] = Field(
+        default=None,
+        description="Addresses and networks of proxies whose Forwarded or X-Forwarded-For is believed, with commas.",
+    )
+    no_message_s: Annotated[NumberOrZero | None, _TIMEOUT] = Field(
+        default=None, description="Who sends no message at all for so many seconds is closed with 1008."
+    )
+    idle_s: Annotated[NumberOrZero | None, _TIMEOUT] = Field(
+        default=None, description="Who sends none for so long is closed with 1001; nothing comes while muted."
+    )
+    session_s: Annotated[NumberOrZero | None, _TIMEOUT] = Field(
+        default=None, description="A call is closed with 1001 after so many seconds."
     )
     lead_ms: Annotated[LeadMs | None, Of("playback")] = Field(
         default=None, description="How far ahead of real time audio is sent, in milliseconds."
@@ -180,9 +264,20 @@ def rank_of(origin: str) -> int:
     return 0 if origin == FLAG else 1 if origin.startswith(PREFIX) else 2
 
 
+def of_group(name: str) -> Of | None:
+    """What stands beside a setting of a group of the configuration; None where it is of none."""
+    return next((of for of in ServeSettings.model_fields[name].metadata if isinstance(of, Of)), None)
+
+
 def group_of(name: str) -> str | None:
     """The group of the configuration that has a setting, see `Of`; None for none."""
-    return next((of.group for of in ServeSettings.model_fields[name].metadata if isinstance(of, Of)), None)
+    of = of_group(name)
+    return None if of is None else of.group
+
+
+def is_hidden(name: str) -> bool:
+    """Whether a setting is never shown, and no flag."""
+    return any(isinstance(each, Hidden) for each in ServeSettings.model_fields[name].metadata)
 
 
 def unknown_variables(environment: Mapping[str, str] = os.environ) -> Iterator[str]:

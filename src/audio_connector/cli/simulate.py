@@ -14,8 +14,9 @@ from rich.console import Console
 from rich.live import Live
 
 from audio_connector.cli.common import accept_any_certificate, parse_headers, refreshing, run_async
-from audio_connector.cli.plan import check_unused, plan_calls, plan_scenario
+from audio_connector.cli.plan import Plan, check_unused, plan_calls, plan_scenario
 from audio_connector.cli.statuses import BAD_INPUT
+from audio_connector.cli.tokens import CARRIER, LIFETIME_S, TokenCarrier, TokenKey, credentials
 from audio_connector.cli.view import progress_view, show_summary
 from audio_connector.errors import UsageError
 from audio_connector.simulator import (
@@ -47,8 +48,8 @@ audio-connector simulate ws://localhost:8765 --profile wsbridge --fail-on 'under
 
 audio-connector simulate wss://bot.example.org --header caller=Ann --calls 100 --duration 60 --json
 
-[bold]Exit status[/bold]: 0 clean, or every condition held; 1 something was lost, or a condition failed; \
-2 bad input or unreachable server."""
+[bold]Exit status[/bold]: 0 clean, or every condition held; 1 something was lost, the bot said nothing or \
+hung up, or a condition failed; 2 bad input or unreachable server."""
 
 
 def simulate(  # noqa: PLR0913 - each one is an option of the command line
@@ -86,6 +87,8 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
         list[str] | None,
         typer.Option("--header", "-H", metavar="K=V", help="A custom header; may be repeated."),
     ] = None,
+    token_key: TokenKey = None,
+    token_carrier: TokenCarrier = CARRIER,
     json_audio: Annotated[
         bool, typer.Option("--json-audio", help="Audio as base64 in JSON, instead of binary messages.")
     ] = False,
@@ -115,6 +118,12 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
             help="Fail where this is true of a call, such as 'underrun_ms>0'; may be repeated.",
         ),
     ] = None,
+    allow_silence: Annotated[
+        bool, typer.Option("--allow-silence", help="Do not fail where the bot says nothing: it only listens.")
+    ] = False,
+    allow_hangup: Annotated[
+        bool, typer.Option("--allow-hangup", help="Do not fail where the server ends the call by itself.")
+    ] = False,
     insecure: Annotated[bool, typer.Option("--insecure", "-k", help="wss: accept any certificate.")] = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
 ) -> int:
@@ -149,10 +158,19 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
             ssl_context=ssl_context,
         )
     conditions += plan.conditions
+    if token_key is not None:
+        plan = carrying(plan, token_key, token_carrier)
     recordings = _recordings(record, len(plan.calls))
     is_traced = html is not None or len(plan.calls) <= TRACED_CALLS
     planned = [
-        replace(call, heard=heard, spoken=spoken, trace=is_traced)
+        replace(
+            call,
+            heard=heard,
+            spoken=spoken,
+            trace=is_traced,
+            allow_silence=allow_silence or call.allow_silence,
+            allow_hangup=allow_hangup or call.allow_hangup,
+        )
         for call, (heard, spoken) in zip(plan.calls, recordings, strict=True)
     ]
     console = Console()
@@ -174,8 +192,16 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
         show_summary(console, reports, files, conditions=checked, conditions_failed=failed)
         if html is not None:
             console.print(f"  report: {html}", highlight=False, soft_wrap=True)
-    is_good = not failed if conditions else all(report.is_clean for report in reports)
-    return 0 if is_good else 1
+    return 0 if _is_good(reports, conditions, failed) else 1
+
+
+def carrying(plan: Plan, key: str, carrier: str) -> Plan:
+    """The plan with a token for each call, which does not expire before that is made."""
+    wait_s = plan.ramp_s + max((call.dial_after_s for call in plan.calls), default=0.0)
+    with_token = credentials(key, carrier, lifetime_s=LIFETIME_S + wait_s)
+    return (
+        plan if with_token is None else replace(plan, calls=[with_token.put_on(call) for call in plan.calls])
+    )
 
 
 def _write(path: Path, page: str) -> None:
@@ -185,10 +211,14 @@ def _write(path: Path, page: str) -> None:
         raise UsageError(f"--html {path}: cannot be written: {error.strerror}") from error
 
 
+def _is_good(reports: Sequence[CallReport], conditions: Sequence[Condition], failed: Sequence[str]) -> bool:
+    return not failed if conditions else all(report.is_clean for report in reports)
+
+
 def _as_json(reports: Sequence[CallReport], conditions: Sequence[Condition], failed: Sequence[str]) -> object:
     values = {
         "is_clean": all(report.is_clean for report in reports),
-        "passed": not failed if conditions else all(report.is_clean for report in reports),
+        "passed": _is_good(reports, conditions, failed),
         "conditions": [str(condition) for condition in conditions],
         "conditions_failed": list(failed),
         "in_sum": figures_in_sum(reports),
@@ -197,13 +227,13 @@ def _as_json(reports: Sequence[CallReport], conditions: Sequence[Condition], fai
     return _rounded(values)
 
 
-def _rounded(value: object) -> object:
+def _rounded(value: object, digits: int = 6) -> object:
     """Numbers without the noise of floats: a microsecond is more than is measured here."""
     if isinstance(value, float):
-        return round(value, 6)
+        return round(value, digits)
     if isinstance(value, dict):
-        return {key: _rounded(each) for key, each in value.items()}
-    return [_rounded(each) for each in value] if isinstance(value, list | tuple) else value
+        return {key: _rounded(each, 3 if str(key).endswith("_ms") else 6) for key, each in value.items()}
+    return [_rounded(each, digits) for each in value] if isinstance(value, list | tuple) else value
 
 
 async def _run(calls: Sequence[RouterCall], ramp_s: float, console: Console | None) -> list[CallReport]:

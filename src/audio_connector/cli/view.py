@@ -121,12 +121,14 @@ def show_summary(
 
 
 def _figures_table(reports: Sequence[CallReport]) -> Table:
-    """The figures that are always of interest, and those that are not 0."""
+    """The figures that are always of interest, and those that are not 0, by the names that a gate knows them by."""
     many = len(reports) > 1
     table = Table(box=None, padding=(0, 2), show_header=many)
-    table.add_column("")
-    table.add_column("all calls", justify="right")
-    if many:
+    table.add_column("", no_wrap=True)
+    table.add_column("all calls", justify="right", no_wrap=True)
+    if not many:
+        table.add_column("", style="dim")
+    else:
         table.add_column("greatest", justify="right")
         table.add_column("of", no_wrap=True, max_width=24)
     for name, metric in METRICS.items():
@@ -135,12 +137,12 @@ def _figures_table(reports: Sequence[CallReport]) -> Table:
             continue
         style = "red" if metric.is_fault and value else ""
         if not many:
-            table.add_row(metric.label, metric.shown(value), style=style)
+            table.add_row(name, metric.shown(value, reports), metric.label, style=style)
             continue
         total = metric.shown(value) if metric.in_sum == "total" else ""
         most, places = greatest_of(metric, reports) or (None, [])
         of = label_of(places[0] + 1, reports[places[0]]) if len(places) == 1 else counted(len(places), "call")
-        table.add_row(metric.label, total, metric.shown(most), Text(of if most else ""), style=style)
+        table.add_row(name, total, metric.shown(most, reports), Text(of if most else ""), style=style)
     return table
 
 

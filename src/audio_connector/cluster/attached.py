@@ -36,6 +36,8 @@ ORPHAN_S = 5.0
 class AttachedIo:
     """A `port.host.IoHost` whose streams come over ``broker``, each with the serial number of its process."""
 
+    is_virtual = False
+
     def __init__(
         self,
         application_loop: asyncio.AbstractEventLoop,

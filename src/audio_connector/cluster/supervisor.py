@@ -26,15 +26,21 @@ from typing import Any
 from audio_connector.cluster.collecting import Collecting
 from audio_connector.cluster.member import Member, broker_pair
 from audio_connector.cluster.plan import Plan
+from audio_connector.cluster.sockets import address_of, sockets_for
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
 from audio_connector.port import words
 from audio_connector.port.stream import stream_pair
-from audio_connector.server.children import BackOff, ChildProcess, IoChildProcess, start_word
+from audio_connector.server.children import (
+    BackOff,
+    ChildProcess,
+    IoChildProcess,
+    from_crossing,
+    start_word,
+)
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_meters import of_this_process
 from audio_connector.server.remote import log_word
-from audio_connector.wire.addresses import duplicates_of, listen_on, shut_down, why_not_bound
-from audio_connector.wire.network import LISTEN
+from audio_connector.wire.addresses import shut_down
 from audio_connector.wire.tls_files import TlsFiles
 
 logger = logging.getLogger("audio_connector.cluster")
@@ -126,6 +132,8 @@ class Supervisor:
             else:
                 self._is_serving = True
                 self._say(f"listening on {self.address}")
+                if self._wants_reload:
+                    self.reload()
             await self._ending
             return not self._was_cut
         finally:
@@ -142,11 +150,11 @@ class Supervisor:
                 worker.say(words.ShutDown())
 
     def reload(self) -> None:
-        """Start new workers, and have them take the calls of the old ones."""
-        if self._drains_until is not None or not self._is_serving:
+        """Start new workers, and have them take the calls of the old ones; while it starts, once it has."""
+        if self._drains_until is not None:
             return
         self._wants_reload = True
-        if self._reloading is None or self._reloading.done():
+        if self._is_serving and (self._reloading is None or self._reloading.done()):
             self._reloading = self._spawn(self._reload())
 
     # Start.
@@ -160,11 +168,12 @@ class Supervisor:
         if not isinstance(loaded, words.Loaded):
             raise UsageError(self._why_not_ready(first))
         self._crossing = loaded.config
-        self._config = config = AudioConnectorServerConfig.model_validate_json(loaded.config)
+        self._config = config = from_crossing(loaded.config)
         if config.tls is not None:
             TlsFiles(config.tls.certfile, config.tls.keyfile, config.tls.client_ca)
-        for sockets in await self._listen(config):
+        for sockets in await sockets_for(config, self._lent, self._plan.io_processes):
             self._ios.append(_Io(sockets, BackOff(time.monotonic)))
+        self.address = address_of(config, self._ios[0].sockets)
         for io in self._ios:
             await self._start_io(io)
         while len(self._seats) < self._plan.workers:
@@ -172,31 +181,6 @@ class Supervisor:
         await self._await_ready([seat.worker for seat in self._seats if seat.worker is not None])
         if self._plan.memory_mb is not None:
             self._spawn(self._watch_memory(self._plan.memory_mb))
-
-    async def _listen(self, config: AudioConnectorServerConfig) -> list[list[socket.socket]]:
-        """The sockets of each I/O process; where there are several they share the port."""
-        count = self._plan.io_processes
-        if self._lent:
-            lent = duplicates_of(self._lent, LISTEN.backlog)
-            self._note_address(config, lent[0].getsockname()[1])
-            return [lent, *(duplicates_of(self._lent, LISTEN.backlog) for _ in range(count - 1))]
-        try:
-            if count > 1 and config.port:  # a port that may be shared tells nobody that it is in use
-                for sock in await listen_on(config.host, config.port, LISTEN.backlog):
-                    sock.close()
-            listening = [await listen_on(config.host, config.port, LISTEN.backlog, shares_port=count > 1)]
-            port = listening[0][0].getsockname()[1]
-            while len(listening) < count:
-                listening.append(await listen_on(config.host, port, LISTEN.backlog, shares_port=True))
-        except (OSError, UnicodeError, OverflowError) as error:
-            text = why_not_bound(config.host, config.port, error)
-            raise AudioConnectorStartServerError(text) from error
-        self._note_address(config, port)
-        return listening
-
-    def _note_address(self, config: AudioConnectorServerConfig, port: int) -> None:
-        host = f"[{config.host}]" if ":" in config.host else config.host or "localhost"
-        self.address = f"{'wss' if config.is_secure else 'ws'}://{host}:{port}"
 
     async def _await_ready(self, workers: Sequence[Member]) -> None:
         for worker in workers:
@@ -218,13 +202,12 @@ class Supervisor:
     # I/O processes.
 
     async def _start_io(self, io: _Io) -> None:
-        assert self._config is not None
         ours, theirs = broker_pair()
         io.is_started = False
         with theirs:
-            child = IoChildProcess(io.sockets, theirs)
+            child = IoChildProcess(self._crossing, io.sockets, theirs)
             word = start_word(
-                self._config,
+                self._crossing,
                 io.sockets,
                 serial=(serial := next(self._serials)),
                 are_lent=bool(self._lent),

@@ -22,7 +22,7 @@ from audio_connector.port import words
 from audio_connector.port.framing import SERVER, Message
 from audio_connector.port.meters import Found
 from audio_connector.port.stream import Stream
-from audio_connector.server.children import CROSSING
+from audio_connector.server.children import crossing_of
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_meters import of_this_process
 from audio_connector.server.running import IO_HOST
@@ -73,7 +73,7 @@ class Worker:
         except Exception as error:  # noqa: BLE001 - it is told
             self._say(words.NotLoaded(str(error)))
             return 2
-        self._say(words.Loaded(config.model_dump_json(include=set(CROSSING))))
+        self._say(words.Loaded(crossing_of(config)))
         setattr(self._loop, IO_HOST, self._make_io)
         try:
             self._handle = await AudioConnectorServer().start_server(config)

@@ -32,8 +32,9 @@ muted or silent (PROTOCOL 2.7, 2.8)."""
 MIN_MESSAGE_BYTES = 16
 """Audio messages shorter than this are bounded by their number, since each costs an object, however short it is."""
 
-MAX_TEXT_BYTES = 4 << 20
-"""A thousand texts of the usual size are less than 1 MB; a thousand of the greatest that are taken would be 1 GB."""
+MAX_TEXT_BYTES = 2 << 20
+"""Of memory, what was read of them included: a thousand texts of the usual size take half of it, a thousand of the
+greatest that are taken would take hundreds."""
 
 
 @dataclass(slots=True)
@@ -120,7 +121,10 @@ class IntakeBuffer(Generic[TextT]):
         return self._is_dropping and not was_dropping
 
     def push_text(self, text: TextT, size_bytes: int) -> bool:
-        """Keep a text; False where texts are wanted and a bound is reached, and this one was not taken."""
+        """Keep a text that takes so much memory.
+
+        False where texts are wanted and a bound is reached, and this one was not taken.
+        """
         is_full = len(self.texts) >= self.max_texts or self.text_bytes + size_bytes > MAX_TEXT_BYTES
         if self.wants_texts and self.texts and is_full:
             return False
@@ -129,6 +133,10 @@ class IntakeBuffer(Generic[TextT]):
         self.text_bytes += size_bytes
         self._drop_texts()
         return True
+
+    def early_audio(self) -> list[tuple[float, bytes]]:
+        """What waits for somebody who wants it, with its time of arrival; nothing once somebody has wanted any."""
+        return [] if self.wants_audio else [(at, payload) for _, at, payload in self._audio]
 
     def put_back(self, items: Sequence[bytes | TextT], now: float) -> None:
         """Have these, which were taken before, in front of all; whatever they are, nothing is wanted any more."""

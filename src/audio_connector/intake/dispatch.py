@@ -64,6 +64,8 @@ class Dispatcher:
         self.on_event: Handler | None = None
         self.on_error: Handler | None = None
         self.on_disconnect: Handler | None = None
+        self.on_fault: Callable[[str, BaseException], None] | None = None
+        """Told of what a handler raises, besides."""
         self.handled = 0
         """Messages so far, for whoever watches over the progress."""
         self.is_cancelled = False
@@ -188,7 +190,7 @@ class Dispatcher:
                 self._push(self._audio_streams, item)
             return ("on_message", self.on_message, item), ("on_audio", self.on_audio, item)
         if isinstance(item, TextItem):
-            self._push(self._event_streams, item.event)
+            self._push(self._event_streams, item)
             return ("on_message", self.on_message, item.text), ("on_event", self.on_event, item.event)
         if self.on_error is None:
             self.faults.told(item)  # type: ignore[arg-type]  # what remains is an exception
@@ -213,6 +215,8 @@ class Dispatcher:
 
     def _report(self, error: BaseException, name: str, handler: Handler | None, given: object = None) -> None:
         """Tell the application of an error, and which handler raised it: on_error next, or else the log."""
+        if self.on_fault is not None:
+            self.on_fault(name, error)
         if self.on_error is not None and name != "on_error":
             if not isinstance(error, Exception):
                 error = RuntimeError(f"{name} was cancelled: {error!r}")

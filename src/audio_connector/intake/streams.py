@@ -15,6 +15,9 @@ from typing import Any, Generic, TypeVar
 from audio_connector.audio.format import SAMPLE_BYTES, AudioFormat
 from audio_connector.audio.pieces import Pieces
 from audio_connector.errors import IntakeOverflow, LimitError, UsageError
+from audio_connector.intake.buffer import MAX_TEXT_BYTES
+from audio_connector.intake.items import TextItem
+from audio_connector.wire.codec import held_bytes
 from audio_connector.wire.messages import Event
 
 T = TypeVar("T")
@@ -158,13 +161,29 @@ class EventStream(Stream[Event]):
     def __init__(self, *, max_events: int) -> None:
         super().__init__()
         self._max_events = max_events
+        self._sizes: deque[int] = deque()
+        """Of the memory that each of those that wait takes."""
+        self._bytes = 0
 
-    def _add(self, item: Event, is_last: bool) -> None:
-        if is_last or len(self._ready) < self._max_events:
-            self._ready.append(item)
+    def push(self, item: TextItem | Event) -> None:
+        """Take an event, with the text that it came in; from the connection's loop."""
+        self._cross(item, is_last=False)
+
+    def _add(self, item: TextItem | Event, is_last: bool) -> None:
+        event, size_bytes = (item.event, held_bytes(item.text)) if isinstance(item, TextItem) else (item, 0)
+        count, is_full = len(self._ready), self._bytes + size_bytes > MAX_TEXT_BYTES
+        if is_last or not count or (count < self._max_events and not is_full):
+            self._ready.append(event)
+            self._sizes.append(size_bytes)
+            self._bytes += size_bytes
             return
         self.is_over = True
+        what = f"{count} events{f' of {self._bytes} bytes' if is_full else ''}"
+        advice = "" if is_full else ", or raise Intake.max_texts"
         self._error = LimitError(
-            f"{self._max_events} events were not read from client.events(), so it ends here: read it in a loop "
-            "of its own, or raise Intake.max_texts"
+            f"{what} were not read from client.events(), so it ends here: read it in a loop of its own{advice}"
         )
+
+    def _take(self) -> Event:
+        self._bytes -= self._sizes.popleft()
+        return super()._take()

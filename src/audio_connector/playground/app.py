@@ -32,6 +32,7 @@ from audio_connector.playground.security import Hosts, add_headers, guard
 from audio_connector.playground.session import PageSession, Settings
 from audio_connector.playground.speeches import read_speech, sentences
 from audio_connector.simulator import PROFILES, Router
+from audio_connector.wire.quoting import without_secrets
 
 if TYPE_CHECKING:
     from importlib.resources.abc import Traversable  # in another place before Python 3.11
@@ -126,7 +127,7 @@ class Playground:
             "id": session.id,
             "version": __version__,
             "bot": settings.label,
-            "url": settings.url,
+            "url": without_secrets(settings.url),
             "rates_hz": list(SUPPORTED_RATES_HZ),
             "rate_hz": settings.rate_hz,
             "profiles": [{"name": profile.name, "text": profile.text} for profile in PROFILES.values()],

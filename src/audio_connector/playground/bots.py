@@ -18,6 +18,7 @@ from audio_connector.playground.faults import describe
 from audio_connector.playground.parrot import parrot
 from audio_connector.server.run import importing_an_application
 from audio_connector.validation.handlers import takes
+from audio_connector.wire.quoting import without_secrets
 
 Configure: TypeAlias = Callable[[], Awaitable[AudioConnectorServerConfig]]
 """Makes an application's configuration, on the loop that will run it."""
@@ -60,7 +61,7 @@ def find_bot(argument: str | None) -> Bot:
 
         return Bot("the packaged parrot", configure=configure_with("parrot", on_connect))
     if "://" in argument:
-        return Bot(argument, url=argument)
+        return Bot(without_secrets(argument), url=argument)
     if _APP.fullmatch(argument) is None:
         raise UsageError(
             f"{argument!r} is neither a server, such as ws://localhost:8765, nor an application, such as "

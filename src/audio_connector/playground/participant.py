@@ -70,6 +70,7 @@ class Participant:
         self._live: LiveCall | None = None
         self._microphone = Microphone(call.audio_format.frame_bytes)
         self._saying: str | None = None
+        self._is_leaving = False
         self._spoken = OutlineBatch(call.rate_hz)
         self._heard = OutlineBatch(call.rate_hz)
         self._depth_ms = ValueBatch()
@@ -150,6 +151,7 @@ class Participant:
         """Hang up, and see the end of the connection within `END_S`."""
         if self._task is None:
             return
+        self._is_leaving = True
         if self._live is not None:
             self._live.hang_up()
             await asyncio.wait((self._task,), timeout=END_S)
@@ -202,6 +204,8 @@ class Participant:
             logger.exception("a call of the page ended; this is an error of the library")
             self._finish("failed", "an error of the playground itself; its terminal tells which")
         else:
+            # Hung up here: whatever the code, nobody has broken off.
+            self._is_leaving |= report.hung_up
             self._finish("over", "; ".join(filter(None, [how_closed(report), report.router_ended])))
 
     def _begin(self, live: LiveCall) -> None:
@@ -222,6 +226,7 @@ class Participant:
                 "speaker": self.speaker,
                 "state": state,
                 "text": text,
+                "is_own_end": self._is_leaving,
                 "rate_hz": call.rate_hz,
                 "session_id": call.session_id,
                 "connection_id": call.connection_id,

@@ -19,6 +19,7 @@ from audio_connector.playground.participant import Ears, Participant
 from audio_connector.playground.recording import Recording
 from audio_connector.playground.speeches import Speech, interruption, sentence
 from audio_connector.simulator import PROFILES, Router, RouterCall
+from audio_connector.simulator.config import Credentials
 
 FIRST: Final[Speaker] = 1
 SECOND: Final[Speaker] = 2
@@ -48,6 +49,7 @@ class Settings:
         headers: Custom headers of every call.
         audio_transport: How audio crosses the wire.
         ssl_context: For ``wss``; None checks certificates against the system's.
+        credentials: For a bot that lets in nobody without a token.
     """
 
     url: str
@@ -57,6 +59,7 @@ class Settings:
     headers: Mapping[str, str] = field(default_factory=dict)
     audio_transport: AudioTransport = field(default_factory=AudioTransport)
     ssl_context: ssl.SSLContext | None = None
+    credentials: Credentials | None = None
 
     def call(self) -> RouterCall:
         """Return a call that lasts until somebody hangs up.
@@ -64,7 +67,7 @@ class Settings:
         Raises:
             UsageError: A value is wrong.
         """
-        return RouterCall(
+        call = RouterCall(
             url=self.url,
             rate_hz=self.rate_hz,
             profile=self.profile,
@@ -72,8 +75,10 @@ class Settings:
             audio_transport=self.audio_transport,
             ssl_context=self.ssl_context,
             tail_s=None,
+            allow_silence=True,
             trace=False,
         )
+        return call if self.credentials is None else self.credentials.put_on(call)
 
 
 class PageSession:

@@ -38,6 +38,9 @@ class IoHost(Protocol):
     meters: Meters
     """What the application has counted."""
 
+    is_virtual: bool
+    """It is in virtual time, which cannot wait for a thread."""
+
     ended: Future[None]
     """Done once nothing of it runs any more, for whatever reason."""
 
@@ -57,7 +60,7 @@ class IoHost(Protocol):
         """Seconds of the I/O side's monotonic clock; from any thread."""
 
     def refusals(self) -> Mapping[str, int]:
-        """How many connections were refused so far, by HTTP status, "timeout" or "tls"; from any thread."""
+        """How many connections were refused so far, by `wire.refusals.Refusal.name`; from any thread."""
 
     def refuse_calls(self) -> None:
         """Answer every upgrade with 503 from now on."""

@@ -94,7 +94,7 @@ class ShutDown(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """So many connections were refused since it started, by `refusals.Refusal.status`."""
+    """So many connections were refused since it started, by `wire.refusals.Refusal.name`."""
 
     counts: dict[str, int]
 

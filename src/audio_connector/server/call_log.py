@@ -13,7 +13,7 @@ import logging
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.statistics import ConnectionStatistics
 from audio_connector.wire.messages import Disconnected
-from audio_connector.wire.quoting import named, quoted
+from audio_connector.wire.quoting import named, quoted, without_secrets
 
 logger = logging.getLogger("audio_connector.server")
 
@@ -25,7 +25,7 @@ def log_opening(label: str, connection: AudioConnectorConnection, what: str = "o
         address = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
         session = "no session" if connection.session_id is None else f"session {named(connection.session_id)}"
         text = "connection %s: %s by %s with path %s, %s"
-        logger.info(text, label, what, address, quoted(connection.path), session)
+        logger.info(text, label, what, address, quoted(without_secrets(connection.path)), session)
 
 
 def log_loss(label: str, resume_s: float) -> None:

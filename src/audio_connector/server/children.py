@@ -3,18 +3,21 @@
 
 from __future__ import annotations
 
+import json
 import logging
 import os
 import socket
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 
 from audio_connector._version import __version__
 from audio_connector.port import words
 from audio_connector.port.codec import VERSION
 from audio_connector.port.framing import SERIAL_BITS
 from audio_connector.port.stream import stream_pair
+from audio_connector.server.authentication import Verifier, ask_application
 from audio_connector.server.config import AudioConnectorServerConfig
 
 FIRST_PAUSE_S, LONGEST_PAUSE_S = 0.1, 5.0
@@ -25,6 +28,8 @@ LIVED_S = 10.0
 
 CODE = "import sys; sys.path[:] = sys.argv[1].split('\\n'); from {module} import main; main()"
 """What a child runs; by text, since -m would take modules of the current folder for the standard library's."""
+
+IO_MODULE = "audio_connector.server.io_child"
 
 CROSSING = (
     "host",
@@ -98,17 +103,47 @@ class ChildProcess:
 
 
 class IoChildProcess(ChildProcess):
-    """An I/O process, which is given listening sockets, and perhaps one over which applications are handed to it."""
+    """An I/O process, which is given listening sockets, and perhaps one over which applications are handed to it.
 
-    def __init__(self, sockets: Sequence[socket.socket], broker: socket.socket | None = None) -> None:
+    ``crossing`` is its configuration, see `crossing_of`; it is told by `start_word`.
+    """
+
+    def __init__(
+        self, crossing: str, sockets: Sequence[socket.socket], broker: socket.socket | None = None
+    ) -> None:
         descriptors = [sock.fileno() for sock in sockets]
         if broker is not None:
             descriptors.append(broker.fileno())
-        super().__init__("audio_connector.server.io_child", (), descriptors)
+        by = json.loads(crossing).get("authenticate") or {}
+        super().__init__(by.get("module", IO_MODULE), (), descriptors)
+
+
+def crossing_of(config: AudioConnectorServerConfig) -> str:
+    """What of a configuration concerns the I/O side, as JSON; with the keys of a verifier: not to be shown."""
+    values = config.model_dump(mode="json", include=set(CROSSING))
+    by = config.authenticate
+    if isinstance(by, Verifier):
+        kind = type(by).__name__
+        values["authenticate"] = {"module": by.io_module, "kind": kind, "values": by.crossing()}
+    elif by is not None:
+        values["authenticate"] = {"kind": None}
+    return json.dumps(values)
+
+
+def from_crossing(
+    crossing: str, verifiers: Mapping[str, Callable[..., Verifier]] | None = None
+) -> AudioConnectorServerConfig:
+    """Make a configuration of `crossing_of`; without ``verifiers``, found by their kind, nobody is judged."""
+    values: dict[str, Any] = json.loads(crossing)
+    by = values.pop("authenticate", None)
+    if by is not None and verifiers is not None:
+        kind = by["kind"]
+        values["authenticate"] = ask_application if kind is None else verifiers[kind](**by["values"])
+    return AudioConnectorServerConfig(**values)
 
 
 def start_word(
-    config: AudioConnectorServerConfig,
+    crossing: str,
     sockets: Sequence[socket.socket],
     *,
     serial: int,
@@ -122,7 +157,7 @@ def start_word(
     return words.Start(
         version=VERSION,
         library=__version__,
-        config=config.model_dump_json(include=set(CROSSING)),
+        config=crossing,
         sockets=tuple(sock.fileno() for sock in sockets),
         are_lent=are_lent,
         broker=None if broker is None else broker.fileno(),

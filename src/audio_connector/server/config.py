@@ -7,11 +7,12 @@ import socket
 from collections.abc import Mapping
 from pathlib import Path
 from ssl import SSLContext
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationInfo, field_validator, model_validator
 
 from audio_connector.call.settings import Intake, Limits, Playback, Timeouts
+from audio_connector.server.authentication import Verifier
 from audio_connector.validation import FrozenValues, Values
 from audio_connector.validation.fields import Host, Port
 from audio_connector.validation.handlers import Handler, check_handler, takes
@@ -63,6 +64,33 @@ class Monitoring(FrozenValues):
         return self
 
 
+class FlightRecorder(FrozenValues):
+    """Keeps the last seconds of each call, both ways, and writes them to a file where something goes wrong.
+
+    Each file is a stereo WAV, as of a `Recorder`, with what happened; ``audio-connector report`` shows it.
+
+    Attributes:
+        folder: Where to; it is made where it is not there.
+        keep_s: How many seconds. At 16 kHz each is 64 kB of memory for each call.
+        on: At what a file is written: an "underrun" of ours, a "drop" of audio that the application was too slow for,
+            an "abnormal_close" (another code than 1000, 1001 or none), a "handler_error". None of these:
+            only `AudioConnectorConnection.dump` writes.
+        max_files: So many of them are kept in the folder, the newest.
+        min_interval_s: Between two of a server that nobody has asked for; what happens meanwhile is counted.
+    """
+
+    folder: Path
+    keep_s: Annotated[float, Field(ge=1, le=60)] = 10
+    on: tuple[Literal["underrun", "drop", "abnormal_close", "handler_error"], ...] = (
+        "underrun",
+        "drop",
+        "abnormal_close",
+        "handler_error",
+    )
+    max_files: Annotated[int, Field(ge=1, le=100_000)] = 100
+    min_interval_s: Annotated[float, Field(ge=0, le=86_400)] = 10
+
+
 class AudioConnectorServerConfig(Values):
     """The configuration of a server.
 
@@ -78,6 +106,9 @@ class AudioConnectorServerConfig(Values):
         on_resume: Called in place of on_connect with a connection that another worker had before, see
             `AudioConnectorConnection.is_resumed`; None takes on_connect. Also called each time that the router has
             dialled again, see `Timeouts.resume_s`; None calls on_connect then, unless that still runs and goes on.
+        authenticate: Who may dial: a value of `audio_connector.auth`, or a function, async or not, that is given an
+            `UpgradeRequest`. What it returns is `AudioConnectorConnection.identity`, as JSON can hold it; it raises
+            `Rejected`, or returns None or False, for who is not let in. None lets in whoever can reach the port.
         audio_transport: How audio crosses the wire: None or "binary", "json", an `AudioTransport`, or a mapping as
             in the REST call's ``audioTransport``. It has to be the one of the REST call.
         playback: See `Playback`.
@@ -85,6 +116,7 @@ class AudioConnectorServerConfig(Values):
         limits: See `Limits`.
         timeouts: See `Timeouts`.
         monitoring: See `Monitoring`.
+        flight_recorder: See `FlightRecorder`; None keeps nothing.
         isolation: Where the sockets and the playback run: in a "thread" of this process, or in a "process" of their
             own, which nothing that the application does makes stutter. That one takes ``tls`` in place of ``ssl``.
         sockets: Listening TCP sockets that are taken in place of ``host`` and ``port``: those of systemd, or of a
@@ -105,6 +137,7 @@ class AudioConnectorServerConfig(Values):
     on_connect: Handler | None = None
     on_drain: Handler | None = None
     on_resume: Handler | None = None
+    authenticate: Verifier | Handler | None = None
     audio_transport: AudioTransport | Literal["binary", "json"] | Mapping[str, Any] | None = Field(
         default_factory=AudioTransport
     )
@@ -113,8 +146,16 @@ class AudioConnectorServerConfig(Values):
     limits: Limits = Field(default_factory=Limits)
     timeouts: Timeouts = Field(default_factory=Timeouts)
     monitoring: Monitoring = Field(default_factory=Monitoring)
+    flight_recorder: FlightRecorder | None = None
     isolation: Literal["thread", "process"] = "thread"
     sockets: tuple[socket.socket, ...] = ()
+
+    @field_validator("authenticate", mode="plain")
+    @classmethod
+    def _can_decide(cls, authenticate: Any) -> Verifier | Handler | None:  # noqa: ANN401 - whatever was given
+        if isinstance(authenticate, Verifier):
+            return authenticate
+        return check_handler("authenticate", authenticate, "upgrade request")
 
     @field_validator("audio_transport", mode="before")
     @classmethod

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+from copy import deepcopy
 from os import PathLike
+from pathlib import Path
 from typing import Any
 
 from audio_connector.audio.admission import Admission
@@ -17,10 +19,16 @@ from audio_connector.audio.format import FRAME_MS, AudioFormat, check_rate_hz
 from audio_connector.audio.pcm import AudioInput
 from audio_connector.call import asks
 from audio_connector.call.tells import Opened
+from audio_connector.errors import UsageError
 from audio_connector.intake.dispatch import Dispatcher
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.playback.speech import PLAIN, Flushed, Interrupted, Played
-from audio_connector.server.config import AudioConnectorConnectionData, AudioConnectorServerConfig
+from audio_connector.server.config import (
+    AudioConnectorConnectionData,
+    AudioConnectorServerConfig,
+    FlightRecorder,
+)
+from audio_connector.server.flight import Budget, Flight
 from audio_connector.server.lane import Lane
 from audio_connector.server.line import Line
 from audio_connector.server.speech import Speech
@@ -30,6 +38,7 @@ from audio_connector.validation.handlers import Handler, check_disconnect_handle
 from audio_connector.wire.closing import check_close
 from audio_connector.wire.codec import encode_json
 from audio_connector.wire.identity import identity_of
+from audio_connector.wire.quoting import without_secrets
 from audio_connector.wire.transport import Headers, Upgrade
 
 USUAL_FRAME_BYTES = 640
@@ -52,9 +61,11 @@ class AudioConnectorConnection:
         made_id: str,
     ) -> None:
         self._upgrade = upgrade = opened.upgrade
+        self._identity = deepcopy(upgrade.identity)  # the I/O side compares its own with what comes again
         self._is_resumed = opened.takeovers > 0
         self._line = line
         self._config = config
+        self._flight: Flight | None = None
         self._plain = Lane(line, PLAIN, pause_s=config.playback.pause_ms / 1000)
         self._id = upgrade.headers.get("connectionid") or self.connection_id or made_id
         self._dispatcher = Dispatcher(
@@ -67,7 +78,7 @@ class AudioConnectorConnection:
 
     def __repr__(self) -> str:
         state = "closed" if self._line.closed is not None else "open"
-        return f"<AudioConnectorConnection {self._id} {self.path} {self.format.rate_hz} Hz {state}>"
+        return f"<AudioConnectorConnection {self._id} {without_secrets(self.path)} {self.format.rate_hz} Hz {state}>"
 
     # Who it is.
 
@@ -117,6 +128,15 @@ class AudioConnectorConnection:
         return self._upgrade.secure
 
     @property
+    def identity(self) -> Any:  # noqa: ANN401 - the application's own
+        """Who dials, see ``authenticate``: the claims of the token, or what the function returned, as JSON holds it.
+
+        None where nobody was asked. It stays with the call where another worker takes it; where the router has
+        dialled again, it is that of the new socket.
+        """
+        return self._identity
+
+    @property
     def is_resumed(self) -> bool:
         """True where another worker, or another socket, had this call before: it goes on where that left it.
 
@@ -129,6 +149,7 @@ class AudioConnectorConnection:
 
     def _resume(self, upgrade: Upgrade) -> None:
         self._upgrade, self._is_resumed = upgrade, True
+        self._identity = deepcopy(upgrade.identity)
         if not self._config.playback.keeps_on_resume:
             self._plain.admission.restart()  # what it goes on with was dropped
 
@@ -163,6 +184,37 @@ class AudioConnectorConnection:
     def statistics(self) -> ConnectionStatistics:
         """Return the counts of the whole connection so far; also after its end."""
         return statistics_of(self._line)
+
+    def _keep_flight(self, settings: FlightRecorder, budget: Budget) -> None:
+        self._flight = Flight(
+            self._line, settings, budget, connection_id=self._id, session_id=lambda: self.session_id
+        )
+        self._dispatcher.on_fault = self._flight.note_fault
+
+    async def dump(self, path: str | PathLike[str] | None = None) -> Path:
+        """Write the last seconds of the call, both ways, and what happened: those that its flight recorder keeps.
+
+        Args:
+            path: The file, a WAV; None makes one in the folder of the flight recorder.
+
+        Returns:
+            The file.
+
+        Raises:
+            UsageError: The server has no flight recorder.
+            AudioFileError: It cannot be written.
+            ConnectionClosed: The connection is over.
+        """
+        if self._flight is None:
+            raise UsageError(
+                "this server keeps no flight record; have it do so: "
+                "AudioConnectorServerConfig(flight_recorder=FlightRecorder(folder=...))"
+            )
+        self._line.check_open("write its flight record")
+        written = await self._flight.dump(None if path is None else Path(path))
+        if written is None:
+            self._line.refuse("write its flight record")
+        return written
 
     # What arrives.
 
@@ -200,11 +252,13 @@ class AudioConnectorConnection:
 
         Args:
             chunk_ms: Length of the pieces, 1 to 60,000 ms; larger ones wake the application less often.
-                None hands each message on, one frame of 20 ms.
+                None gives frames of exactly 20 ms, whatever the messages were, as a voice activity detector takes
+                them: 640 bytes at 16 kHz.
             sample_rate: Rate of the pieces in Hz, 4,000 to 192,000; None keeps the connection's.
 
         Returns:
-            An async iterator of bytes: 16-bit mono PCM, little-endian. The last piece may be shorter.
+            An async iterator of bytes: 16-bit mono PCM, little-endian. The last piece, and the last one before the
+            connection's rate changes, may be shorter than ``chunk_ms``; the last frame is filled up with silence.
 
         Raises:
             UsageError: A value is out of range.

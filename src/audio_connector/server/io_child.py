@@ -18,7 +18,8 @@ import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
+from types import MappingProxyType
 from typing import Any
 
 from audio_connector._version import __version__
@@ -30,7 +31,8 @@ from audio_connector.port.codec import VERSION
 from audio_connector.port.framing import SERIAL_BITS, SERVER, Message
 from audio_connector.port.meters import Found, Snapshot, read_found, total
 from audio_connector.server.application import Application
-from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.authentication import Verifier
+from audio_connector.server.children import from_crossing
 from audio_connector.server.endpoints import EndpointOptions
 from audio_connector.server.io_meters import port_rows
 from audio_connector.server.io_side import IoOptions, IoSide
@@ -63,12 +65,15 @@ MAX_LOGGED = 1000
 
 
 class IoChild:
-    """The I/O process."""
+    """The I/O process; ``verifiers`` are those that it may be told to judge by, by their names."""
 
-    def __init__(self, stream_sock: socket.socket, parent: int) -> None:
+    def __init__(
+        self, stream_sock: socket.socket, parent: int, verifiers: Mapping[str, Callable[..., Verifier]]
+    ) -> None:
         self._loop = new_loop()
         asyncio.set_event_loop(self._loop)
         self._parent = parent
+        self._verifiers = verifiers
         self._control = Application(0, stream_sock, self._loop, self._take, lambda _: self._end())
         self._sharing: Sharing | None = None
         """Where several applications are attached; else the parent is the only one."""
@@ -117,6 +122,8 @@ class IoChild:
             self._take_word(ask)
         elif isinstance(ask, words.Load) and self._sharing is not None:
             self._sharing.note_load(application, ask.lag_s)
+            if self._side is not None:
+                self._side.note_application()
         elif isinstance(ask, words.CloseAll):
             self._start_task(self._close_links(application, ask))
         elif isinstance(ask, words.Retire) and self._sharing is not None:
@@ -170,7 +177,6 @@ class IoChild:
         gc.freeze()  # what is there now stays: no collection has to look at it
         gc.set_threshold(GC_OBJECTS, 20, 20)
         self._loop.run_in_executor(None, _warm_up)
-        side.lag.start()
         self._started = words.Started(host, port, start.id_prefix)
         self._control.say(self._started)
         for application in self._applications()[1:]:
@@ -178,7 +184,7 @@ class IoChild:
         self._care()
 
     def _make_side(self, start: words.Start) -> IoSide:
-        config = AudioConnectorServerConfig(**json.loads(start.config))
+        config = from_crossing(start.config, self._verifiers)
         sharing = self._sharing
         return IoSide(
             config,
@@ -190,6 +196,7 @@ class IoChild:
             options=IoOptions(
                 first_link=start.first_link,
                 has_room=self._has_room,
+                find_application=None if sharing is None else sharing.find,
                 endpoints=EndpointOptions(
                     process=f"io-{start.first_link >> SERIAL_BITS}",
                     rows=self._rows,
@@ -280,6 +287,8 @@ class IoChild:
     def _lose_application(self, application: Application) -> None:
         if self._sharing is not None and not self._is_over:
             count = self._sharing.lose(application)
+            if self._side is not None:
+                self._side.lose_application(application)
             self._control.say(words.Lost(application.number))
             if count:
                 text = "worker %d is gone (%s): its %d calls go to others"
@@ -318,6 +327,8 @@ class IoChild:
         if self._is_over:
             return
         self._is_over = True
+        if self._side is not None and os.getppid() == self._parent:
+            self._side.lend()  # it lives, so that another process listens with them
         if self._side is None or not self._side.links:
             self._loop.stop()
             return
@@ -359,10 +370,10 @@ def _log_to(child: IoChild, level: int) -> None:
     logging.basicConfig(level=level, handlers=[_ToApplication(child)], force=True)
 
 
-def main() -> None:
+def main(verifiers: Mapping[str, Callable[..., Verifier]] = MappingProxyType({})) -> None:
     """Run; the arguments are the path of modules, the number of the stream's descriptor, and the parent's number."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     sock = socket.socket(fileno=int(sys.argv[2]))
     sock.setblocking(False)
-    IoChild(sock, int(sys.argv[3])).run()
+    IoChild(sock, int(sys.argv[3]), verifiers).run()

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any
@@ -13,42 +12,10 @@ from audio_connector.call import tells
 from audio_connector.call.machine import Call
 from audio_connector.port.meters import Meters, Snapshot
 from audio_connector.server.link import Link
-
-LOOK_S = 0.25
-"""How often it is looked how late a timer of the loop is: an empty one costs a microsecond."""
+from audio_connector.server.load import MIB, resident_mb
 
 KNOWN_CODES = frozenset(range(1000, 1016))
 """Close codes with a meaning of their own (RFC 6455 7.4.1); a peer may send any of 3,000 more."""
-
-
-class LagMeter:
-    """How late a loop's timers are; ``call_later`` is that of the loop, and every method is for it."""
-
-    def __init__(
-        self,
-        meters: Meters,
-        side: str,
-        call_later: Callable[[float, Callable[[], None]], Any],
-        clock: Callable[[], float],
-    ) -> None:
-        self._meters, self._side = meters, side
-        self._call_later, self._clock = call_later, clock
-        self._timer: Any = None
-        self._due_at = 0.0
-
-    def start(self) -> None:
-        """Begin."""
-        self._due_at = self._clock() + LOOK_S
-        self._timer = self._call_later(LOOK_S, self._look)
-
-    def stop(self) -> None:
-        """End."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def _look(self) -> None:
-        self._meters.observe("loop_lag_seconds", max(0.0, self._clock() - self._due_at), self._side)
-        self.start()
 
 
 class IoMeters:
@@ -67,6 +34,10 @@ class IoMeters:
         self._links = links
         self._refusals = refusals
         self._clock = clock
+
+    def note_lag(self, late_s: float) -> None:
+        """A timer of the loop was so late."""
+        self.meters.observe("loop_lag_seconds", late_s, "sockets")
 
     def open(self) -> None:
         """A call was opened."""
@@ -127,7 +98,7 @@ def calls_of(links: Iterable[Link], now: float) -> list[dict[str, Any]]:
 def of_this_process(name: str) -> Snapshot:
     """Its memory and its CPU time."""
     return [
-        ("process_resident_bytes", (name,), resident_bytes()),
+        ("process_resident_bytes", (name,), resident_mb() * MIB),
         ("process_cpu_seconds", (name,), time.process_time()),
     ]
 
@@ -138,15 +109,6 @@ def port_rows(direction: str, batches: int, messages: int) -> Snapshot:
         ("port_batches", (direction,), float(batches)),
         ("port_messages", (direction,), float(messages)),
     ]
-
-
-def resident_bytes() -> float:
-    """The memory in use; 0 where the system does not say."""
-    try:
-        with open("/proc/self/statm", "rb") as file:  # noqa: PTH123 - a third of the time of a Path
-            return float(int(file.read().split()[1]) * os.sysconf("SC_PAGE_SIZE"))
-    except (OSError, ValueError, IndexError):
-        return 0.0
 
 
 def _counts_of(call: Call, figures: tells.Figures) -> Iterator[tuple[str, float]]:

@@ -28,7 +28,7 @@ from audio_connector.errors import AudioConnectorStartServerError
 from audio_connector.port import words
 from audio_connector.port.host import Deliver, NoProcess, Note, can_start_process
 from audio_connector.port.meters import Found, Meters
-from audio_connector.server.children import BackOff, IoChildProcess, start_word
+from audio_connector.server.children import BackOff, IoChildProcess, crossing_of, start_word
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_meters import of_this_process
 from audio_connector.server.remote import Remote, RemoteIo, log_word
@@ -53,6 +53,8 @@ GOODBYE_S = 1.5
 
 class IoProcess:
     """Runs the I/O side of one server in a process of its own; a `port.host.IoHost`."""
+
+    is_virtual = False
 
     def __init__(
         self,
@@ -127,7 +129,7 @@ class IoProcess:
         self._say(words.RefuseCalls())
 
     def refusals(self) -> Mapping[str, int]:
-        """How many connections were refused so far, by HTTP status, "timeout" or "tls"; a moment old."""
+        """How many connections were refused so far, by `wire.refusals.Refusal.name`; a moment old."""
         return dict(self._refused_before + self._refused)
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
@@ -222,13 +224,14 @@ class IoProcess:
             self._end()
 
     def _start_process(self) -> Remote:
-        self._process = IoChildProcess(self._sockets)
+        crossing = crossing_of(self._config)
+        self._process = IoChildProcess(crossing, self._sockets)
         self._serial += 1
         self._refused_before += self._refused
         self._refused = Counter()
         self._remote = remote = self._remote_io.add(self._process.sock, self._serial)
         start = start_word(
-            self._config,
+            crossing,
             self._sockets,
             serial=self._serial,
             are_lent=bool(self._config.sockets),

@@ -9,26 +9,31 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from ssl import SSLContext
 from typing import Any
 
-from audio_connector.call.asks import Ask
+from audio_connector.call.asks import Ask, Judged
 from audio_connector.call.machine import Call
 from audio_connector.errors import AudioConnectorStartServerError
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Deliver, Note
 from audio_connector.port.meters import Found
+from audio_connector.server.admission import Admission, Caller
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.endpoints import EndpointOptions, Endpoints
-from audio_connector.server.io_meters import IoMeters, LagMeter
+from audio_connector.server.io_meters import IoMeters
+from audio_connector.server.judging import Asker, Judging
 from audio_connector.server.link import Link, Refresher
+from audio_connector.server.load import LoopLag, Memory
 from audio_connector.wire.addresses import why_not_bound
 from audio_connector.wire.audio_transport import AudioTransport
+from audio_connector.wire.forwarded import Proxies
 from audio_connector.wire.identity import identity_of
 from audio_connector.wire.json_audio import JsonAudio
-from audio_connector.wire.network import Listen, Listening, ListenOptions
+from audio_connector.wire.network import Cancel, Listen, Listening, ListenOptions, Verdict
 from audio_connector.wire.refusals import NOT_NOW, Refusal
 from audio_connector.wire.tls_files import TlsFiles
 from audio_connector.wire.transport import Headers, Receiver, Upgrade, WireLimits
@@ -49,6 +54,7 @@ class IoOptions:
     Attributes:
         first_link: The number of its first link.
         has_room: Whether there is room for another call; where not, upgrades get 503.
+        find_application: Where there are several, returns who is asked about an upgrade; None where nobody is there.
         on_opened: Where calls may go from one application to another: given each link, before anything is told of it.
         endpoints: What else its pages tell, and where; None for a server without.
         on_ended: Given each link after its end.
@@ -56,6 +62,7 @@ class IoOptions:
 
     first_link: int = 1
     has_room: Callable[[], bool] = lambda: True
+    find_application: Callable[[], Asker | None] | None = None
     endpoints: EndpointOptions | None = None
     on_opened: Callable[[Link], None] | None = None
     on_ended: Callable[[Link], None] | None = None
@@ -90,13 +97,26 @@ class IoSide:
         self._by_identity: dict[tuple[str | None, str], Link] = {}
         """Where a router may dial again: its calls, by session and connection."""
         self._identities: dict[int, tuple[str | None, str]] = {}
+        self._admission = Admission(config.limits)
+        self.meters = IoMeters(self.links, self.refusals, clock)
+        self._lag = LoopLag(lambda: bool(self.links), self.meters.note_lag)
+        self._memory = Memory()
+        self._overruns: Counter[str] = Counter()
+        """Calls that a bound of `wire.ages` has ended, by its name."""
         self._next_link = options.first_link
         self._has_room = options.has_room
-        self.meters = IoMeters(self.links, self.refusals, clock)
-        self.lag = LagMeter(self.meters.meters, "sockets", call_later, clock)
         self._endpoints = Endpoints(config.monitoring, self, options.endpoints)
         self._on_opened = options.on_opened
         self._on_ended = options.on_ended
+        self._judging: Judging | None = None
+        if config.authenticate is not None:
+            self._judging = Judging(
+                config.authenticate,
+                within_s=config.timeouts.authenticate_s,
+                clock=clock,
+                find=options.find_application or (lambda: (None, post)),
+                next_number=self._take_number,
+            )
         self._listening: Listening | None = None
         self._admin: Listening | None = None
         self._are_lent = False
@@ -133,11 +153,16 @@ class IoSide:
             ssl_context=self._ssl_context(),
             limits=WireLimits(
                 max_message_bytes=config.limits.max_message_bytes,
+                max_text_bytes=config.limits.max_text_bytes,
                 close_timeout_s=config.timeouts.close_s,
                 write_high_bytes=WRITE_HIGH_BYTES,
             ),
             pages=self._endpoints.of_port,
             handshake_timeout_s=config.timeouts.handshake_s,
+            admit=self.admit,
+            proxies=Proxies(config.limits.trusted_proxies),
+            judge=None if self._judging is None else self._judge,
+            judge_timeout_s=config.timeouts.authenticate_s,
         )
 
     async def _listen_for_admin(self) -> None:
@@ -161,8 +186,8 @@ class IoSide:
         return None if context is None else lambda: context
 
     def refusals(self) -> Mapping[str, int]:
-        """How many connections were refused so far, by HTTP status, "timeout" or "tls"; from any thread."""
-        return {} if self._listening is None else self._listening.refusals
+        """How many were refused, by `wire.refusals.Refusal.name`, or ended by a bound of time; from any thread."""
+        return {} if self._listening is None else {**self._listening.refusals, **self._overruns}
 
     def why_not_ready(self) -> str:
         """Why a call that comes now would be refused, for who asks the server; "" where it is taken."""
@@ -182,6 +207,12 @@ class IoSide:
         self.is_open = False
         if self._are_lent and self._listening is not None:
             self._listening.stop_accepting()
+
+    def lend(self) -> None:
+        """Leave the listening sockets to others: whoever comes waits in them."""
+        self._are_lent = True
+        if self._listening is not None:
+            self._listening.lend()
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""
@@ -204,7 +235,6 @@ class IoSide:
         """End everything at once."""
         self.is_open = False
         self.pacer.stop()
-        self.lag.stop()
         if self._admin is not None:
             self._admin.stop()
         if self._listening is not None:
@@ -215,21 +245,67 @@ class IoSide:
     def apply(self, message: tuple[int, Ask], owner: object | None = None) -> None:
         """Do what an application asks of a link of its own. One that is gone has answered everybody at its end."""
         link_id, ask = message
-        if (link := self.links.get(link_id)) is not None and link.owner is owner:
+        if type(ask) is Judged:
+            if self._judging is not None:
+                self._judging.answer(link_id, ask, owner)
+        elif (link := self.links.get(link_id)) is not None and link.owner is owner:
             try:
                 link.ask(ask)
             except Exception as error:
                 self._on_link_error(link, error)
 
+    def admit(self, upgrade: Upgrade) -> Refusal | None:
+        """Judge an upgrade before anything that costs: who it is, for instance."""
+        if self._lost_call(self._identity_of(upgrade.headers)) is not None:
+            return None
+        if not self._takes_calls:
+            return NOT_NOW
+        now, limits = self._clock(), self._config.limits
+        self.pacer.arm(self._lag, self._lag.next_beat(now))
+        memory_mb = 0.0 if limits.max_memory_mb is None else self._memory.mb(now)
+        return self._admission.arrive(_caller(upgrade), now, lag_ms=self._lag.ms, memory_mb=memory_mb)
+
+    def note_application(self) -> None:
+        """There is one that can be asked."""
+        if self._judging is not None:
+            self._judging.ask_again()
+
+    def lose_application(self, owner: object) -> None:
+        """It is gone, and answers nothing any more."""
+        if self._judging is not None:
+            self._judging.lose(owner)
+
+    def _judge(self, upgrade: Upgrade, decide: Callable[[Verdict], None]) -> Verdict | Cancel:
+        assert self._judging is not None
+        lost = self._lost_call(self._identity_of(upgrade.headers))
+        return self._judging.judge(upgrade, None if lost is None else lost.identity, decide)
+
+    @property
+    def _takes_calls(self) -> bool:
+        return self.is_open and self._has_room()
+
+    def _take_number(self) -> int:
+        number, self._next_link = self._next_link, self._next_link + 1
+        return number
+
+    def _lost_call(self, identity: tuple[str | None, str] | None) -> Link | None:
+        """The call that an upgrade goes on with; which is no new one, so that it is let in always."""
+        lost = None if identity is None else self._by_identity.get(identity)
+        return lost if lost is not None and lost.can_resume else None
+
     def _accept(self, upgrade: Upgrade) -> Receiver | Refusal:
         identity = self._identity_of(upgrade.headers)
-        lost = None if identity is None else self._by_identity.get(identity)
-        if lost is not None and lost.can_resume:  # which is no new call, so that it is let in always
+        lost = self._lost_call(identity)
+        if lost is not None:
             self.meters.resume()
             return self._receiver(lost)
-        if not self.is_open or not self._has_room():
+        if not self._takes_calls:
             return NOT_NOW
-        link_id, self._next_link = self._next_link, self._next_link + 1
+        caller = _caller(upgrade)
+        full = self._admission.why_full(caller)  # again: it may have been admitted a while ago
+        if full is not None:
+            return full
+        link_id = self._take_number()
         link = self.links[link_id] = Link(
             link_id,
             Call(
@@ -247,6 +323,7 @@ class IoSide:
             on_end=self._forget,
             meters=self.meters.meters,
         )
+        self._admission.open(link_id, caller)
         self.meters.open()
         if self._on_opened is not None:
             self._on_opened(link)
@@ -269,6 +346,9 @@ class IoSide:
 
     def _forget(self, link_id: int) -> None:
         link = self.links.pop(link_id, None)
+        self._admission.end(link_id)
+        if link is not None and (bound := link.call.liveness.ages.ended_by) is not None:
+            self._overruns[bound] += 1
         identity = self._identities.pop(link_id, None)
         if identity is not None and self._by_identity.get(identity) is link:
             del self._by_identity[identity]
@@ -293,3 +373,7 @@ class IoSide:
         logger.error("connection %d is closed with 1011 by an error of the library", link.id, exc_info=error)
         link.report(error)
         link.close(1011, "internal error")
+
+
+def _caller(upgrade: Upgrade) -> Caller:
+    return Caller(upgrade.remote_address[0], identity_of("session", upgrade.headers, None))

@@ -40,6 +40,8 @@ T = TypeVar("T")
 class IoThread:
     """Runs the I/O side of one server in a thread of its own; a `port.host.IoHost`."""
 
+    is_virtual = False
+
     def __init__(
         self,
         application_loop: asyncio.AbstractEventLoop,
@@ -83,7 +85,6 @@ class IoThread:
         atexit.register(self._end_at_exit)
         watchdog, pacer = LoopWatchdog(self.outbox, threading.get_ident()), self.side.pacer
         self._loop.call_soon(lambda: pacer.arm(watchdog, watchdog.wake(time.monotonic())))
-        self._loop.call_soon(self.side.lag.start)
         self._thread.start()
 
     async def listen(self) -> tuple[str, int]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import itertools
+import math
 import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
@@ -25,7 +26,7 @@ from audio_connector.call.asks import (
     SendText,
     StandInTextLine,
 )
-from audio_connector.call.tells import Figures
+from audio_connector.call.tells import Figures, Taped
 from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.playback.speech import Interrupted, Played
 from audio_connector.port.meters import Meters
@@ -61,6 +62,7 @@ class Line:
         clock: Callable[[], float],
         takeovers: int = 0,
         meters: Meters | None = None,
+        writes_in_place: bool = False,
     ) -> None:
         self.meters = meters or Meters()
         self.link_id = link_id
@@ -83,6 +85,13 @@ class Line:
         """What is called when one of them was heard to its end, or was cut."""
         self.open_speeches: dict[int, Speaker] = {}
         """Those that were begun and not ended, the oldest first."""
+        self.handed_at = -math.inf
+        """When the application got the call."""
+        self.recorders: dict[int, Callable[[Taped | None], None]] = {}
+        """What takes what is taped for them, in any thread, without blocking; None once nothing more comes."""
+        self._writes_in_place = writes_in_place
+        self.watch: Callable[[Figures], None] | None = None
+        """Who wants to see figures as they come, likewise."""
         self._handed_chars = self._waiting_texts = 0
         self._best_played_ms = 0.0
         self._waits: dict[int, asyncio.Future[Any]] = {}
@@ -231,6 +240,29 @@ class Line:
             self.meters.add("speeches", 1.0, "played" if isinstance(outcome, Played) else "interrupted")
             tell(outcome)
 
+    def record(self, token: int, take: Callable[[Taped | None], None]) -> None:
+        """Have a tape's tells go there."""
+        self.recorders[token] = take
+        if self.closed is not None and self.recorders.pop(token, None) is not None:  # meanwhile
+            take(None)
+
+    def write_file(self, job: Callable[[], None]) -> None:
+        """Have what writes to disk done off every loop; in virtual time, which cannot wait for a thread, at once."""
+        from audio_connector.recording.writer import WRITER, do  # noqa: PLC0415 - only who records needs it
+
+        if self._writes_in_place:
+            do(job)
+        else:
+            WRITER.submit(job)
+
+    def taped(self, tell: Taped) -> None:
+        """A recorder is told something."""
+        take = self.recorders.get(tell.token)
+        if take is not None:
+            if tell.is_last and tell.is_complete:
+                self.recorders.pop(tell.token, None)
+            take(tell)
+
     def release(self, how: Disconnected) -> None:
         """Another application takes the call: nothing more is asked, and whoever still waits is told so."""
         if self.closed is None:
@@ -244,6 +276,9 @@ class Line:
         self.closed, self.is_open = how, False
         for lane in list(self.speeches):
             self.finish(lane, Interrupted(0.0, 0.0))
+        for token in list(self.recorders):
+            if (take := self.recorders.pop(token, None)) is not None:
+                take(None)
         for token in list(self._waits):
             if (future := self._waits.pop(token, None)) is not None:
                 resolve(future, OVER)

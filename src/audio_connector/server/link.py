@@ -14,6 +14,7 @@ from collections.abc import Callable
 from audio_connector.call import asks, tells
 from audio_connector.call.machine import Call
 from audio_connector.call.states import State
+from audio_connector.call.tapes import Tapes
 from audio_connector.call.writes import Abort, Ping
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Deliver, Note
@@ -91,6 +92,8 @@ class Link:
         self.armed_at: float | None = None
         self.owner: object | None = None
         """The application that has the call, where there are several."""
+        self.identity: object | None = None
+        """Of who has dialled last."""
         self.deaths = 0
         """How many that had it have died."""
         self._post = post
@@ -103,6 +106,8 @@ class Link:
         self._on_end = on_end
         self._meters = meters or Meters()
         self._transport: Transport | None = None
+        self._tapes: Tapes | None = None
+        """Of recorders; mostly there is none, and a frame costs a look at that."""
         self._is_open = False
         """The first socket was; it may be lost, and another one follow."""
 
@@ -110,6 +115,7 @@ class Link:
 
     def on_open(self, transport: Transport, upgrade: Upgrade) -> None:
         """Start, or go on where the connection was lost."""
+        self.identity = upgrade.identity
         if not self._is_open:
             self._is_open = True
             self._transport = transport
@@ -143,10 +149,14 @@ class Link:
             self._post((self.id, payload))
         if not self._is_refreshing:
             self._refresh_later(now)
+        if self._tapes is not None:
+            self._tapes.hear(payload, now)
 
     def on_text(self, text: str) -> None:
         """Hand it on."""
         self._do(self.call.text_received, text)
+        if self._tapes is not None:
+            self._tapes.text("router", text, self._clock())
 
     def on_pong(self, payload: bytes) -> None:
         """The router lives."""
@@ -158,6 +168,8 @@ class Link:
         """The write buffer has filled up, in the middle of `_write`, or has drained."""
         now = self._clock()
         self.call.writable_changed(writable, self._unsent_bytes, now)
+        if self._tapes is not None:
+            self._tapes.note("network", "takes more" if writable else "takes nothing", now)
         if writable:
             self._follow(now)
         else:
@@ -178,6 +190,7 @@ class Link:
         self._is_refreshing = True  # never again
         self.call.ended(closed, now)
         self._note(self.id, self.call.figures())
+        self._end_tapes(now)
         self._tell()
         self._on_end(self.id)
 
@@ -188,7 +201,9 @@ class Link:
         self.call.wake(now, self._unsent_bytes)
         self._write(now)
         self._settle_up(now)
-        return self.call.next_deadline()
+        if self._tapes is not None:
+            self._tell_taped(self._tapes.wake(now))
+        return self._next_deadline()
 
     def refresh(self, now: float) -> None:
         """The figures were not told for a while."""
@@ -208,7 +223,11 @@ class Link:
         if type(ask) is not asks.Want:  # by which nothing is to be sent
             self._write(now)
         self._settle_up(now)
-        if call.schedule.queued_bytes or type(ask) is not bytes:  # else no deadline comes earlier by it
+        if type(ask) is not bytes:
+            if self._tapes is not None or type(ask) is asks.TapeOn:
+                self._tape(ask, now)
+            self._arm()
+        elif call.schedule.queued_bytes:  # else no deadline comes earlier by it
             self._arm()
 
     def bind(self, owner: object, post: Deliver, note: Note) -> None:
@@ -217,12 +236,14 @@ class Link:
 
     def release(self) -> None:
         """Have the application end its part in the call."""
+        self._end_tapes(self._clock())
         self.call.release()
         self._tell()
 
     def hand_over(self, owner: object, post: Deliver, note: Note, *, replays: bool = False) -> None:
         """Give the call to another application, see `call.machine.Call.hand_over`."""
         is_first = self.owner is None
+        self._tapes = None  # of the application before
         self.bind(owner, post, note)
         now = self._clock()
         self.call.hand_over(now, is_first=is_first, replays=replays)
@@ -283,6 +304,8 @@ class Link:
             if transport.is_closing and call.can_send:
                 call.lose()
             writes = call.writes(now, BURST_FRAMES)
+            if self._tapes is not None:
+                self._tapes.play(writes, now)
             for at, write in enumerate(writes):
                 if type(write) is bytes:
                     if at and transport.is_closing:
@@ -327,13 +350,37 @@ class Link:
         told, self.call.tells = self.call.tells, []
         for tell in told:
             if type(tell) is not bytes:
+                if self._tapes is not None:
+                    self._tapes.tell(tell, self._clock())
                 self._note(self.id, tell)
                 if type(tell) in tells.ANSWERS:
                     continue
             self._post((self.id, tell))
 
     def _arm(self) -> None:
-        self._pacer.arm(self, self.call.next_deadline())
+        self._pacer.arm(self, self._next_deadline())
+
+    def _next_deadline(self) -> float:
+        deadline = self.call.next_deadline()
+        return deadline if self._tapes is None else min(deadline, self._tapes.next_deadline())
+
+    # Recorders.
+
+    def _tape(self, ask: asks.Ask, now: float) -> None:
+        """What is asked may be a recorder's, or belong into its recording."""
+        tapes = self._tapes or Tapes(self.call)
+        self._tell_taped(tapes.ask(ask, now))
+        self._tapes = tapes if tapes else None
+
+    def _end_tapes(self, now: float) -> None:
+        """The call is over, or is another application's: every recorder gets the rest."""
+        if self._tapes is not None:
+            tapes, self._tapes = self._tapes, None
+            self._tell_taped(tapes.end(self.call.tells, now))
+
+    def _tell_taped(self, pieces: list[tells.Taped]) -> None:
+        for piece in pieces:
+            self._note(self.id, piece)
 
     @property
     def _unsent_bytes(self) -> int:

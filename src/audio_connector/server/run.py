@@ -116,7 +116,10 @@ def configuration_of(
         app = app()
         if inspect.iscoroutine(app):
             app.close()
-            raise UsageError("what makes the configuration is a coroutine function; expected a plain one")
+            raise UsageError(
+                f"{app.__name__} is a coroutine function without parameters; an on_connect takes the connection: "
+                "async def on_connect(client), and what makes the configuration is a plain function"
+            )
     fields: dict[str, Any] = {"host": HOST, "port": PORT}
     if callable(app):
         fields["on_connect"] = app

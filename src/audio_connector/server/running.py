@@ -10,12 +10,15 @@ from concurrent.futures import Future, InvalidStateError
 from typing import Protocol
 
 from audio_connector.call import tells
+from audio_connector.call.asks import Ask
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.speech import Answered, Finished
 from audio_connector.port.host import IoHost, NoProcess
+from audio_connector.server.authentication import Authentication, Verifier
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.drain import Drain
+from audio_connector.server.flight import Budget
 from audio_connector.server.line import Line
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import STOPPED, Session
@@ -55,8 +58,16 @@ class Running:
         self._drain: Drain | None = None
         self._drained: asyncio.Task[bool] | None = None
         self._on_stop: asyncio.Task[None] | None = None
+        self._budget = Budget(0 if config.flight_recorder is None else config.flight_recorder.min_interval_s)
         self._loop = asyncio.get_running_loop()
         self.io = self._start_io(in_process=config.isolation == "process")
+        decides = config.authenticate
+        self._authentication: Authentication | None = None
+        if decides is not None and not isinstance(decides, Verifier):
+            self._authentication = Authentication(decides, self._post, self.io.clock)
+
+    def _post(self, ask: tuple[int, Ask]) -> None:
+        self.io.post(ask)  # which may be another one by then, see `listen`
 
     def _start_io(self, *, in_process: bool) -> IoHost:
         make_io = getattr(self._loop, IO_HOST, None)
@@ -93,6 +104,8 @@ class Running:
         if session is None:
             if type(tell) is tells.Opened:
                 self._open(link_id, tell)
+            elif type(tell) is tells.Asked and self._authentication is not None:
+                self._authentication.take(link_id, tell)
         elif type(tell) is bytes or type(tell) is TextItem:  # the path of every incoming frame
             session.feed(tell)
         else:
@@ -125,10 +138,14 @@ class Running:
         elif type(tell) is tells.Figures:
             line.figures = tell
             line.forget_closed()
+            if line.watch is not None:
+                line.watch(tell)
         elif type(tell) is Answered:
             line.answer(tell.token, tell.value)
         elif type(tell) is Finished:
             line.finish(tell.lane, tell.outcome)
+        elif type(tell) is tells.Taped:
+            line.taped(tell)
         elif type(tell) is tells.Ended:
             line.end(tell.how)
 
@@ -136,8 +153,11 @@ class Running:
         # A number, because random bytes of the system for each call let go of the GIL.
         made_id = f"{self.io.id_prefix}{link_id:012x}"
         line, config = self.lines[link_id], self._config
+        line.handed_at = line.clock()
         connection = AudioConnectorConnection(line, opened, config, made_id=made_id)
         self._connections._live[link_id] = connection
+        if config.flight_recorder is not None:
+            connection._keep_flight(config.flight_recorder, self._budget)
         session = self.sessions[link_id] = Session(connection, config, lambda: self._forget(link_id))
         if self._drain is not None:
             self._drain.add(session)
@@ -159,6 +179,7 @@ class Running:
             clock=self.io.clock,
             takeovers=takeovers,
             meters=self.io.meters,
+            writes_in_place=self.io.is_virtual,
         )
 
     def _forget(self, link_id: int) -> None:
@@ -244,6 +265,8 @@ class Running:
             if not self.io.ended.done():
                 await self.io.close_all(1001, STOPPED.reason, stop_s / 2)
             await self._finish(stop_s / 2)
+            if self._authentication is not None:
+                await self._authentication.close()
             await self.end_io()
             if self._config.on_stop is not None:
                 self._on_stop = asyncio.create_task(call_handler(self._config.on_stop))

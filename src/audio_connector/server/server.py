@@ -46,7 +46,13 @@ class AudioConnectorServerHandle(BaseModel):
 
     @property
     def refusals(self) -> Mapping[str, int]:
-        """How many connections were refused so far: by HTTP status, "timeout" (no request came) or "tls"."""
+        """How many connections were refused so far, or ended by a bound of time: each in one of these counts.
+
+        By the name of the limit, such as "max_connections" or "session_s"; else by the HTTP status, with the reason
+        beside it where ``authenticate`` did not let somebody in ("401 expired", "403 rejected"); else "timeout" (no
+        whole request came in time), "crowded" (dropped in favour of newer ones that had none either), "tls" or
+        "probe" (it hung up without a request, as a health check does).
+        """
         running = self._server._running if self._server is not None else None
         return {} if running is None else running.io.refusals()
 

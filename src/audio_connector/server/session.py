@@ -174,6 +174,8 @@ class Session:
         try:
             await call_handler(handler, self.connection)
         except Exception as error:  # noqa: BLE001 - it is logged
+            if self._dispatcher.on_fault is not None:
+                self._dispatcher.on_fault(name, error)
             self.faults.raised(name, handler, error, self._fail())
         except asyncio.CancelledError as error:
             # By something cancelled that it awaited; whoever cancels it from outside says so, at least in this round.

@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from audio_connector.port.host import Deliver
 from audio_connector.server.application import Application
 from audio_connector.server.link import Link
 
@@ -52,7 +53,7 @@ class Sharing:
         self._releasing: dict[int, float] = {}
         """By the number of a link when it is taken away."""
         self._is_looking = False
-        self._turn = 0
+        self._turn = self._asks = 0
 
     @property
     def has_takers(self) -> bool:
@@ -65,6 +66,12 @@ class Sharing:
         return len(self._parked)
 
     # Calls.
+
+    def find(self) -> tuple[Application, Deliver] | None:
+        """Who decides on an upgrade: one after another of those that would get a call."""
+        self._asks += 1
+        application = self._choose(asks=self._asks)
+        return None if application is None else (application, application.post)
 
     def open(self, link: Link) -> None:
         """A call has come."""
@@ -139,13 +146,18 @@ class Sharing:
 
     # Inside.
 
-    def _choose(self, other_than: Application | None = None) -> Application | None:
+    def _choose(
+        self, other_than: Application | None = None, *, asks: int | None = None
+    ) -> Application | None:
+        """The next one for a call, or, with a number of ``asks``, for that."""
         now, count = self._clock(), len(self.applications)
-        self._turn += 1
+        if asks is None:
+            self._turn += 1
+        turn = self._turn if asks is None else asks
         takers = [
             (
-                (now - each.loaded_at > LAG_S or each.lag_s > LAG_S, len(each.links)),
-                (at - self._turn) % count,
+                (now - each.loaded_at > LAG_S or each.lag_s > LAG_S, 0 if asks else len(each.links)),
+                (at - turn) % count,
                 each,
             )
             for at, each in enumerate(self.applications.values())

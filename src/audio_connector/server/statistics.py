@@ -62,7 +62,7 @@ class ConnectionStatistics:
         skips: Times that audio was left out to keep the delay below ``Playback.max_delay_ms``.
         skipped_ms: Its duration.
         stalls: Times that the router stopped reading for a while.
-        unsent_ms: Waited to be sent when the connection ended, and was not heard; 0 before.
+        unsent_ms: Waited to be sent when the connection ended, or to reach the I/O side, and was not heard; 0 before.
         round_trip_ms: Of the latest ping; None before the first answer.
     """
 
@@ -116,6 +116,8 @@ def statistics_of(line: Line) -> ConnectionStatistics:
     """Read what the I/O side has counted; during a call a tenth of a second old at most."""
     figures, intake, ms = line.figures, line.figures.intake, line.format.duration_ms
     counted = {**asdict(intake), **figures._asdict()}  # what has the same name is the same figure
+    if line.closed is not None:  # what was handed over and did not arrive before the end waits nowhere else
+        counted["unsent_ms"] += ms(max(0, line.handed_bytes - figures.accepted_bytes))
     return ConnectionStatistics(
         audio_messages_received=intake.audio_messages,
         audio_ms_received=ms(intake.audio_bytes),

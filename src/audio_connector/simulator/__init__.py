@@ -11,9 +11,10 @@ from audio_connector.simulator.call import LiveCall
 from audio_connector.simulator.config import RouterCall
 from audio_connector.simulator.gate import Condition, failures, parse_condition
 from audio_connector.simulator.metrics import METRICS, Metric, figures, figures_in_sum
-from audio_connector.simulator.page import render_page
+from audio_connector.simulator.page import render_page, render_recorded
 from audio_connector.simulator.playout import PlayoutBuffer, PlayoutReport
 from audio_connector.simulator.profile import PROFILES, Profile
+from audio_connector.simulator.recorded import RecordedCall, RecordingReader
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.router import Router, run_calls
 from audio_connector.simulator.scenario import Participant, Scenario
@@ -37,6 +38,8 @@ __all__ = [
     "PlayoutBuffer",
     "PlayoutReport",
     "Profile",
+    "RecordedCall",
+    "RecordingReader",
     "Router",
     "RouterCall",
     "Scenario",
@@ -52,6 +55,7 @@ __all__ = [
     "parse_condition",
     "parse_scenario",
     "render_page",
+    "render_recorded",
     "run_calls",
     "sample_speech",
 ]

@@ -85,7 +85,7 @@ class LiveCall:
         self._on_event = on_event
         self._on_text = on_text
         self._trace = TraceRecorder(call.rate_hz) if call.trace else None
-        self._observer = Observer(audio_format.frame_bytes)
+        self._observer = Observer(audio_format.frame_bytes, waiting=lambda: self.playout.waiting)
         self._is_watched = call.trace or heard is not None or on_event is not None
         self.playout = PlayoutBuffer(
             audio_format,
@@ -144,7 +144,7 @@ class LiveCall:
         else:
             self.redial_after_s = None
             tally.reconnects += 1
-        self.note("router", "connected" if is_first else "connected again", self.call.url)
+        self.note("router", "connected" if is_first else "connected again", self.call.address)
         audio_format = self.call.audio_format
         if is_first and self.call.speech is not None:
             note_speech(self, self.call.speech, self._voice.waiting_frames)

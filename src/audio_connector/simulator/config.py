@@ -18,6 +18,8 @@ from audio_connector.errors import UsageError
 from audio_connector.simulator.profile import Close, Profile, Silence, profile_named
 from audio_connector.simulator.script import Impairments, Step
 from audio_connector.wire.audio_transport import AudioTransport
+from audio_connector.wire.carrier import Carrier
+from audio_connector.wire.quoting import without_secrets
 
 Sink: TypeAlias = "Callable[[bytes], None]"
 """Takes 16-bit PCM at the call's rate, piece by piece, with silence where nothing was said."""
@@ -49,6 +51,7 @@ class RouterCall:
         steps: What else happens, and when.
         impairments: What is wrong with the network or the router during the whole call.
         audio_transport: How audio crosses the wire: as binary messages, or as base64 in JSON (PROTOCOL 4b).
+        target: Path and query that are dialled in place of the URL's: with a token, which nothing shows.
         headers: Custom headers, sent with the upgrade and in the first message (PROTOCOL 1.3); names and
             values as text, 512 bytes in sum.
         session_id: Sent as ``x-opentok-ws-sessionid``; a random one by default.
@@ -67,6 +70,9 @@ class RouterCall:
         heard: Where what the session hears goes: the path of a WAV to write, or a function.
         spoken: The same for what the participant says.
         dial_after_s: When the connection is made, in seconds after `run_calls` began.
+        allow_silence: A bot that says nothing though it was spoken to is no problem: it records, or only listens.
+        allow_hangup: A server that ends the call in good order before its time is no problem. It never is where
+            ``tail_s`` is None: there, the end is as much the server's to choose as ours.
         trace: Keep the call over time for the report; it costs some ten microseconds per frame.
         ssl_context: For ``wss``; None checks certificates against the system's.
         dial_timeout_s: Time for the connection to be made, in seconds; the router gives 6 (PROTOCOL 1.1).
@@ -84,7 +90,8 @@ class RouterCall:
     steps: Sequence[Step] = ()
     impairments: Impairments = field(default_factory=Impairments)
     audio_transport: AudioTransport = field(default_factory=AudioTransport)
-    headers: Mapping[str, str] = field(default_factory=dict)
+    target: str | None = field(default=None, repr=False)
+    headers: Mapping[str, str] = field(default_factory=dict, repr=False)
     session_id: str = field(default_factory=new_id)
     connection_id: str = field(default_factory=new_id)
     conference_id: str = field(default_factory=new_id)
@@ -98,6 +105,8 @@ class RouterCall:
     heard: FilePath | Sink | None = None
     spoken: FilePath | Sink | None = None
     dial_after_s: float = 0.0
+    allow_silence: bool = False
+    allow_hangup: bool = False
     trace: bool = True
     ssl_context: ssl.SSLContext | None = None
     dial_timeout_s: float = 6.0
@@ -127,6 +136,11 @@ class RouterCall:
         return AudioFormat(rate_hz=self.rate_hz)
 
     @property
+    def address(self) -> str:
+        """The URL as a report shows it: without a query, or a token."""
+        return without_secrets(self.url)
+
+    @property
     def router(self) -> Profile:
         """The profile, with what this call changes of it."""
         profile = profile_named(self.profile) if isinstance(self.profile, str) else self.profile
@@ -149,6 +163,29 @@ class RouterCall:
             ("x-opentok-ws-conferenceid", self.conference_id),
         ]
         return [*(identity if router.sends_identity else []), *router.upgrade_headers, *self.headers.items()]
+
+
+@dataclass(frozen=True)
+class Credentials:
+    """How calls are let in by a server that asks for a token.
+
+    Attributes:
+        carrier: Where it is.
+        mint: Makes one, for a session.
+    """
+
+    carrier: Carrier
+    mint: Callable[..., str] = field(repr=False)
+
+    def put_on(self, call: RouterCall) -> RouterCall:
+        """Return the call with a token of its own, as the REST call would have given it to the router.
+
+        Raises:
+            UsageError: It does not fit into the headers that a router sends.
+        """
+        token = self.mint(session_id=call.session_id)
+        headers = {**call.headers, **self.carrier.headers_of(token)}
+        return replace(call, headers=headers, target=self.carrier.target_of(token, call.url))
 
 
 def check_url(url: str) -> None:

@@ -22,9 +22,9 @@ class Metric:
         label: What a person is shown.
         unit: "ms", "s", "bytes", or "" for a count.
         text: What it is, in a sentence.
-        of: Takes it from a report; None where the call has none.
+        take: Takes it from a report; None where the call has none.
         in_sum: What the figure of many calls is: their total, or that of the worst of them.
-        absent: What a person is shown where there is none.
+        absent: What a person is shown where there is none, of the calls that have none.
         is_fault: Whether anything but 0 is a fault.
         fault: What it is called among the problems of many calls, where `CallReport.problems` has a line for it.
     """
@@ -33,22 +33,34 @@ class Metric:
     label: str
     unit: str
     text: str
-    of: Callable[[CallReport], float | None]
+    take: Callable[[CallReport], float | None]
     in_sum: InSum = "total"
-    absent: str = "none"
+    absent: Callable[[Sequence[CallReport]], str] = lambda reports: "none"
     is_fault: bool = False
     fault: str = ""
 
+    def of(self, report: CallReport) -> float | None:
+        """The figure of a call, rounded, so that JSON, text and gate agree; None where the call has none."""
+        return self._rounded(self.take(report))
+
     def of_all(self, reports: Iterable[CallReport]) -> float | None:
         """The figure of many calls; None where none of them has one."""
-        values = [value for report in reports if (value := self.of(report)) is not None]
+        values = [value for report in reports if (value := self.take(report)) is not None]
         if not values:
             return None
-        return sum(values) if self.in_sum == "total" else max(values)
+        return self._rounded(sum(values) if self.in_sum == "total" else max(values))
 
-    def shown(self, value: float | None) -> str:
-        """A value of this figure as a person reads it, with its unit."""
-        return self.absent if value is None else _UNITS[self.unit](value)
+    def shown(self, value: float | None, reports: Sequence[CallReport] = ()) -> str:
+        """A value of this figure as a person reads it, with its unit.
+
+        Args:
+            value: What `of` or `of_all` said.
+            reports: Of which calls, for what there is to say where none has it.
+        """
+        return self.absent(reports) if value is None else _UNITS[self.unit](value)
+
+    def _rounded(self, value: float | None) -> float | None:
+        return value if value is None or isinstance(value, int) else round(value, _DIGITS[self.unit])
 
 
 def _shown_count(value: float) -> str:
@@ -75,6 +87,8 @@ def _shown_bytes(value: float) -> str:
 
 
 _SHORT_MS, _LONG_MS = 100, 10_000
+_DIGITS: Final[Mapping[str, int]] = {"": 0, "s": 3, "ms": 2, "bytes": 0}
+"""Digits after the point that say something: one sample at 24 kHz lasts 0.04 ms."""
 _UNITS: Final[Mapping[str, Callable[[float], str]]] = {
     "": _shown_count,
     "s": _shown_s,
@@ -107,10 +121,10 @@ _ALL: Final[Sequence[Metric]] = (
         "first_audio_delay_ms",
         "first answer after",
         "ms",
-        "from the first frame of speech sent to the first audio received",
+        "from the first frame of speech sent to the first sound received",
         lambda r: r.first_audio_delay_ms,
         "worst",
-        absent="none came",
+        absent=lambda reports: "spoke first" if any(r.spoke_first for r in reports) else "none came",
     ),
     Metric(
         "turn_latency_ms",
@@ -119,7 +133,7 @@ _ALL: Final[Sequence[Metric]] = (
         "from the end of the participant's speech to the first sound of the answer, the slowest",
         lambda r: _greatest(turn.latency_ms for turn in r.turns),
         "worst",
-        absent="no answer",
+        absent=lambda reports: "no answer",
     ),
     Metric("turns", "answers", "", "times that the bot answered", lambda r: len(r.turns)),
     Metric(
@@ -129,7 +143,7 @@ _ALL: Final[Sequence[Metric]] = (
         "from a clear's arrival to silence in the session, the slowest",
         lambda r: _greatest(barge_in.latency_ms for barge_in in r.barge_ins),
         "worst",
-        absent="not seen",
+        absent=lambda reports: "not seen",
     ),
     Metric(
         "speech_to_silence_ms",

@@ -5,15 +5,17 @@ Pure: it is told what was said, received, played and cleared, and when. What it 
 the connection was made.
 
 A *turn* begins with the participant's last loud frame and ends with the first loud frame of the bot that the
-session hears. A *barge-in* begins when the participant starts to speak while the bot is heard, or when the
-server clears, and ends when the session hears nothing of the bot any more. Frames of zeros are silence: there
-are bots that never stop sending them.
+session hears. A *barge-in* begins when the participant starts to speak while the bot has not ended, or when the
+server clears, and ends when the session hears nothing of the bot any more. The bot has not ended while it is heard,
+while sound of it waits in the router, and between two of its words: in a pause after which it goes on, or that a
+clear makes its end. Frames of zeros are silence: there are bots that never stop sending them.
 """
 
 from __future__ import annotations
 
 import math
 from collections import deque
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Final
 
@@ -41,24 +43,29 @@ class Observer:
 
     Args:
         frame_bytes: Bytes of a frame.
+        waiting: Gives the frames that wait in the router to be played.
     """
 
-    def __init__(self, frame_bytes: int = 640) -> None:
+    def __init__(self, frame_bytes: int = 640, *, waiting: Callable[[], Iterable[bytes]] = tuple) -> None:
         # Comparing with this ends at the first difference; counting zeros takes a third of a microsecond.
         self._zeros = bytes(frame_bytes)
+        self._waiting = waiting
         self.origin = 0.0
         """When the connection was made, on the clock of the times that are told."""
         self.turns: list[Turn] = []
         self.barge_ins: list[BargeIn] = []
         self.jitter_s = 0.0
         self.jitter_peak_s = 0.0
+        self.first_sound_at: float | None = None
+        """When the first audio arrived that is more than zeros, on the clock of the times that are told."""
         self.open: BargeIn | None = None
         """The barge-in that waits for silence."""
         self._last_arrival_s = -math.inf
         self._stale_until_s = -math.inf
         # The participant.
         self._loud_in_a_row = 0
-        self._began_over_bot = False
+        self._onset_s = -math.inf
+        self._began_over_bot = self._began_in_pause = False
         self._voice_end_s = -math.inf
         self._is_speaking = False
         self._awaits_reply = False
@@ -76,19 +83,19 @@ class Observer:
             return
         self._loud_in_a_row += 1
         if self._loud_in_a_row == 1 and not self._is_speaking:
-            # Asked now, because an echo is heard before these few frames are a voice.
-            self._began_over_bot = self._heard_until_s > at_s and any(map(is_loud_frame, self._played))
+            self._note_onset(at_s)
         if self._is_speaking:
             self._voice_end_s = at_s + _FRAME_S
         elif self._loud_in_a_row >= ONSET_FRAMES:
             self._is_speaking = True
             self._awaits_reply = True
             self._voice_end_s = at_s + _FRAME_S
-            if self._began_over_bot and self.open is None:
-                self.open = BargeIn(speech_at_s=at_s - (ONSET_FRAMES - 1) * _FRAME_S)
+            self._open_if_over_bot()
 
     def received(self, payload: bytes, at: float) -> None:
         """A message of audio arrived."""
+        if self.first_sound_at is None and payload.count(0) != len(payload):
+            self.first_sound_at = at
         at_s = at - self.origin
         gap_s, self._last_arrival_s = at_s - self._last_arrival_s, at_s
         if self.open is not None and at_s <= self._stale_until_s and payload.count(0) != len(payload):
@@ -109,6 +116,10 @@ class Observer:
         if at_s < self._heard_until_s + PAUSE_S:
             if frame != self._zeros:
                 self._heard_until_s = at_s + _FRAME_S
+                if self._began_in_pause and is_loud_frame(frame):
+                    self._began_in_pause, self._began_over_bot = False, True
+                    if self._is_speaking:
+                        self._open_if_over_bot()
             return
         if not is_loud_frame(frame):
             return
@@ -116,6 +127,7 @@ class Observer:
         if self.open is not None and (self.open.clear_at_s is not None or not self._is_speaking):
             self._end_barge_in()
         self._heard_until_s = at_s + _FRAME_S
+        self._began_in_pause = False  # that was no pause, but the end of what was said then
         # Who speaks again already may be hearing an echo of that.
         if self._awaits_reply and at_s >= self._voice_end_s and not self._loud_in_a_row:
             self._awaits_reply = False
@@ -136,7 +148,13 @@ class Observer:
             if self.open is not None and self.open.clear_at_s is None:
                 self._end_barge_in()
             return
-        barge_in = self.open or BargeIn()
+        barge_in = self.open
+        if barge_in is None:
+            # Not of a click that nobody took for a voice.
+            is_voice = self._loud_in_a_row > 0 or self._voice_end_s > self._onset_s
+            was_over_bot = is_voice and (self._began_over_bot or self._began_in_pause)
+            barge_in = BargeIn(speech_at_s=self._onset_s if was_over_bot else None)
+            self._began_over_bot = self._began_in_pause = False
         if barge_in.clear_at_s is None:
             barge_in = replace(barge_in, clear_at_s=at - self.origin)
             self._stale_until_s = now - self.origin + STALE_GAP_S
@@ -159,8 +177,23 @@ class Observer:
         """Those that are over, and the one that is not."""
         return (*self.barge_ins, *([self.open] if self.open is not None else []))
 
+    def _note_onset(self, at_s: float) -> None:
+        """The participant may begin to speak. Asked now, for an echo is heard before these few frames are a voice."""
+        self._onset_s = at_s
+        has_spoken = any(map(is_loud_frame, self._played))
+        is_heard = has_spoken and self._heard_until_s > at_s
+        self._began_over_bot = is_heard or any(map(is_loud_frame, self._waiting()))
+        self._began_in_pause = (
+            not self._began_over_bot and has_spoken and self._heard_until_s + PAUSE_S > at_s
+        )
+
+    def _open_if_over_bot(self) -> None:
+        if self._began_over_bot and self.open is None:
+            self.open = BargeIn(speech_at_s=self._onset_s)
+
     def _end_barge_in(self) -> None:
         ended, self.open = self.open, None
+        self._began_over_bot = self._began_in_pause = False
         if ended is None:
             return
         # Where it was between two words that the clear came, it was silent at once.

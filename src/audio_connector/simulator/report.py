@@ -14,8 +14,9 @@ from audio_connector.simulator.trace import BargeIn, Trace, Turn
 NORMAL_CLOSE = (1000, 1001, 1005)
 """Close codes of a server that ended the call on purpose; 1005 is a close frame without a code."""
 
-
 _BAD_AUDIO = "of audio that is not in JSON, as this call's is; is the server's audio_transport binary?"
+_SILENT = "the bot said nothing, though it was spoken to (--allow-silence, where it only listens)"
+_MAY_HANG_UP = "--allow-hangup, where it may"
 _AUDIO_AS_TEXT = "of audio in JSON, which this call does not read; is the server's audio_transport json?"
 
 
@@ -40,8 +41,9 @@ class CallReport:
         bytes_sent: Payload of all messages sent: the PCM of audio, the characters of texts.
         bytes_received: Payload of all messages received, likewise.
         playout: What became of the audio that the server sent.
-        first_audio_delay_ms: From the first frame of speech sent to the first audio received; None where none
-            came, or where the server spoke first.
+        first_audio_delay_ms: From the first frame of speech sent to the first sound received, frames of zeros
+            being none; None where none came, or where the server spoke first.
+        has_sound: Whether any audio received was more than zeros.
         jitter_ms: Mean deviation of the audio's arrival from one frame per 20 ms (RFC 3550 6.4.1), at the
             end. A server that sends ahead in bursts has more of it, and does no harm by it.
         jitter_peak_ms: The greatest that it ever was.
@@ -63,6 +65,8 @@ class CallReport:
         hung_up: Whether the simulator had ended the call, by a reset too, before the server or the network did.
         router_ended: Why the router itself ended the call for what the server sent; None where it did not.
         redial_error: Why the connection could not be made again; None where it could, or was not tried.
+        allow_silence: Whether a bot that says nothing is as it should be.
+        allow_hangup: Whether a server that ends the call in good order is as it should be.
         trace: The call over time, where ``RouterCall.trace`` asked for it.
     """
 
@@ -82,6 +86,7 @@ class CallReport:
     bytes_received: int = 0
     playout: PlayoutReport = field(default_factory=PlayoutReport)
     first_audio_delay_ms: float | None = None
+    has_sound: bool = False
     jitter_ms: float = 0.0
     jitter_peak_ms: float = 0.0
     barge_ins: tuple[BargeIn, ...] = ()
@@ -102,18 +107,22 @@ class CallReport:
     hung_up: bool = False
     router_ended: str | None = None
     redial_error: str | None = None
+    allow_silence: bool = False
+    allow_hangup: bool = False
     trace: Trace | None = None
 
     @classmethod
     def of(cls, call: RouterCall) -> CallReport:
         """Return the report of a call of which nothing was seen yet."""
         return cls(
-            url=call.url,
+            url=call.address,
             name=call.name,
             profile=call.router.name,
             session_id=call.session_id,
             connection_id=call.connection_id,
             rate_hz=call.rate_hz,
+            allow_silence=call.allow_silence,
+            allow_hangup=call.allow_hangup or call.tail_s is None,
         )
 
     @property
@@ -132,10 +141,32 @@ class CallReport:
         return sum(barge_in.stale_ms for barge_in in self.barge_ins)
 
     @property
+    def spoke_first(self) -> bool:
+        """Whether the bot was heard before anybody had spoken to it."""
+        return self.has_sound and self.first_audio_delay_ms is None
+
+    @property
+    def shortfalls(self) -> tuple[str, ...]:
+        """How this was not the call that was planned, one line each: no figure of it says anything then.
+
+        It was never made, broke, was ended too early, or the bot said nothing though it was spoken to; the first
+        of these that it was.
+        """
+        if self.how_it_ended is not None:
+            return (self.how_it_ended,)
+        if not self.frames_sent and self.duration_s * 1000 < FRAME_MS:
+            return ("there was no call: it was over before anything was said",)
+        is_answered = self.has_sound or self.json_audio_texts or self.bad_audio_messages
+        return () if is_answered or not self.speech_frames_sent or self.allow_silence else (_SILENT,)
+
+    @property
     def problems(self) -> tuple[str, ...]:
-        """What a listener would have noticed, one line each; empty for a clean call."""
-        if self.error is not None:
-            return (self.error,)
+        """What was lost, and how it was not the call that was planned; empty for a clean call."""
+        return (*self.losses, *self.shortfalls)
+
+    @property
+    def losses(self) -> tuple[str, ...]:
+        """What a listener would have noticed, one line each."""
         playout = self.playout
         found = [
             (
@@ -153,27 +184,39 @@ class CallReport:
             (playout.overflow_frames, "frame", "dropped because the playout buffer was full"),
             (self.frames_dropped, "frame", "not sent because the server did not read"),
         ]
-        lines = [f"{count} {noun}{'s' if count > 1 else ''} {what}" for count, noun, what in found if count]
-        if self.how_it_broke is not None:
-            lines.append(self.how_it_broke)
-        return tuple(lines)
+        return tuple(
+            f"{count} {noun}{'s' if count > 1 else ''} {what}" for count, noun, what in found if count
+        )
 
     @property
     def remarks(self) -> tuple[str, ...]:
-        """What may be meant, and may be a fault, one line each: a bot that only listens is silent on purpose."""
+        """What may be meant, and may be a fault, one line each."""
         if self.error is not None:
             return ()
         lines = []
-        if self.speech_frames_sent and not self.frames_received and not self.json_audio_texts:
-            lines.append("the bot said nothing, though it was spoken to")
         if self.stale_ms:
-            lines.append("what was cleared went on after the clear: see stale audio")
-        if self.closed and self.closed_by == "peer" and not self.hung_up and self.close_code in NORMAL_CLOSE:
-            reason = f" ({self.close_reason})" if self.close_reason else ""
+            lines.append("what was cleared went on after the clear: see stale_ms")
+        if self._is_hung_up_on and self.playout.buffered_frames:
             unheard_ms = self.playout.buffered_frames * FRAME_MS
-            unheard = f", {unheard_ms} ms of its audio unheard" if unheard_ms else ""
-            lines.append(f"the server ended the call before it was over: {self.close_code}{reason}{unheard}")
+            lines.append(f"the server ended the call with {unheard_ms} ms of its audio unheard")
         return tuple(lines)
+
+    @property
+    def _is_hung_up_on(self) -> bool:
+        """Whether the server ended the call in good order."""
+        return (
+            self.closed and self.closed_by == "peer" and not self.hung_up and self.close_code in NORMAL_CLOSE
+        )
+
+    @property
+    def how_it_ended(self) -> str | None:
+        """How the call ended otherwise than it was planned: it broke, or was ended too early; None for neither."""
+        if self.how_it_broke is not None:
+            return self.how_it_broke
+        if not self._is_hung_up_on or self.allow_hangup:
+            return None
+        reason = f" {self.close_reason!r}" if self.close_reason else ""
+        return f"the server ended the call before it was over: {self.close_code}{reason} ({_MAY_HANG_UP})"
 
     @property
     def how_it_broke(self) -> str | None:
@@ -188,7 +231,7 @@ class CallReport:
 
     @property
     def is_clean(self) -> bool:
-        """Whether nothing was lost and nothing broke."""
+        """Whether it was the call that was planned, and nothing was lost."""
         return not self.problems
 
     def to_dict(self) -> dict[str, object]:

@@ -164,6 +164,7 @@ class Router:
             receiver,
             DialOptions(
                 headers=call.upgrade_headers(),
+                target=call.target,
                 ssl_context=call.ssl_context,
                 timeout_s=call.dial_timeout_s,
                 limits=_LIMITS,

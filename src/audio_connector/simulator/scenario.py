@@ -103,6 +103,8 @@ class Scenario(FrozenValues):
         duration_s: Each call is hung up after so long; by default when all was said and done, and `tail_s`.
         tail_s: How long to go on listening then.
         impairments: What is wrong with the network or the router during the whole call.
+        allow_silence: A bot that says nothing though it was spoken to does not fail the run: it records.
+        allow_hangup: A server that ends a call in good order before its time does not fail the run.
         fail_on: Conditions under which the run has failed, such as ``underrun_ms>0``.
 
     Raises:
@@ -123,6 +125,8 @@ class Scenario(FrozenValues):
     duration_s: Duration | None = None
     tail_s: At = 2.0
     impairments: Impairments = Impairments()
+    allow_silence: bool = False
+    allow_hangup: bool = False
     fail_on: Texts = ()
 
     @field_validator("profile")
@@ -244,6 +248,8 @@ class Scenario(FrozenValues):
             headers={**self.headers, **participant.headers},
             duration_s=participant.say_for_s,
             tail_s=self.tail_s,
+            allow_silence=self.allow_silence,
+            allow_hangup=self.allow_hangup,
         )
 
     def in_folder(self, folder: Path) -> Scenario:

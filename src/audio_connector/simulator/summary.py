@@ -42,8 +42,9 @@ def judge(
         conditions_failed: What `gate.failures` said.
     """
     problems, remarks = tuple(problems_of(reports)), tuple(remarks_of(reports))
-    if conditions_failed:
-        return Verdict(False, "failed", tuple(conditions_failed), (*problems, *remarks))
+    if conditions_failed:  # among which each call's shortfalls are
+        losses = tuple(problems_of(reports, with_shortfalls=False))
+        return Verdict(False, "failed", tuple(conditions_failed), (*losses, *remarks))
     if conditions:
         held = "the condition held" if len(conditions) == 1 else f"{len(conditions)} conditions held"
         return Verdict(True, f"passed: {held}", remarks=(*problems, *remarks))
@@ -52,18 +53,19 @@ def judge(
     return Verdict(True, "clean: nothing was lost", remarks=remarks)
 
 
-def problems_of(reports: Sequence[CallReport]) -> list[str]:
+def problems_of(reports: Sequence[CallReport], *, with_shortfalls: bool = True) -> list[str]:
     """The problems of all calls; where there are several calls, those of one kind in one line."""
     if len(reports) == 1:
-        return [printable(problem) for problem in reports[0].problems]
+        one = reports[0]
+        return [printable(problem) for problem in (one.problems if with_shortfalls else one.losses)]
     lines = []
     for metric in METRICS.values():
         affected = [report for report in reports if report.error is None and metric.of(report)]
         if metric.fault and affected:
             total = metric.shown(metric.of_all(affected))
             lines.append(f"{metric.fault}: {total}, in {len(affected)} of {len(reports)} calls")
-    ends = Counter(end for report in reports if (end := report.how_it_broke) is not None)
-    return lines + [f"{counted(count, 'call')}: {printable(end)}" for end, count in ends.most_common()]
+    short = Counter(line for report in reports for line in report.shortfalls if with_shortfalls)
+    return lines + [f"{counted(count, 'call')}: {printable(line)}" for line, count in short.most_common()]
 
 
 def remarks_of(reports: Sequence[CallReport]) -> list[str]:
@@ -79,7 +81,9 @@ def how_closed(report: CallReport) -> str:
     if not report.closed:
         return ""
     reason = f" ({printable(report.close_reason)})" if report.close_reason else ""
-    return f"{report.close_code} by {_WHO[report.closed_by]}{reason}"
+    # A router that hangs up without a closing handshake leaves its own socket to the network.
+    who = _WHO["us" if report.hung_up and report.closed_by == "network" else report.closed_by]
+    return f"{report.close_code} by {who}{reason}"
 
 
 def label_of(number: int, report: CallReport) -> str:
@@ -104,7 +108,7 @@ def worst_first(reports: Sequence[CallReport], conditions_failed: Sequence[str] 
         return (
             report.error is not None,
             any(marker in line for line in conditions_failed),
-            report.how_it_broke is not None,
+            bool(report.shortfalls),
             lost,
             late,
         )

@@ -59,8 +59,8 @@ class Tally:
     ) -> CallReport:
         """Return the counts as a report, up to ``now``."""
         delay_ms = None
-        if playout.first_audio_at is not None and self.first_speech_at is not None:
-            delay_s = playout.first_audio_at - self.first_speech_at
+        if observer.first_sound_at is not None and self.first_speech_at is not None:
+            delay_s = observer.first_sound_at - self.first_speech_at
             delay_ms = delay_s * 1000 if delay_s >= 0 else None
         closed = self.closed
         return replace(
@@ -74,6 +74,7 @@ class Tally:
             bytes_received=self.bytes_received,
             playout=playout,
             first_audio_delay_ms=delay_ms,
+            has_sound=observer.first_sound_at is not None,
             jitter_ms=observer.jitter_s * 1000,
             jitter_peak_ms=observer.jitter_peak_s * 1000,
             barge_ins=observer.all_barge_ins(),

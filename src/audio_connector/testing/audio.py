@@ -246,6 +246,8 @@ class Audio:
 def _shown(difference: Difference, likeness: float) -> str:
     if likeness < UNLIKE and difference.first_ms is not None and difference.first_ms < UNLIKE_MS:
         return f"another sound altogether (likeness {likeness:.2f})"
+    if difference.is_gain:
+        return f"{difference.what}; up to 3 dB would not count"
     return (
         f"alike up to {difference.first_ms:.0f} ms, then {difference.what}; "
         f"{difference.blocks * BLOCK_MS} ms differ (likeness {likeness:.2f})"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import textwrap
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +13,7 @@ from typing import TypeVar
 
 from audio_connector.errors import UsageError
 from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.simulator.activity import is_loud
 from audio_connector.simulator.call import LiveCall
 from audio_connector.simulator.config import RouterCall
 from audio_connector.simulator.profile import Close
@@ -66,7 +68,7 @@ class Call:
         call: What is dialled, and everything else that a `simulator.RouterCall` can be told.
         extra_headers: Of the upgrade, beside the call's own.
         client_of: Gives the server's handle of this call, where the server is the test's own.
-        errors: What the server has logged so far, for the texts of failures.
+        errors: What went wrong in the bot so far, for the texts of failures.
     """
 
     def __init__(
@@ -163,7 +165,7 @@ class Call:
         __tracebackhide__ = True
         await self.until_speaking(within_s=within_s)
         await asyncio.sleep(after_s)
-        if self._ear.quiet_s() > PAUSE_S:
+        if self._ear.quiet_s() > PAUSE_S and not any(map(is_loud, self.live.playout.waiting)):
             raise self._failed(f"the bot spoke for less than {after_s:g} s, so nothing was left to interrupt")
         begun_s = self.live.now_s
         await self.say(speech, rate_hz=rate_hz)
@@ -174,7 +176,11 @@ class Call:
                 self._replied_until_s = over[-1].silent_at_s or 0.0
                 return over[-1]
             if self.is_over or self.live.now_s > deadline_s:
-                raise self._failed(f"the bot spoke on for {within_s:g} s after it was interrupted")
+                raise self._failed(
+                    "the bot had just said its last word, so that nothing was interrupted; take a shorter after_s"
+                    if not any(each.silent_at_s is None for each in self._barge_ins())
+                    else f"the bot spoke on for {within_s:g} s after it was interrupted"
+                )
             await asyncio.sleep(0.1)
 
     async def hang_up(self, how: Close | None = None) -> CallReport:
@@ -317,7 +323,7 @@ class Call:
                     on_event=self._events.append,
                     on_text=self._texts.append,
                 ),
-                name=f"the call to {self._call.url}",
+                name=f"the call to {self._call.address}",
             )
             self._running.add_done_callback(lambda _: self._wake())
             try:
@@ -400,5 +406,5 @@ class Call:
             f"{each.at_s:.2f} s: {each.source} {each.name} {each.detail}"
             for each in self._events[-SHOWN_EVENTS:]
         ]
-        lines += [f"the server logged: {each}" for each in self._errors()]
-        return CallFailed("\n  ".join(line.rstrip() for line in lines))
+        lines += self._errors()
+        return CallFailed("\n".join(textwrap.indent(line.rstrip(), "  ") for line in lines)[2:])

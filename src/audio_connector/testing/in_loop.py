@@ -30,6 +30,8 @@ class InLoopIo:
         network: Where it listens.
     """
 
+    is_virtual = True
+
     def __init__(
         self,
         loop: asyncio.AbstractEventLoop,

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, TypeAlias
@@ -18,6 +19,9 @@ BLOCK_MS: Final = 20
 
 DIFFERENT: Final = 0.1
 """Blocks differ from this share of the louder one's energy on: a gain of 3 dB is not different, 6 dB is."""
+
+SAME: Final = 0.02
+"""The same for blocks whose gain was taken away: rounding and resampling remain, and another sound does not."""
 
 QUIET: Final = 10 ** (-50 / 20)
 """Root mean square below which nothing is heard: -50 dB of full scale."""
@@ -53,12 +57,15 @@ class Difference:
     Attributes:
         first_ms: The first block that differs, from the beginning; None where none does.
         blocks: How many do.
-        what: What is heard there: "silence instead of sound", "sound instead of silence", "another sound".
+        what: What is heard there: "silence instead of sound", "sound instead of silence", "another sound", or where
+            they differ in nothing but loudness, "the same sound, 4.7 dB louder".
+        is_gain: Whether that is so from the beginning to the end.
     """
 
     first_ms: float | None = None
     blocks: int = 0
     what: str = ""
+    is_gain: bool = False
 
 
 def aligned(heard: Samples, expected: Samples, rate_hz: int) -> tuple[Alignment, Difference]:
@@ -122,10 +129,27 @@ def compare(heard: Samples, expected: Samples, rate_hz: int) -> Difference:
         return Difference()
     first = int(different[0])
     is_heard, is_expected = energy_a[first] > QUIET**2, energy_b[first] > QUIET**2
-    what = "another sound" if is_heard and is_expected else "sound instead of silence"
     if not is_heard:
-        what = "silence instead of sound"
-    return Difference(first * BLOCK_MS, len(different), what)
+        return Difference(first * BLOCK_MS, len(different), "silence instead of sound")
+    if not is_expected:
+        return Difference(first * BLOCK_MS, len(different), "sound instead of silence")
+    in_all_db, there_db = _gain_db(a, b), _gain_db(a[different], b[different])
+    gain_db = there_db if in_all_db is None else in_all_db
+    if gain_db is None:
+        return Difference(first * BLOCK_MS, len(different), "another sound")
+    what = f"the same sound, {abs(gain_db):.1f} dB {'louder' if gain_db > 0 else 'softer'}"
+    return Difference(first * BLOCK_MS, len(different), what, is_gain=in_all_db is not None)
+
+
+def _gain_db(heard: npt.NDArray[Any], expected: npt.NDArray[Any]) -> float | None:
+    """By how much the one is louder than the other, where that is all that they differ in; else None."""
+    own = float(np.square(expected, dtype=np.float64).sum())
+    gain = float(np.multiply(heard, expected, dtype=np.float64).sum()) / own if own else 0.0
+    if gain <= 0:
+        return None
+    rest = np.mean(np.square(heard - gain * expected), axis=1)
+    limit = np.maximum(NO_DIFFERENCE**2, SAME * np.mean(np.square(heard), axis=1))
+    return 20 * math.log10(gain) if bool(np.all(rest <= limit)) else None
 
 
 def shifted(samples: Samples, offset: int, length: int | None = None) -> Samples:

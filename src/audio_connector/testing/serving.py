@@ -7,7 +7,7 @@ import asyncio
 import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
 from typing import Any, TypeAlias
 
 from audio_connector.errors import UsageError
@@ -17,6 +17,8 @@ from audio_connector.server.registry import Connections
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
 from audio_connector.simulator.config import RouterCall
 from audio_connector.testing.call import Call, CallFailed
+from audio_connector.testing.misfortunes import Misfortunes, watching
+from audio_connector.testing.virtual_time import VirtualLoop
 
 App: TypeAlias = "Callable[..., Any] | AudioConnectorServerConfig | Mapping[str, Any] | None"
 """A bot: its on_connect, or its whole configuration, or a mapping of that."""
@@ -41,9 +43,12 @@ class Server:
         errors: What the server has logged as an error so far: exceptions of handlers, above all.
     """
 
-    def __init__(self, handle: AudioConnectorServerHandle, config: AudioConnectorServerConfig) -> None:
+    def __init__(
+        self, handle: AudioConnectorServerHandle, config: AudioConnectorServerConfig, misfortunes: Misfortunes
+    ) -> None:
         self.handle = handle
         self.errors: list[str] = []
+        self._misfortunes = misfortunes
         self._config = config
         self._clients: dict[str, asyncio.Future[AudioConnectorConnection]] = {}
 
@@ -83,13 +88,16 @@ class Server:
             planned,
             extra_headers=[(CALL_HEADER, name)],
             client_of=lambda: self._client(name),
-            errors=lambda: self.errors,
+            errors=self._what_went_wrong,
         )
         async with call._open():
             await asyncio.wait((client,), timeout=CONNECT_S)
             if not client.done():
                 raise CallFailed(f"the server did not call on_connect within {CONNECT_S:g} s")
             yield call
+
+    def _what_went_wrong(self) -> list[str]:
+        return [*(f"the server logged: {each}" for each in self.errors), *self._misfortunes.texts()]
 
     def _client(self, name: str) -> AudioConnectorConnection:
         return self._clients[name].result()
@@ -141,14 +149,14 @@ async def serve(
 
     checked = AudioConnectorServerConfig.from_values({**fields, "on_connect": connected})
     errors: list[str] = []
-    with _noting_errors(errors):
+    with _noting_errors(errors), _watching() as misfortunes:
         async with AudioConnectorServer(checked) as handle:
-            server = Server(handle, checked)
+            server = Server(handle, checked, misfortunes)
             server.errors = errors
             try:
                 yield server
             except Exception as error:
-                _add_notes(error, errors)
+                _add_notes(error, server._what_went_wrong())
                 raise
     if errors and not allow_errors:
         raise BotFailed(
@@ -186,7 +194,8 @@ def _router_call(url: str, options: dict[str, Any]) -> RouterCall:
     if unknown:
         known = ", ".join(name for name in RouterCall.__dataclass_fields__ if name not in (*KEPT, "url"))
         raise UsageError(f"a call has no {unknown[0]}=; expected {known}")
-    return RouterCall(**{"url": url, "tail_s": None, **options})
+    # What the bot should say, and when the call should end, is the test's to expect.
+    return RouterCall(**{"url": url, "tail_s": None, "allow_silence": True, **options})
 
 
 def _fields_of(app: App) -> dict[str, Any]:
@@ -219,10 +228,18 @@ def _noting_errors(errors: list[str]) -> Iterator[None]:
         logger.removeHandler(handler)
 
 
-def _add_notes(error: Exception, errors: list[str]) -> None:
+@contextmanager
+def _watching() -> Iterator[Misfortunes]:
+    """Watch the bot's own tasks; in virtual time the loop does."""
+    loop = asyncio.get_running_loop()
+    with nullcontext(loop.misfortunes) if isinstance(loop, VirtualLoop) else watching(loop) as misfortunes:
+        yield misfortunes
+
+
+def _add_notes(error: Exception, lines: list[str]) -> None:
     if isinstance(error, CallFailed) or not hasattr(
         error, "add_note"
     ):  # Python 3.11; the other has them in its text
         return
-    for each in errors:
-        error.add_note(f"the server logged: {each}")
+    for line in lines:
+        error.add_note(line)

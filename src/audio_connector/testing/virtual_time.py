@@ -15,13 +15,13 @@ import inspect
 import selectors
 import threading
 import time
-import weakref
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn, ParamSpec, TypeVar, overload
 
 from audio_connector.errors import UsageError
-from audio_connector.testing.waiting import name_of, what_tasks_wait_for
+from audio_connector.testing.misfortunes import Misfortunes, traceback_of
+from audio_connector.testing.waiting import name_of, users_place, what_tasks_wait_for
 from audio_connector.wire.memory_network import MemoryListening, MemoryNetwork
 
 T = TypeVar("T")
@@ -59,7 +59,7 @@ class _Selector(selectors.SelectSelector):
         self.now = START_S
         self._limit_s = limit_s
         self._rounds = 0
-        self.loop: asyncio.AbstractEventLoop
+        self.loop: VirtualLoop
         self.threads = set(threading.enumerate())
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
@@ -86,7 +86,8 @@ class _Selector(selectors.SelectSelector):
         started = [thread.name for thread in threading.enumerate() if thread not in self.threads]
         if started:
             text += f" Virtual time does not wait for threads, and these were started: {', '.join(started)}."
-        raise Stuck(text + what_tasks_wait_for(asyncio.all_tasks(self.loop)))
+        text += what_tasks_wait_for(asyncio.all_tasks(self.loop))
+        raise Stuck("\n".join([text, *self.loop.misfortunes.texts()]))
 
 
 class VirtualLoop(asyncio.SelectorEventLoop):
@@ -110,8 +111,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         self.network = MemoryNetwork(self.ports, self.call_later, opening_s=OPENING_S)
         """Where servers listen, and routers dial."""
         self._complaints: list[dict[str, Any]] = []
-        self._tasks: weakref.WeakSet[asyncio.Task[Any]] = weakref.WeakSet()
-        self.set_exception_handler(lambda _, context: self._complaints.append(context))
+        self.misfortunes = Misfortunes()
+        """What went wrong in tasks, and what virtual time had to refuse."""
+        self.set_exception_handler(lambda _, context: self._complain(context))
 
     @property
     def audio_connector_io_host(self) -> Callable[..., Any]:
@@ -125,9 +127,9 @@ class VirtualLoop(asyncio.SelectorEventLoop):
         return self._virtual.now
 
     def create_task(self, coro: Any, **options: Any) -> asyncio.Task[Any]:  # noqa: ANN401 - as asyncio has it
-        """Make a task, and remember it."""
+        """Make a task, and watch it."""
         task = super().create_task(coro, **options)
-        self._tasks.add(task)
+        self.misfortunes.watch(task)
         return task
 
     def call_soon_threadsafe(
@@ -149,6 +151,10 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
     # What went wrong without anybody noticing.
 
+    def _complain(self, context: dict[str, Any]) -> None:
+        self._complaints.append(context)
+        self.misfortunes.note(context["message"], context.get("exception"))
+
     def left_behind(self) -> tuple[str, BaseException | None]:
         """Return what a test should not leave, "" for nothing, and an exception of it."""
         texts, first = [], None
@@ -160,15 +166,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             )
         if self.ports:
             texts.append(f"a server still listens on port {', '.join(map(str, self.ports))}; stop it")
-        for task in list(self._tasks):
-            if task.done() and not task.cancelled() and getattr(task, "_log_traceback", False):
-                error = task.exception()
-                first = first or error
-                texts.append(f"nobody took the exception of {name_of(task)}: {error!r}")
-        for context in self._complaints:
-            error = context.get("exception")
+        for task, error in self.misfortunes.untaken():
             first = first or error
-            texts.append(f"{context['message']}{'' if error is None else f': {error!r}'}")
+            texts.append(f"nobody took the exception of {name_of(task)}: {error!r}\n{traceback_of(error)}")
+        for context in self._complaints:
+            found = context.get("exception")
+            first = first or found
+            texts.append(f"{context['message']}{'' if found is None else f': {found!r}'}")
         return "\n".join(texts), first
 
     def wind_up(self) -> None:
@@ -186,12 +190,17 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
 
 def _refusing(name: str) -> Callable[..., NoReturn]:
-    def refuse(*_: object, **__: object) -> NoReturn:
-        raise UsageError(
-            f"loop.{name}() in virtual time, which has no sockets and no processes. For a server of this library use "
-            "audio_connector.testing.serve(); whatever else the program dials, replace it by a fake in the test; or "
-            "run the test in real time, without @in_virtual_time"
+    def refuse(self: VirtualLoop, *_: object, **__: object) -> NoReturn:
+        place = users_place()
+        text = (
+            f"loop.{name}() in virtual time, which has no sockets and no processes"
+            f"{f', asked for at {place}' if place else ''}. For a server of this library use "
+            "audio_connector.testing.serve(); whatever else the program dials or starts, replace it by a fake in the "
+            "test; or run the test in real time, without @in_virtual_time"
         )
+        # Told apart from its exception as well, which clients wrap, try again after, or swallow.
+        self.misfortunes.note(text)
+        raise UsageError(text)
 
     return refuse
 
@@ -209,8 +218,16 @@ for _name in (
     "create_unix_server",
     "getaddrinfo",
     "getnameinfo",
+    "sendfile",
     "sock_accept",
     "sock_connect",
+    "sock_recv",
+    "sock_recv_into",
+    "sock_recvfrom",
+    "sock_sendall",
+    "sock_sendfile",
+    "sock_sendto",
+    "start_tls",
     "subprocess_exec",
     "subprocess_shell",
 ):

@@ -11,7 +11,22 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-_NOT_THE_USERS = (str(Path(asyncio.__file__).parent), str(Path(__file__).parents[1]))
+_ASYNCIO, _LIBRARY = str(Path(asyncio.__file__).parent), str(Path(__file__).parents[1])
+
+
+def is_own_code(filename: str, *, asyncio_too: bool = True) -> bool:
+    """Whether a file is of this library, or of asyncio, and so not the user's."""
+    return filename.startswith((_LIBRARY, _ASYNCIO) if asyncio_too else _LIBRARY)
+
+
+def users_place() -> str:
+    """The line of the user's that is running, innermost; "" where none is, as in a task of asyncio's own."""
+    frame = inspect.currentframe()
+    while frame is not None and frame.f_code.co_name != "_run_once":  # below that is whoever runs the loop
+        if not is_own_code(frame.f_code.co_filename):
+            return f"{_place(frame)}: {_line(frame)}"
+        frame = frame.f_back
+    return ""
 
 
 def what_tasks_wait_for(tasks: Iterable[asyncio.Task[Any]]) -> str:
@@ -31,11 +46,10 @@ def _waits(task: asyncio.Task[Any]) -> str:
         inspect.iscoroutine(coroutine) and inspect.getcoroutinestate(coroutine) == inspect.CORO_CREATED
     ):
         return f"{name_of(task)} has not begun"
-    own = [frame for frame in frames if not frame.f_code.co_filename.startswith(_NOT_THE_USERS)]
+    own = [frame for frame in frames if not is_own_code(frame.f_code.co_filename)]
     frame = own[-1] if own else frames[-1]
-    text = linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
     inside = f" (in {_function(frames[-1])})" if frames[-1] is not frame else ""
-    return f"{name_of(task)} waits at {_place(frame)}: {text}{inside}"
+    return f"{name_of(task)} waits at {_place(frame)}: {_line(frame)}{inside}"
 
 
 def _frames_of(coroutine: object) -> list[FrameType]:
@@ -55,6 +69,10 @@ def _frames_of(coroutine: object) -> list[FrameType]:
 
 def _function(frame: FrameType) -> str:
     return getattr(frame.f_code, "co_qualname", frame.f_code.co_name)  # Python 3.11 and later
+
+
+def _line(frame: FrameType) -> str:
+    return linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip()
 
 
 def _place(frame: FrameType) -> str:

@@ -192,9 +192,10 @@ def shut_down(sock: socket.socket | asyncio.trsock.TransportSocket) -> None:
         sock.shutdown(socket.SHUT_RDWR)
 
 
-def ip_of(transport: asyncio.BaseTransport) -> str:
-    """The address of the peer; empty where it has gone so soon that nobody knows it."""
-    return str((transport.get_extra_info("peername") or ("",))[0])
+def peer_of(transport: asyncio.BaseTransport) -> tuple[str, int]:
+    """Address and port of the peer; empty and 0 where it has gone so soon that nobody knows it."""
+    peer = transport.get_extra_info("peername") or ("", 0)
+    return str(peer[0]), int(peer[1])
 
 
 def _bind_next(

@@ -5,18 +5,25 @@ from __future__ import annotations
 
 from audio_connector.errors import ConnectionClosed, UsageError
 from audio_connector.wire.messages import Disconnected
+from audio_connector.wire.quoting import printable
 
 NORMAL = 1000
 PROTOCOL_FAULT = 1002
+UNSUPPORTED = 1003
 NO_CODE = 1005
 """The close frame of the peer had no code; never sent."""
 ABNORMAL = 1006
 """There was no close frame; never sent."""
 BAD_TEXT = 1007
+FLOODED = 1008
 TOO_BIG = 1009
 
-MAX_CODE = 4999
-RESERVED_CODES = (1004, NO_CODE, ABNORMAL, 1015)
+FLOOD = (FLOODED, "frames that bring nothing, far more than a call has")
+"""How who floods is closed, see ``wire.budget``."""
+
+RECEIVED_CODES = frozenset({1000, 1001, 1002, 1003, 1007, 1008, 1009, 1010, 1011, 1012, 1013, 1014})
+"""Codes below `OWN_CODES` that a close frame may carry (RFC 6455 7.4.1, and what IANA has registered since). All the
+others mean something that is never sent, or nothing yet."""
 
 STANDARD_CODES = (1000, 1001, 1003, 1008, 1011, 1012, 1013)
 """Codes that a server may send (RFC 6455 7.4)."""
@@ -28,15 +35,9 @@ REASON_BYTES = 123
 """Longest reason: a control frame holds 125 bytes, and the code takes two."""
 
 
-def code_for_answer(received: int) -> int:
-    """The code that answers a peer's close frame: its own, where it may be sent.
-
-    Args:
-        received: The peer's code; 0 where it sent none.
-    """
-    if not received:
-        return NORMAL
-    return received if received not in RESERVED_CODES and received <= MAX_CODE else PROTOCOL_FAULT
+def may_be_received(code: int) -> bool:
+    """Whether a peer's close frame may carry this code."""
+    return code in RECEIVED_CODES or code in OWN_CODES
 
 
 def fit_reason(reason: str) -> str:
@@ -66,7 +67,7 @@ def closed_error(what: str, how: Disconnected | None) -> ConnectionClosed:
     """
     closed = how or Disconnected(code=NORMAL, reason="", closed_by="server")
     code = ABNORMAL if closed.code is None else closed.code
-    reason = f" ({closed.reason})" if closed.reason else ""
+    reason = f" ({printable(closed.reason)})" if closed.reason else ""
     return ConnectionClosed(
         f"cannot {what}: the connection was closed by the {closed.closed_by} with {code}{reason}; stop sending "
         "when on_disconnect is called",

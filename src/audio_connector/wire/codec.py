@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import sys
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 from typing import Any, Final, TypeAlias
@@ -45,6 +46,16 @@ _KnownEvent: TypeAlias = Connected | MediaUpdate | Disconnected | Cleared | Noti
 
 _Reader: TypeAlias = Callable[[dict[str, Any]], Event | None]
 
+MAX_PARTS: Final = 2000
+"""A text of a peer is read up to so many values, of which an object or list counts as ten. The greatest message that
+is known has fifteen (PROTOCOL 2); this many take a fifth of a millisecond, on the thread of all calls."""
+
+SHORT_CHARS: Final = 2048
+_PARTS_OF_CONTAINER: Final = 10
+_HELD_BYTES: Final = 600  # the event, its dict and the places in queues
+_CONTAINER_BYTES: Final = 240  # a dict with one key; a list is less
+_VALUE_BYTES: Final = 64  # a short string
+
 _EXCERPT_CHARS: Final = 40  # on each side of a mistake: both fit a terminal's line with the indent
 _NON_JSON_NUMBER: Final = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|(NaN|-?Infinity)')
 
@@ -65,7 +76,7 @@ def decode_event(text: str, *, is_first: bool = False) -> Event:
         what this event needs. Keys that are not known stay in ``raw``. Of a key that comes twice, the last
         counts.
     """
-    raw = _parse_object(text)
+    raw = parse_object(text)
     if raw is None:
         return UnknownEvent(name=None, text=text)
     named = raw.get("event")
@@ -77,12 +88,31 @@ def decode_event(text: str, *, is_first: bool = False) -> Event:
     return event or UnknownEvent(name=name, text=text, raw=raw)
 
 
-def _parse_object(text: str) -> dict[str, Any] | None:
+def parse_object(text: str) -> dict[str, Any] | None:
+    """Read a JSON object of a peer, within bounds of what that costs.
+
+    Returns:
+        The object; None where the text is something else, or of more parts than `MAX_PARTS`.
+    """
     try:
-        value: object = json.loads(text)
+        # A short one cannot be of many, and is all that comes with each frame.
+        value: object = json.loads(text) if len(text) <= SHORT_CHARS or _parts_of(text) <= MAX_PARTS else None
     except (ValueError, RecursionError):  # also integers of thousands of digits, and nesting without end
         return None
     return value if isinstance(value, dict) else None
+
+
+def held_bytes(text: str) -> int:
+    """About how much memory a text takes that waits together with what was read of it."""
+    containers = text.count("[") + text.count("{")
+    values = containers + text.count(",") + text.count(":")
+    return _HELD_BYTES + 2 * sys.getsizeof(text) + _CONTAINER_BYTES * containers + _VALUE_BYTES * values
+
+
+def _parts_of(text: str) -> int:
+    # Commas cost a value each, brackets an object that the garbage collector has to look at. In a string they cost
+    # nothing; who has so many there gets the text as it is.
+    return _PARTS_OF_CONTAINER * (text.count("[") + text.count("{")) + text.count(",")
 
 
 def _read_connected(raw: dict[str, Any]) -> Connected:
@@ -193,7 +223,7 @@ def decode_command(text: str) -> Command:
     Returns:
         The command; `OtherCommand` for every text that is not one of `CLEAR_FORMS` or a notify command.
     """
-    raw = _parse_object(text) or {}
+    raw = parse_object(text) or {}
     if raw.get("action") == "clear":
         return ClearCommand("action")
     if raw.get("action") == "notify":
@@ -223,6 +253,12 @@ def encode_command(command: Command) -> str:
         case NotifyCommand(payload=payload):
             return _dump({"action": "notify", "payload": payload})
     return command.text
+
+
+def name_of_text(text: str) -> str | None:
+    """Tell what a text calls itself, whoever sent it: its event, or its action; None where it has no such name."""
+    raw = parse_object(text) or {}
+    return next((raw[key] for key in ("event", "action") if isinstance(raw.get(key), str)), None)
 
 
 def notify_payload(text: str) -> object | None:

@@ -54,12 +54,21 @@ class Episodes(Generic[KindT]):
         others: The kind that stands for all that are too many.
         first_s: The first interval, in seconds.
         longest_s: The longest one.
+        max_kinds: So many are told apart.
     """
 
-    def __init__(self, others: KindT, *, first_s: float = FIRST_S, longest_s: float = LONGEST_S) -> None:
+    def __init__(
+        self,
+        others: KindT,
+        *,
+        first_s: float = FIRST_S,
+        longest_s: float = LONGEST_S,
+        max_kinds: int = MAX_KINDS,
+    ) -> None:
         self._others = others
         self._first_s = first_s
         self._longest_s = longest_s
+        self._max_kinds = max_kinds
         self._episodes: dict[KindT, _Episode] = {}
 
     def note(self, kind: KindT, now: float) -> Word[KindT] | None:
@@ -86,8 +95,8 @@ class Episodes(Generic[KindT]):
         return word
 
     def _has_room(self, now: float) -> bool:
-        if len(self._episodes) >= MAX_KINDS:
+        if len(self._episodes) >= self._max_kinds:
             for kind, episode in list(self._episodes.items()):
                 if not episode.count and now - episode.last_at >= self._longest_s:
                     del self._episodes[kind]
-        return len(self._episodes) < MAX_KINDS
+        return len(self._episodes) < self._max_kinds

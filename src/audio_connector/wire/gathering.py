@@ -9,6 +9,10 @@ The rules:
    finds `WORTH_IT` readers or more at a time. So what arrives waits for `GATHER_S` at most, and only where many share
    the wake-up; writers, timers and other threads are not held up meanwhile.
 
+4. A reader is called as long as its socket has something to tell. uvloop's own watch tells of a reset once: what came
+   before it is read then, and nobody hears of the reset. A peer that broke off a TLS handshake so kept its descriptor
+   until the time for that was over.
+
 Each wake-up hands the interpreter from the application's thread to this one and back, which costs more than a frame.
 """
 

@@ -13,14 +13,13 @@ and takes and sends what the documentation says and nothing else.
 from __future__ import annotations
 
 import binascii
-import json
 from collections.abc import Callable, Sequence
 from typing import Final, Literal, TypeAlias
 
 from audio_connector.audio.format import SAMPLE_BYTES
 from audio_connector.errors import ProtocolError
 from audio_connector.wire.audio_transport import EVENT_PREFIX, AudioTransport
-from audio_connector.wire.codec import encode_json
+from audio_connector.wire.codec import encode_json, parse_object
 from audio_connector.wire.transport import Closed, ClosedBy, Receiver, Transport, Upgrade
 
 Role: TypeAlias = Literal["server", "router"]
@@ -190,11 +189,8 @@ def find_audio(text: str, fields: Sequence[str]) -> tuple[str, str] | None:
     Returns:
         The audio as it was sent, read or not, and its name; None where the text is something else.
     """
-    try:
-        values = json.loads(text)
-    except (ValueError, RecursionError):  # as in the codec, which then says what the text is
-        return None
-    if not isinstance(values, dict):
+    values = parse_object(text)
+    if values is None:
         return None
     event = values.get("event")
     if isinstance(event, str) and event.startswith(EVENT_PREFIX):

@@ -8,6 +8,7 @@ import errno
 import logging
 import socket
 import ssl
+import sys
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -16,10 +17,12 @@ import aiofastnet
 from aiofastnet.selector_transport import SelectorSocketTransport  # type: ignore[import-not-found]
 
 from audio_connector.wire.addresses import RECEIVE_BUFFER_BYTES, listen_on, shut_down
+from audio_connector.wire.episodes import Episodes
+from audio_connector.wire.first_bytes import FirstBytes
 from audio_connector.wire.gate import Gate, Gates, Open
 from audio_connector.wire.network import ListenOptions
 from audio_connector.wire.quiet import quiet_handshakes
-from audio_connector.wire.refusals import PLAIN_AT_TLS_PORT, TLS_FAILED, TOO_SLOW
+from audio_connector.wire.refusals import FIRST_INTERVAL_S, LONGEST_INTERVAL_S, TLS_FAILED, TOO_SLOW
 
 logger = logging.getLogger("audio_connector.wire")
 
@@ -30,8 +33,18 @@ while the peer does not read, and 0.5 MB for each connection."""
 ACCEPTS_PER_ROUND = 16
 """Of the loop: many that come at once do not hold up the calls that are there."""
 
-ACCEPT_AGAIN_S = 1.0
-"""After the system has refused a descriptor or memory; as asyncio has it."""
+ACCEPT_AGAIN_S = 0.05
+"""After the system has refused a descriptor or memory. It does not tell when there is room again, by the end of a
+call or of something else in this process. A try is one call of the system, and a router waits 6 s (PROTOCOL 1.1)."""
+
+MOST_WAITING = 1024
+"""Connections without a request; each has it within milliseconds, or after a TLS handshake over the internet."""
+
+LEAST_S = 0.01
+"""For a handshake that is begun at the last moment."""
+
+WAITING_PART = 4
+"""They may have one in so many of the descriptors that this process may have."""
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -59,6 +72,9 @@ class Listening:
         self._gates = gates
         self._loop = asyncio.get_running_loop()
         self._tasks: set[asyncio.Task[None]] = set()
+        self._exhaustions: Episodes[str] = Episodes(
+            "other reasons", first_s=FIRST_INTERVAL_S, longest_s=LONGEST_INTERVAL_S
+        )
         self._is_exhausted = False
         self._watches_sockets = True
         self._ssl_context = ssl_context
@@ -69,7 +85,6 @@ class Listening:
         """The first address that is listened on, with the real port, which all share."""
         if ssl_context is not None:
             self._tls = {
-                "ssl_handshake_timeout": gates.timeout_s,
                 "ssl_shutdown_timeout": gates.timeout_s,
                 "ssl_incoming_bio_size": TLS_BUFFER_BYTES,
                 "ssl_outgoing_bio_size": TLS_BUFFER_BYTES,
@@ -80,8 +95,12 @@ class Listening:
 
     @property
     def refusals(self) -> dict[str, int]:
-        """Connections that were refused so far: how many by HTTP status, "timeout" or "tls"."""
+        """Connections that were refused so far: how many by `refusals.Refusal.name`."""
         return self._gates.refusals.counts
+
+    def lend(self) -> None:
+        """Leave what is listened on to others, from now on."""
+        self._are_lent = True
 
     def stop_accepting(self) -> None:
         """Accept nothing more; who has been accepted may still ask for an upgrade."""
@@ -145,12 +164,15 @@ class Listening:
         if self._are_lent:  # it may have been waiting since before the listening socket got this
             with suppress(OSError):
                 sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER_BYTES)
-        if self._tls or not self._watches_sockets:
+        if self._tls:
+            FirstBytes(self._gates, sock, peer, self._open)
+            return
+        if not self._watches_sockets:
             self._start(self._open(sock, peer))
             return
         # What the public function makes; without its task and its future, opening a call costs a tenth less.
         try:
-            SelectorSocketTransport(self._loop, sock, Gate(self._gates))
+            SelectorSocketTransport(self._loop, sock, Gate(self._gates, peer))
         except OSError:  # it has gone before it was let in
             sock.close()
 
@@ -161,19 +183,27 @@ class Listening:
 
     def _pause(self, listening: socket.socket, error: OSError) -> None:
         self._loop.call_later(ACCEPT_AGAIN_S, self._accept_from, listening)
-        if not self._is_exhausted:
-            self._is_exhausted = True
+        if self._is_exhausted:
+            return
+        self._is_exhausted = True
+        word = self._exhaustions.note(error.strerror or "", self._loop.time())
+        if word is not None:
+            times = f", {word.times} times in {word.seconds:.0f} s" if word.times > 1 else ""
             logger.warning(
-                "no connection can be accepted (%s); calls wait until others have ended. Raise the limit of open "
+                "no connection can be accepted (%s%s); calls wait until others have ended. Raise the limit of open "
                 "files (ulimit -n) above the number of calls",
-                error.strerror,
+                word.kind,
+                times,
             )
 
-    async def _open(self, sock: socket.socket, peer: str) -> None:
+    async def _open(self, sock: socket.socket, peer: str, until: float | None = None) -> None:
         try:
+            tls = self._tls
             context = None if self._ssl_context is None else self._ssl_context()
+            if until is not None:
+                tls = {**tls, "ssl_handshake_timeout": max(until - self._gates.clock(), LEAST_S)}
             await aiofastnet.connect_accepted_socket(
-                self._loop, lambda: Gate(self._gates), sock, ssl=context, **self._tls
+                self._loop, lambda: Gate(self._gates, peer, until), sock, ssl=context, **tls
             )
         except asyncio.CancelledError:
             shut_down(sock)
@@ -189,8 +219,6 @@ class Listening:
             self._gates.note(
                 TOO_SLOW, peer=peer, detail=f"no TLS handshake within {self._gates.timeout_s:g} s"
             )
-        elif isinstance(error, ssl.SSLError) and error.reason == "HTTP_REQUEST":
-            self._gates.note(PLAIN_AT_TLS_PORT, peer=peer)
         else:
             why = error.reason if isinstance(error, ssl.SSLError) else "the peer hung up"
             self._gates.note(TLS_FAILED, peer=peer, detail=why)
@@ -207,5 +235,18 @@ async def listen_at(options: ListenOptions, open_: Open) -> Listening:
         OSError: The address cannot be bound.
     """
     sockets = list(options.sockets) or await listen_on(options.host, options.port, options.backlog)
-    gates = Gates(open_, options.handshake_timeout_s, asyncio.get_running_loop().time, options.pages)
+    clock = asyncio.get_running_loop().time
+    gates = Gates(open_, options, clock, most_waiting=most_waiting())
     return Listening(sockets, gates, options.ssl_context, are_lent=options.are_lent)
+
+
+def most_waiting() -> int:
+    """How many connections may be there without a request."""
+    if sys.platform == "win32":
+        return MOST_WAITING
+    import resource  # noqa: PLC0415 - there is none on Windows
+
+    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if descriptors == resource.RLIM_INFINITY:
+        return MOST_WAITING
+    return max(1, min(MOST_WAITING, descriptors // WAITING_PART))

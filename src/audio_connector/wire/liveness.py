@@ -10,11 +10,15 @@ The rules:
    since the ping is gone.
 4. While the write buffer is full no ping is held against it. It is given up where it reads nothing for
    ``stall_s``. One that reads slowly does read: with a long lead it may take minutes (PROTOCOL 4.14).
+
+One that lives may have been there for too long all the same: see `wire.ages`.
 """
 
 from __future__ import annotations
 
 import math
+
+from audio_connector.wire.ages import Ages
 
 
 class Liveness:
@@ -24,11 +28,18 @@ class Liveness:
         ping_interval_s: From one ping to the next; None for none.
         ping_timeout_s: A router that is silent for so long after a ping is gone; None never gives up.
         stall_s: One that reads nothing for so long is given up.
+        ages: For how long it may be there; for any time by default.
     """
 
     def __init__(
-        self, *, ping_interval_s: float | None, ping_timeout_s: float | None, stall_s: float
+        self,
+        *,
+        ping_interval_s: float | None,
+        ping_timeout_s: float | None,
+        stall_s: float,
+        ages: Ages | None = None,
     ) -> None:
+        self.ages = ages or Ages()
         self._interval_s = ping_interval_s
         self._timeout_s = ping_timeout_s
         self._stall_s = stall_s
@@ -43,12 +54,13 @@ class Liveness:
     def start(self, now: float) -> None:
         """The connection is open."""
         self.last_received_at = now
+        self.ages.start(now)
         if self._interval_s is not None:
             self._ping_at = now + self._interval_s
 
     def next_deadline(self) -> float:
         """When there is something to look at; infinity for never."""
-        return min(self._ping_at, self._answer_by, self._stall_at)
+        return min(self._ping_at, self._answer_by, self._stall_at, self.ages.looks_at)
 
     # Pings.
 
@@ -88,6 +100,7 @@ class Liveness:
     def stop(self) -> None:
         """There is no socket: nothing is awaited until `start`."""
         self.unblock()
+        self.ages.pause()
         self._ping_sent_at = None
         self._answer_by = self._ping_at = math.inf
 

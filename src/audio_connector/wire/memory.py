@@ -16,11 +16,16 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Literal, NamedTuple, TypeAlias
 
-from audio_connector.wire.closing import ABNORMAL, PROTOCOL_FAULT
-from audio_connector.wire.transport import Closed, ClosedBy, Headers, Nobody, Receiver, Upgrade
+from audio_connector.wire.closing import ABNORMAL, PROTOCOL_FAULT, may_be_received
+from audio_connector.wire.fragments import BINARY, TEXT, Fragments
+from audio_connector.wire.transport import Closed, ClosedBy, Headers, Nobody, Receiver, Upgrade, WireLimits
+
+_OPCODES = {"audio": BINARY, "text": TEXT}
 
 CallLater: TypeAlias = Callable[[float, Callable[[], None]], Any]
 """Calls back after so many seconds; what it returns has ``cancel``, as an `asyncio.TimerHandle` does."""
+
+_LIMITS = WireLimits()
 
 UPGRADE = Upgrade(path="/", query="", headers=Headers(), remote_address=("127.0.0.1", 1), secure=False)
 
@@ -41,6 +46,7 @@ class MemoryTransport:
         high_bytes: Unsent bytes beyond which `Receiver.on_writable` says False; True again at a quarter.
         close_timeout_s: How long the answer to a close frame may take before the end is aborted.
         latency_s: How long what the other end sends is under way, in its order; it counts as unsent until then.
+        limits: Bounds of what the other end may send; those of time and of buffers stand by themselves.
     """
 
     def __init__(
@@ -52,8 +58,10 @@ class MemoryTransport:
         high_bytes: int = 16384,
         close_timeout_s: float = 2.0,
         latency_s: float = 0.0,
+        limits: WireLimits = _LIMITS,
     ) -> None:
         self._receiver = receiver
+        self._sizes = Fragments(limits.max_message_bytes, limits.max_text_bytes)
         self._call_later = call_later
         self._kernel_bytes = kernel_bytes
         self._high_bytes = high_bytes
@@ -210,9 +218,14 @@ class MemoryTransport:
         """Read one thing that the other end sent."""
         if sent.kind == "close":
             code, reason = sent.payload
-            self._take_close(Closed(code, reason, closed_by="peer"))
+            if may_be_received(code) or self.is_closing:
+                self._take_close(Closed(code, reason, closed_by="peer"))
+            else:
+                self.close(PROTOCOL_FAULT, f"close code {code} is never sent")
         elif self.is_closing:
             return
+        elif sent.kind in _OPCODES and (fault := self._sizes.fault_of(_OPCODES[sent.kind], sent.size_bytes)):
+            self.close(fault.code, fault.reason)
         elif sent.kind == "audio":
             self._receiver.on_audio(sent.payload)
         elif sent.kind == "text":
@@ -254,8 +267,8 @@ def connect(server: MemoryTransport, router: MemoryTransport, upgrade: Upgrade =
     Args:
         server: The end that was dialled.
         router: The end that dials.
-        upgrade: The request, as both are told of it.
+        upgrade: The request, as both are told of it; of the identity only the server is.
     """
     server._peer, router._peer = router, server
     server._open(upgrade)
-    router._open(upgrade)
+    router._open(upgrade._replace(identity=None))

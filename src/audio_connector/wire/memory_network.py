@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import itertools
 import os
@@ -11,8 +12,18 @@ from urllib.parse import urlsplit
 from audio_connector.errors import DialError
 from audio_connector.wire.addresses import RECEIVE_BUFFER_BYTES
 from audio_connector.wire.memory import CallLater, MemoryTransport, connect
-from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions
-from audio_connector.wire.refusals import Refusal
+from audio_connector.wire.network import (
+    DIAL,
+    LISTEN,
+    AcceptUpgrade,
+    DialOptions,
+    ListenOptions,
+    Refused,
+    Verdict,
+    with_target,
+)
+from audio_connector.wire.quoting import without_secrets
+from audio_connector.wire.refusals import NOT_NOW, UNDECIDED, Refusal
 from audio_connector.wire.transport import Headers, Receiver, Upgrade, WireLimits
 
 FIRST_FREE_PORT = 49152
@@ -30,6 +41,7 @@ class MemoryListening:
         self.options = options
         self.refusals: dict[str, int] = {}
         self._ports = ports
+        self._judged: set[asyncio.Future[Verdict]] = set()
         ports[port] = self
 
     @property
@@ -37,9 +49,43 @@ class MemoryListening:
         """Whether it is dialled with ``wss://``."""
         return self.options.ssl_context is not None
 
+    def lend(self) -> None:
+        """Nobody else can listen here."""
+
     def stop(self) -> None:
-        """Be found no more."""
+        """Be found no more, and let nobody in who still waits for that."""
         self.stop_accepting()
+        for waiting in list(self._judged):
+            if not waiting.done():
+                waiting.set_result(Refused(NOT_NOW))
+
+    async def decide(self, upgrade: Upgrade) -> tuple[Receiver, Upgrade] | Refusal:
+        """Whether who dials is let in, and by whom taken."""
+        refused = self.options.admit(upgrade)
+        verdict = await self._judge(upgrade) if refused is None else Refused(refused)
+        taken = verdict.refusal if isinstance(verdict, Refused) else self.accept(verdict)
+        if isinstance(taken, Refusal):
+            self.refusals[taken.name] = self.refusals.get(taken.name, 0) + 1
+            return taken
+        assert isinstance(verdict, Upgrade)
+        return taken, verdict
+
+    async def _judge(self, upgrade: Upgrade) -> Verdict:
+        judge = self.options.judge
+        if judge is None:
+            return upgrade
+        waiting: asyncio.Future[Verdict] = asyncio.get_running_loop().create_future()
+        verdict = judge(upgrade, lambda late: None if waiting.done() else waiting.set_result(late))
+        if not callable(verdict):
+            return verdict
+        self._judged.add(waiting)
+        try:
+            await asyncio.wait((waiting,), timeout=self.options.judge_timeout_s)
+            return waiting.result() if waiting.done() else Refused(UNDECIDED)
+        finally:
+            waiting.cancel()
+            self._judged.discard(waiting)
+            verdict()
 
     def stop_accepting(self) -> None:
         """Likewise: here nobody is found who has not asked for an upgrade."""
@@ -96,7 +142,8 @@ class MemoryNetwork:
             DialError: Nothing listens there, or it takes no connection.
         """
         options = options.but(changes)
-        parts = urlsplit(url)
+        parts = urlsplit(url if options.target is None else with_target(url, options.target))
+        url = without_secrets(url)
         is_secure = parts.scheme == "wss"
         listening = self._find(url, parts.port or (443 if is_secure else 80))
         if listening.is_secure != is_secure:
@@ -105,16 +152,16 @@ class MemoryNetwork:
         request = Headers([("Host", parts.netloc), *options.headers])
         path = parts.path or "/"
         self._dialled += 1
-        peer = ("127.0.0.1", FIRST_FREE_PORT + self._dialled)
+        peer = listening.options.proxies.client_of(("127.0.0.1", FIRST_FREE_PORT + self._dialled), request)
         upgrade = Upgrade(path, parts.query, request, peer, is_secure)
-        accepted = listening.accept(upgrade)
+        accepted = await listening.decide(upgrade)
         if isinstance(accepted, Refusal):
             status = accepted.status
-            listening.refusals[status] = listening.refusals.get(status, 0) + 1
             raise DialError(
                 f"{url} answered with HTTP {status} instead of a WebSocket (101)", status=int(status)
             )
-        server = self._end(accepted, listening.options.limits)
+        taker, upgrade = accepted
+        server = self._end(taker, listening.options.limits)
         router = self._end(receiver, options.limits)
         if self.opening_s:
             server.pause_reading()
@@ -141,4 +188,5 @@ class MemoryNetwork:
             high_bytes=limits.write_high_bytes,
             close_timeout_s=limits.close_timeout_s,
             latency_s=self._latency_s,
+            limits=limits,
         )

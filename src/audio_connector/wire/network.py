@@ -11,8 +11,10 @@ import socket
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
+from urllib.parse import urlsplit
 
+from audio_connector.wire.forwarded import Proxies
 from audio_connector.wire.pages import Pages, no_pages
 from audio_connector.wire.refusals import Refusal
 from audio_connector.wire.transport import Receiver, Transport, Upgrade, WireLimits
@@ -20,8 +22,41 @@ from audio_connector.wire.transport import Receiver, Transport, Upgrade, WireLim
 AcceptUpgrade = Callable[[Upgrade], Receiver | Refusal]
 """Decides on an upgrade request: a receiver takes it, or it is refused."""
 
+Admit = Callable[[Upgrade], Refusal | None]
+"""Judges an upgrade request before anything is done for it that costs; None lets it go on."""
+
+
+def admit_all(_: Upgrade) -> None:
+    """An `Admit` that lets everybody go on."""
+
+
+class Refused(NamedTuple):
+    """An upgrade is not let in.
+
+    Attributes:
+        refusal: What the peer gets, and what is counted.
+        detail: More about this one, for the log.
+        error: What has failed, where nobody has decided.
+    """
+
+    refusal: Refusal
+    detail: str = ""
+    error: Exception | None = None
+
+
+Verdict = Upgrade | Refused
+"""The upgrade as it is let in, with its ``identity``; or why it is not."""
+
+Cancel = Callable[[], None]
+"""Nobody waits for the verdict any more; it may come all the same."""
+
+Judge = Callable[[Upgrade, Callable[[Verdict], None]], Verdict | Cancel]
+"""Decides who may dial, before a receiver is asked for: at once, or later by the callback, which is called
+once at most, and never before this has returned."""
+
 
 _LIMITS = WireLimits()
+_NO_PROXIES = Proxies()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,7 +72,11 @@ class ListenOptions:
         limits: Bounds of every connection.
         pages: What is answered to who asks for a page instead of an upgrade.
         handshake_timeout_s: A peer that has not sent its request by then is dropped.
+        judge: Asked about each valid request; None lets all of them in.
+        judge_timeout_s: One that it has not decided on by then gets 503.
         backlog: Connections that the kernel may hold before they are accepted.
+        admit: Called first with each valid upgrade request.
+        proxies: Who may say for whom they dial.
     """
 
     host: str = "127.0.0.1"
@@ -48,7 +87,11 @@ class ListenOptions:
     limits: WireLimits = _LIMITS
     pages: Pages = no_pages
     handshake_timeout_s: float = 10.0
+    judge: Judge | None = None
+    judge_timeout_s: float = 3.0
     backlog: int = 1024
+    admit: Admit = admit_all
+    proxies: Proxies = _NO_PROXIES
 
     def but(self, changes: Mapping[str, Any]) -> ListenOptions:
         """The same, with these fields changed."""
@@ -61,12 +104,14 @@ class DialOptions:
 
     Attributes:
         headers: Further headers of the upgrade request, repeated ones as they are.
+        target: Path and query that are asked for, in place of the URL's: with a token, which no error quotes.
         ssl_context: For ``wss``; None checks certificates against the system's.
         timeout_s: For the whole opening; the router gives 6 s (PROTOCOL 1.1).
         limits: Bounds of the connection.
     """
 
     headers: Sequence[tuple[str, str]] = ()
+    target: str | None = None
     ssl_context: ssl.SSLContext | None = None
     timeout_s: float = 6.0
     limits: WireLimits = _LIMITS
@@ -90,7 +135,10 @@ class Listening(Protocol):
 
     @property
     def refusals(self) -> Mapping[str, int]:
-        """How many connections were refused so far, by HTTP status, "timeout" or "tls"; a copy, for any thread."""
+        """How many connections were refused so far, by `refusals.Refusal.name`; a copy, for any thread."""
+
+    def lend(self) -> None:
+        """Leave what is listened on to others, from now on: see `ListenOptions.are_lent`."""
 
     def stop_accepting(self) -> None:
         """Accept nothing more; who has been accepted may still ask for an upgrade."""
@@ -104,6 +152,12 @@ class Listen(Protocol):
 
     async def __call__(self, accept: AcceptUpgrade, options: ListenOptions, /) -> Listening:
         """Listen on the running loop, or raise OSError."""
+
+
+def with_target(url: str, target: str) -> str:
+    """The URL with another path and query."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}{target}"
 
 
 class Dial(Protocol):

@@ -5,6 +5,9 @@ picows is a fast frame transport, not a whole protocol. What RFC 6455 asks beyon
 ``wire.fragments``: joining fragments under one total limit, refusing stray continuations and reserved bits,
 checking UTF-8, and the closing handshake in both directions with a deadline. Frames of the peer live in a buffer that
 picows reuses, so a payload is copied exactly once, inside the callback.
+
+picows parses all that it has read in one go. So it is given little room at a time, and a peer that has sent more than
+is its own, see ``wire.budget``, is not read for a while.
 """
 
 from __future__ import annotations
@@ -12,12 +15,9 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
-import sys
 from collections.abc import Callable
 from typing import Any, cast
 
-from aiofastnet.ssl_transport import SSLTransport_Socket  # type: ignore[import-not-found]
 from picows import (
     WSAutoPingStrategy,
     WSCloseCode,
@@ -35,28 +35,34 @@ from picows.picows import WSProtocol  # type: ignore[attr-defined]  # not in its
 from picows.url import WSParsedURL
 
 from audio_connector.errors import DialError
-from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_first, hang_up, reason_of
+from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_first, hang_up, peer_of
+from audio_connector.wire.budget import EMPTY_BYTES, LONG_BYTES, TEXT_BYTES, Backlog
 from audio_connector.wire.closing import (
     ABNORMAL,
-    BAD_TEXT,
+    FLOOD,
     NO_CODE,
+    NORMAL,
     PROTOCOL_FAULT,
-    code_for_answer,
     fit_reason,
+    may_be_received,
 )
+from audio_connector.wire.dialling import dial_error, hung_up
 from audio_connector.wire.fragments import BINARY, Fault, Fragments
 from audio_connector.wire.listening import Listening, listen_at
-from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions
-from audio_connector.wire.quiet import QuietLogger, quiet_handshakes
+from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions, with_target
+from audio_connector.wire.quiet import FaultLog, QuietLogger, quiet_handshakes, take_end_of
+from audio_connector.wire.quoting import without_secrets
+from audio_connector.wire.reading import Reading
 from audio_connector.wire.refusals import Refusal
 from audio_connector.wire.transport import Closed, ClosedBy, Headers, Nobody, Receiver, Upgrade, WireLimits
-from audio_connector.wire.upgrade import UpgradeRequest, header_text
-from audio_connector.wire.watermarks import Watermarks
+from audio_connector.wire.upgrade import header_text, split_target
+from audio_connector.wire.watermarks import Watermarks, watch_write_buffer
 
 logger = logging.getLogger("audio_connector.wire")
 
-READ_BUFFER_BYTES = 4096
-"""Of each connection at its start; it grows where a message needs more. picows' own 16 KiB hold 25 frames."""
+READ_BYTES = 1024
+"""Read at once: a frame of any rate, or 170 of the shortest, which take a millisecond or two. picows' buffer has
+twice that. It grows for a message that is longer, and for nothing else: it doubles where a read has filled it."""
 
 _BINARY = WSMsgType.BINARY
 _TEXT = WSMsgType.TEXT
@@ -65,27 +71,57 @@ _CLOSE = WSMsgType.CLOSE
 _PING = WSMsgType.PING
 _PONG = WSMsgType.PONG
 
+_NOT_LET_IN = (401, 403)
+
 _QUIET = QuietLogger(logger, {})
+
+_get_buffer = WSProtocol.get_buffer  # looked up once
+
+
+class _Protocol(WSProtocol):  # type: ignore[misc]  # which is Any to mypy
+    """picows' own, which reads no more than `READ_BYTES` at once."""
+
+    socket: _Socket
+
+    def get_buffer(self, size_hint: int) -> memoryview:
+        """Give room for the next bytes; once for each read."""
+        room: memoryview = _get_buffer(self, size_hint)
+        return room if len(room) <= READ_BYTES else room[:READ_BYTES]
+
+    def feed(self, data: bytes) -> None:
+        """Take bytes that were read by somebody else, as if they came now."""
+        self.socket.reading.feed(self, memoryview(data))
 
 
 class _Socket(WSListener):
     """One connection: picows' callbacks on one side, the port on the other."""
 
-    def __init__(self, receiver: Receiver, limits: WireLimits, upgrade: Upgrade | None = None) -> None:
+    def __init__(
+        self,
+        receiver: Receiver,
+        limits: WireLimits,
+        upgrade: Upgrade | None = None,
+        backlog: Backlog | None = None,
+        faults: FaultLog | None = None,
+    ) -> None:
         super().__init__()
         self._receiver = receiver
         self._limits = limits
         self._upgrade = upgrade
         """What a server was asked; None for an end that dials."""
         self._ws: WSTransport = None  # type: ignore[assignment]  # set by on_ws_connected, before any use
-        self._fragments = Fragments(limits.max_message_bytes)
+        self._fragments = Fragments(limits.max_message_bytes, limits.max_text_bytes)
         self._closing = False
+        self._faults = faults
+        self._fault: Closed | None = None
+        """How we have ended it, where the peer's close frame was no good."""
+        self.reading = Reading(backlog)
         self._is_reset = False
         self._is_paused = False
         self._owed_pong: bytes | None = None
         self._deadline: asyncio.TimerHandle | None = None
         self._underlying: asyncio.Transport = None  # type: ignore[assignment]
-        self._unsent_bytes: Callable[[], int] = _nothing_unsent
+        self._unsent_bytes: Callable[[], int] = int  # which is nothing
         self._watermarks: Watermarks | None = None
 
     # The port: Transport.
@@ -129,10 +165,10 @@ class _Socket(WSListener):
         self._receiver = Nobody()
 
     def pause_reading(self) -> None:
-        self._underlying.pause_reading()
+        self.reading.pause()
 
     def resume_reading(self) -> None:
-        self._underlying.resume_reading()
+        self.reading.resume()
 
     def write_raw(self, data: bytes) -> None:
         if not self.is_closing:
@@ -165,18 +201,23 @@ class _Socket(WSListener):
     def on_ws_connected(self, transport: WSTransport) -> None:
         self._ws = transport
         self._underlying = transport.underlying_transport
+        self.reading.start(self._underlying)
+        if self._faults is not None:
+            self._faults.on_fault = self._on_parser_fault
         if self._upgrade is None:
-            _take_end_of(transport)
+            take_end_of(transport.wait_disconnected())
         sock = self._underlying.get_extra_info("socket")
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, self._limits.send_buffer_bytes)
-        self._watch_write_buffer()
+        self._unsent_bytes, self._watermarks = watch_write_buffer(
+            self._underlying, self._limits.write_high_bytes, self.pause_writing, self.resume_writing
+        )
         try:
             self._receiver.on_open(self, self._upgrade or _upgrade_sent(transport))
         except Exception as error:
             self._fail("on_open", error)
 
     def on_ws_frame(self, transport: WSTransport, frame: WSFrame) -> None:
-        kind = frame.msg_type  # an IntEnum, to be compared with ==
+        kind, reading = frame.msg_type, self.reading  # an IntEnum, to be compared with ==
         if transport.is_close_frame_sent and not self._closing:
             # picows found a fault and closes; it goes on parsing, and would deliver the faulty frame itself.
             self._closing = True
@@ -186,15 +227,29 @@ class _Socket(WSListener):
             if frame.rsv1 or frame.rsv2 or frame.rsv3:
                 self.close(PROTOCOL_FAULT, "reserved bits are set")
                 return
+            payload = frame.get_payload_as_bytes()
             try:
-                self._receiver.on_audio(frame.get_payload_as_bytes())
+                self._receiver.on_audio(payload)
             except Exception as error:
                 self._fail("on_audio", error)
+            if EMPTY_BYTES <= len(payload) < LONG_BYTES:
+                reading.left -= 1
+            else:
+                reading.weigh(len(payload))
+            if reading.left < 0 and reading.pay():
+                self.close(*FLOOD)
             return
+        size_bytes = frame.payload_size
+        if kind == _TEXT and size_bytes >= EMPTY_BYTES:
+            reading.left -= 1 + size_bytes // TEXT_BYTES  # the path of audio in JSON
+        else:
+            reading.weigh(size_bytes, is_control=kind in (_PING, _PONG))
         try:
             self._on_other_frame(kind, frame)
         except Exception as error:
             self._fail("a callback", error)
+        if reading.left < 0 and reading.pay():
+            self.close(*FLOOD)
 
     def on_ws_disconnected(self, transport: WSTransport) -> None:
         if self._deadline is not None:
@@ -203,6 +258,9 @@ class _Socket(WSListener):
             self._watermarks.stop()
         self._closing = True
         self._fragments.clear()
+        self.reading.stop()
+        if self._faults is not None:
+            self._faults.on_fault = None
         if not self._is_reset:
             hang_up(self._underlying)
         try:
@@ -221,22 +279,6 @@ class _Socket(WSListener):
             self._ws.send_pong(owed)
         self._receiver.on_writable(True)
 
-    def _watch_write_buffer(self) -> None:
-        underlying, high = self._underlying, self._limits.write_high_bytes
-        self._unsent_bytes = underlying.get_write_buffer_size
-        if not isinstance(underlying, SSLTransport_Socket):
-            underlying.set_write_buffer_limits(high=high, low=high // 4)
-            return
-        self._unsent_bytes = underlying.get_local_write_buffer_size  # with what waits as TLS records
-        underlying.set_write_buffer_limits(high=sys.maxsize)
-        self._watermarks = Watermarks(
-            self._unsent_bytes,
-            high,
-            on_full=self.pause_writing,
-            on_drained=self.resume_writing,
-            call_later=asyncio.get_running_loop().call_later,
-        )
-
     def _on_other_frame(self, kind: WSMsgType, frame: WSFrame) -> None:
         if kind == _CLOSE:
             self._on_close_frame(frame)
@@ -252,6 +294,8 @@ class _Socket(WSListener):
             self._on_data_frame(kind, frame)
 
     def _on_ping(self, payload: bytes) -> None:
+        if self.is_closing:
+            return  # the peer has gone in the middle of what it has sent; the transport logs a warning for each write
         if self._is_paused:
             # Answers to a peer that pings and does not read would pile up; the newest is enough (RFC 6455 5.5.3).
             self._owed_pong = payload
@@ -269,24 +313,42 @@ class _Socket(WSListener):
         elif added.opcode == BINARY:
             self._receiver.on_audio(added.payload)
         else:
-            try:
-                text = added.payload.decode("utf-8")
-            except UnicodeDecodeError:
-                self.close(BAD_TEXT, "text is not valid UTF-8")
-                return
-            self._receiver.on_text(text)
+            self._receiver.on_text(added.text)
 
     def _on_close_frame(self, frame: WSFrame) -> None:
         self._closing = True
         self._fragments.clear()
         if not self._ws.is_close_frame_sent:
-            # picows cannot send a close frame without a code: 1000 answers one without.
-            self._ws.send_close(cast("WSCloseCode", code_for_answer(_number(frame.get_close_code()))))
+            code = frame.get_close_code()
+            if frame.rsv1 or frame.rsv2 or frame.rsv3:
+                self._refuse_close("reserved bits are set")
+            elif frame.payload_size and not may_be_received(_number(code)):
+                self._refuse_close(f"close code {_number(code)} is never sent")
+            else:
+                self._answer_close(code)
             if self._upgrade is None or self._watermarks is not None or self._unsent_bytes():
                 self._arm_deadline()  # else it ends at once
         if self._upgrade is not None:
             # The server closes TCP first, so that TIME_WAIT stays on the side that can bear it (RFC 6455 7.1.1).
             self._ws.disconnect()
+
+    def _on_parser_fault(self) -> None:
+        """The parser is about to close with a code of its own."""
+        handshake = self._ws.close_handshake
+        if handshake is None or handshake.sent is not None or handshake.recv is None:
+            return
+        code = handshake.recv.code
+        if not _number(code) or may_be_received(_number(code)):
+            # Behind the peer's close frame nothing counts; it has its own answer, and is delivered after this.
+            self._answer_close(code)
+
+    def _answer_close(self, code: WSCloseCode) -> None:
+        # picows cannot send a close frame without a code: 1000 answers one without.
+        self._ws.send_close(code if _number(code) else cast("WSCloseCode", NORMAL))
+
+    def _refuse_close(self, reason: str) -> None:
+        self._fault = Closed(PROTOCOL_FAULT, reason, closed_by="us")
+        self._ws.send_close(cast("WSCloseCode", PROTOCOL_FAULT), reason)
 
     def _fail(self, where: str, error: Exception) -> None:
         logger.error("%s failed; the connection is closed with 1011", where, exc_info=error)
@@ -298,6 +360,8 @@ class _Socket(WSListener):
             self._deadline = loop.call_later(self._limits.close_timeout_s, self.abort)
 
     def _how_closed(self) -> Closed:
+        if self._fault is not None:
+            return self._fault
         handshake = self._ws.close_handshake
         if handshake is None:
             return Closed(ABNORMAL, "", closed_by="network")
@@ -313,7 +377,7 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
     """Listen for WebSocket connections on the running loop; a `wire.network.Listen`.
 
     Args:
-        accept: Called synchronously with each valid upgrade request.
+        accept: Called synchronously with each valid upgrade request that ``options.judge`` lets in.
         options: Where, and with which bounds.
         changes: Fields of the options that differ.
 
@@ -322,16 +386,18 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
     """
     options = options.but(changes)
     timeout_s, limits = options.handshake_timeout_s, options.limits
+    backlog = Backlog()
 
-    def open_(transport: asyncio.Transport, request: UpgradeRequest) -> WSProtocol | Refusal:
+    def open_(transport: asyncio.Transport, upgrade: Upgrade) -> _Protocol | Refusal:
         made: list[_Socket] = []
         # The arguments of ws_create_server, which can only be had together with its own listening socket.
-        protocol = WSProtocol(
+        faults = FaultLog()
+        protocol = _Protocol(
             None,
             None,
             False,
             lambda _: WSUpgradeResponseWithListener(WSUpgradeResponse.create_101_response(), made.pop()),
-            _QUIET,
+            faults,
             True,
             None,  # the gate has seen to it that the request is there
             False,
@@ -341,17 +407,16 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
             False,  # pings are answered by _Socket
             limits.max_message_bytes,
             None,
-            READ_BUFFER_BYTES,
+            2 * READ_BYTES,
         )
         protocol.connection_made(transport)
         # Last, because who was accepted is told of an end only where there was an opening.
-        is_secure = transport.get_extra_info("ssl_object") is not None
-        upgrade = _upgrade_of(request.target, request.headers, transport, is_secure=is_secure)
         receiver = accept(upgrade)
         if isinstance(receiver, Refusal):
             return receiver
         # A subprotocol is not chosen: the router's ancestor offered one and took a server without (PROTOCOL 1.8).
-        made.append(_Socket(receiver, limits, upgrade))
+        protocol.socket = _Socket(receiver, limits, upgrade, backlog, faults)
+        made.append(protocol.socket)
         return protocol
 
     return await listen_at(options, open_)
@@ -375,6 +440,8 @@ async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **chan
     options = options.but(changes)
     timeout_s, limits = options.timeout_s, options.limits
     link = _Socket(receiver, limits)
+    asked = url if options.target is None else with_target(url, options.target)
+    url = without_secrets(url)  # in what is said from here on
 
     async def connect_socket(parsed: WSParsedURL) -> socket.socket | None:
         receive_buffer_bytes = limits.receive_buffer_bytes
@@ -387,7 +454,7 @@ async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **chan
             await asyncio.wait_for(
                 ws_connect(
                     lambda: link,
-                    url,
+                    asked,
                     ssl_context=options.ssl_context,
                     extra_headers=list(options.headers),
                     websocket_handshake_timeout=timeout_s,
@@ -401,64 +468,32 @@ async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **chan
     except WSHandshakeError as error:
         status = int(error.response.status) if error.response is not None else None
         answer = f"HTTP {status}" if status is not None else "something that is not HTTP"
+        hint = (
+            "it does not let this caller in; the command line sends a token with --token-key"
+            if status in _NOT_LET_IN
+            else "is the path right, and is it an Audio Connector server?"
+        )
         raise DialError(
-            f"{url} answered with {answer} instead of a WebSocket (101); is the path right, and is it an "
-            "Audio Connector server?",
+            f"{url} answered with {answer} instead of a WebSocket (101); {hint}",
             status=status,
         ) from error
-    except (asyncio.TimeoutError, TimeoutError) as error:
-        raise DialError(f"{url} did not answer within {timeout_s:g} s") from error
-    except ssl.SSLError as error:
-        why = getattr(error, "verify_message", "")
-        hint = f" ({why}); the command line takes any certificate with --insecure" if why else ""
-        raise DialError(f"{url}: TLS failed: {error.reason or error}{hint}") from error
-    except OSError as error:
-        if isinstance(error, ConnectionError) and not error.errno:
-            raise DialError(_hung_up(url)) from error  # in the middle of the TLS handshake
-        raise DialError(f"{url} cannot be reached: {reason_of(error)}") from error
+    except (asyncio.TimeoutError, OSError) as error:  # ssl.SSLError is one
+        raise dial_error(url, error, timeout_s) from error
     except (ValueError, WSError) as error:
         raise DialError(f"{url!r} is not a WebSocket URL: expected ws://host:port/path or wss://…") from error
     if not link.is_connected:
         # picows returns without an error where the peer hangs up before it has answered.
-        raise DialError(_hung_up(url))
+        raise hung_up(url)
     return link
-
-
-def _take_end_of(transport: WSTransport) -> None:
-    """Take the error with which picows ends a client's connection after a fault of the server.
-
-    `Closed` tells it as well; but where nobody awaits ``wait_disconnected``, it is logged as never retrieved, with a
-    traceback. That takes no task: the future behind it is what the coroutine waits for first.
-    """
-    waiting = transport.wait_disconnected()
-    ended: asyncio.Future[None] = waiting.send(None)
-    ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
-    waiting.close()
-
-
-def _hung_up(url: str) -> str:
-    other = "wss" if url.startswith("ws:") else "ws"
-    return f"{url} closed the connection before it answered; should it be {other}://?"
 
 
 def _upgrade_sent(transport: WSTransport) -> Upgrade:
     """What an end that dials has asked for."""
     sent = transport.request
     headers = Headers((name, header_text(value)) for name, value in sent.headers.items())
-    target = sent.path.decode("latin-1")
-    return _upgrade_of(target, headers, transport.underlying_transport, is_secure=transport.is_secure)
-
-
-def _upgrade_of(
-    target: str, headers: Headers, transport: asyncio.BaseTransport, *, is_secure: bool
-) -> Upgrade:
-    path, _, query = target.partition("?")
-    peer = transport.get_extra_info("peername") or ("", 0)
-    return Upgrade(path, query, headers, (str(peer[0]), int(peer[1])), is_secure)
-
-
-def _nothing_unsent() -> int:
-    return 0
+    underlying = transport.underlying_transport
+    path, query = split_target(sent.path.decode("latin-1"))
+    return Upgrade(path, query, headers, peer_of(underlying), transport.is_secure)
 
 
 def _number(code: Any) -> int:  # noqa: ANN401 - the stubs call it an Enum, and it is an IntEnum or an int

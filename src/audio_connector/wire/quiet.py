@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +30,24 @@ class QuietLogger(_LoggerAdapter):
             super().log(logging.DEBUG, msg, *args, **kwargs)
 
 
+class FaultLog(QuietLogger):
+    """That of one connection: nothing else tells that picows has found a fault, before it closes for it.
+
+    Attributes:
+        on_fault: Called then; None for nobody.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(logger, {})
+        self.on_fault: Callable[[], None] | None = None
+
+    def log(self, level: int, msg: object, *args: object, **kwargs: Any) -> None:  # noqa: ANN401 - as the base
+        """Log at DEBUG, whatever the level."""
+        if level >= logging.ERROR and self.on_fault is not None:
+            self.on_fault()
+        super().log(level, msg, *args, **kwargs)
+
+
 @contextmanager
 def quiet_handshakes() -> Iterator[None]:
     """Keep what picows tells the running loop of a TLS handshake that failed from being logged; it is raised as well.
@@ -48,6 +66,17 @@ def quiet_handshakes() -> Iterator[None]:
         handler.users -= 1
         if not handler.users and loop.get_exception_handler() is handler:
             loop.set_exception_handler(handler.inner)
+
+
+def take_end_of(waiting: Coroutine[asyncio.Future[None], None, None]) -> None:
+    """Take the error with which picows ends a client's connection after a fault of the server.
+
+    `Closed` tells it as well; but where nobody awaits ``wait_disconnected``, it is logged as never retrieved, with a
+    traceback. That takes no task: the future behind it is what this coroutine waits for first.
+    """
+    ended = waiting.send(None)
+    ended.add_done_callback(lambda ended: ended.cancelled() or ended.exception())
+    waiting.close()
 
 
 class _HandshakeFilter:

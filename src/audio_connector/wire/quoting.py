@@ -9,6 +9,21 @@ _PLAIN = re.compile(r"[A-Za-z0-9._:@+-]{1,64}")
 """What connections, sessions and conferences are usually called; it cannot be taken for anything else."""
 
 
+_TOKEN = re.compile(r"eyJ[A-Za-z0-9_.%-]*")
+"""A JSON Web Token, or the beginning of one: it is an object in base64, and begins like this."""
+
+
+def without_secrets(target: str) -> str:
+    """A URL or the target of a request, without the query and without tokens."""
+    path, question, query = target.partition("?")
+    return without_tokens(path) + (question + "…" if query else question)
+
+
+def without_tokens(text: str) -> str:
+    """The same of any text."""
+    return _TOKEN.sub("…", text)
+
+
 def printable(text: str, limit: int = 300) -> str:
     r"""A text of a peer without what would act instead of being read.
 

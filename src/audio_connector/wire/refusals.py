@@ -11,6 +11,7 @@ import re
 from typing import NamedTuple
 
 from audio_connector.wire.episodes import Episodes
+from audio_connector.wire.quoting import without_secrets
 
 FIRST_INTERVAL_S = 10.0
 LONGEST_INTERVAL_S = 3600.0
@@ -26,27 +27,76 @@ class Refusal(NamedTuple):
     """A kind of refusal. There are those of this module, and a peer cannot make more.
 
     Attributes:
-        status: The HTTP status that the peer got; "timeout" or "tls" where there was no answer.
+        status: The HTTP status that the peer got; a word where there was no answer.
         reason: What was wrong, and what to do.
+        limit: The name of the setting that was met, where it is one of ours.
+        kind: Where one status has several reasons, this one's in a word or two.
     """
 
     status: str
     reason: str
+    limit: str = ""
+    kind: str = ""
+
+    @property
+    def name(self) -> str:
+        """What it is counted under: the setting; or else the status, as "426" or "401 expired"."""
+        return self.limit or (f"{self.status} {self.kind}" if self.kind else self.status)
 
 
 NOT_HTTP = Refusal("400", "not a valid HTTP request (RFC 9112)")
 TLS_AT_PLAIN_PORT = Refusal(
     "400", "a TLS handshake, and this port has no TLS (dial ws://, or give it a certificate)"
 )
+PLAIN_AT_TLS_PORT = Refusal("400", "plain HTTP, and this port has TLS (dial wss://)")
+OTHER_METHOD = Refusal("405", "a method other than GET, with which no WebSocket is opened")
 NOT_AN_UPGRADE = Refusal("426", "not a WebSocket upgrade (dial ws:// or wss://)")
 BAD_UPGRADE = Refusal("400", "not a valid WebSocket upgrade (RFC 6455 4.2.1)")
 OTHER_VERSION = Refusal("426", "a WebSocket version other than 13 (RFC 6455 4.4)")
 TOO_LARGE = Refusal("431", "the head of the request is too large")
 NOT_NOW = Refusal("503", "the server takes no connection now")
 FAILED = Refusal("500", "taking the connection failed; this is an error of the library")
+
+TOO_MANY = Refusal("503", "as many connections are open as Limits.max_connections allows", "max_connections")
+TOO_MANY_OF_ADDRESS = Refusal(
+    "503",
+    "as many connections of this address are open as Limits.max_connections_per_address allows (a proxy that all "
+    "calls come through belongs in Limits.trusted_proxies)",
+    "max_connections_per_address",
+)
+TOO_MANY_OF_SESSION = Refusal(
+    "503",
+    "as many connections of this session are open as Limits.max_connections_per_session allows",
+    "max_connections_per_session",
+)
+TOO_FAST = Refusal(
+    "429",
+    "more upgrades of this address than Limits.upgrades_per_second_per_address allows (a proxy that all calls come "
+    "through belongs in Limits.trusted_proxies)",
+    "upgrades_per_second_per_address",
+)
+LAGGING = Refusal(
+    "503", "the I/O loop lags more than Limits.max_loop_lag_ms: the machine is too busy", "max_loop_lag_ms"
+)
+NO_MEMORY = Refusal("503", "the process has more memory than Limits.max_memory_mb allows", "max_memory_mb")
+
+UNDECIDED = Refusal(
+    "503", "authenticate has not decided in time; look for what keeps the application", kind="undecided"
+)
 TOO_SLOW = Refusal("timeout", "the request was not complete in time")
+CROWDED_OUT = Refusal(
+    "crowded",
+    "too many connections wait without a request, most of them from that address; the oldest was dropped",
+)
+PROBE = Refusal("probe", "it hung up without a whole request")
 TLS_FAILED = Refusal("tls", "the TLS handshake failed")
-PLAIN_AT_TLS_PORT = Refusal("tls", "plain HTTP, and this port has TLS (dial wss://)")
+NOT_TLS = Refusal("tls", "no TLS handshake, and this port has TLS (dial wss://)")
+
+QUIET = frozenset({PROBE})
+"""Counted only: who looks whether the port is open does so all day, and there is nothing to do about it."""
+
+MAX_KINDS = 64
+"""More than there are of them: a peer cannot make more kinds, so that none has to share a line."""
 
 
 class Refusals:
@@ -55,12 +105,15 @@ class Refusals:
     def __init__(self) -> None:
         self._counts: dict[str, int] = {}
         self._episodes = Episodes(
-            Refusal("", "of other kinds"), first_s=FIRST_INTERVAL_S, longest_s=LONGEST_INTERVAL_S
+            Refusal("", "of other kinds"),
+            first_s=FIRST_INTERVAL_S,
+            longest_s=LONGEST_INTERVAL_S,
+            max_kinds=MAX_KINDS,
         )
 
     @property
     def counts(self) -> dict[str, int]:
-        """How many so far, by `Refusal.status`; a copy."""
+        """How many so far, by `Refusal.name`; a copy."""
         return dict(self._counts)
 
     def note(
@@ -78,7 +131,9 @@ class Refusals:
         Returns:
             A line for the log, where one is due.
         """
-        self._counts[refusal.status] = self._counts.get(refusal.status, 0) + 1
+        self._counts[refusal.name] = self._counts.get(refusal.name, 0) + 1
+        if refusal in QUIET:
+            return None
         word = self._episodes.note(refusal, now)
         if word is None:
             return None
@@ -93,10 +148,13 @@ class Refusals:
 
 
 def quote_request(request: bytes) -> str:
-    """Method and target as a log may have them, or the beginning of what is no request."""
+    """Method and target as a log may have them, or the beginning of what is no request.
+
+    Without the query, and without what looks like a token: some carry one there.
+    """
     if not request:
         return "a connection"
-    line = request.partition(b"\r\n")[0]
+    line = request.partition(b"\n")[0].removesuffix(b"\r")
     method, blank, rest = line.partition(b" ")
     if blank and _METHOD.fullmatch(method):
         return f"{method.decode()} {_quote(rest.rpartition(b' ')[0] or rest)}"
@@ -104,5 +162,5 @@ def quote_request(request: bytes) -> str:
 
 
 def _quote(raw: bytes) -> str:
-    cut = raw[:QUOTED_CHARACTERS].decode("latin-1")
-    return repr(cut) + ("…" if len(raw) > QUOTED_CHARACTERS else "")
+    shown = without_secrets(raw.decode("latin-1"))
+    return repr(shown[:QUOTED_CHARACTERS]) + ("…" if len(shown) > QUOTED_CHARACTERS else "")

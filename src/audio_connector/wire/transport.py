@@ -15,14 +15,16 @@ The rules, for both sides of the port:
 6. Pings are answered here. While the peer does not read, only the newest is (RFC 6455 5.5.3).
 7. After ``pause_reading`` what was read already is still delivered, and then nothing, until ``resume_reading``:
    no close frame and no pong either, and that the peer has gone may be noticed only then.
-8. After ``disown`` the receiver is told nothing more, whatever becomes of the socket: it may have another by then.
+8. A peer that sends more than a call needs is read later, and in the end closed with 1008, see ``wire.budget``; what
+   it sent is delivered, in order.
+9. After ``disown`` the receiver is told nothing more, whatever becomes of the socket: it may have another by then.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Literal, NamedTuple, Protocol, TypeAlias
+from typing import Any, Literal, NamedTuple, Protocol, TypeAlias
 
 
 class Headers(Mapping[str, str]):
@@ -70,6 +72,7 @@ class WireLimits:
 
     Attributes:
         max_message_bytes: A longer message, fragments summed, is closed with 1009.
+        max_text_bytes: The same of a text message, where that is less.
         close_timeout_s: How long the answer to a close frame may take before the socket is aborted.
         send_buffer_bytes: The kernel's send buffer. With the default of the kernel, 120 s of audio fit in
             before a peer that does not read is noticed; with 16 KiB it is 1.9 s on loopback.
@@ -79,6 +82,7 @@ class WireLimits:
     """
 
     max_message_bytes: int = 1 << 20
+    max_text_bytes: int = 1 << 20
     close_timeout_s: float = 2.0
     send_buffer_bytes: int = 16384
     write_high_bytes: int = 16384
@@ -92,8 +96,10 @@ class Upgrade(NamedTuple):
         path: The path of the request, without the query.
         query: The query without the question mark, possibly empty.
         headers: All headers, see `Headers`.
-        remote_address: IP address and port of the peer.
+        remote_address: IP address and port of who has dialled: of the peer of the socket, or, where that is a trusted
+            proxy, what it says (`wire.forwarded`); port 0 where it does not say it.
         secure: True where the socket is TLS.
+        identity: Who dials, as was found when the upgrade was judged: what JSON can hold. None where nobody did.
     """
 
     path: str
@@ -101,6 +107,7 @@ class Upgrade(NamedTuple):
     headers: Headers
     remote_address: tuple[str, int]
     secure: bool
+    identity: Any = None
 
 
 ClosedBy: TypeAlias = Literal["peer", "us", "network"]

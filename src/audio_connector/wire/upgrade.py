@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from typing import NamedTuple
 
@@ -10,22 +11,31 @@ from audio_connector.wire.refusals import (
     BAD_UPGRADE,
     NOT_AN_UPGRADE,
     NOT_HTTP,
+    OTHER_METHOD,
     OTHER_VERSION,
     TLS_AT_PLAIN_PORT,
     TOO_LARGE,
     Refusal,
 )
-from audio_connector.wire.transport import Headers
+from audio_connector.wire.transport import Headers, Upgrade
 
 MAX_HEADERS = 128
 """As picows has it."""
 
+MAX_METHOD_CHARACTERS = 32
+"""Of a request that is not complete; the longest registered method has 17."""
+
+_BEGINNING = re.compile(rb"[!#$%%&'*+.^_`|~0-9A-Za-z-]{1,%d}(?: |\Z)" % MAX_METHOD_CHARACTERS)
+_LONE_NEWLINE = re.compile(rb"(?<!\r)\n")
 _REQUEST_LINE = re.compile(rb"([!#$%&'*+.^_`|~0-9A-Za-z-]+) ([!-~\x80-\xff]+) HTTP/1\.([01])")
 _HEADERS = re.compile(r"\r\n([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\U0010ffff]*)(?=\r\n|\Z)")
 """Blanks around a value are taken off afterwards. Matched here, 15 kB of them before a wrong byte took a second."""
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==", re.ASCII)
 _NO_BODY = re.compile(r"0+", re.ASCII)
-_TLS_HANDSHAKE = b"\x16\x03"
+_TLS_HANDSHAKE = b"\x16"
+"""No method begins with it."""
+
+_ABSOLUTE = re.compile(r"(?:https?|wss?)://[^/?#]*", re.IGNORECASE)
 
 _ABSENT = ("",)
 _NO_LENGTH = ("0",)
@@ -38,7 +48,7 @@ class UpgradeRequest(NamedTuple):
     """A valid WebSocket upgrade.
 
     Attributes:
-        target: Path and query, as sent.
+        target: Path and query, as sent; of an absolute-form target (RFC 9112 3.2.2) what follows the authority.
         headers: All of them.
         key: ``Sec-WebSocket-Key``.
     """
@@ -46,6 +56,31 @@ class UpgradeRequest(NamedTuple):
     target: str
     headers: Headers
     key: str
+
+
+def why_no_request(head: bytes, known_bytes: int = 0) -> Refusal | None:
+    """Say why what has come can be the beginning of no request, however it goes on; None where it can.
+
+    So who speaks TLS, SSH or nonsense at this port hears so at once, and not after the time for a whole request.
+
+    Args:
+        head: All that has come; the end of the headers is not among it.
+        known_bytes: So many of them were asked about before.
+    """
+    if _LONE_NEWLINE.search(
+        head, max(0, known_bytes - 1)
+    ):  # with which a line ends elsewhere than others see it end
+        return _no_request(head)
+    line, newline, _ = head.partition(b"\r\n")
+    if newline:
+        is_possible = len(line) + len(newline) <= known_bytes or _REQUEST_LINE.fullmatch(line)
+    else:
+        is_possible = _BEGINNING.match(head[: MAX_METHOD_CHARACTERS + 1])
+    return None if is_possible else _no_request(head)
+
+
+def _no_request(head: bytes) -> Refusal:
+    return TLS_AT_PLAIN_PORT if head.startswith(_TLS_HANDSHAKE) else NOT_HTTP
 
 
 def read_upgrade(head: bytes) -> UpgradeRequest | Refusal:
@@ -57,7 +92,7 @@ def read_upgrade(head: bytes) -> UpgradeRequest | Refusal:
     line = head.partition(b"\r\n")[0]
     request = _REQUEST_LINE.fullmatch(line)
     if request is None:
-        return TLS_AT_PLAIN_PORT if line.startswith(_TLS_HANDSHAKE) else NOT_HTTP
+        return _no_request(line)
     line_count = head.count(b"\r\n")
     if line_count > MAX_HEADERS:
         return TOO_LARGE
@@ -81,7 +116,27 @@ def read_upgrade(head: bytes) -> UpgradeRequest | Refusal:
     refusal = _judge(request[1], request[3] == b"1", values)
     if refusal is not None:
         return refusal
-    return UpgradeRequest(request[2].decode("latin-1"), Headers.of(values), values["sec-websocket-key"][0])
+    target = _target_of(_text(request[2].decode("latin-1")))
+    if target is None:
+        return NOT_HTTP
+    return UpgradeRequest(target, Headers.of(values), values["sec-websocket-key"][0])
+
+
+def _target_of(sent: str) -> str | None:
+    """Path and query (RFC 9112 3.2); None for the forms that no GET has."""
+    if sent.startswith("/"):
+        return sent
+    absolute = _ABSOLUTE.match(sent)
+    if absolute is None:
+        return None
+    rest = sent[absolute.end() :]
+    return rest if rest.startswith("/") else f"/{rest}"
+
+
+def split_target(target: str) -> tuple[str, str]:
+    """Path and query."""
+    path, _, query = target.partition("?")
+    return path, query
 
 
 def page_asked(head: bytes) -> str | None:
@@ -96,12 +151,14 @@ def _judge(method: bytes, is_newest: bool, values: dict[str, list[str]]) -> Refu
     def single(name: str) -> str:
         return values.get(name, _ABSENT)[0]
 
+    if is_newest and "host" not in values:  # RFC 9112 3.2
+        return NOT_HTTP
+    if method not in (b"GET", b"HEAD"):
+        return OTHER_METHOD
     length = values.get("content-length", _NO_LENGTH)[0]
     if "transfer-encoding" in values or _NO_BODY.fullmatch(length) is None:
         return NOT_HTTP
-    if is_newest and "host" not in values:  # RFC 9112 3.2
-        return NOT_HTTP
-    if method != b"GET" or not is_newest or single("upgrade").lower() != "websocket":
+    if method == b"HEAD" or not is_newest or single("upgrade").lower() != "websocket":
         return NOT_AN_UPGRADE
     # A list of tokens, as Firefox and some proxies send it.
     tokens = [token.strip() for token in ",".join(values.get("connection", ())).lower().split(",")]
@@ -121,3 +178,12 @@ def _text(value: str) -> str:
 def header_text(value: str) -> str:
     """Read bytes beyond ASCII, which picows hands out as surrogates, in the same way."""
     return _text(value.encode(errors="surrogateescape").decode("latin-1"))
+
+
+def upgrade_of(
+    target: str, headers: Headers, transport: asyncio.BaseTransport, *, is_secure: bool
+) -> Upgrade:
+    """What is told of a request that came, or was sent, over a socket."""
+    path, _, query = target.partition("?")
+    peer = transport.get_extra_info("peername") or ("", 0)
+    return Upgrade(path, query, headers, (str(peer[0]), int(peer[1])), is_secure)

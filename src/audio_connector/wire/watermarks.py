@@ -8,8 +8,12 @@ buffer leaves without a word.
 
 from __future__ import annotations
 
+import asyncio
+import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
+
+from aiofastnet.ssl_transport import SSLTransport_Socket  # type: ignore[import-not-found]
 
 LOOK_AGAIN_S = 0.01
 """Half a frame: how late a buffer that has drained is noticed. It is looked at only while it is full."""
@@ -60,6 +64,29 @@ class Watermarks:
         else:
             self._timer = None
             self._on_drained()
+
+
+def watch_write_buffer(
+    transport: asyncio.Transport,
+    high_bytes: int,
+    on_full: Callable[[], None],
+    on_drained: Callable[[], None],
+) -> tuple[Callable[[], int], Watermarks | None]:
+    """Have a transport tell its protocol of its marks, or watch them where that would be late.
+
+    Returns:
+        What tells how many bytes are unsent, and who watches; None where the transport does.
+    """
+    if not isinstance(transport, SSLTransport_Socket):
+        transport.set_write_buffer_limits(high=high_bytes, low=high_bytes // 4)
+        return transport.get_write_buffer_size, None
+    transport.set_write_buffer_limits(high=sys.maxsize)
+    # With what waits as TLS records.
+    unsent_bytes = cast("Callable[[], int]", transport.get_local_write_buffer_size)
+    call_later = asyncio.get_running_loop().call_later
+    return unsent_bytes, Watermarks(
+        unsent_bytes, high_bytes, on_full=on_full, on_drained=on_drained, call_later=call_later
+    )
 
 
 def _nothing() -> int:

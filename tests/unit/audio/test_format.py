@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_connector.audio.format import SUPPORTED_RATES_HZ, AudioFormat, check_rate_hz
+from audio_connector.audio.format import SUPPORTED_RATES_HZ, AudioFormat, check_rate_hz, may_be_pcm
 from audio_connector.errors import AudioFormatError, UsageError
 
 formats = st.sampled_from([AudioFormat(rate_hz) for rate_hz in SUPPORTED_RATES_HZ])
@@ -79,6 +79,7 @@ def test_content_type_round_trip(audio_format: AudioFormat) -> None:
         ("audio/l16", 16000),
         ("audio/l16;", 16000),
         ("audio/l16;channels=1", 16000),
+        ('audio/l16; Channels = "1" ;channels=2', 16000),
     ],
 )
 def test_content_type_is_read_tolerantly(text: str, rate_hz: int) -> None:
@@ -95,6 +96,8 @@ def test_content_type_is_read_tolerantly(text: str, rate_hz: int) -> None:
         "audio/l16;rate",
         "audio/l16;rate=44100",
         "audio/l16;rate=-8000",
+        "audio/l16;rate=16000;channels=2",
+        "audio/l16;channels=",
         "audio/l16;rate=8_000",
         "audio/l16;rate=\N{FULLWIDTH DIGIT EIGHT}000",
         "audio/l16;rate=" + "9" * 10_000,
@@ -106,6 +109,23 @@ def test_a_foreign_content_type_is_refused_briefly(text: object) -> None:
     with pytest.raises(AudioFormatError, match="audio/l16;rate=N") as caught:
         AudioFormat.from_content_type(text)  # type: ignore[arg-type] # it comes from the network
     assert len(str(caught.value)) < 400
+
+
+@pytest.mark.parametrize(
+    ("text", "may_be"),
+    [
+        ("audio/l16;rate=44100", True),
+        ("audio/l16;rate=x", True),
+        ("", True),
+        (";rate=8000", True),
+        ("audio/l16;channels=1", True),
+        ("audio/l16;rate=16000;channels=2", False),
+        ("audio/opus", False),
+        ("AUDIO/WAV;rate=16000", False),
+    ],
+)
+def test_what_says_that_it_is_something_else_is_no_pcm(text: str, may_be: bool) -> None:
+    assert may_be_pcm(text) is may_be
 
 
 @given(st.text())

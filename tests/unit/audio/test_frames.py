@@ -28,7 +28,7 @@ def settled(early: PcmFrames, audio_format: AudioFormat) -> PcmFrames:
 
 
 @given(sizes=CHUNKS, rate_hz=st.sampled_from([None, 8000, 16000, 22050, 24000]))
-def test_what_is_queued_is_counted_as_it_comes(sizes: list[int], rate_hz: int | None) -> None:
+def test_what_is_queued_is_name_it_comes(sizes: list[int], rate_hz: int | None) -> None:
     said, queued_bytes = frames(), 0
     for chunk in cut(real_speech(16000)[:20_000], sizes):
         queued_bytes += said.write(chunk, rate_hz)

@@ -24,14 +24,28 @@ def test_nothing_is_lost_and_every_piece_but_the_last_is_as_long_as_was_asked(
     assert b"".join([*ready, *rest]) == b"".join(messages)
 
 
-def test_messages_are_handed_on_as_they_came_where_nothing_is_asked() -> None:
+@given(st.lists(st.integers(0, 2000)), st.sampled_from([8000, 16000, 24000]), st.booleans())
+def test_where_nothing_is_asked_every_piece_is_a_frame(
+    samples: list[int], rate_hz: int, is_resampled: bool
+) -> None:
+    pieces = Pieces(chunk_ms=None, rate_hz=16000 if is_resampled else None)
+    messages = [numbered(at, 2 * count) for at, count in enumerate(samples)]
+    ready = [piece for message in messages for piece in pieces.push(message, rate_hz)] + pieces.finish()
+    assert {len(piece) for piece in ready} <= {(16000 if is_resampled else rate_hz) // 25}
+    if not is_resampled:
+        sent, got = b"".join(messages), b"".join(ready)
+        assert got[: len(sent)] == sent
+        assert not any(got[len(sent) :])
+        assert len(got) - len(sent) < rate_hz // 25
+
+
+def test_a_frame_is_handed_on_without_a_copy() -> None:
     pieces = Pieces(chunk_ms=None, rate_hz=None)
     frame = numbered(3, 640)
     [piece] = pieces.push(frame, 16000)
     assert piece is frame
-    assert pieces.push(frame[:7], 16000) == [frame[:6]]
-    assert pieces.push(b"\1", 16000) == []
-    assert pieces.finish() == []
+    assert pieces.push(frame[:7], 16000) == pieces.push(b"\1", 16000) == []
+    assert pieces.finish() == [frame[:6] + bytes(634)]
 
 
 def test_what_is_left_goes_ahead_of_a_change_of_rate() -> None:
@@ -40,6 +54,9 @@ def test_what_is_left_goes_ahead_of_a_change_of_rate() -> None:
     assert pieces.rate_hz == 16000
     assert [len(piece) for piece in pieces.push(bytes(320), 8000)] == [60, 320]
     assert pieces.rate_hz == 8000
+    frames = Pieces(chunk_ms=None, rate_hz=None)
+    assert [len(piece) for piece in frames.push(bytes(700), 16000)] == [640]
+    assert [len(piece) for piece in frames.push(bytes(320), 8000)] == [640, 320]
 
 
 @pytest.mark.parametrize("source_hz", [8000, 24000])

@@ -2,6 +2,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import struct
 import wave
 from pathlib import Path
@@ -161,11 +162,14 @@ def test_what_cannot_be_opened_is_refused(path: FilePath) -> None:
 
 
 def test_a_disk_error_halfway_names_the_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(pcm: bytes, channels: int) -> bytes:
-        raise OSError("Input/output error")
+    class Failing(io.FileIO):
+        def seek(self, offset: int, whence: int = 0, /) -> int:
+            if (offset, whence) == (44, 0):  # at its audio
+                raise OSError("Input/output error")
+            return super().seek(offset, whence)
 
     path = write_wav(tmp_path / "a.wav", noise(10))
-    monkeypatch.setattr(wav, "mix_down", fail)
+    monkeypatch.setattr(Path, "open", lambda path, mode: Failing(path, mode))  # noqa: PLW0108 - a class would not be bound
     with pytest.raises(AudioFileError, match=r"cannot read on in .*a\.wav.*Input/output error"):
         read_wav(path)
 

@@ -43,7 +43,7 @@ def test_figures_are_never_older_than_they_may_be(speaks: bool, hears: bool) -> 
 
 
 def test_at_rest_nothing_is_told() -> None:
-    call = VirtualCall(timeouts={"ping_interval_s": None})
+    call = VirtualCall(timeouts={"ping_interval_s": None, "no_message_s": None})
     call.say(FRAME * 10)
     call.run_for(5.0)
     told, fired = figures_told(call), call.clock.fired

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from support.audio import counting_pcm, cut, numbered, padded, real_speech
 from support.call import FollowedSpeech, VirtualCall
@@ -138,7 +140,7 @@ def test_a_label_holds_once_the_rate_is_known_as_well(rate_hz: int) -> None:
 
 
 @RATES_HZ
-def test_what_is_accepted_is_counted_as_it_came(rate_hz: int) -> None:
+def test_what_is_accepted_is_name_it_came(rate_hz: int) -> None:
     # What the application believes to be queued is what it posted less what was accepted.
     call = VirtualCall(None)
     call.write(bytes(20_000), rate_hz=16000)
@@ -167,6 +169,20 @@ def test_a_format_that_is_not_known_is_reported_and_the_call_goes_on() -> None:
     assert "44100" in str(call.errors[0])
     assert len(call.router.frames) == 10
     assert call.format == AudioFormat(16000)
+
+
+@pytest.mark.parametrize("content_type", ["audio/l16;rate=16000;channels=2", "audio/opus"])
+def test_what_is_no_mono_pcm_is_refused_and_not_played(content_type: str) -> None:
+    call = VirtualCall(None)
+    call.router_socket.send_text(json.dumps({"event": "websocket:connected", "content-type": content_type}))
+    call.run_for(0.01)
+    call.say(FRAME * 10)
+    call.run_for(1.0)
+    (error,) = call.errors
+    assert isinstance(error, ProtocolError)
+    assert repr(content_type) in str(error)
+    assert call.router.frames == []
+    assert call.ended == 1
 
 
 def test_after_a_format_that_is_not_known_the_audio_tells() -> None:

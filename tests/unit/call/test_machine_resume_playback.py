@@ -53,7 +53,7 @@ def test_every_frame_arrives_once_and_in_order(after_s: float, for_s: float, lea
         assert due_s <= arrival.at - arrived[0].at + 1e-6 <= due_s + 0.006
 
 
-def test_the_time_without_a_router_is_not_counted_as_played() -> None:
+def test_the_time_without_a_router_is_not_name_played() -> None:
     call = lasting_call(playback={"lead_ms": 200})
     call.say(sentence(500))
     call.run_for(1.0)

@@ -74,7 +74,10 @@ class Takeover(RuleBasedStateMachine):
         self.give(is_again=False)
 
     def give(self, *, is_again: bool, replays: bool = False) -> None:
-        before, self.app = self.app, Application(self.app.number + 1, takes_up_anew=is_again)
+        before = self.app
+        # What comes again waits for the first one that takes anything.
+        is_again |= before.takes_up_anew and not before.has_begun
+        self.app = Application(before.number + 1, takes_up_anew=is_again)
         before.is_over = True
         self.tokens.clear()
         self.lane = None

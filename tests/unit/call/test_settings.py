@@ -54,6 +54,19 @@ OUT_OF_RANGE: list[tuple[type[FrozenValues], str, object]] = [
     (Intake, "max_texts", 0),
     (Intake, "window_messages", 1),
     (Limits, "max_message_bytes", 1023),
+    (Limits, "max_text_bytes", 1023),
+    (Limits, "max_connections", 0),
+    (Limits, "max_connections_per_address", -1),
+    (Limits, "max_connections_per_session", 1.5),
+    (Limits, "upgrades_per_second_per_address", 0),
+    (Limits, "upgrades_per_second_per_address", math.inf),
+    (Limits, "max_loop_lag_ms", 5),
+    (Limits, "max_memory_mb", 0),
+    (Limits, "trusted_proxies", "nonsense"),
+    (Limits, "trusted_proxies", ("10.0.0.0/8", "::/129")),
+    (Timeouts, "no_message_s", 0),
+    (Timeouts, "idle_s", -1),
+    (Timeouts, "session_s", 100_000),
     (Timeouts, "handshake_s", 0),
     (Timeouts, "stall_s", math.inf),
     (Timeouts, "ping_interval_s", -1),
@@ -71,3 +84,27 @@ def test_a_wrong_value_is_named(group: type[FrozenValues], name: str, value: obj
 def test_a_field_that_does_not_exist_is_not_ignored() -> None:
     assert "did you mean 'lead_ms'" in refused(Playback, lead=200)
     assert "it has lead_ms, prime_ms" in refused(Playback, xyz=1)
+
+
+def test_proxies_may_be_told_as_one_text() -> None:
+    told: Any = "10.0.0.0/8, ::1 127.0.0.1"
+    assert Limits(trusted_proxies=told).trusted_proxies == (
+        "10.0.0.0/8",
+        "::1",
+        "127.0.0.1",
+    )
+
+
+def test_every_limit_of_who_comes_may_be_left_out() -> None:
+    names = set(Limits.model_fields) - {"max_message_bytes", "max_text_bytes", "trusted_proxies"}
+    assert names == {
+        "max_connections",
+        "max_connections_per_address",
+        "max_connections_per_session",
+        "upgrades_per_second_per_address",
+        "max_loop_lag_ms",
+        "max_memory_mb",
+    }
+    nothing: dict[str, Any] = dict.fromkeys(names)
+    without = Limits(**nothing)
+    assert all(getattr(without, name) is None for name in names)

@@ -46,8 +46,12 @@ ASKS: list[asks.Ask] = [
     asks.StandInTextLine(8),
     asks.SetLead(7.5),
     asks.Want(True, False, 12, True),
+    asks.TapeOn(9, 10.0, None, False),
+    asks.TapeMore(9),
+    asks.TakeTape(9, True),
     asks.Released(),
     asks.Close(1000, "bye"),
+    asks.Judged({"who": "Ann"}, None, ""),
 ]
 
 EVENTS: list[Event] = [
@@ -63,11 +67,24 @@ TELLS: list[Any] = [
     FRAME,
     *(TextItem('{"a":1}', event) for event in EVENTS),
     tells.Opened(Upgrade("/a", "b=c", Headers([("X-A", "1"), ("x-a", "2")]), ("127.0.0.1", 5), False)),
+    tells.Asked(
+        Upgrade("/a", "b=c", Headers([("x-a", "1")]), ("127.0.0.1", 5), False, {"who": "Ann"}), None, 5.0
+    ),
     tells.Settled(AudioFormat(8000), Connected(format=AudioFormat(8000))),
     Answered(5, True),
     Answered(5, Flushed(1.0, 2.0)),
     Answered(5, Interrupted(1.0, 2.0)),
     Finished(3, Played(20.0)),
+    tells.Taped(
+        9,
+        0.5,
+        1.0,
+        16000,
+        ((0.6, FRAME),),
+        ((0.7, True, FRAME),),
+        (tells.TapedEvent(0.8, "server", "a", "", 0.0),),
+        0.0,
+    ),
     tells.Failed("RouterStalled", "it reads nothing"),
     tells.Warned("a speech has been open"),
     tells.Lost(5.0),

@@ -14,6 +14,15 @@ from audio_connector.cli import main
 Capture = pytest.CaptureFixture[str]
 
 
+@pytest.mark.parametrize("command", ["simulate", "serve", "check", "playground", "demo"])
+def test_a_flag_is_shown_as_one(command: str, capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "200")
+    assert main([command, "--help"]) == 0
+    shown = capsys.readouterr().out
+    assert "--help" in shown
+    assert "bool" not in shown.lower()
+
+
 def test_version(capsys: Capture) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"audio-connector {__version__}\n"

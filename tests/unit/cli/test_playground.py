@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import logging
 import os
 import re
 import signal
@@ -88,6 +89,32 @@ def test_the_page_is_opened_unless_it_is_not_wanted(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(playground, "_has_display", lambda: True)
     playground._open(Address("127.0.0.1", 8484)).join()
     assert opened == ["http://127.0.0.1:8484/"]
+
+
+@pytest.mark.parametrize(
+    ("setup", "seen"),
+    [
+        ("", "INFO chatty: the bot is up"),
+        ("logging.basicConfig(level=logging.INFO, format='mine: %(message)s')", "mine: the bot is up"),
+    ],
+)
+def test_the_bots_own_lines_are_seen(
+    setup: str, seen: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "chatty.py").write_text(
+        f"import logging\n{setup}\nasync def on_start():\n    logging.getLogger('chatty').info('the bot is up')\n"
+        "    raise RuntimeError('and ends')\napp = {'on_start': on_start}\n"
+    )
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(root, "level", root.level)
+    try:
+        assert main(["playground", "chatty:app", "--no-open", "--port", "0"]) == 2
+    finally:
+        sys.modules.pop("chatty", None)
+    assert seen in capsys.readouterr().err.splitlines()
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows sends no SIGINT to a child")

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import logging
 import os
+import re
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import pytest
 from audio_connector import AudioConnectorServerConfig, Limits, Playback, Timeouts
 from audio_connector.cli.app import run
 from audio_connector.cli.serve import JsonFormatter, configure_logging, configured
-from audio_connector.cli.settings import PREFIX, ServeSettings, gather, group_of, unknown_variables
+from audio_connector.cli.settings import PREFIX, ServeSettings, gather, group_of, of_group, unknown_variables
 from audio_connector.errors import UsageError
 
 
@@ -39,7 +40,7 @@ def in_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def shown(text: str) -> dict[str, list[str]]:
     """The lines of --print-config: a setting's value, and where it is from."""
-    lines = [line.split(maxsplit=2) for line in map(str.rstrip, text.splitlines()[1:]) if line]
+    lines = [re.split(r" {2,}", line) for line in map(str.rstrip, text.splitlines()[1:]) if line]
     return {name: rest for name, *rest in lines}
 
 
@@ -141,7 +142,7 @@ def test_an_application_that_is_not_there(
         ("on_conect", "did you mean 'on_connect'?"),
         ("nothing", "it has on_connect, make, boom, later"),
         ("boom", "served_bot:boom failed: ValueError: no key (served_bot.py, line 6)"),
-        ("later", "expected a plain one"),
+        ("later", "is a coroutine function without parameters"),
     ],
 )
 def test_a_factory_that_fails_is_one_line(
@@ -211,6 +212,7 @@ def test_what_is_told_replaces_what_the_configuration_says(tmp_path: Path) -> No
 @pytest.mark.parametrize("group", ["timeouts", "limits", "playback"])
 def test_a_setting_of_a_group_leaves_the_rest_of_it_as_it_is(group: str) -> None:
     names = [name for name in ServeSettings.model_fields if group_of(name) == group]
+    names = [name for name in names if name != "trusted_proxies"]  # no number
     assert names
     for name in names:
         config = AudioConnectorServerConfig(
@@ -221,6 +223,33 @@ def test_a_setting_of_a_group_leaves_the_rest_of_it_as_it_is(group: str) -> None
         held = getattr(told, group)
         assert getattr(held, name) == 5000
         assert held == getattr(config, group).model_copy(update={name: 5000})
+
+
+def test_zero_says_none_where_there_is_no_other_word_for_it() -> None:
+    config = AudioConnectorServerConfig(host="", port=1, timeouts=Timeouts(session_s=60))
+    zero = [name for name in ServeSettings.model_fields if (of := of_group(name)) and of.zero_is_none]
+    assert set(zero) == {
+        *(name for name in Limits.model_fields if not name.endswith("_bytes") and name != "trusted_proxies"),
+        *("no_message_s", "idle_s", "session_s"),
+    }
+    values: dict[str, Any] = dict.fromkeys(zero, 0)
+    told = configured(config, ServeSettings(**values))
+    for name in zero:
+        assert getattr(getattr(told, group_of(name) or ""), name) is None
+
+
+def test_proxies_are_told_by_flag_variable_or_file(
+    in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (in_folder / "serve.toml").write_text('trusted_proxies = ["10.0.0.0/8", "::1"]\nmax_connections = 0')
+    assert run(["serve", "served_bot:make", "--config", "serve.toml", "--print-config"]) == 0
+    told = shown(capsys.readouterr().out)
+    assert " ".join(told["trusted_proxies"]).split() == ["'10.0.0.0/8,", "::1'", "serve.toml"]
+    assert told["max_connections"] == ["-", "serve.toml"]
+    monkeypatch.setenv("AUDIO_CONNECTOR_TRUSTED_PROXIES", "10.0.0.0/8 ::1")
+    settings, _ = gather({}, None)
+    config = AudioConnectorServerConfig(host="", port=1)
+    assert configured(config, settings).limits.trusted_proxies == ("10.0.0.0/8", "::1")
 
 
 def test_an_ssl_context_of_the_application_keeps_its_sockets_in_the_thread(
@@ -292,6 +321,10 @@ def test_the_help_names_each_setting_and_its_variable(capsys: pytest.CaptureFixt
         "--isolation",
         "--fd",
         "--max-message-bytes",
+        "--max-text-bytes",
+        "--max-connections",
+        "--trusted-proxies",
+        "--session-s",
         "--lead-ms",
         "--max-delay-ms",
     ):

@@ -43,6 +43,34 @@ def test_a_server_that_breaks_off_is_status_1(simulate: Simulate, capsys: Captur
     assert "broke in the middle of the call: 1011 'out of order'" in capsys.readouterr().out
 
 
+@pytest.mark.parametrize("conditions", [(), ("--fail-on", "underrun_ms>0")])
+def test_a_bot_that_says_nothing_or_hangs_up_fails_unless_it_may(
+    simulate: Simulate, capsys: Capture, conditions: tuple[str, ...]
+) -> None:
+    assert simulate("/", *conditions) == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "the bot said nothing, though it was spoken to (--allow-silence, where it only listens)" in shown
+    assert "clean" not in shown.replace("not clean", "")
+    assert simulate("/", "--allow-silence", *conditions) == 0
+    assert simulate("/bye", *conditions) == 1
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "the server ended the call before it was over: 1000 'bye' (--allow-hangup, where it may)" in shown
+    assert simulate("/bye", "--allow-hangup", "--allow-silence", *conditions) == 0
+
+
+def test_a_scenario_may_allow_it_as_well(peer: Peer, tmp_path: Path) -> None:
+    scenario = tmp_path / "listens.yaml"
+    scenario.write_text("participants:\n- {say: 'sample:he-was-not', say_for_s: 0.2}\ntail_s: 0.1\n")
+    assert main(["simulate", peer.url, "--scenario", str(scenario)]) == 1
+    scenario.write_text(scenario.read_text() + "allow_silence: true\n")
+    assert main(["simulate", peer.url, "--scenario", str(scenario)]) == 0
+
+
+def test_a_call_without_length_is_not_clean(peer: Peer, capsys: Capture) -> None:
+    assert main(["simulate", peer.url, "--duration", "0", "--tail", "0"]) == 1
+    assert "there was no call: it was over before anything was said" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("status", [404, 500])
 def test_an_http_answer_is_status_2_and_one_line(status: int, simulate: Simulate, capsys: Capture) -> None:
     assert simulate(f"/{status}") == 2
@@ -71,7 +99,8 @@ def test_json_is_the_only_output_and_complete(simulate: Simulate, capsys: Captur
 
 
 def test_headers_and_rate_arrive(simulate: Simulate, peer: Peer, capsys: Capture) -> None:
-    assert simulate("/", "-H", "caller=Ann", "-H", "note=a=b", "--rate", "8000", "--json") == 0
+    options = ("-H", "caller=Ann", "-H", "note=a=b", "--rate", "8000", "--allow-silence", "--json")
+    assert simulate("/", *options) == 0
     assert (peer.headers[-1]["caller"], peer.headers[-1]["note"]) == ("Ann", "a=b")
     assert json.loads(capsys.readouterr().out)["calls"][0]["rate_hz"] == 8000
 
@@ -92,7 +121,7 @@ def test_recording_to_a_file_and_to_a_folder(simulate: Simulate, tmp_path: Path,
     assert simulate("/burst", "--record", str(tmp_path / "one")) == 0
     assert sorted(path.name for path in (tmp_path / "one").iterdir()) == ["heard.wav", "spoken.wav"]
     assert read_wav(str(tmp_path / "one" / "spoken.wav"))[0][: 3 * 640] == FRAME * 3
-    assert simulate("/", "--record", str(tmp_path / "two"), "--calls", "2") == 0
+    assert simulate("/burst", "--record", str(tmp_path / "two"), "--calls", "2") == 0
     assert len(list((tmp_path / "two").iterdir())) == 4
     assert "and 2 more" in capsys.readouterr().out
 
@@ -101,7 +130,7 @@ def test_a_page_tells_of_the_conditions_that_decided(
     simulate: Simulate, tmp_path: Path, capsys: Capture
 ) -> None:
     path = tmp_path / "report.html"
-    assert simulate("/sloppy", "--html", str(path), "--fail-on", "underruns>0") == 0
+    assert simulate("/sloppy", "--html", str(path), "--fail-on", "underruns>0", "--allow-silence") == 0
     page = path.read_text(encoding="utf-8")
     assert "passed: the condition held" in page
     assert "underruns&gt;0" in page
@@ -128,7 +157,7 @@ def test_on_a_terminal_the_progress_is_shown(
 
 
 def test_without_a_wav_the_packaged_speech_is_used(peer: Peer, capsys: Capture) -> None:
-    assert main(["simulate", peer.url, "--duration", "0.1", "--tail", "0", "--json"]) == 0
+    assert main(["simulate", peer.url, "--duration", "0.1", "--tail", "0", "--allow-silence", "--json"]) == 0
     call = json.loads(capsys.readouterr().out)["calls"][0]
     assert call["frames_sent"] == 5
     assert call["speech_frames_sent"] > 0

@@ -140,7 +140,7 @@ def test_the_summary_of_many_failed_calls_stays_short() -> None:
     reports = [CallReport(url="ws://x", error=f"failure {number}") for number in range(20)]
     with console.capture() as capture:
         console.print()
-        show_summary(console, [*reports, CallReport(url="ws://x", latest_tick_ms=50.0)])
+        show_summary(console, [*reports, CallReport(url="ws://x", duration_s=1.0, latest_tick_ms=50.0)])
     shown = capture.get()
     assert "1 of 21" in shown
     assert "and 14 more" in shown

@@ -36,40 +36,40 @@ def lines_of(
 
 def test_one_call_shows_its_figures_and_what_happened() -> None:
     assert lines_of([busy_report()]) == [
-        "call 24.0 s",
-        "audio sent 22.0 s",
-        "audio received 16.0 s",
-        "first answer after 3,200 ms",
-        "slowest answer 1,200 ms",
-        "answers 3",
-        "clear to silence 40 ms",
-        "speech to silence 540 ms",
-        "barge-ins 1",
-        "stale audio 40 ms",
-        "underruns 1",
-        "underruns, in sum 120 ms",
-        "overflows 200 ms",
-        "wrong sizes 0",
-        "deepest buffer 5,040 ms",
-        "jitter 2.2 ms",
-        "jitter, greatest 11.5 ms",
-        "clear commands 1",
-        "bytes sent 704.0 kB",
-        "bytes received 512.6 kB",
+        "duration_s 24.0 s call",
+        "audio_sent_ms 22.0 s audio sent",
+        "audio_received_ms 16.0 s audio received",
+        "first_audio_delay_ms 3,200 ms first answer after",
+        "turn_latency_ms 1,200 ms slowest answer",
+        "turns 3 answers",
+        "barge_in_ms 40 ms clear to silence",
+        "speech_to_silence_ms 540 ms speech to silence",
+        "barge_ins 1 barge-ins",
+        "stale_ms 40 ms stale audio",
+        "underruns 1 underruns",
+        "underrun_ms 120 ms underruns, in sum",
+        "overflow_ms 200 ms overflows",
+        "wrong_sizes 0 wrong sizes",
+        "deepest_ms 5,040 ms deepest buffer",
+        "jitter_ms 2.2 ms jitter",
+        "jitter_peak_ms 11.5 ms jitter, greatest",
+        "clears 1 clear commands",
+        "bytes_sent 704.0 kB bytes sent",
+        "bytes_received 512.6 kB bytes received",
         "closed 1000 by the router",
         "answers after 700, 900, 1200 ms of silence",
         "barge-ins speech at 13.00 s, cleared after 500 ms, silent 40 ms later, 40 ms",
         "stale",
         "✗ 1 underrun (gaps shorter than a pause), 120.0 ms in sum",
         "✗ 10 frames dropped because the playout buffer was full",
-        "! what was cleared went on after the clear: see stale audio",
+        "! what was cleared went on after the clear: see stale_ms",
     ]
 
 
 def test_a_call_in_which_nothing_happened_says_so() -> None:
     shown = lines_of([replace(CLEAN, playout=PlayoutReport())])
-    assert "first answer after none came" in shown
-    assert "underruns 0" in shown
+    assert "first_audio_delay_ms none came first answer after" in shown
+    assert "underruns 0 underruns" in shown
     assert "closed 1000 by the router" in shown
     assert shown[-1] == "✓ clean: nothing was lost"
     assert not any("barge-in" in line or "answers" in line for line in shown)
@@ -100,10 +100,10 @@ def test_many_turns_and_barge_ins_are_told_briefly() -> None:
 def test_many_calls_show_the_sum_the_greatest_and_whose_it_is() -> None:
     shown = lines_of([*many_reports(30), UNREACHED])
     assert shown[0] == "all calls greatest of"
-    assert "call 24.0 s 30 calls" in shown
-    assert "slowest answer 1,229 ms call 30 (caller 29)" in shown
-    assert "underruns, in sum 600 ms 40 ms 10 calls" in shown
-    assert "wrong sizes 0 0" in shown
+    assert "duration_s 24.0 s 30 calls" in shown
+    assert "turn_latency_ms 1,229 ms call 30 (caller 29)" in shown
+    assert "underrun_ms 600 ms 40 ms 10 calls" in shown
+    assert "wrong_sizes 0 0" in shown
     assert "connected 30 of 31" in shown
     assert "closed 30 calls with 1000 by the router" in shown
     assert "worst call 31: ws://127.0.0.1:9: connection refused" in shown
@@ -111,7 +111,7 @@ def test_many_calls_show_the_sum_the_greatest_and_whose_it_is() -> None:
     assert shown[-3:] == [
         "✗ underruns (gaps shorter than a pause): 30, in 20 of 31 calls",
         "✗ 1 call: ws://127.0.0.1:9: connection refused",
-        "! 30 calls: what was cleared went on after the clear: see stale audio",
+        "! 30 calls: what was cleared went on after the clear: see stale_ms",
     ]
 
 
@@ -126,7 +126,7 @@ def test_conditions_decide_and_problems_remain_to_be_seen() -> None:
     assert passed[-4:] == [
         "! 1 underrun (gaps shorter than a pause), 120.0 ms in sum",
         "! 10 frames dropped because the playout buffer was full",
-        "! what was cleared went on after the clear: see stale audio",
+        "! what was cleared went on after the clear: see stale_ms",
         "✓ passed: the condition held",
     ]
     failed = lines_of(

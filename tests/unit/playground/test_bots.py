@@ -41,10 +41,10 @@ async def test_without_an_argument_it_is_the_parrot() -> None:
     assert config.on_connect is not None
 
 
-def test_an_address_is_called_as_it_is() -> None:
+def test_an_address_is_called_as_it_is_and_shown_without_its_query() -> None:
     bot = find_bot("wss://bot.example/room?x=1")
     assert (bot.label, bot.url, bot.configure) == (
-        "wss://bot.example/room?x=1",
+        "wss://bot.example/room?…",
         "wss://bot.example/room?x=1",
         None,
     )

@@ -11,10 +11,11 @@ from typing import Any, cast
 import pytest
 
 from audio_connector.errors import DialError, UsageError
+from audio_connector.playground import participant
 from audio_connector.playground.outbox import Outbox
 from audio_connector.playground.session import PageSession, Settings
 from audio_connector.playground.speeches import interruption, sentence
-from audio_connector.simulator import LiveCall, Router, RouterCall, TraceEvent
+from audio_connector.simulator import PROFILES, LiveCall, Router, RouterCall, TraceEvent
 from audio_connector.simulator.speech import Lines
 from audio_connector.wire.codec import CLEAR_FORMS
 from audio_connector.wire.transport import Closed, Headers, Upgrade
@@ -402,11 +403,26 @@ async def test_a_second_participant_has_a_socket_of_its_own_in_the_same_session(
     assert desk.session.recording.seconds == pytest.approx(1.5, abs=0.05)
 
 
+@pytest.mark.parametrize("profile", PROFILES)
+@pytest.mark.parametrize("is_deaf", [False, True])
+async def test_ones_own_end_is_told_from_a_fault(
+    desk: Desk, profile: str, is_deaf: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(participant, "END_S", 0.01)
+    await desk.connect(profile=profile)
+    desk.router.wires[0].is_deaf = is_deaf  # a server that does not answer the close
+    await desk.say("disconnect")
+    await desk.session.close()
+    await desk.settle()
+    assert [each["is_own_end"] for each in desk.of("call", state="over")] == [True]
+
+
 async def test_a_bot_that_hangs_up_is_told_with_its_code(desk: Desk) -> None:
     await desk.connect()
     desk.router.lives[0].on_closed(Closed(1011, "internal error", "peer"))
     await desk.settle()
     assert desk.of("call", state="over")[0]["text"] == "1011 by the server (internal error)"
+    assert desk.of("call", state="over")[0]["is_own_end"] is False
     with pytest.raises(UsageError):
         desk.session.say(1, sentence("he-was-not.wav", 16000))
 

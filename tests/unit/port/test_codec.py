@@ -17,7 +17,7 @@ from audio_connector.intake.buffer import IntakeCounters
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.speech import Answered, Finished, Flushed, Interrupted, Played, Progress
 from audio_connector.port import words
-from audio_connector.port.codec import KINDS, NoMessage
+from audio_connector.port.codec import KINDS, NoMessage, encode, read
 from audio_connector.port.framing import HEAD, Decoder, encode_all
 from audio_connector.wire.codec import decode_event
 from audio_connector.wire.messages import Connected, Disconnected
@@ -43,7 +43,12 @@ FIRST = st.builds(
 )
 HEADERS = st.lists(st.tuples(TEXT, TEXT), max_size=5).map(Headers)
 PROGRESS = st.builds(Progress, NUMBER, st.none() | MS, NUMBER, NUMBER, NUMBER, MS, NUMBER, MS)
-UPGRADE = st.builds(Upgrade, TEXT, TEXT, HEADERS, st.tuples(TEXT, NUMBER), st.booleans())
+IDENTITY = st.recursive(
+    st.none() | st.booleans() | NUMBER | MS | TEXT,
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
+    max_leaves=5,
+)
+UPGRADE = st.builds(Upgrade, TEXT, TEXT, HEADERS, st.tuples(TEXT, NUMBER), st.booleans(), IDENTITY)
 
 ALL: dict[type, st.SearchStrategy[Any]] = {
     asks.Write: st.builds(asks.Write, NUMBER, PCM, MAYBE_RATE, st.booleans()),
@@ -58,8 +63,12 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     asks.StandInTextLine: st.builds(asks.StandInTextLine, NUMBER),
     asks.SetLead: st.builds(asks.SetLead, MS),
     asks.Want: st.builds(asks.Want, st.booleans(), st.booleans(), NUMBER, st.booleans()),
+    asks.TapeOn: st.builds(asks.TapeOn, NUMBER, MS, st.none() | NUMBER, st.booleans()),
+    asks.TapeMore: st.builds(asks.TapeMore, NUMBER),
+    asks.TakeTape: st.builds(asks.TakeTape, NUMBER, st.booleans()),
     asks.Released: st.just(asks.Released()),
     asks.Close: st.builds(asks.Close, st.just(1000), TEXT),
+    asks.Judged: st.builds(asks.Judged, IDENTITY, st.none() | NUMBER, TEXT),
     TextItem: st.builds(
         lambda text, is_first: TextItem(text, decode_event(text, is_first=is_first)),
         TEXT | JSON.map(json.dumps) | st.just('{"content-type": "audio/l16;rate=8000"}'),
@@ -73,7 +82,21 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     ),
     Answered: st.builds(Answered, NUMBER, st.none() | st.booleans() | OUTCOME | st.builds(Flushed, MS, MS)),
     Finished: st.builds(Finished, NUMBER, OUTCOME),
+    tells.Taped: st.builds(
+        tells.Taped,
+        NUMBER,
+        MS,
+        MS,
+        st.sampled_from((8000, 16000, 24000)),
+        st.lists(st.tuples(MS, PCM), max_size=3).map(tuple),
+        st.lists(st.tuples(MS, st.booleans(), PCM), max_size=3).map(tuple),
+        st.lists(st.builds(tells.TapedEvent, MS, TEXT, TEXT, TEXT, MS), max_size=3).map(tuple),
+        MS,
+        st.booleans(),
+        st.booleans(),
+    ),
     tells.Failed: st.builds(tells.Failed, TEXT, TEXT),
+    tells.Asked: st.builds(tells.Asked, UPGRADE, IDENTITY, MS),
     tells.Lost: st.builds(tells.Lost, MS),
     tells.Resumed: st.builds(tells.Resumed, UPGRADE),
     tells.Release: st.just(tells.Release()),
@@ -126,6 +149,9 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     words.Ready: st.just(words.Ready()),
     words.Drain: st.builds(words.Drain, MS),
     words.Drained: st.builds(words.Drained, st.booleans()),
+    words.Collect: st.builds(words.Collect, NUMBER, st.booleans()),
+    words.Collected: st.builds(words.Collected, NUMBER, TEXT),
+    words.Counted: st.builds(words.Counted, TEXT),
     words.Refused: st.builds(words.Refused, st.dictionaries(TEXT, NUMBER, max_size=3)),
     words.Logged: st.builds(words.Logged, TEXT, NUMBER, TEXT, MS, st.none() | TEXT),
 }
@@ -202,6 +228,23 @@ def test_a_message_with_other_bytes_is_one_of_its_kind_or_none(message: Any, dat
         return
     for _, each in got:
         assert type(each) in (*KINDS, bytes)
+
+
+@given(st.one_of(*ALL.values()), st.integers(1, 255), st.data())
+def test_the_body_of_one_kind_read_as_another_is_one_of_those_or_none(
+    message: Any, number: int, data: st.DataObject
+) -> None:
+    """And so is a body with bytes more or less."""
+    _, body = encode(message)
+    at, size = data.draw(st.integers(0, len(body))), data.draw(st.integers(0, 9))
+    bent = data.draw(
+        st.sampled_from([body, body[:at] + body[at + size :], body[:at] + bytes([192 + size]) + body[at:]])
+    )
+    try:
+        got = read(number, bent)
+    except NoMessage:
+        return
+    assert type(got) is KINDS[number - 1]
 
 
 def test_what_is_too_long_or_of_no_kind_is_named() -> None:

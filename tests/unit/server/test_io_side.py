@@ -13,7 +13,7 @@ from support.conversation import LoopClock
 from support.stage import UPGRADE
 
 from audio_connector.call import asks, tells
-from audio_connector.errors import VideoError
+from audio_connector.errors import DialError, VideoError
 from audio_connector.playback.speech import Answered
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_side import IoSide
@@ -21,7 +21,7 @@ from audio_connector.server.link import Link
 from audio_connector.testing.network import dial, listen
 from audio_connector.testing.virtual_time import OPENING_S, VirtualLoop, in_virtual_time, rest
 from audio_connector.wire.memory import MemoryTransport
-from audio_connector.wire.refusals import NOT_NOW
+from audio_connector.wire.refusals import NOT_NOW, Refusal
 
 
 class Posted:
@@ -188,4 +188,120 @@ async def test_audio_in_json_is_read_and_what_is_none_is_counted() -> None:
     await rest()
     assert link.call.unreadable_messages >= 1
     assert len(stage.told_of(tells.Failed)) == 1
+    stage.side.stop()
+
+
+# Who is let in.
+
+
+async def status_of_a_call(stage: Stage, *headers: tuple[str, str]) -> int:
+    """101, or the status of the refusal."""
+    try:
+        await dial("ws://127.0.0.1:8765", Router(LoopClock(stage.loop), 16000), headers=headers)
+    except DialError as error:
+        return error.status or 0
+    return 101
+
+
+@pytest.mark.parametrize(
+    ("limits", "statuses", "counts"),
+    [
+        ({"max_connections": 2}, [101, 101, 503, 503], {"max_connections": 2}),
+        ({"max_connections_per_address": 1}, [101, 503], {"max_connections_per_address": 1}),
+        ({"max_connections_per_session": 1}, [101, 503], {"max_connections_per_session": 1}),
+        ({"upgrades_per_second_per_address": 2}, [101, 101, 429], {"upgrades_per_second_per_address": 1}),
+        ({"max_memory_mb": 1}, [503], {"max_memory_mb": 1}),
+        ({"max_memory_mb": None, "max_loop_lag_ms": None}, [101], {}),
+    ],
+)
+@in_virtual_time
+async def test_who_is_over_a_limit_is_refused_and_counted_by_its_name(
+    limits: dict[str, Any], statuses: list[int], counts: dict[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("audio_connector.server.load.resident_mb", lambda: 2.0)
+    stage = Stage(limits=limits)
+    await stage.side.listen()
+    session = ("x-opentok-ws-sessionid", "s1")
+    assert [await status_of_a_call(stage, session) for _ in statuses] == statuses
+    assert stage.side.refusals() == counts
+    stage.side.stop()
+
+
+@in_virtual_time
+async def test_the_end_of_a_call_makes_room() -> None:
+    stage = Stage(limits={"max_connections": 1})
+    await stage.side.listen()
+    _, socket = await stage.call()
+    assert await status_of_a_call(stage) == 503
+    socket.reset()
+    await rest()
+    assert await status_of_a_call(stage) == 101
+    stage.side.stop()
+
+
+@in_virtual_time
+async def test_there_is_no_room_left_for_who_was_admitted_before_it_was_taken() -> None:
+    """Between the two somebody may have judged who it is, and taken a while for it."""
+    stage = Stage(limits={"max_connections": 1})
+    await stage.side.listen()
+    listening = stage.loop.ports[8765]
+    assert listening.options.admit(UPGRADE) is None
+    await stage.call()
+    refused = listening.accept(UPGRADE)
+    assert isinstance(refused, Refusal)
+    assert refused.limit == "max_connections"
+    stage.side.stop()
+
+
+@in_virtual_time
+async def test_behind_a_trusted_proxy_each_client_has_its_own_limit_and_is_told_of() -> None:
+    stage = Stage(limits={"max_connections_per_address": 1, "trusted_proxies": ["127.0.0.0/8"]})
+    await stage.side.listen()
+    clients = [("X-Forwarded-For", f"203.0.113.{number}") for number in (1, 2, 1)]
+    assert [await status_of_a_call(stage, client) for client in clients] == [101, 101, 503]
+    told = [opened.upgrade.remote_address for opened in stage.told_of(tells.Opened)]
+    assert told == [("203.0.113.1", 0), ("203.0.113.2", 0)]
+    stage.side.stop()
+
+
+@in_virtual_time
+async def test_while_the_loop_lags_new_calls_are_refused_and_those_that_are_there_go_on() -> None:
+    stage = Stage(limits={"max_loop_lag_ms": 300})
+    await stage.side.listen()
+    router, _ = await stage.call()
+    for _ in range(10):
+        stage.loop._virtual.now += 0.5  # as a callback that takes so long
+        await asyncio.sleep(0.01)
+    assert await status_of_a_call(stage) == 503
+    assert stage.side.refusals() == {"max_loop_lag_ms": 1}
+    assert router.closed is None
+    await asyncio.sleep(1.0)
+    assert await status_of_a_call(stage) == 101
+    stage.side.stop()
+
+
+@in_virtual_time
+async def test_a_router_that_dials_again_is_let_in_over_every_limit() -> None:
+    stage = Stage(
+        limits={"max_connections": 1, "upgrades_per_second_per_address": 0.01}, timeouts={"resume_s": 10}
+    )
+    await stage.side.listen()
+    ids = (("connectionid", "c1"), ("x-opentok-ws-sessionid", "s1"))
+    assert await status_of_a_call(stage, *ids) == 101
+    assert await status_of_a_call(stage, ("connectionid", "c2")) == 429
+    await asyncio.sleep(OPENING_S)
+    assert await status_of_a_call(stage, *ids) == 101
+    assert len(stage.side.links) == 1
+    stage.side.stop()
+
+
+@in_virtual_time
+async def test_a_call_that_a_bound_of_time_ends_is_counted_by_its_name() -> None:
+    stage = Stage(timeouts={"session_s": 5})
+    await stage.side.listen()
+    router, _ = await stage.call()
+    await asyncio.sleep(6.0)
+    assert router.closed is not None
+    assert stage.side.refusals() == {"session_s": 1}
+    assert await status_of_a_call(stage) == 101
     stage.side.stop()

@@ -11,7 +11,10 @@ from support.audio import numbered, numbers_of
 from support.call import lasting_call
 from support.redials import RESUME_S, Pairs, Scene, ids, lose, sentence
 from support.stage import UPGRADE, FakeTransport
+from support.tokens import KEY, OLD_KEY
 
+from audio_connector.auth import SignedToken, UpgradeRequest, mint_token
+from audio_connector.errors import DialError
 from audio_connector.server.link import Link
 from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
 from audio_connector.wire.codec import encode_event
@@ -24,6 +27,57 @@ GONE = Disconnected(code=1006, reason="", closed_by="network")
 
 
 # Who is who.
+
+
+@in_virtual_time
+async def test_a_call_goes_on_with_the_token_that_it_came_with_although_it_has_expired() -> None:
+    def carrying(token: str, connection: str = "c1") -> Pairs:
+        return [*ids(connection), ("authorization", f"Bearer {token}")]
+
+    signed = SignedToken([KEY], one_time=True)
+    token = mint_token(KEY, lifetime_s=60.0, who="Ann")
+    async with Scene(authenticate=signed) as scene:
+        socket = await scene.dial(carrying(token))
+        identity = scene.client.identity
+        await asyncio.sleep(600)
+        await lose(socket)
+        another = carrying(mint_token(KEY, who="Cyd"))
+        for others in (carrying(mint_token(OLD_KEY)), ids(), carrying(token, "c2"), another):
+            with pytest.raises(DialError, match="HTTP 401"):
+                await scene.dial(others)
+        await lose(await scene.dial(carrying(token)))
+        assert (scene.app.resumed, scene.client.identity) == ([scene.client], identity)
+        identity["who"] = "Bob"  # whatever the application does with what it was given
+        await scene.dial(carrying(token))
+        assert scene.client.identity["who"] == "Ann"
+        assert len(scene.app.connected) == 1
+
+
+@in_virtual_time
+async def test_a_function_is_told_whose_call_would_go_on() -> None:
+    asked: list[object] = []
+
+    async def decide(request: UpgradeRequest) -> str:
+        asked.append(request.resumes)
+        await asyncio.sleep(0.1)
+        return f"caller {len(asked)}"
+
+    async with Scene(authenticate=decide) as scene:
+        await lose(await scene.dial())
+        await scene.dial()
+        assert (asked, scene.client.identity) == ([None, "caller 1"], "caller 2")
+
+
+@in_virtual_time
+async def test_a_call_whose_time_is_up_meanwhile_is_another_one() -> None:
+    async def decide(request: UpgradeRequest) -> str:
+        await asyncio.sleep(0.0 if request.resumes is None else 1.0)
+        return "Ann"
+
+    async with Scene(authenticate=decide) as scene:
+        await lose(await scene.dial(), for_s=RESUME_S - 0.5)
+        await scene.dial()
+        assert (len(scene.app.connected), scene.app.resumed) == (2, [])
 
 
 async def is_another_call(scene: Scene, headers: Pairs) -> bool:

@@ -93,6 +93,15 @@ def test_a_configuration_a_mapping_or_what_returns_one(app: Any) -> None:
     assert (made.host, made.port) == ("localhost", 5)
 
 
+def test_an_on_connect_that_forgot_its_parameter_is_called_so() -> None:
+    async def on_connect() -> None: ...
+
+    with pytest.raises(
+        UsageError, match=r"on_connect is a coroutine function without parameters; an on_connect takes"
+    ):
+        configuration_of(on_connect)
+
+
 def test_a_function_that_returns_an_on_connect() -> None:
     assert configuration_of(lambda: on_connect).on_connect is on_connect
     assert configuration_of({"on_connect": on_connect}).port == PORT, "what is left out is the usual"

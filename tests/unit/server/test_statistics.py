@@ -60,6 +60,21 @@ async def test_after_the_end_they_are_exact() -> None:
 
 
 @in_virtual_time
+async def test_what_the_end_has_overtaken_on_its_way_counts_as_unsent() -> None:
+    """Another process has ended the call, and its last figures do not know of what was handed over meanwhile."""
+    async with Conversation() as call:
+        await call.client.send_audio_buffer(FRAME * 5)
+        await asyncio.sleep(1.0)
+        line = call.client._line
+        line.handed_bytes += 10 * len(FRAME)
+        assert call.client.statistics().unsent_ms == 0.0
+        call.router_socket.close()
+        await call.session.task
+        figures = call.client.statistics()
+        assert (figures.audio_ms_sent, figures.unsent_ms) == (100.0, 200.0)
+
+
+@in_virtual_time
 async def test_the_delay_of_a_relay_is_what_its_next_frame_will_have() -> None:
     async with Conversation(playback={"prime_ms": 100, "lead_ms": 200}) as call:
         for number in range(200):

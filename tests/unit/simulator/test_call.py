@@ -267,8 +267,13 @@ def test_the_end_of_the_connection_ends_the_call_once() -> None:
 
 
 @pytest.mark.parametrize("code", [1000, 1001, 1005])
-def test_a_server_that_ends_the_call_on_purpose_is_no_problem(code: int) -> None:
-    assert Stage(duration_s=10.0).open().close(code, "", "peer").report.is_clean
+def test_a_server_that_ends_the_call_before_its_end_is_a_problem_unless_it_may(code: int) -> None:
+    assert Stage(duration_s=10.0).open().close(code, "", "peer").report.problems == (
+        f"the server ended the call before it was over: {code} (--allow-hangup, where it may)",
+    )
+    for options in ({"allow_hangup": True}, {"tail_s": None}):
+        stage = Stage(duration_s=10.0, **options).open().run_until(0.1)
+        assert stage.close(code, "", "peer").report.is_clean
 
 
 def test_a_reset_that_was_asked_for_is_no_problem() -> None:

@@ -49,10 +49,24 @@ def test_every_figure_of_a_call_in_which_everything_happens() -> None:
 
 def test_a_call_in_which_nothing_happened_has_no_latencies_and_zeros() -> None:
     found = figures(EMPTY)
+    assert found.pop("problems") == 1  # it was no call
     absent = {name for name, value in found.items() if value is None}
     assert absent == {"first_audio_delay_ms", "turn_latency_ms", "barge_in_ms", "speech_to_silence_ms"}
     assert {value for value in found.values() if value is not None} == {0}
     assert figures(UNREACHED)["problems"] == 1
+
+
+def test_figures_are_rounded_to_what_was_measured() -> None:
+    report = replace(EMPTY, duration_s=1.23456, turns=(Turn(1.0, 1.0214741), Turn(2.0, 2.02)))
+    assert METRICS["duration_s"].of(report) == 1.235
+    assert METRICS["turn_latency_ms"].of(report) == METRICS["turn_latency_ms"].of_all([report]) == 21.47
+
+
+def test_a_bot_that_speaks_first_is_told_from_one_that_says_nothing() -> None:
+    metric = METRICS["first_audio_delay_ms"]
+    assert metric.shown(metric.of(EMPTY), [EMPTY]) == "none came"
+    first = replace(EMPTY, has_sound=True)
+    assert metric.shown(metric.of(first), [first]) == "spoke first"
 
 
 def test_the_slowest_of_a_call_is_of_those_that_were_seen() -> None:

@@ -20,7 +20,8 @@ class Listening:
     """An observer that is told of a call in frames of 20 ms."""
 
     def __init__(self) -> None:
-        self.observer = Observer()
+        self.waiting: list[bytes] = []
+        self.observer = Observer(waiting=lambda: self.waiting)
         self.observer.origin = ORIGIN
 
     def say(self, begin_s: float, end_s: float) -> None:
@@ -219,6 +220,83 @@ def test_a_bot_that_only_breathes_is_not_spoken_over() -> None:
     call.play(1.0, 1.3, frame=b"\x01\x00" * 320)
     call.say(1.2, 2.0)  # before its pause is one
     assert len(call.barge_ins) == 1
+
+
+def test_who_speaks_between_two_words_of_the_bot_interrupts_it() -> None:
+    call = Listening()
+    call.play(0.0, 1.0)
+    call.play(1.0, 1.3, frame=ZEROS)
+    call.say(1.2, 1.3)
+    assert not call.barge_ins  # it may have been its last word
+    call.play(1.3, 1.5)
+    assert call.barge_ins == (BargeIn(speech_at_s=about(1.2)),)
+    call.clear(1.5, 300)
+    call.look(1.6)
+    assert call.barge_ins == (BargeIn(about(1.2), about(1.5), about(1.5), 300),)
+    assert call.barge_ins[0].speech_to_silence_ms == about(300)
+
+
+def test_who_speaks_in_a_pause_that_a_clear_makes_the_end_has_interrupted() -> None:
+    call = Listening()
+    call.play(0.0, 1.0)
+    call.play(1.0, 1.2, frame=ZEROS)
+    call.say(1.2, 1.3)
+    call.play(1.2, 1.4, frame=ZEROS)
+    call.clear(1.38, 500)
+    call.look(1.5)
+    [barge_in] = call.barge_ins
+    assert (barge_in.speech_at_s, barge_in.silent_at_s) == (about(1.2), about(1.38))
+
+
+def test_a_clear_after_the_first_frame_of_speech_belongs_to_it() -> None:
+    call = Listening()
+    call.play(0.0, 1.0)
+    call.observer.said(0.9, is_loud=True)
+    call.clear(0.91, 500)
+    call.look(1.1)
+    call.say(0.92, 1.2)
+    assert call.barge_ins == (BargeIn(about(0.9), about(0.91), about(1.0), 500),)
+
+
+def test_a_clear_has_nothing_to_do_with_a_click_or_a_word_of_long_ago() -> None:
+    call = Listening()
+    call.play(0.0, 3.0)
+    call.say(0.5, 0.52)
+    call.clear(2.9, 500)
+    call.look(3.2)
+    assert [each.speech_at_s for each in call.barge_ins] == [None]
+    call = Listening()
+    call.play(0.0, 1.0)
+    call.say(1.2, 1.4)
+    call.pause(1.4, 5.0)
+    call.play(5.0, 6.0)
+    call.clear(5.9, 500)
+    call.look(6.2)
+    assert [each.speech_at_s for each in call.barge_ins] == [None]
+
+
+def test_who_speaks_while_sound_waits_interrupts_however_long_the_pause() -> None:
+    call = Listening()
+    call.play(0.0, 1.0)
+    call.waiting = [ZEROS] * 20 + [LOUD]
+    call.say(1.6, 1.8)
+    assert call.barge_ins == (BargeIn(speech_at_s=about(1.6)),)
+    call = Listening()
+    call.play(0.0, 1.0)
+    call.waiting = [ZEROS] * 20
+    call.say(1.6, 1.8)
+    assert not call.barge_ins
+
+
+def test_who_speaks_after_the_bots_last_word_answers_it() -> None:
+    call = Listening()
+    call.play(0.0, 1.0)
+    call.play(1.0, 3.0, frame=ZEROS)
+    call.say(1.2, 2.0)
+    call.look(3.0)
+    call.play(3.0, 3.2)
+    assert not call.barge_ins
+    assert call.turns == [Turn(about(2.0), about(3.0))]
 
 
 def test_what_goes_on_after_a_clear_is_stale() -> None:

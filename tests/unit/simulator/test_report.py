@@ -68,8 +68,8 @@ def test_the_problems_of_a_call_are_one_line_each() -> None:
     ("changes", "why"),
     [
         ({}, None),
-        ({"close_code": 1001, "closed_by": "peer"}, None),
-        ({"close_code": 1005, "closed_by": "peer"}, None),
+        ({"close_code": 1001, "closed_by": "peer", "allow_hangup": True}, None),
+        ({"close_code": 1005, "closed_by": "peer", "allow_hangup": True}, None),
         ({"closed": False, "close_code": 0}, None),
         ({"close_code": 1006, "hung_up": True}, None),
         ({"close_code": 1006}, "the connection broke in the middle of the call: 1006"),
@@ -90,17 +90,49 @@ def test_stale_audio_is_the_sum_over_the_barge_ins() -> None:
 
 
 def test_what_may_be_meant_is_remarked_on() -> None:
-    silent = CallReport(url="ws://a", speech_frames_sent=10)
-    assert silent.remarks == ("the bot said nothing, though it was spoken to",)
-    assert silent.is_clean
-    assert CallReport(url="ws://a").remarks == ()
+    assert CLEAN.remarks == ()
     assert CallReport(url="ws://a", error="refused").remarks == ()
     stale = CallReport(url="ws://a", barge_ins=(BargeIn(clear_at_s=1.0, stale_ms=40.0),))
-    assert stale.remarks == ("what was cleared went on after the clear: see stale audio",)
+    assert stale.remarks == ("what was cleared went on after the clear: see stale_ms",)
+    left = replace(CLEAN, closed_by="peer", playout=PlayoutReport(buffered_frames=5), allow_hangup=True)
+    assert left.remarks == ("the server ended the call with 100 ms of its audio unheard",)
+
+
+SILENT = "the bot said nothing, though it was spoken to (--allow-silence, where it only listens)"
+SPOKEN_TO = replace(CLEAN, speech_frames_sent=10, playout=PlayoutReport())
+
+
+@pytest.mark.parametrize(
+    ("report", "shortfalls"),
+    [
+        (CLEAN, ()),
+        (SPOKEN_TO, (SILENT,)),
+        # A bot that sends nothing but zeros.
+        (replace(SPOKEN_TO, playout=PlayoutReport(frames_received=50)), (SILENT,)),
+        (replace(SPOKEN_TO, has_sound=True), ()),
+        (replace(SPOKEN_TO, allow_silence=True), ()),
+        (UNREACHED, (UNREACHED.error,)),
+        (
+            replace(SPOKEN_TO, closed_by="peer", close_reason="bye"),
+            ("the server ended the call before it was over: 1000 'bye' (--allow-hangup, where it may)",),
+        ),
+        (replace(SPOKEN_TO, closed_by="peer", allow_hangup=True), (SILENT,)),
+        (
+            replace(CLEAN, closed_by="peer", close_code=1006, allow_hangup=True),
+            ("the connection broke in the middle of the call: 1006",),
+        ),
+        (CallReport(url="ws://a"), ("there was no call: it was over before anything was said",)),
+    ],
+)
+def test_a_call_that_was_not_the_planned_one_is_not_clean(
+    report: CallReport, shortfalls: tuple[str, ...]
+) -> None:
+    assert report.shortfalls == report.problems == shortfalls
+    assert report.is_clean == (not shortfalls)
 
 
 def test_audio_in_a_form_that_is_not_this_calls_is_a_problem() -> None:
-    text = CallReport(url="ws://a", speech_frames_sent=10, json_audio_texts=1)
+    text = replace(CLEAN, speech_frames_sent=10, json_audio_texts=1)
     assert text.remarks == ()
     assert text.problems == (
         "1 text of audio in JSON, which this call does not read; is the server's audio_transport json?",

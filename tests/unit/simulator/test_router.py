@@ -443,7 +443,7 @@ async def test_what_should_be_audio_in_json_and_is_none_is_a_problem() -> None:
     dial = EchoDial()
     async with routing(dial) as router:
         report = await router.run(
-            RouterCall(url=URL, audio_transport=JSON, tail_s=0, silence="none"), on_start=start
+            RouterCall(url=URL, audio_transport=JSON, tail_s=0.02, silence="none"), on_start=start
         )
     assert report.bad_audio_messages == 2
     assert report.problems == (

@@ -39,6 +39,11 @@ def test_conditions_decide_where_there_are_some() -> None:
     assert (held.passed, held.text, held.reasons) == (True, "passed: 2 conditions held", ())
     assert held.remarks == BROKEN.problems
     assert judge([CLEAN], conditions=checked[:1]).text == "passed: the condition held"
+    why = [f"call 1: {BROKEN.problems[0]}"]
+    for calls in ([BROKEN], [BROKEN, CLEAN]):
+        assert judge(calls, conditions=checked, conditions_failed=why) == Verdict(False, "failed", (*why,)), (
+            "once"
+        )
     failed = judge([CLEAN], conditions=checked, conditions_failed=["turns<1: call 1: 0"])
     assert failed == Verdict(False, "failed", ("turns<1: call 1: 0",))
 
@@ -82,6 +87,7 @@ def test_every_problem_of_a_call_is_one_of_many_calls_as_well() -> None:
             "1011 by the server (\\x1b[2J)",
         ),
         (BROKEN, "1006 by the network"),
+        (replace(BROKEN, hung_up=True), "1006 by the router"),
         (UNREACHED, ""),
     ],
 )

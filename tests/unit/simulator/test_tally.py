@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-from dataclasses import fields, replace
+from dataclasses import fields
 
 import pytest
 
@@ -64,8 +64,14 @@ def test_the_delay_of_the_first_audio(
     spoke_at: float | None, heard_at: float | None, delay_ms: float | None
 ) -> None:
     tally = Tally(opened_at=100.0, first_speech_at=spoke_at)
-    report = report_of(tally, replace(PlayoutReport(), first_audio_at=heard_at))
+    observer = Observer()
+    if heard_at is not None:
+        observer.received(bytes(640), heard_at - 0.1)  # silence is no answer
+        observer.received(b"\x01\x02" * 320, heard_at)
+    report = tally.report(CALL, PlayoutReport(), 110.0, observer=observer, trace=None)
     assert report.first_audio_delay_ms == (None if delay_ms is None else pytest.approx(delay_ms))
+    assert report.has_sound == (heard_at is not None)
+    assert report.spoke_first == (heard_at is not None and delay_ms is None)
 
 
 def test_what_is_kept_is_bounded() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import re
 from pathlib import Path
 
 import numpy as np
@@ -121,6 +122,15 @@ def test_a_missing_end_is_found_where_it_begins() -> None:
     assert "then silence instead of sound; 17" in text
 
 
+@pytest.mark.parametrize(("gain", "word"), [(1.72, "4.7 dB louder"), (0.5, "6.0 dB softer")])
+def test_the_same_sound_at_another_level_is_called_so(gain: float, word: str) -> None:
+    heard = Audio.of((ONE.samples * gain).astype(np.int16))
+    assert shown(heard).endswith(f": the same sound, {word}; up to 3 dB would not count")
+    assert f"the same sound, {word}" in (OTHER + heard).contains(ONE).text
+    faded = ONE.between(0, 1.0) + heard.between(1.0)
+    assert re.search(rf"alike up to 1\d\d0 ms, then the same sound, {word};", shown(faded))
+
+
 def test_a_missing_beginning_is_found() -> None:
     assert "alike up to 20 ms, then silence instead of sound; 700 ms differ" in shown(ONE.between(1.0))
 
@@ -143,7 +153,7 @@ def test_something_else_behind_it_is_found() -> None:
 
 def test_half_the_level_is_not_the_same() -> None:
     loud, soft = Audio.tone(440, 1.0, level_db=-20), Audio.tone(440, 1.0, level_db=-27)
-    assert "alike up to 0 ms, then another sound; 1000 ms differ" in shown(soft, loud)
+    assert shown(soft, loud).endswith(": the same sound, 7.0 dB softer; up to 3 dB would not count")
 
 
 @pytest.mark.parametrize("heard", [OTHER, Audio.silence(1.0), Audio(b""), Audio.tone(440, 3.0)])

@@ -8,6 +8,7 @@ import sys
 from typing import Any
 
 import pytest
+from support.tokens import KEY
 
 from audio_connector import (
     AudioConnectorConfigError,
@@ -18,6 +19,7 @@ from audio_connector import (
     UsageError,
     Video,
 )
+from audio_connector.auth import SignedToken, mint_token
 from audio_connector.simulator import RouterCall, run_calls
 from audio_connector.testing import Audio, BotFailed, CallFailed, connect, in_virtual_time, router, serve
 
@@ -150,3 +152,20 @@ async def test_where_nothing_listens_the_call_is_not_made() -> None:
     with pytest.raises(DialError, match="cannot be reached"):
         async with connect(url):
             pass
+
+
+@in_virtual_time
+async def test_a_bot_that_asks_who_dials_is_called_with_a_token() -> None:
+    async with serve(greet, authenticate=SignedToken([KEY])) as server:
+        headers = {"authorization": f"Bearer {mint_token(KEY, customer='Ann')}"}
+        async with server.call(headers=headers) as call:
+            assert call.client.identity["customer"] == "Ann"
+            assert (await call.reply()).matches(TONE)
+        with pytest.raises(DialError, match="HTTP 401"):
+            async with server.call():
+                pass
+        await asyncio.sleep(200)
+        with pytest.raises(DialError, match="HTTP 401"):
+            async with server.call(headers=headers):
+                pass
+        assert server.handle.refusals == {"401 no token": 1, "401 expired": 1}

@@ -12,7 +12,7 @@ from support.clock import VirtualClock
 from support.receivers import Notes
 
 from audio_connector.wire.memory import UPGRADE, MemoryTransport, connect
-from audio_connector.wire.transport import Closed, Nobody, Transport, Upgrade
+from audio_connector.wire.transport import Closed, Nobody, Transport, Upgrade, WireLimits
 
 
 class Acting(Notes):
@@ -321,6 +321,33 @@ def test_a_break_is_no_close(how: str) -> None:
     pair.run_for(5.0)
     broken = Closed(1006, "", closed_by="network")
     assert pair.ours.told == pair.theirs.told == ["open", broken]
+
+
+@pytest.mark.parametrize("code", [0, 999, 1004, 1006, 2999, 5000])
+def test_a_close_code_that_is_never_sent_is_a_fault(code: int) -> None:
+    pair = Pair()
+    pair.them.close(code)
+    pair.run_for()
+    assert pair.ours.told == ["open", Closed(1002, f"close code {code} is never sent", closed_by="us")]
+
+
+@pytest.mark.parametrize(("size", "kind"), [(101, "audio"), (51, "text")])
+def test_a_message_over_the_limit_is_closed(size: int, kind: str) -> None:
+    clock = VirtualClock()
+    ours, theirs = Acting(), Acting()
+    limits = WireLimits(max_message_bytes=100, max_text_bytes=50)
+    us = MemoryTransport(ours, call_later=clock.call_later, limits=limits)
+    them = MemoryTransport(theirs, call_later=clock.call_later)
+    connect(us, them)
+    for length in (size - 1, size):
+        if kind == "audio":
+            them.send_audio(bytes(length))
+        else:
+            them.send_text("x" * length)
+    clock.run_for(0.0)
+    reason = "message too big" if kind == "audio" else "text too big"
+    assert [type(told) for told in ours.told] == [str, bytes if kind == "audio" else str, Closed]
+    assert ours.told[-1] == Closed(1009, reason, closed_by="us")
 
 
 STEPS = (

@@ -91,7 +91,7 @@ def _more(line: str) -> int:
         (b"POST /a b HTTP/1.1\r\n", "POST '/a b'"),
         (b"nonsense\r\nsecond line", "'nonsense'"),
         (b"get / HTTP/1.1", "'get / HTTP/1.1'"),
-        (b"\x16\x03\x01\n\x1b[2J", repr("\x16\x03\x01\n\x1b[2J")),
+        (b"\x16\x03\x01\x1b[2J\nHost: x", repr("\x16\x03\x01\x1b[2J")),
         (b"GET /\xc2\x9b31m HTTP/1.1", "GET " + repr("/\xc2\x9b31m")),
         (b"GET /" + b"y" * 500 + b" HTTP/1.1", "GET " + repr("/" + "y" * (QUOTED_CHARACTERS - 1)) + "…"),
         (b"X" * 500 + b" / HTTP/1.1", repr("X" * QUOTED_CHARACTERS) + "…"),

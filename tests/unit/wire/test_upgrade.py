@@ -4,17 +4,28 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from audio_connector.wire.refusals import (
     BAD_UPGRADE,
     NOT_AN_UPGRADE,
     NOT_HTTP,
+    OTHER_METHOD,
     OTHER_VERSION,
     TLS_AT_PLAIN_PORT,
     TOO_LARGE,
     Refusal,
 )
-from audio_connector.wire.upgrade import MAX_HEADERS, UpgradeRequest, header_text, read_upgrade
+from audio_connector.wire.upgrade import (
+    MAX_HEADERS,
+    MAX_METHOD_CHARACTERS,
+    UpgradeRequest,
+    header_text,
+    read_upgrade,
+    split_target,
+    why_no_request,
+)
 
 KEY = "dGhlIHNhbXBsZSBub25jZQ=="
 UPGRADE = {
@@ -68,7 +79,16 @@ def test_an_upgrade_is_one_among_any_tokens(connection: str) -> None:
         (head(Sec_WebSocket_Version=None), OTHER_VERSION),
         (head(Upgrade=None), NOT_AN_UPGRADE),
         (head(Upgrade="h2c"), NOT_AN_UPGRADE),
-        (head(line="POST / HTTP/1.1"), NOT_AN_UPGRADE),
+        (head(line="POST / HTTP/1.1"), OTHER_METHOD),
+        (head(("Content-Length", "12"), line="POST / HTTP/1.1"), OTHER_METHOD),
+        (head(("Transfer-Encoding", "chunked"), line="PUT / HTTP/1.1"), OTHER_METHOD),
+        (head(line="OPTIONS * HTTP/1.1"), OTHER_METHOD),
+        (head(line="CONNECT localhost:80 HTTP/1.1"), OTHER_METHOD),
+        (head(line="POST / HTTP/1.1", Host=None), NOT_HTTP),
+        (head(line="HEAD / HTTP/1.1"), NOT_AN_UPGRADE),
+        (head(line="GET * HTTP/1.1"), NOT_HTTP),
+        (head(line="GET localhost:80 HTTP/1.1"), NOT_HTTP),
+        (head(line="GET ftp://localhost/ HTTP/1.1"), NOT_HTTP),
         (head(line="GET / HTTP/1.0"), NOT_AN_UPGRADE),
         (head(line="GET / HTTP/2"), NOT_HTTP),
         (head(line="GET /a b HTTP/1.1"), NOT_HTTP),
@@ -101,3 +121,87 @@ def test_bytes_beyond_ascii_are_utf_8_or_else_latin_1() -> None:
     assert header_text("plain") == "plain"
     assert header_text("Zoë".encode().decode("ascii", "surrogateescape")) == "Zoë"
     assert header_text("Zoë".encode("latin-1").decode("ascii", "surrogateescape")) == "Zoë"
+
+
+@pytest.mark.parametrize(
+    ("sent", "target"),
+    [
+        ("/a?b=c", "/a?b=c"),
+        ("http://localhost:8765/a?b=c", "/a?b=c"),
+        ("WSS://localhost/a", "/a"),
+        ("ws://localhost", "/"),
+        ("ws://localhost?b=c", "/?b=c"),
+        ("//a/b", "//a/b"),
+        ("/http://a/b", "/http://a/b"),
+    ],
+)
+def test_of_an_absolute_target_path_and_query_are_taken(sent: str, target: str) -> None:
+    assert read(head(line=f"GET {sent} HTTP/1.1")).target == target
+
+
+def test_the_bytes_of_a_path_are_read_as_those_of_a_header() -> None:
+    utf_8 = read(head(("x", "/Zo\xc3\xab"), line="GET /Zo\xc3\xab HTTP/1.1"))
+    assert utf_8.target == utf_8.headers["x"] == "/Zoë"
+    assert read(head(line="GET /Zo\xeb HTTP/1.1")).target == "/Zoë"
+    assert split_target("/a?b?c") == ("/a", "b?c")
+    assert split_target("/a") == ("/a", "")
+
+
+def test_headers_are_those_that_were_sent() -> None:
+    assert read(head(Connection="keep-alive, Upgrade")).headers["connection"] == "keep-alive, Upgrade"
+
+
+def first_refusal(raw: bytes, piece_bytes: int) -> tuple[int, Refusal | None]:
+    """After how many bytes, read in pieces, a request is refused before its end."""
+    for known in range(0, len(raw), piece_bytes):
+        here = raw[: known + piece_bytes]
+        if b"\r\n\r\n" in here:
+            break
+        refusal = why_no_request(here, known)
+        if refusal is not None:
+            return len(here), refusal
+    return len(raw), None
+
+
+@pytest.mark.parametrize(
+    ("raw", "after_bytes", "why"),
+    [
+        (b"\x16\x03\x01\x02\x00\x01", 1, TLS_AT_PLAIN_PORT),
+        (b"\n", 1, NOT_HTTP),
+        (b"\r\nGET", 1, NOT_HTTP),
+        (b"\x00", 1, NOT_HTTP),
+        (b" GET / HTTP/1.1", 1, NOT_HTTP),
+        (b"GET\x00", 4, NOT_HTTP),
+        (b"SSH-2.0-OpenSSH_9.6\r\n", 20, NOT_HTTP),
+        (b"HELO\r\n", 5, NOT_HTTP),
+        (b"GET / HTTP/2\r\nHost: x", 14, NOT_HTTP),
+        (b"GET / HTTP/1.1\nHost: x", 15, NOT_HTTP),
+        (b"GET / HTTP/1.1\r\nHost: x\ny", 24, NOT_HTTP),
+        (b"A" * 100, MAX_METHOD_CHARACTERS + 1, NOT_HTTP),
+        (b"PRI * HTTP/2.0\r\n", 16, NOT_HTTP),
+    ],
+)
+@pytest.mark.parametrize("piece_bytes", [1, 1000])
+def test_what_can_be_no_request_is_refused_at_the_byte_that_says_so(
+    raw: bytes, after_bytes: int, why: Refusal, piece_bytes: int
+) -> None:
+    at, refusal = first_refusal(raw, piece_bytes)
+    assert refusal == why
+    if piece_bytes == 1:
+        assert at == after_bytes
+
+
+@given(
+    st.sampled_from(
+        [head(), head(line="POST / HTTP/1.1"), head(("x", "a" * 300), line="M-SEARCH /\xe9 HTTP/1.0")]
+    ),
+    st.integers(1, 50),
+)
+def test_no_request_is_refused_before_its_end(raw: bytes, piece_bytes: int) -> None:
+    assert first_refusal(raw, piece_bytes) == (len(raw), None)
+
+
+@given(st.binary(min_size=1, max_size=60), st.integers(1, 60))
+def test_whatever_comes_is_refused_alike_in_one_piece_and_in_many(raw: bytes, piece_bytes: int) -> None:
+    _, in_pieces = first_refusal(raw, piece_bytes)
+    assert (in_pieces is None) == (first_refusal(raw, len(raw))[1] is None)

@@ -3,18 +3,15 @@
 
 from __future__ import annotations
 
-import base64
-import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from functools import cache
-from importlib.resources import files
 from typing import Final
 
 from audio_connector.simulator.metrics import METRICS
 from audio_connector.simulator.page import tables
 from audio_connector.simulator.page.lanes import OVERFLOW
 from audio_connector.simulator.page.picture import draw_call
+from audio_connector.simulator.page.shell import render_shell
 from audio_connector.simulator.page.text import attribute, items, shown
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.summary import Verdict, counted, how_closed, judge, label_of, worst_first
@@ -51,17 +48,11 @@ def render_page(
     Returns:
         The whole file; written as UTF-8.
     """
-    style, script = _resource("page.css"), _resource("page.js")
-    policy = f"default-src 'none'; style-src '{_hash(style)}'; script-src '{_hash(script)}'; img-src data:"
     verdict = judge(reports, conditions=conditions, conditions_failed=conditions_failed)
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        f'<meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width, initial-scale=1">'
-        '<meta name="color-scheme" content="light dark"><link rel="icon" href="data:,">'
-        f"<title>{attribute(title)}</title><style>{style}</style></head>\n<body>"
+    return render_shell(
+        title,
         f"{_top(reports, title, scenario, conditions, verdict)}\n{_headlines(reports)}\n"
-        f"<main>{_calls(reports, conditions_failed)}</main>\n<script>{script}</script></body></html>\n"
+        f"<main>{_calls(reports, conditions_failed)}</main>",
     )
 
 
@@ -131,7 +122,8 @@ def _headlines(reports: Sequence[CallReport]) -> str:
         alarm = " alarm" if metric.is_fault and value else ""
         kind = "tile none" if value is None else f"tile{alarm}"
         tiles.append(
-            f'<div class="{kind}" title="{metric.text}"><dt>{metric.label}</dt><dd>{metric.shown(value)}</dd></div>'
+            f'<div class="{kind}" title="{metric.name}: {metric.text}"><dt>{metric.label}</dt>'
+            f"<dd>{metric.shown(value, reports)}</dd></div>"
         )
     many = "all calls in sum" if len(reports) > 1 else "all figures"
     return (
@@ -237,13 +229,3 @@ def _texts(report: CallReport) -> str:
         f"<details><summary>{counted(len(report.other_texts), 'text')} that no router knows</summary>"
         f'<ul class="lines">{items(report.other_texts)}</ul></details>'
     )
-
-
-@cache
-def _resource(name: str) -> str:
-    return (files(__package__) / name).read_text(encoding="utf-8")
-
-
-def _hash(text: str) -> str:
-    """What the page's policy allows by name: nothing else runs, and nothing is fetched."""
-    return f"sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}"

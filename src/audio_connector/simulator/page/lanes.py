@@ -15,7 +15,7 @@ from audio_connector.simulator.trace import BargeIn, Trace, TraceEvent, Turn
 OVERFLOW: Final = "overflow"
 """The name of the event that is drawn across what was heard and what waited, as underruns are."""
 
-FAULTS: Final = ("underrun", OVERFLOW, "wrong size", "bad audio")
+FAULTS: Final = ("underrun", OVERFLOW, "wrong size", "bad audio", "drop", "handler error", "abnormal close")
 """The events whose marks are red."""
 
 _LINES_OF_MARK: Final = 6

@@ -3,17 +3,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import Final, get_args
+from typing import Final, Protocol, get_args
 
 from audio_connector.simulator.page import lanes
 from audio_connector.simulator.page.axis import LEVELS_PX, TimeAxis, nice_top
 from audio_connector.simulator.page.outline import depth_path, peak_of, wave_path
 from audio_connector.simulator.page.shapes import Row
 from audio_connector.simulator.page.text import attribute
-from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.summary import counted
-from audio_connector.simulator.trace import Source, Trace
+from audio_connector.simulator.trace import BargeIn, Source, Trace, Turn
 
 GUTTER_PX: Final = 86
 """Room for the names of the rows, left of them; `page.css` has the same number."""
@@ -40,7 +40,18 @@ class _Drawing:
         self.names.append(f'<text class="{kind}" x="{GUTTER_PX - 8}" y="{y + 4:g}">{text}</text>')
 
 
-def draw_call(report: CallReport, trace: Trace, *, label: str, columns: int) -> str:
+class Course(Protocol):
+    """What is drawn of a call beside its trace: a report has it, and a recording."""
+
+    @property
+    def duration_s(self) -> float: ...  # noqa: D102 - as in `CallReport`, like those that follow
+    @property
+    def turns(self) -> Sequence[Turn]: ...  # noqa: D102
+    @property
+    def barge_ins(self) -> Sequence[BargeIn]: ...  # noqa: D102
+
+
+def draw_call(report: Course, trace: Trace, *, label: str, columns: int, is_recorded: bool = False) -> str:
     """Draw a call.
 
     Args:
@@ -48,12 +59,17 @@ def draw_call(report: CallReport, trace: Trace, *, label: str, columns: int) -> 
         trace: Its course over time.
         label: What the call is called.
         columns: Most columns of a waveform; about the pixels that the picture is wide.
+        is_recorded: It was recorded at the server, where nobody sees the router's buffer, nor the participant.
     """
     axis = TimeAxis(_duration_s(report, trace))
     drawing = _Drawing()
     heard = _draw_sides(drawing, axis, report, trace, columns)
-    y = _draw_depth(drawing, heard, trace, columns) + _GAP_PX
-    for source in get_args(Source):
+    if is_recorded:
+        drawing.rows.append(lanes.losses(heard, heard, trace))
+        y = heard.bottom + _GAP_PX
+    else:
+        y = _draw_depth(drawing, heard, trace, columns) + _GAP_PX
+    for source in get_args(Source)[is_recorded:]:
         row = Row(axis, y)
         drawing.rows.append(
             lanes.marks(row, [event for event in trace.events if event.source == source], source)
@@ -61,16 +77,17 @@ def draw_call(report: CallReport, trace: Trace, *, label: str, columns: int) -> 
         drawing.name(source, row.middle)
         y = row.bottom
     height = f'height="{y + _TICKS_PX:g}"'
+    ticks = _ticks(axis, y, "beginning of the recording" if is_recorded else "connection")
     return (
         f'<div class="picture"><svg class="names" width="{GUTTER_PX}" {height} aria-hidden="true">'
         f'{"".join(drawing.names)}</svg><div class="scroll"><div class="time">'
         f'<svg class="rows" width="100%" {height} role="img" data-duration="{axis.duration_s:.3f}" '
-        f'aria-label="{attribute(_described(label, axis, report, trace))}">'
-        f"{_ticks(axis, y)}{''.join(drawing.rows)}</svg></div></div></div>"
+        f'aria-label="{attribute(_described(label, axis, report, trace, is_recorded=is_recorded))}">'
+        f"{ticks}{''.join(drawing.rows)}</svg></div></div></div>"
     )
 
 
-def _draw_sides(drawing: _Drawing, axis: TimeAxis, report: CallReport, trace: Trace, columns: int) -> Row:
+def _draw_sides(drawing: _Drawing, axis: TimeAxis, report: Course, trace: Trace, columns: int) -> Row:
     """Both waveforms, and between them what the one has to do with the other; returns the row of the second."""
     # One scale for both: a bot that is too quiet has to look quiet.
     top = min(1.0, nice_top(100 * max(peak_of(trace.spoken), peak_of(trace.heard)), 100 * _LEAST_TOP) / 100)
@@ -111,7 +128,7 @@ def _draw_depth(drawing: _Drawing, heard: Row, trace: Trace, columns: int) -> fl
     return row.bottom
 
 
-def _ticks(axis: TimeAxis, bottom: float) -> str:
+def _ticks(axis: TimeAxis, bottom: float, origin: str) -> str:
     """The ticks of every level; the style sheet shows those of one."""
     parts = [f'<line class="axis" x2="100%" y1="{bottom + 4:g}" y2="{bottom + 4:g}"/>']
     for level in range(len(LEVELS_PX)):
@@ -121,11 +138,11 @@ def _ticks(axis: TimeAxis, bottom: float) -> str:
             lines.append(f'<line x1="{x}" x2="{x}" y2="{bottom + 8:g}"/>')
             texts.append(f'<text x="{x}" y="{bottom + 22:g}">{text}</text>')
         parts.append(f'<g class="ticks t{level}">{"".join(lines)}{"".join(texts)}</g>')
-    parts.append(f'<text class="caption" y="{bottom + 38:g}">{axis.unit} since the connection</text>')
+    parts.append(f'<text class="caption" y="{bottom + 38:g}">{axis.unit} since the {origin}</text>')
     return "".join(parts)
 
 
-def _duration_s(report: CallReport, trace: Trace) -> float:
+def _duration_s(report: Course, trace: Trace) -> float:
     """The end of the last thing that is drawn, and never 0."""
     last_event_s = max((event.at_s for event in trace.events), default=0.0)
     # The last bin of a recording may end after the call; that is no reason for a longer axis.
@@ -133,9 +150,10 @@ def _duration_s(report: CallReport, trace: Trace) -> float:
     return max(report.duration_s, last_event_s, *sides, 0.02)
 
 
-def _described(label: str, axis: TimeAxis, report: CallReport, trace: Trace) -> str:
+def _described(label: str, axis: TimeAxis, report: Course, trace: Trace, *, is_recorded: bool) -> str:
+    buffer = "" if is_recorded else "the router's buffer, "
     return (
-        f"{label} over {axis.duration_s:.1f} seconds: what was spoken, what was heard, the router's buffer, "
+        f"{label} over {axis.duration_s:.1f} seconds: what was spoken, what was heard, {buffer}"
         f"{counted(len(report.turns), 'answer')}, {counted(len(report.barge_ins), 'barge-in')}, "
         f"{counted(len(trace.events), 'event')}; tables follow"
     )

@@ -40,28 +40,35 @@ def answers(turns: Sequence[Turn]) -> str:
     return _titled("answer", len(turns), _table("", ("speech ended", "answer heard", "latency"), rows))
 
 
-def barge_ins(found: Sequence[BargeIn]) -> str:
-    """Each barge-in, its times and its milliseconds."""
-    heads = ("speech", "clear", "silence", "speech to silence", "clear to silence", "dropped", "stale")
-    return _titled("barge-in", len(found), _table("", heads, map(_barge_in, found[:ROWS])))
+def barge_ins(found: Sequence[BargeIn], *, is_recorded: bool = False) -> str:
+    """Each barge-in, its times and milliseconds; what the router dropped, and got too late, is in no recording."""
+    heads = ["speech", "clear", "silence", "speech to silence", "clear to silence", "dropped", "stale"]
+    columns = len(heads) - 2 * is_recorded
+    rows = ("".join(f"<td>{cell}</td>" for cell in _barge_in(each)[:columns]) for each in found[:ROWS])
+    return _titled("barge-in", len(found), _table("", heads[:columns], rows))
 
 
-def events(trace: Trace) -> str:
-    """Each event."""
+def events(trace: Trace, *, more: str = "the JSON report has them") -> str:
+    """Each event; ``more`` says where those are that have no room."""
     ordered = sorted(trace.events, key=lambda event: event.at_s)
     table = _table("events", ("time", "whose", "what", "detail", "lasted"), map(_event, ordered[:ROWS]))
-    return _titled("event", len(ordered) + trace.events_lost, table)
+    return _titled("event", len(ordered) + trace.events_lost, table, more)
 
 
 def _figure(metric: Metric, report: CallReport) -> str:
     value = metric.of(report)
-    return f"<th{_alarm(metric, value)}>{metric.label}</th><td>{metric.shown(value)}</td>"
+    return f"<th{_alarm(metric, value)}>{_named(metric)}</th><td>{metric.shown(value, [report])}</td>"
+
+
+def _named(metric: Metric) -> str:
+    """What a figure is called, and the name that a gate knows it by."""
+    return f"{metric.label} <code>{metric.name}</code>"
 
 
 def _figure_in_sum(metric: Metric, reports: Sequence[CallReport]) -> str:
     values = [value for report in reports if (value := metric.of(report)) is not None]
     in_sum = metric.of_all(reports)
-    total = metric.shown(in_sum) if metric.in_sum == "total" or in_sum is None else ""
+    total = metric.shown(in_sum, reports) if metric.in_sum == "total" or in_sum is None else ""
     middle = metric.shown(median(values)) if values else ""
     greatest, places = greatest_of(metric, reports) or (None, [])
     most = whose = ""
@@ -71,7 +78,7 @@ def _figure_in_sum(metric: Metric, reports: Sequence[CallReport]) -> str:
         name = attribute(label_of(places[0] + 1, reports[places[0]]))
         whose = f'<a href="#call-{places[0] + 1}" title="{name}">call {places[0] + 1}</a>'
     return (
-        f"<th{_alarm(metric, in_sum)}>{metric.label}</th><td>{total}</td><td>{middle}</td><td>{most}</td>"
+        f"<th{_alarm(metric, in_sum)}>{_named(metric)}</th><td>{total}</td><td>{middle}</td><td>{most}</td>"
         f"<td>{whose}</td><td>{metric.text}</td>"
     )
 
@@ -80,11 +87,10 @@ def _alarm(metric: Metric, value: float | None) -> str:
     return ' class="alarm"' if metric.is_fault and value else ""
 
 
-def _barge_in(barge_in: BargeIn) -> str:
+def _barge_in(barge_in: BargeIn) -> list[str]:
     times = (barge_in.speech_at_s, barge_in.clear_at_s, barge_in.silent_at_s)
     spans = (barge_in.speech_to_silence_ms, barge_in.latency_ms, barge_in.dropped_ms, barge_in.stale_ms)
-    cells = ["none" if at_s is None else at(at_s) for at_s in times] + [_ms(value) for value in spans]
-    return "".join(f"<td>{cell}</td>" for cell in cells)
+    return ["none" if at_s is None else at(at_s) for at_s in times] + [_ms(value) for value in spans]
 
 
 def _event(event: TraceEvent) -> str:
@@ -108,11 +114,9 @@ def _table(kind: str, heads: Sequence[str], rows: Iterable[str]) -> str:
     )
 
 
-def _titled(noun: str, count: int, table: str) -> str:
+def _titled(noun: str, count: int, table: str, more: str = "the JSON report has them") -> str:
     """A table behind its number of rows; where there are too many, it says how many are missing."""
     if not count:
         return f'<p class="none">No {noun}.</p>'
-    missing = (
-        f'<p class="none">… and {count - ROWS:,} more; the JSON report has them.</p>' if count > ROWS else ""
-    )
+    missing = f'<p class="none">… and {count - ROWS:,} more; {more}.</p>' if count > ROWS else ""
     return f"<details><summary>{counted(count, noun)}</summary>{table}{missing}</details>"

@@ -12,6 +12,7 @@ from audio_connector.audio.resample import resample
 from audio_connector.audio.wav import FilePath, read_wav
 from audio_connector.simulator import SAMPLES, RouterCall, sample_speech
 from audio_connector.simulator.speech import Frames, cut_to_frames
+from audio_connector.wire.carrier import Carrier
 
 PROMPT, LONG_PROMPT = SAMPLES
 """What the participant says: 3 s in most checks, and 5 s where the bot's pace is measured."""
@@ -110,6 +111,8 @@ class Target:
     Attributes:
         url: ``ws://host:port/path`` or wss.
         headers: Custom headers, sent with every upgrade and first message (PROTOCOL 1.3).
+        token_key: Of a server that lets in nobody without a token; each upgrade carries a fresh one.
+        token_carrier: Where, as of `audio_connector.auth.SignedToken`.
         rate_hz: Rate of every call whose check asks for no other.
         speech: What is said.
         ssl_context: For ``wss``; None checks certificates against the system's.
@@ -120,9 +123,12 @@ class Target:
 
     url: str
     headers: Mapping[str, str] = field(default_factory=dict)
+    token_key: str | None = field(default=None, repr=False)
+    token_carrier: str = "header:authorization"
     rate_hz: int = 16000
     speech: Speech = field(default_factory=Speech.packaged, repr=False)
     ssl_context: ssl.SSLContext | None = None
 
     def __post_init__(self) -> None:
         RouterCall(url=self.url, headers=self.headers, rate_hz=self.rate_hz)  # it says what is wrong
+        Carrier.of(self.token_carrier)  # so does this

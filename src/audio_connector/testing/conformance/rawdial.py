@@ -14,7 +14,8 @@ from urllib.parse import SplitResult, urlsplit
 
 from audio_connector.errors import DialError
 from audio_connector.testing.conformance.rawline import SWITCHING, RawLine, Response
-from audio_connector.wire.network import DIAL, DialOptions
+from audio_connector.wire.network import DIAL, DialOptions, with_target
+from audio_connector.wire.quoting import without_secrets
 from audio_connector.wire.transport import Receiver
 
 _ACCEPT_SALT: Final = b"258EAFA5-E914-47DA-95CA-C5AB0DC85B11"  # RFC 6455 1.3
@@ -41,7 +42,8 @@ async def dial_raw(
         DialError: With the address and what went wrong.
     """
     options = options.but(changes)
-    parts = urlsplit(url)
+    parts = urlsplit(url if options.target is None else with_target(url, options.target))
+    url = without_secrets(url)
     key = base64.b64encode(os.urandom(16))
     lines = [
         ("Upgrade", "websocket"),
@@ -76,6 +78,7 @@ async def ask_plain(
         DialError: The server cannot be reached, or does not answer in time.
     """
     parts = urlsplit(url)
+    url = without_secrets(url)
     request = request_bytes(parts, [("Connection", "close"), ("User-Agent", "audio-connector-check")])
     line = await _ask(url, parts, receiver, request, ssl_context, timeout_s)
     line.abort()

@@ -9,7 +9,7 @@ import secrets
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import TracebackType
 from typing import Any, Literal, TypeAlias, TypeVar
 
@@ -21,6 +21,8 @@ from audio_connector.testing.conformance.model import Failed, Skipped, Target, T
 from audio_connector.testing.conformance.notes import AudioNotes
 from audio_connector.testing.conformance.rawdial import dial_raw
 from audio_connector.testing.conformance.rawline import RawLine
+from audio_connector.testing.conformance.tokens import claims_of, sign
+from audio_connector.wire.carrier import Carrier
 from audio_connector.wire.codec import encode_event
 from audio_connector.wire.messages import Connected
 from audio_connector.wire.network import Dial, DialOptions
@@ -112,6 +114,18 @@ class Session:
         }
         return [*ids.items(), *self.target.headers.items()]
 
+    def _options(self, url: str, headers: Sequence[tuple[str, str]], token: str | None) -> DialOptions:
+        options = DialOptions(
+            headers=headers, ssl_context=self.target.ssl_context, timeout_s=self.timing.dial_s
+        )
+        key = self.target.token_key
+        if key is None or token is None:
+            return options
+        carrier = Carrier.of(self.target.token_carrier)
+        made = token or sign(claims_of(dict(headers).get("x-opentok-ws-sessionid")), key)
+        carried = [*headers, *carrier.headers_of(made).items()]
+        return replace(options, headers=carried, target=carrier.target_of(made, url))
+
     def first_message(self, rate_hz: int | None = None) -> str:
         """Return what the router says first."""
         audio_format = AudioFormat(rate_hz or self.target.rate_hz)
@@ -127,6 +141,7 @@ class Session:
         url: str | None = None,
         headers: Sequence[tuple[str, str]] | None = None,
         dial: Dial = dial_picows,
+        token: str | None = "",
     ) -> AsyncIterator[Caller]:
         """Open a connection on which nothing was said yet.
 
@@ -135,6 +150,7 @@ class Session:
             url: Instead of the target's.
             headers: Of the upgrade, instead of the router's usual ones.
             dial: How it is made.
+            token: Instead of a fresh one, where the target has a key; None for none.
 
         Raises:
             DialError: It cannot be made.
@@ -143,10 +159,8 @@ class Session:
         transport = await dial(
             url or self.target.url,
             caller,
-            DialOptions(
-                headers=self.upgrade_headers() if headers is None else headers,
-                ssl_context=self.target.ssl_context,
-                timeout_s=self.timing.dial_s,
+            self._options(
+                url or self.target.url, self.upgrade_headers() if headers is None else headers, token
             ),
         )
         try:

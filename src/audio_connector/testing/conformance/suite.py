@@ -14,6 +14,7 @@ from audio_connector.testing.conformance import (
     closing,
     events,
     framing,
+    gate,
     odd_inputs,
     pacing,
     upgrade,
@@ -31,6 +32,7 @@ CHECKS: tuple[Check, ...] = (
     *events.CHECKS,
     *odd_inputs.CHECKS,
     *closing.CHECKS,
+    *gate.CHECKS,
 )
 """Every check, in the order of a report."""
 

@@ -24,7 +24,7 @@ def test_names_are_unique_and_groups_are_together() -> None:
     names = [each.full_name for each in CHECKS]
     assert len(set(names)) == len(names)
     groups = list(dict.fromkeys(each.group for each in CHECKS))
-    assert groups == ["upgrade", "framing", "pacing", "clear", "events", "odd-inputs", "closing"]
+    assert groups == ["upgrade", "framing", "pacing", "clear", "events", "odd-inputs", "closing", "gate"]
     assert [each.group for each in CHECKS] == sorted((each.group for each in CHECKS), key=groups.index)
 
 

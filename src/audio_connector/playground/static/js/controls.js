@@ -102,7 +102,7 @@ export class Controls {
     if (state === "open") byId("ids").textContent = `Session ${call.session_id.slice(0, 8)}… · connection ${call.connection_id.slice(0, 8)}…`;
     if (state === "failed") this.fault(text);
     if (state === "open") this.fault("");
-    this.ended = state === "over" && !text.includes("by the router") ? { text, atMs: performance.now() } : null;
+    this.ended = state === "over" && !call.is_own_end ? { text, atMs: performance.now() } : null;
     this.tellEnd();
     if (state === "over") byId("guest").setAttribute("aria-pressed", "false");
   }

@@ -1,0 +1,54 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Connections that have not asked for anything yet: bounded in all, and fair among addresses. No clock and no I/O.
+
+Whoever opens connections and says nothing must not keep those out that come with a request. So where there are too
+many, the oldest goes of the address that has the most: who floods the port pushes out connections of their own. There
+is no bound of a number for each address, since all calls may come through one proxy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Generic, TypeVar
+
+ItemT = TypeVar("ItemT")
+
+
+class Waiting(Generic[ItemT]):
+    """Those that wait, by address.
+
+    Args:
+        most: So many may wait; at least 1.
+    """
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self._count = 0
+        self._by_address: dict[str, dict[ItemT, None]] = {}
+
+    def __len__(self) -> int:
+        return self._count
+
+    def __iter__(self) -> Iterator[ItemT]:
+        return iter([item for items in self._by_address.values() for item in items])
+
+    def add(self, address: str, item: ItemT) -> ItemT | None:
+        """One has come; returns who has to go for it, and waits no longer."""
+        self._by_address.setdefault(address, {})[item] = None
+        self._count += 1
+        if self._count <= self.most:
+            return None
+        crowded = max(self._by_address, key=lambda each: len(self._by_address[each]))
+        oldest = next(iter(self._by_address[crowded]))
+        self.remove(crowded, oldest)
+        return oldest
+
+    def remove(self, address: str, item: ItemT) -> None:
+        """That one waits no longer; no harm where it did not."""
+        items = self._by_address.get(address)
+        if items is None or item not in items:
+            return
+        del items[item]
+        self._count -= 1
+        if not items:
+            del self._by_address[address]

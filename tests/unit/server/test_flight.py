@@ -1,0 +1,231 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The flight recorder: a file where something went wrong and somebody asked for it, and never too many."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+from support.recordings import read_sides
+
+from audio_connector import (
+    AudioConnectorConfigError,
+    AudioConnectorConnection,
+    AudioConnectorServerConfig,
+    AudioFileError,
+    ConnectionClosed,
+    FlightRecorder,
+    UsageError,
+)
+from audio_connector.call.asks import Close
+from audio_connector.recording.notes import Notes, read_notes
+from audio_connector.server.flight import NAME, Budget
+from audio_connector.testing import Audio, in_virtual_time, serve
+
+
+def config(folder: Path, bot: Any, **options: Any) -> AudioConnectorServerConfig:
+    flight_recorder = FlightRecorder(folder=folder, **{"min_interval_s": 0, **options})
+    return AudioConnectorServerConfig(
+        host="localhost",
+        port=0,
+        on_connect=bot,
+        flight_recorder=flight_recorder,
+        playback={"prime_ms": 0},  # type: ignore[arg-type]
+    )
+
+
+def records(folder: Path) -> dict[str, Notes]:
+    """What was written, by why."""
+    found = {}
+    for path in sorted(folder.iterdir()):
+        assert NAME.fullmatch(path.name)
+        notes = read_notes(path)
+        assert notes is not None
+        found[notes.why] = notes
+    return found
+
+
+def files_in(folder: Path) -> list[Path]:
+    """Whatever there is."""
+    return list(folder.iterdir())
+
+
+async def quiet(client: AudioConnectorConnection) -> None:
+    """Takes what comes."""
+    async for _ in client.audio():
+        pass
+
+
+@in_virtual_time
+async def test_a_clean_call_leaves_nothing(tmp_path: Path) -> None:
+    async with serve(config(tmp_path / "flights", quiet)) as server, server.call() as call:
+        await call.say(Audio.tone(440, 3.0))
+    assert not (tmp_path / "flights").exists()
+
+
+@in_virtual_time
+async def test_an_underrun_is_recorded_with_the_seconds_before_it(tmp_path: Path) -> None:
+    async def bot(client: AudioConnectorConnection) -> None:
+        await asyncio.sleep(20.0)
+        await client.send_audio_buffer(Audio.tone(440, 0.5).pcm)
+        await asyncio.sleep(0.6)
+        await client.send_audio_buffer(Audio.tone(440, 0.5).pcm)
+        await asyncio.sleep(2.0)
+
+    async with serve(config(tmp_path, bot, keep_s=5), allow_errors=True) as server, server.call():
+        await asyncio.sleep(25.0)
+    [path] = files_in(tmp_path)
+    assert re.fullmatch(r"\d{8}T\d{6}Z-.*-underrun\.wav", path.name)
+    [(why, notes)] = records(tmp_path).items()
+    assert why == "underrun: 1 in the call, 100 ms in sum"
+    assert notes.kind == "flight record"
+    assert {"underrun"} <= {event.name for event in notes.events}
+    sides = read_sides(path)
+    assert sides.seconds == pytest.approx(5.0, abs=0.05)
+    assert sides.ours.any()
+    assert sides.caller.size == sides.ours.size
+
+
+@in_virtual_time
+async def test_a_handler_that_raises_an_abnormal_close_and_who_asks(tmp_path: Path) -> None:
+    written: list[Path] = []
+
+    async def bot(client: AudioConnectorConnection) -> None:
+        def on_event(event: object) -> None:
+            raise ValueError("kaputt")
+
+        client.set_handler(on_event=on_event)
+        await asyncio.sleep(1.0)
+        written.append(await client.dump())
+        written.append(await client.dump(tmp_path / "mine.wav"))
+        await client.close(1011, "oh")
+
+    folder = tmp_path / "deep" / "flights"
+    async with serve(config(folder, bot), allow_errors=True) as server, server.call():
+        await asyncio.sleep(3.0)
+    assert set(records(folder)) == {
+        "handler_error: on_event raised ValueError('kaputt')", "asked_for", "abnormal_close: 1011 oh",
+    }  # fmt: skip
+    assert written == [next(folder.glob("*asked_for.wav")), tmp_path / "mine.wav"]
+    assert read_sides(written[1]).seconds == pytest.approx(1.0, abs=0.05)
+
+
+@in_virtual_time
+async def test_a_drop_of_audio_is_recorded(tmp_path: Path) -> None:
+    async def bot(client: AudioConnectorConnection) -> None:
+        async def on_audio(frame: bytes) -> None:
+            await asyncio.sleep(1.0)
+
+        client.set_handler(on_audio=on_audio, on_error=lambda error: None)
+        await asyncio.sleep(10.0)
+
+    async with serve(config(tmp_path, bot)) as server, server.call() as call:
+        await call.say(Audio.tone(440, 14.0))
+        await call.hang_up()
+    assert [why.partition(":")[0] for why in records(tmp_path)] == ["drop"]
+
+
+@in_virtual_time
+async def test_what_was_not_asked_for_is_not_written(tmp_path: Path) -> None:
+    async def bot(client: AudioConnectorConnection) -> None:
+        await client.close(1011, "oh")
+
+    options = config(tmp_path / "flights", bot, on=("underrun",))
+    async with serve(options, allow_errors=True) as server, server.call():
+        await asyncio.sleep(2.0)
+    assert not (tmp_path / "flights").exists()
+
+
+@in_virtual_time
+async def test_a_hundred_anomalies_are_a_few_files(tmp_path: Path) -> None:
+    async def bot(client: AudioConnectorConnection) -> None:
+        def on_audio(frame: bytes) -> None:
+            raise ValueError("kaputt")
+
+        client.set_handler(on_audio=on_audio)
+        await asyncio.sleep(10.0)
+
+    options = config(tmp_path, bot, min_interval_s=1.0, max_files=3)
+    async with serve(options, allow_errors=True) as server, server.call() as call:
+        (tmp_path / "mine.wav").write_bytes(b"")
+        await call.say(Audio.tone(440, 6.0))
+    ours = [path for path in files_in(tmp_path) if NAME.fullmatch(path.name)]
+    assert len(ours) == 3
+    assert (tmp_path / "mine.wav").exists()
+    assert all(
+        notes is not None and "more since the last record" in notes.why for notes in map(read_notes, ours)
+    )
+
+
+@in_virtual_time
+async def test_a_folder_that_cannot_be_written_is_an_error_and_the_call_goes_on(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    seen: list[object] = []
+
+    async def bot(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_error=seen.append, on_event=lambda event: 1 / 0)
+        await asyncio.sleep(1.0)
+        with pytest.raises(AudioFileError, match="Not a directory"):
+            await client.dump()
+        with pytest.raises(AudioFileError):
+            await client.dump(tmp_path / "file" / "b.wav")
+        seen.append("on")
+
+    async with serve(config(tmp_path / "file" / "deep", bot)) as server, server.call():
+        await asyncio.sleep(2.0)
+    assert "on" in seen
+    assert any(isinstance(error, AudioFileError) for error in seen)
+
+
+@in_virtual_time
+async def test_without_one_there_is_nothing_to_dump_and_after_the_end_neither(tmp_path: Path) -> None:
+    seen: list[str] = []
+
+    async def without(client: AudioConnectorConnection) -> None:
+        with pytest.raises(UsageError, match="keeps no flight record; have it do so"):
+            await client.dump()
+        seen.append("without")
+
+    async def late(client: AudioConnectorConnection) -> None:
+        dumping = asyncio.create_task(client.dump())
+        client._line.post(Close(1000, ""))
+        await asyncio.sleep(1.0)
+        with pytest.raises(ConnectionClosed):
+            await client.dump()
+        await asyncio.wait((dumping,))
+        seen.append("late")
+
+    async with serve(without) as server, server.call():
+        await asyncio.sleep(1.0)
+    async with serve(config(tmp_path, late)) as server, server.call():
+        await asyncio.sleep(2.0)
+    assert seen == ["without", "late"]
+
+
+def test_a_budget_counts_what_it_leaves_out() -> None:
+    budget = Budget(10.0)
+    assert [budget.take(now) for now in (5.0, 6.0, 14.9, 15.0, 24.0, 25.0)] == [0, None, None, 2, None, 1]
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"keep_s": 0.5}, {"on": ("oops",)}, {"max_files": 0}, {"min_interval_s": -1}]
+)
+def test_a_wrong_setting_is_named(wrong: dict[str, Any]) -> None:
+    with pytest.raises(AudioConnectorConfigError, match=next(iter(wrong))):
+        FlightRecorder(folder=Path(), **wrong)
+
+
+@in_virtual_time
+async def test_the_log_says_where_it_is(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    async def bot(client: AudioConnectorConnection) -> None:
+        await client.dump(tmp_path / "mine.wav")
+
+    with caplog.at_level(logging.WARNING):
+        async with serve(config(tmp_path, bot)) as server, server.call():
+            await asyncio.sleep(1.0)
+    [record] = [record for record in caplog.records if record.name == "audio_connector.recording"]
+    assert "mine.wav: asked_for" in record.getMessage()

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How busy an I/O side is."""
+
+from __future__ import annotations
+
+import math
+import sys
+from pathlib import Path
+
+import pytest
+
+from audio_connector.server import load
+from audio_connector.server.load import BEAT_S, QUIET_S, LoopLag, Memory, resident_mb
+
+
+def beat(lag: LoopLag, late_s: float, times: int = 1) -> None:
+    for _ in range(times):
+        assert lag._due < math.inf
+        lag.wake(lag._due + late_s)
+
+
+def test_a_loop_that_stays_late_lags_and_one_that_stood_still_once_does_not() -> None:
+    lag = LoopLag(lambda: True)
+    assert lag.ms == 0
+    assert lag.next_beat(10.0) == pytest.approx(10.0 + BEAT_S)
+    beat(lag, 3.0)
+    assert lag.ms == 0
+    beat(lag, 0.001, 4)
+    assert lag.ms == pytest.approx(1)
+    beat(lag, 0.6, 3)
+    assert lag.ms == pytest.approx(600)
+    beat(lag, 0.0, 3)
+    assert lag.ms == 0
+
+
+def test_somebody_who_comes_while_it_is_measured_changes_no_beat() -> None:
+    lag = LoopLag(lambda: True)
+    due = lag.next_beat(0.0)
+    assert lag.next_beat(0.09) == due
+
+
+def test_at_rest_it_is_not_measured() -> None:
+    calls = [1]
+    lag = LoopLag(lambda: bool(calls))
+    at = lag.next_beat(0.0)
+    for _ in range(100):
+        at = lag.wake(at + 1.0)
+    assert lag.ms == pytest.approx(1000)
+    calls.clear()
+    assert lag.wake(at) == math.inf
+    assert lag.ms == 0
+    begun = at
+    at = lag.next_beat(begun)
+    beats = 0
+    while at < math.inf:
+        at, beats = lag.wake(at), beats + 1
+    assert beats == pytest.approx(QUIET_S / BEAT_S, abs=2)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux says it")
+def test_the_memory_is_that_of_the_process() -> None:
+    before = resident_mb()
+    assert 10 < before < 10_000
+    held = bytearray(b"\1") * (64 << 20)
+    assert resident_mb() > before + 50
+    del held
+
+
+def test_the_memory_is_asked_for_now_and_then(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter([5.0, 7.0])
+    monkeypatch.setattr(load, "resident_mb", lambda: next(answers))
+    memory = Memory()
+    assert [memory.mb(at) for at in (100.0, 100.9, 101.1)] == [5.0, 5.0, 7.0]
+
+
+@pytest.mark.parametrize("text", [None, "", "x y z"])
+def test_where_the_system_does_not_say_it_nothing_is_refused(
+    text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    statm = tmp_path / "statm"
+    if text is not None:
+        statm.write_text(text)
+    monkeypatch.setattr(load, "STATM", statm)
+    assert resident_mb() == 0.0
