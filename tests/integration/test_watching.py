@@ -10,6 +10,7 @@ import socket
 import subprocess
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any
 
 import pytest
@@ -105,11 +106,14 @@ async def test_the_counts_are_what_the_load_was(isolation: str, caplog: pytest.L
 async def test_it_is_not_ready_while_it_drains_and_well_all_the_same(
     isolation: str, caplog: pytest.LogCaptureFixture
 ) -> None:
-    async with watched(caplog, lambda _: None, isolation=isolation) as (handle, admin):
+    async def speak(client: AudioConnectorConnection) -> None:
+        await client.send_audio_buffer(sawtooth(320_000))  # which a drain lets come to its end
+
+    async with watched(caplog, speak, isolation=isolation) as (handle, admin):
         address = handle.get_address()
         assert [(await fetch(where, "/readyz")).status for where in (address, admin)] == [200, 200]
         async with calling(address) as caller:
-            await until(lambda: len(handle.connections) == 1, "the call")
+            await next_audio(caller, 1)
             asked = asyncio.ensure_future(handle.drain(20.0))
             while (page := await fetch(address, "/readyz")).status == 200:
                 pass
@@ -125,7 +129,7 @@ async def test_it_is_not_ready_while_it_drains_and_well_all_the_same(
 async def test_checks_leave_no_line(form: str, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.DEBUG, "audio_connector")
     options: dict[str, Any] = {"ssl": certificates().server} if form == "tls" else {"isolation": form}
-    client = {"ssl_context": certificates().client} if form == "tls" else {}
+    client: dict[str, Any] = {"ssl_context": certificates().client} if form == "tls" else {}
     async with serving(lambda _: None, **options) as handle:
         address = handle.get_address()
         await fetch(address, "/healthz", **client)
@@ -136,7 +140,7 @@ async def test_checks_leave_no_line(form: str, caplog: pytest.LogCaptureFixture)
                     page = await fetch(address, path, start, version, **client)
                     assert (page.status, page.body) == (200, "" if start == "HEAD" else "ok\n")
         for how in ("shut", "reset"):  # a TCP probe
-            async with bare(address, b"", **(client if how == "shut" else {})) as peer:
+            async with bare(address, b"") as peer:
                 getattr(peer, how)()
         await fetch(address, "/healthz", **client)
         await asyncio.sleep(0.05)  # for what a TLS connection's end would log
@@ -156,24 +160,24 @@ async def test_an_admin_port_that_is_taken_is_named(caplog: pytest.LogCaptureFix
 
 
 async def test_the_admin_port_takes_no_calls(caplog: pytest.LogCaptureFixture) -> None:
-    async with watched(caplog, lambda _: None) as (handle, admin):
+    async with watched(caplog, lambda _: None) as (_handle, admin):
         async with (
             bare(admin) if False else bare(admin, request({"Host": "a", "Upgrade": "websocket"})) as peer
         ):
             assert (await peer.answer()).status == 400
         assert (await fetch(admin, "/")).status == 404
-        assert (await fetch(admin, "/healthz", "POST")).status == 426
-        assert (await counts_of(admin)).get(("upgrades", ("426",))) is None
+        assert (await fetch(admin, "/healthz", "POST")).status == 405
+        assert not any(name == "upgrades" for name, _ in await counts_of(admin))
 
 
 async def test_what_a_peer_writes_is_told_as_it_came(caplog: pytest.LogCaptureFixture) -> None:
-    evil = {"x-opentok-ws-sessionid": 'a"\\b\x7fc'}
+    evil = {"x-opentok-ws-sessionid": 'a"\\b\u202ec'.encode().decode("latin-1")}
     async with watched(caplog, lambda _: None) as (handle, admin):
         async with calling(handle.get_address(), "/a%1b[2J", additional_headers=evil) as caller:
             rows: list[dict[str, Any]] = []
             while not rows:
                 rows = await calls_of(admin)
-            assert (rows[0]["path"], rows[0]["session"]) == ("/a%1b[2J", 'a"\\b\x7fc')
+            assert (rows[0]["path"], rows[0]["session"]) == ("/a%1b[2J", 'a"\\b\u202ec')
             assert rows[0]["remote"] == "127.0.0.1"
             await caller.close()
             assert await how_closed(caller) == (1000, "")
@@ -189,7 +193,6 @@ async def test_promtool_finds_nothing_to_say(caplog: pytest.LogCaptureFixture) -
         while (await counts_of(admin)).get(("speeches", ("interrupted",))) != 1:
             pass
         text = (await fetch(admin, "/metrics")).body
-    found = subprocess.run(
-        [promtool, "check", "metrics"], input=text, capture_output=True, text=True, check=False
-    )
+    run = partial(subprocess.run, input=text, capture_output=True, text=True, check=False)
+    found = await asyncio.to_thread(run, [promtool, "check", "metrics"])
     assert (found.returncode, found.stdout, found.stderr) == (0, "", "")

@@ -73,7 +73,9 @@ METRICS: dict[str, Metric] = {
     "calls_parked": _gauge("Calls that wait for a worker."),
     "call_seconds": _histogram(DURATION_S, "How long calls were, in seconds."),
     "upgrades": _counter(
-        "Connections by what came of them: 101, the HTTP status of the refusal, timeout or tls.", "outcome"
+        "Connections by what came of them: 101, the HTTP status of a refusal with its kind, or timeout, tls, crowded, "
+        "probe.",
+        "outcome",
     ),
     "audio_received_seconds": _counter("Audio of the routers, in seconds."),
     "audio_received_messages": _counter("Audio of the routers, in messages."),
@@ -117,7 +119,9 @@ METRICS: dict[str, Metric] = {
     "port_waiting_messages": _gauge("Messages that the application has not taken."),
     "port_lag_seconds_max": _max("How long the oldest of them has waited, in seconds."),
     "errors": _counter("Errors told to on_error or the log, by their class.", "kind"),
-    "limits_hit": _counter("Times that a limit was met, by its name.", "limit"),
+    "limits_hit": _counter(
+        "Times that a setting of Limits or Timeouts refused or ended a call, by its name.", "limit"
+    ),
     "workers": _gauge("Application processes that take calls."),
     "ready": _gauge("Processes with sockets that take calls."),
     "io_processes": _gauge("Processes with sockets."),
@@ -172,9 +176,8 @@ class Meters:
             if metric.kind in ("counter", "histogram") and "process" not in metric.labels:
                 key = self._key(name, labels)
                 before = self._samples.get(key)
-                if before is not None:
-                    sample = _plus(name, before, sample)
-                self._samples[key] = list(sample) if isinstance(sample, list) else sample
+                whole = sample if before is None else _plus(name, before, sample)
+                self._samples[key] = list(whole) if isinstance(whole, list) else whole
 
     def _key(self, name: str, labels: Labels) -> tuple[str, Labels]:
         key = name, labels

@@ -13,6 +13,7 @@ from audio_connector.call.machine import Call
 from audio_connector.port.meters import Meters, Snapshot
 from audio_connector.server.link import Link
 from audio_connector.server.load import MIB, resident_mb
+from audio_connector.wire.refusals import STATUS_OF_LIMIT
 
 KNOWN_CODES = frozenset(range(1000, 1016))
 """Close codes with a meaning of their own (RFC 6455 7.4.1); a peer may send any of 3,000 more."""
@@ -23,16 +24,21 @@ class IoMeters:
 
     Args:
         links: Its live calls.
-        refusals: How many connections were refused, by what they got.
+        refusals: How many connections were refused, by `wire.refusals.Refusal.name`.
+        overruns: How many calls a bound of time has ended, by its name.
         clock: Seconds of its monotonic clock.
     """
 
     def __init__(
-        self, links: Mapping[int, Link], refusals: Callable[[], Mapping[str, int]], clock: Callable[[], float]
+        self,
+        links: Mapping[int, Link],
+        refusals: Callable[[], Mapping[str, int]],
+        overruns: Mapping[str, int],
+        clock: Callable[[], float],
     ) -> None:
         self.meters = Meters()
         self._links = links
-        self._refusals = refusals
+        self._refusals, self._overruns = refusals, overruns
         self._clock = clock
 
     def note_lag(self, late_s: float) -> None:
@@ -65,8 +71,12 @@ class IoMeters:
         """All of it, as of now; some ten microseconds a call."""
         rows = Meters()
         rows.fold(self.meters.snapshot())
-        for status, count in self._refusals().items():
-            rows.add("upgrades", float(count), status)
+        for name, count in self._refusals().items():
+            rows.add("upgrades", float(count), STATUS_OF_LIMIT.get(name, name))
+            if name in STATUS_OF_LIMIT:
+                rows.add("limits_hit", float(count), name)
+        for name, count in self._overruns.items():
+            rows.add("limits_hit", float(count), name)
         queued_max = delay_max = queued = 0.0
         now = self._clock()
         for link in self._links.values():

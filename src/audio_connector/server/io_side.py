@@ -98,11 +98,11 @@ class IoSide:
         """Where a router may dial again: its calls, by session and connection."""
         self._identities: dict[int, tuple[str | None, str]] = {}
         self._admission = Admission(config.limits)
-        self.meters = IoMeters(self.links, self.refusals, clock)
-        self._lag = LoopLag(lambda: bool(self.links), self.meters.note_lag)
-        self._memory = Memory()
         self._overruns: Counter[str] = Counter()
         """Calls that a bound of `wire.ages` has ended, by its name."""
+        self.meters = IoMeters(self.links, self._refused, self._overruns, clock)
+        self._lag = LoopLag(lambda: bool(self.links), self.meters.note_lag)
+        self._memory = Memory()
         self._next_link = options.first_link
         self._has_room = options.has_room
         self._endpoints = Endpoints(config.monitoring, self, options.endpoints)
@@ -187,7 +187,10 @@ class IoSide:
 
     def refusals(self) -> Mapping[str, int]:
         """How many were refused, by `wire.refusals.Refusal.name`, or ended by a bound of time; from any thread."""
-        return {} if self._listening is None else {**self._listening.refusals, **self._overruns}
+        return {**self._refused(), **self._overruns}
+
+    def _refused(self) -> Mapping[str, int]:
+        return {} if self._listening is None else self._listening.refusals
 
     def why_not_ready(self) -> str:
         """Why a call that comes now would be refused, for who asks the server; "" where it is taken."""

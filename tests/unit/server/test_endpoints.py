@@ -27,7 +27,7 @@ class Side:
         self.links: dict[int, Link] = {}
         self.now = 100.0
         self.why = ""
-        self.meters = IoMeters(self.links, dict, self.clock)
+        self.meters = IoMeters(self.links, dict, {}, self.clock)
 
     def clock(self) -> float:
         return self.now

@@ -10,6 +10,7 @@ from collections.abc import Callable
 import pytest
 
 from audio_connector.wire.gate import Gate, Gates
+from audio_connector.wire.network import ListenOptions
 from audio_connector.wire.pages import JSON, Answer, Page, http_of
 from audio_connector.wire.refusals import NOT_NOW
 
@@ -46,7 +47,9 @@ class Site:
     def __init__(self) -> None:
         self.asked: list[str] = []
         self.later: list[Answer] = []
-        self.gates = Gates(lambda *_: NOT_NOW, 10.0, asyncio.get_running_loop().time, self.pages)
+        clock = asyncio.get_running_loop().time
+        options = ListenOptions(pages=self.pages)
+        self.gates = Gates(lambda *_: NOT_NOW, options, clock, most_waiting=100)
 
     def pages(self, path: str, answer: Answer) -> bool:
         self.asked.append(path)
@@ -61,7 +64,7 @@ class Site:
     def ask(
         self, request: str, *, by: Callable[[bytes], list[bytes]] = lambda data: [data]
     ) -> tuple[Gate, Wire]:
-        gate, wire = Gate(self.gates), Wire()
+        gate, wire = Gate(self.gates, "127.0.0.1"), Wire()
         gate.connection_made(wire)
         for piece in by(request.encode("latin-1")):
             gate.data_received(piece)
@@ -118,13 +121,20 @@ async def test_an_answer_may_come_later_and_more_bytes_meanwhile() -> None:
 
 
 @pytest.mark.parametrize(
-    "line", ["POST /now", "OPTIONS /now", "GET /other", "GET http://localhost/now", "GET *"]
+    ("line", "status"),
+    [
+        ("POST /now", "405"),
+        ("OPTIONS /now", "405"),
+        ("GET /other", "426"),
+        ("GET http://localhost/now", "426"),
+        ("GET *", "426"),
+    ],
 )
-async def test_what_is_no_page_is_refused_as_before(line: str) -> None:
+async def test_what_is_no_page_is_refused(line: str, status: str) -> None:
     site = Site()
     _, wire = site.ask(f"{line} HTTP/1.1\r\n{HOST}\r\n")
-    assert wire.sent.startswith(b"HTTP/1.1 426 Upgrade Required\r\n")
-    assert site.gates.refusals.counts == {"426": 1}
+    assert wire.sent.startswith(f"HTTP/1.1 {status} ".encode())
+    assert site.gates.refusals.counts == {status: 1}
 
 
 @pytest.mark.parametrize(
