@@ -172,15 +172,17 @@ async def test_the_admin_port_takes_no_calls(caplog: pytest.LogCaptureFixture) -
 
 async def test_what_a_peer_writes_is_told_as_it_came(caplog: pytest.LogCaptureFixture) -> None:
     evil = {"x-opentok-ws-sessionid": 'a"\\b\u202ec'.encode().decode("latin-1")}
-    async with watched(caplog, lambda _: None) as (handle, admin):
-        async with calling(handle.get_address(), "/a%1b[2J", additional_headers=evil) as caller:
-            rows: list[dict[str, Any]] = []
-            while not rows:
-                rows = await calls_of(admin)
-            assert (rows[0]["path"], rows[0]["session"]) == ("/a%1b[2J", 'a"\\b\u202ec')
-            assert rows[0]["remote"] == "127.0.0.1"
-            await caller.close()
-            assert await how_closed(caller) == (1000, "")
+    async with (
+        watched(caplog, lambda _: None) as (handle, admin),
+        calling(handle.get_address(), "/a%1b[2J", additional_headers=evil) as caller,
+    ):
+        rows: list[dict[str, Any]] = []
+        while not rows:
+            rows = await calls_of(admin)
+        assert (rows[0]["path"], rows[0]["session"]) == ("/a%1b[2J", 'a"\\b\u202ec')
+        assert rows[0]["remote"] == "127.0.0.1"
+        await caller.close()
+        assert await how_closed(caller) == (1000, "")
 
 
 async def test_promtool_finds_nothing_to_say(caplog: pytest.LogCaptureFixture) -> None:

@@ -73,8 +73,7 @@ METRICS: dict[str, Metric] = {
     "calls_parked": _gauge("Calls that wait for a worker."),
     "call_seconds": _histogram(DURATION_S, "How long calls were, in seconds."),
     "upgrades": _counter(
-        "Connections by what came of them: 101, the HTTP status of a refusal with its kind, or timeout, tls, crowded, "
-        "probe.",
+        "Connections by what came of them: 101, the status of a refusal with its kind, timeout, tls, crowded, probe.",
         "outcome",
     ),
     "audio_received_seconds": _counter("Audio of the routers, in seconds."),
