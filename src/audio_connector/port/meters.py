@@ -205,16 +205,19 @@ class Found(NamedTuple):
 
 
 def read_found(text: str) -> Found | None:
-    """Read what another process has found; None where that is none. What this version does not know is left out."""
+    """Read what another process has found; None where that is none."""
     try:
-        match json.loads(text):
-            case [[*rows], [*calls]]:
-                return Found(
-                    [row for row in map(_row_of, rows) if row],
-                    [call for call in calls if isinstance(call, dict)],
-                )
+        return found_of(json.loads(text))
     except ValueError:
-        pass
+        return None
+
+
+def found_of(value: Any) -> Found | None:  # noqa: ANN401 - what another process has said
+    """The same of plain values; what this version does not know is left out."""
+    match value:
+        case [[*rows], [*calls]]:
+            known = [row for row in map(_row_of, rows) if row]
+            return Found(known, [call for call in calls if isinstance(call, dict)])
     return None
 
 

@@ -13,10 +13,16 @@ from audio_connector.call.machine import Call
 from audio_connector.port.meters import Meters, Snapshot
 from audio_connector.server.link import Link
 from audio_connector.server.load import MIB, resident_mb
+from audio_connector.wire.identity import identity_of
+from audio_connector.wire.quoting import without_secrets
 from audio_connector.wire.refusals import STATUS_OF_LIMIT
+from audio_connector.wire.transport import Headers
 
 KNOWN_CODES = frozenset(range(1000, 1016))
 """Close codes with a meaning of their own (RFC 6455 7.4.1); a peer may send any of 3,000 more."""
+
+MAX_TEXT = 200
+"""Characters of what a peer calls itself: who looks at a thousand calls gets no more of each."""
 
 
 class IoMeters:
@@ -101,7 +107,7 @@ class IoMeters:
 
 
 def calls_of(links: Iterable[Link], now: float) -> list[dict[str, Any]]:
-    """The live calls as plain values, for who looks at them; what a peer wrote is as it came."""
+    """The live calls as plain values, for who looks at them; what a peer wrote is cut, and else as it came."""
     return [_row_of(link, now) for link in links]
 
 
@@ -143,18 +149,22 @@ def _counts_of(call: Call, figures: tells.Figures) -> Iterator[tuple[str, float]
     yield "calls_moved", float(call.takeovers)
 
 
+def _cut(text: str | None) -> str | None:
+    return None if text is None else text[:MAX_TEXT]
+
+
 def _row_of(link: Link, now: float) -> dict[str, Any]:
-    call, ms = link.call, link.call.format.duration_ms
+    call, ms, upgrade = link.call, link.call.format.duration_ms, link.call.upgrade
+    headers = Headers() if upgrade is None else upgrade.headers
     figures = call.figures(is_told=False)
-    upgrade = call.upgrade
     return {
         "number": link.id,
         "worker": getattr(link.owner, "number", None),
         "state": call.state.name.lower(),
         "remote": None if upgrade is None else upgrade.remote_address[0],
-        "path": None if upgrade is None else upgrade.path,
-        "id": None if upgrade is None else upgrade.headers.get("connectionid"),
-        "session": None if upgrade is None else upgrade.headers.get("x-opentok-ws-sessionid"),
+        "path": None if upgrade is None else without_secrets(upgrade.path)[:MAX_TEXT],
+        "id": _cut(headers.get("connectionid") or identity_of("connection", headers, call.first_message)),
+        "session": _cut(identity_of("session", headers, call.first_message)),
         "rate_hz": call.format.rate_hz,
         "age_s": now - link.opened_at,
         "is_active": figures.is_active,
