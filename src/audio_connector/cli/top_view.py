@@ -145,7 +145,7 @@ def view(
     calls = sorted(map(_with_delay, now.found.calls), key=lambda call: -_number(call, SORTS[sort]))
     room = len(calls) if height is None else max(1, height - _OTHER_LINES - bool(trouble))
     shown = calls[:room]
-    lines: list[RenderableType] = [_headline(figures_of(before, now)), _totals(now, url)]
+    lines: list[RenderableType] = [_headline(figures_of(before, now)), _totals(now, url, width)]
     if trouble:
         lines.append(Text(f"no answer {printable(trouble)}", style="red", no_wrap=True, overflow="ellipsis"))
     lines += [Text(), _table(shown, width)]
@@ -225,15 +225,15 @@ def _headline(figures: Mapping[str, float | None]) -> Text:
     return line
 
 
-def _totals(now: Sample, url: str) -> Text:
+def _totals(now: Sample, url: str, width: int) -> Text:
     figures = figures_of(now, now)
     text = (
         f"so far: opened {figures['opened']:.0f}, refused {figures['refused']:.0f}, "
         f"underruns {figures['underruns']:.0f}, dropped {figures['dropped_s']:.1f} s, errors {figures['errors']:.0f}"
     )
-    line = Text(f"{text}   {printable(url)} {printable(now.version, 20)}", no_wrap=True, overflow="ellipsis")
-    line.stylize("dim", len(text))
-    return line
+    source = f"   {printable(url)} {printable(now.version, 20)}"
+    line = Text(text, no_wrap=True, overflow="ellipsis")
+    return line.append(source, style="dim") if len(text) + len(source) <= width else line
 
 
 def _at_most(seconds: float | None) -> str:

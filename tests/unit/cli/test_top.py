@@ -9,11 +9,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import pytest
 from rich.console import Console
 from support.ports import refusing
+from support.top_sample import picture
 
 from audio_connector.cli import main, top
 from audio_connector.cli.top_view import SORTS, Sample, clock_of, duration_of, figures_of, view
@@ -337,3 +339,8 @@ def test_an_address_that_is_none(address: str, capsys: Capture) -> None:
 def test_an_order_that_there_is_not(capsys: Capture) -> None:
     assert main(["top", "--sort", "name"]) == 2
     assert "expected one of age, in, out" in capsys.readouterr().err
+
+
+def test_the_documentation_shows_what_is_shown() -> None:
+    page = (Path(__file__).parents[3] / "docs/metrics.md").read_text()
+    assert "$ audio-connector top\n" + "\n".join(picture()) + "\n```" in page
