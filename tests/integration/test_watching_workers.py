@@ -46,7 +46,7 @@ async def counted(admin: str, key: tuple[str, tuple[str, ...]], value: float) ->
     return counts
 
 
-async def test_the_sums_are_what_the_load_was_whoever_dies(tmp_path: Path) -> None:
+async def test_the_sums_are_what_the_load_was_whichever_worker_dies(tmp_path: Path) -> None:
     with supervised(tmp_path, *FLAGS, bot=RAISING) as served:
         admin = await admin_of(served)
         async with guests(served.address, *["/"] * 6) as callers:
@@ -71,6 +71,15 @@ async def test_the_sums_are_what_the_load_was_whoever_dies(tmp_path: Path) -> No
             counts = await counts_of(admin)
             assert counts["errors", ("ZeroDivisionError",)] == 6, "its counts stay"
             assert counts["calls_opened", ()] == counts["calls", ()] == 6
+
+
+@pytest.mark.slow
+async def test_the_counts_of_io_processes_that_die_stay(tmp_path: Path) -> None:
+    with supervised(tmp_path, *FLAGS, bot=RAISING) as served:
+        admin = await admin_of(served)
+        async with guests(served.address, *["/"] * 6) as callers:
+            await converse(callers, 10)
+            assert (await counted(admin, ("errors", ("ZeroDivisionError",)), 6))["calls_opened", ()] == 6
             for pid in served.io_processes():
                 os.kill(pid, signal.SIGKILL)
             await until(lambda: served.log.count("another I/O process listens") == 2, "other I/O processes")
@@ -91,7 +100,6 @@ async def test_it_is_not_ready_without_a_worker(tmp_path: Path) -> None:
     with supervised(tmp_path, *FLAGS, workers=1) as served:
         address = served.address
         assert (await fetch(address, "/readyz")).status == 200
-        os.kill(served.workers()[0], signal.SIGSTOP)
         os.kill(served.workers()[0], signal.SIGKILL)
         while (page := await fetch(address, "/readyz")).status == 200:
             pass

@@ -6,6 +6,7 @@ What a peer wrote is escaped: a terminal does what some bytes say.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
-from audio_connector.port.meters import METRICS, Found, Labels
+from audio_connector.port.meters import LAG_S, Found, Labels
 from audio_connector.port.meters import Sample as Value
 from audio_connector.wire.quoting import printable
 
@@ -33,6 +34,7 @@ _ID_COLUMNS, _REMOTE_COLUMNS = 12, 15
 _MORE_COLUMNS = 24  # of an IPv6 address, where there is room
 _OTHER_LINES = 5  # two of figures, an empty one, the head, and that there are more
 _SECONDS_FROM_MS = 10_000
+_MOST_LAG_S = LAG_S[-2]
 _MINUTE_S, _HOUR_S = 60, 3600
 _NOT_REFUSED = ("101", "probe")
 _STYLES = {"lost": "red", "held": "yellow", "closing": "dim", "muted": "dim"}
@@ -55,7 +57,7 @@ class _Column(NamedTuple):
 
 def _number(call: dict[str, Any], key: str) -> float:
     value = call.get(key)
-    return float(value) if isinstance(value, int | float) else 0.0
+    return float(value) if isinstance(value, int | float) and math.isfinite(value) else 0.0
 
 
 def _peers(value: object, width: int) -> str:
@@ -204,9 +206,9 @@ def _with_delay(call: dict[str, Any]) -> dict[str, Any]:
 
 
 def _headline(figures: Mapping[str, float | None]) -> Text:
-    def told(key: str, per: float = 1.0, unit: str = "") -> str:
+    def told(key: str, per: float = 1.0) -> str:
         value = figures[key]
-        return "-" if value is None else f"{value / per:.0f}{unit}"
+        return "-" if value is None else f"{value / per:.0f}"
 
     is_ready = figures["ready"] == figures["io_processes"] and bool(figures["workers"])
     parts = [
@@ -239,7 +241,9 @@ def _totals(now: Sample, url: str, width: int) -> Text:
 def _at_most(seconds: float | None) -> str:
     if seconds is None:
         return "-"
-    return "over 10 s" if seconds == float("inf") else f"≤{duration_of(max(1.0, 1000 * seconds))}"
+    if seconds > _MOST_LAG_S:
+        return f"over {_MOST_LAG_S:g} s"
+    return f"≤{duration_of(1000 * seconds)}"
 
 
 def _table(calls: list[dict[str, Any]], width: int) -> Table:
@@ -287,13 +291,13 @@ def _sum(rows: _Rows, wanted: str) -> float:
 
 
 def _lag_s(rows: _Rows, old: _Rows, side: str) -> float | None:
-    """The bound that every timer since then has kept; infinity beyond the last one, None where there was none."""
+    """The bound that every timer since then has kept, or the last one; None where there was none."""
     key = "loop_lag_seconds", (side,)
     now, before = rows.get(key), old.get(key)
     if not isinstance(now, list):
         return None
     counts = now[:-1]
     if isinstance(before, list):
-        counts = [count - was for count, was in zip(counts, before, strict=False)]
-    bounds = (*METRICS["loop_lag_seconds"].buckets, float("inf"))
-    return max((bound for bound, count in zip(bounds, counts, strict=False) if count > 0), default=None)
+        counts = [count - was for count, was in zip(counts, before[:-1], strict=True)]
+    bounds = (*LAG_S, LAG_S[-1])
+    return max((bound for bound, count in zip(bounds, counts, strict=True) if count > 0), default=None)

@@ -19,7 +19,7 @@ from support.top_sample import picture
 
 from audio_connector.cli import main, top
 from audio_connector.cli.top_view import SORTS, Sample, clock_of, duration_of, figures_of, view
-from audio_connector.port.meters import METRICS, Found, Meters, Snapshot
+from audio_connector.port.meters import Found, Meters, Snapshot
 
 Capture = pytest.CaptureFixture[str]
 
@@ -131,7 +131,18 @@ def test_the_most_is_first(sort: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "call", [{}, {"state": None, "number": "x", "worker": [], "underruns": "many", "is_active": 0}]
+    "call",
+    [
+        {},
+        {
+            "state": None,
+            "number": "x",
+            "worker": [],
+            "underruns": "many",
+            "is_active": 0,
+            "age_s": float("nan"),
+        },
+    ],
 )
 def test_a_call_of_another_version(call: dict[str, Any]) -> None:
     assert len(drawn(call)) == 5
@@ -159,8 +170,18 @@ def test_lag_and_cpu_are_those_of_the_time_between() -> None:
     assert (figures["lag_sockets_s"], figures["lag_application_s"]) == (0.005, 0.5)
     assert figures["cpu_percent"] == pytest.approx(25.0), "a process that is new is not counted with its past"
     assert figures["refused"] == 2
-    assert set(figures) >= {"calls", "parked", "errors"}
-    assert METRICS["loop_lag_seconds"].labels == ("side",)
+
+
+def test_a_lag_beyond_all_bounds_is_told_and_is_json() -> None:
+    meters = Meters()
+    before = sample(more=meters.snapshot())
+    meters.observe("loop_lag_seconds", 99.0, "sockets")
+    now = sample(at=1.0, more=meters.snapshot())
+    assert json.loads(json.dumps(figures_of(before, now), allow_nan=False))["lag_sockets_s"] == 10.0
+    console = Console(width=140, color_system=None)
+    with console.capture() as capture:
+        console.print(view(before, now, "", width=140))
+    assert " lag over 2.5 s " in capture.get()
 
 
 def test_times_keep_to_their_columns() -> None:
