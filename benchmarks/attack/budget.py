@@ -31,8 +31,8 @@ MAX_FOREIGN_SHARE = 0.15
 MAX_GENERATOR_LATE_MS = 10.0
 """How late the calls may send a frame: half of its length."""
 
-_CALL_LINE = re.compile(r"connection \S+: (opened by|closed by the) ")
-"""A call is told in two lines at INFO. They are the record of calls, whose number other limits bound."""
+_CALL_LINE = re.compile(r"connection \S+: (opened by|its audio has|closed by the) ")
+"""A call is told in three lines at INFO. They are the record of calls, whose number other limits bound."""
 
 _CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029]")
 

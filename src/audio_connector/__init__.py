@@ -24,6 +24,7 @@ from audio_connector.errors import (
     UsageError,
     VideoError,
 )
+from audio_connector.intake.log_fields import ConnectionLogFilter
 from audio_connector.playback.speech import Flushed, Interrupted, Played
 from audio_connector.recording.outcome import Recorded
 from audio_connector.server.config import (
@@ -69,6 +70,7 @@ __all__ = [
     "Cleared",
     "Connected",
     "ConnectionClosed",
+    "ConnectionLogFilter",
     "ConnectionStatistics",
     "Connections",
     "DeadlineError",

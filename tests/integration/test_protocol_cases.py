@@ -40,20 +40,12 @@ def expected_of(case: Case) -> Expected:
 
 
 KNOWN_FAULTS = {
-    "reserved bits on a close frame are accepted": [
-        f"3.7 reserved bits {rsv} on a close frame" for rsv in range(1, 8)
-    ],
-    "a second close frame is answered with 1002": ["7.1.2 twice"],
     "a frame that picows refuses takes those with it that were read with it": [
         f"{section} opcode {opcode} after a text"
         for section, opcodes in {"4.1": range(3, 8), "4.2": range(11, 16)}.items()
         for opcode in opcodes
     ],
     "who has closed is the peer, where its close frame was read with its fault": ["7.1 right after a fault"],
-    "close code 0 is taken for none": ["7.9 with 0", "7.9 with 0 and a reason"],
-    "a close code that is never sent is taken from a peer": [
-        f"7.9 with {code}{more}" for code in (1006, 5000, 65535) for more in ("", " and a reason")
-    ],
 }
 
 

@@ -61,9 +61,12 @@ async def test_it_serves_and_drains(tmp_path: Path) -> None:
         assert process.returncode == 0
         assert output == b""
         told = [json.loads(line) for line in errors.decode().splitlines()]
-        assert [record["level"] for record in told] == ["info"] * 3, (
-            "who came, how it ended, and that it stopped"
+        assert [record["level"] for record in told] == ["info"] * 4, (
+            "who came, at which rate, how it ended, and that it stopped"
         )
+        [who] = {record.get("connection") for record in told[:3]}
+        assert who
+        assert all(f"connection {who}: " in record["message"] for record in told[:3])
         assert told[-1]["message"] == "stopped"
     finally:
         if process.returncode is None:

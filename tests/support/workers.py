@@ -114,6 +114,15 @@ class Served:
         """The same since `forget_lines`, without time and name."""
         return [line.partition(": ")[2] or line for line in self.log.splitlines()[self._lines_before :]]
 
+    def wait_for_address(self) -> str:
+        """What the log says where stdout says nothing; empty where the program has ended before."""
+        while self.process.poll() is None:
+            for line in self.log.splitlines():
+                if "listening on " in line:
+                    return str(json.loads(line)["message"])
+            time.sleep(0.02)
+        return ""
+
     def forget_lines(self) -> None:
         """What was logged so far is of no interest any more."""
         self._lines_before = len(self.log.splitlines())
@@ -153,7 +162,7 @@ def supervised(
     everybody: list[int] = []
     try:
         assert process.stdout is not None
-        line = process.stdout.readline()
+        line = process.stdout.readline() if "json" not in flags else served.wait_for_address()
         if not line:
             pytest.fail(f"status {process.wait()}: {served.log}")
         served.address = line.removeprefix("listening on ").strip()

@@ -132,6 +132,12 @@ class TakeTape(NamedTuple):
     is_last: bool
 
 
+class Traced(NamedTuple):
+    """The trace that this application has of the call, a W3C ``traceparent``: whoever takes it over links to it."""
+
+    traceparent: str
+
+
 class Released(NamedTuple):
     """The answer to a `tells.Release`: all that was handed over has been handled, and nothing more is asked."""
 
@@ -146,5 +152,5 @@ class Judged(NamedTuple):
 
 Ask = (
     bytes | Write | StandInLine | WriteGranted | Leave | BeginSpeech | EndSpeech | Flush | WaitPlayed | SendText
-    | StandInTextLine | SetLead | Want | Close | Released | Judged | TapeOn | TapeMore | TakeTape
+    | StandInTextLine | SetLead | Want | Close | Traced | Released | Judged | TapeOn | TapeMore | TakeTape
 )  # fmt: skip

@@ -58,7 +58,7 @@ class Call:
         self._handed = Handed(intake.window_messages) if is_movable else None
         """What was handed over lately, for another application to take it up; None where there can be no other."""
         self.upgrade: Upgrade | None = None
-        self.takeovers = 0
+        self.takeovers, self._trace = 0, ""
         self.is_released = False  # by the application, which has no part in the call any more
         self._resume_s = timeouts.resume_s if is_known else None
         self._gives_up_at = math.inf  # the time when a router that was lost is not waited for any longer
@@ -238,7 +238,7 @@ class Call:
         self._queue.events.clear()
         self.takeovers += not is_first
         self.is_released = False
-        self.tells = [tells.Opened(self.upgrade, self.takeovers)]
+        self.tells = [tells.Opened(self.upgrade, self.takeovers, self._trace)]
         if self._settle_at == math.inf or self.first_message is not None:
             self.tells.append(tells.Settled(self.format, self.first_message))
         self.has_news = True
@@ -392,6 +392,8 @@ class Call:
                 self.close(code, reason)
             case asks.Released():
                 self.is_released = True
+            case asks.Traced(traceparent):
+                self._trace = traceparent
 
     def _flush(self, token: int, now: float) -> None:
         flushed = self._queue.flush(now)

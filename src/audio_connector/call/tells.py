@@ -19,10 +19,14 @@ from audio_connector.wire.transport import Upgrade
 
 
 class Opened(NamedTuple):
-    """A connection is open; ``takeovers`` applications have had it before, see `machine.Call.hand_over`."""
+    """A connection is open; ``takeovers`` applications have had it before, see `machine.Call.hand_over`.
+
+    ``trace`` is what the latest of them has said by `asks.Traced`.
+    """
 
     upgrade: Upgrade
     takeovers: int = 0
+    trace: str = ""
 
 
 class Asked(NamedTuple):

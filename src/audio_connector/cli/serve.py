@@ -6,7 +6,6 @@ from __future__ import annotations
 import inspect
 import json
 import logging
-import re
 import socket
 import time
 from collections.abc import Iterator, Mapping
@@ -15,7 +14,7 @@ from typing import Annotated, Any, Final, get_args
 
 import typer
 
-from audio_connector import AudioConnectorServerConfig, Tls
+from audio_connector import AudioConnectorServerConfig, ConnectionLogFilter, Tls
 from audio_connector.cli.settings import (
     PREFIX,
     SECRET,
@@ -31,6 +30,7 @@ from audio_connector.cli.tokens import signed_token
 from audio_connector.cluster.plan import Plan
 from audio_connector.cluster.run import supervise
 from audio_connector.errors import UsageError, VideoError
+from audio_connector.intake.log_fields import NAMES
 from audio_connector.playground.faults import describe
 from audio_connector.server.run import configuration_of, isolated, print_line, serve_configured
 from audio_connector.validation import told_in
@@ -62,27 +62,28 @@ logger = logging.getLogger("audio_connector.serve")
 TEXT_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
-_CONNECTION: Final = re.compile(r"connection (\S+): ")
-
-
 class JsonFormatter(logging.Formatter):
-    """A record as a line of JSON: time (UTC), level, logger, message, and the traceback where there is one."""
+    """A record as a line of JSON: time (UTC), level, logger, message; the fields of the call, and the traceback.
+
+    The last two are there where the record has them, see `ConnectionLogFilter`.
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         """Write one."""
         at = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
-        values = {
+        values: dict[str, object] = {
             "time": f"{at}.{int(record.msecs):03d}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
-        about = _CONNECTION.match(values["message"])
-        if about is not None:
-            values["connection"] = about[1]
-        if record.exc_info:
-            values["traceback"] = self.formatException(record.exc_info)
-        return json.dumps(values)
+        for name in NAMES:
+            if (value := getattr(record, name, None)) is not None:
+                values[name] = value
+        traceback = self.formatException(record.exc_info) if record.exc_info else record.exc_text
+        if traceback:
+            values["traceback"] = traceback
+        return json.dumps(values, default=str)
 
 
 def serve(
@@ -202,6 +203,7 @@ def configured(
 def configure_logging(settings: ServeSettings) -> None:
     """Log as was told. That goes before what the application sets up; where nothing was told, that stays."""
     handler = logging.StreamHandler()
+    handler.addFilter(ConnectionLogFilter())
     is_json = settings.log_format == "json"
     handler.setFormatter(JsonFormatter() if is_json else logging.Formatter(TEXT_FORMAT))
     is_told = settings.log_level is not None or settings.log_format is not None

@@ -10,14 +10,16 @@ import math
 import os
 import socket
 import threading
+import time
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 
 from audio_connector.port import words
-from audio_connector.port.host import Deliver, Note
+from audio_connector.port.host import Block, Deliver, Note, tell_nobody
 from audio_connector.port.meters import Meters
 from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.io_meters import LagMeter
 from audio_connector.server.remote import Remote, RemoteIo
 
 logger = logging.getLogger("audio_connector.cluster")
@@ -34,7 +36,10 @@ ORPHAN_S = 5.0
 
 
 class AttachedIo:
-    """A `port.host.IoHost` whose streams come over ``broker``, each with the serial number of its process."""
+    """A `port.host.IoHost` whose streams come over ``broker``, each with the serial number of its process.
+
+    ``worker`` is the number of this one.
+    """
 
     is_virtual = False
 
@@ -46,14 +51,21 @@ class AttachedIo:
         config: AudioConnectorServerConfig,
         *,
         broker: socket.socket,
+        worker: int,
     ) -> None:
+        self.worker: int | None = worker
         self.meters = Meters()
+        self.on_block: Callable[[Block], None] = tell_nobody
+        self._loop = application_loop
+        self._lag = LagMeter(self.meters, "application", application_loop.call_later, time.monotonic)
         self._remote_io = remote_io = RemoteIo(
             application_loop,
             deliver,
             note,
             max_message_bytes=config.limits.max_message_bytes,
             on_word=self._take_word,
+            meters=self.meters,
+            on_block=lambda block: self.on_block(block),  # noqa: PLW0108 - it is set later
             on_lost=lambda _: self._wakes.set(),
             on_orphaned=self.shut_down,
         )
@@ -74,6 +86,7 @@ class AttachedIo:
 
     def start(self) -> None:
         """Take streams from now on."""
+        self._lag.start()
         self._thread.start()
 
     async def listen(self) -> tuple[str, int]:
@@ -107,6 +120,7 @@ class AttachedIo:
     def shut_down(self) -> None:
         """End; from any thread."""
         self._is_ending = True
+        self._lag.stop_from_anywhere(self._loop)
         self._wakes.set()
 
     def join(self, timeout_s: float) -> bool:
@@ -135,6 +149,7 @@ class AttachedIo:
 
     def _run(self) -> None:
         said_at = 0.0
+        self._remote_io.start_looking()
         while not self._is_ending:
             self._remote_io.wait(self._wakes)
             self._take_streams()
@@ -149,6 +164,7 @@ class AttachedIo:
                 load = words.Load(self._remote_io.lag_s())
                 for remote in self._remote_io.remotes:
                     self._remote_io.say(remote, load)
+        self._remote_io.stop_looking()
         for remote in self._remote_io.remotes:
             self._remote_io.lose(remote, "the server has stopped")
         with contextlib.suppress(InvalidStateError):

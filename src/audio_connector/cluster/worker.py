@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import logging
 import os
 import signal
@@ -74,7 +75,7 @@ class Worker:
             self._say(words.NotLoaded(str(error)))
             return 2
         self._say(words.Loaded(crossing_of(config)))
-        setattr(self._loop, IO_HOST, self._make_io)
+        setattr(self._loop, IO_HOST, functools.partial(self._make_io, serve.number))
         try:
             self._handle = await AudioConnectorServer().start_server(config)
         except Exception as error:  # noqa: BLE001 - it is told
@@ -88,8 +89,8 @@ class Worker:
         self._say(words.Drained(ended))
         return 0
 
-    def _make_io(self, loop: asyncio.AbstractEventLoop, *arguments: Any) -> AttachedIo:  # noqa: ANN401
-        self._io = AttachedIo(loop, *arguments, broker=self._broker)
+    def _make_io(self, number: int, loop: asyncio.AbstractEventLoop, *arguments: Any) -> AttachedIo:  # noqa: ANN401
+        self._io = AttachedIo(loop, *arguments, broker=self._broker, worker=number)
         return self._io
 
     def _count(self, number: int) -> None:

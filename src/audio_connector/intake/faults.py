@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import re
 from collections.abc import Callable
 
-from audio_connector.errors import ConnectionClosed
+from audio_connector.errors import ConnectionClosed, DeadlineError, LimitError, ProtocolError
+from audio_connector.intake.log_fields import fields_of
 from audio_connector.validation.handlers import Handler, name_of
 from audio_connector.wire.episodes import Episodes, Word
 from audio_connector.wire.quoting import named, printable
@@ -24,16 +26,57 @@ ERROR_CHARS = 300
 Kind = tuple[str, int]
 """What counts as the same, and its level in the log."""
 
+OF_PEERS = (ProtocolError, LimitError, DeadlineError)
+"""What a peer can bring about, in one call after the other."""
+
+
+_OF_ONE = re.compile(r"['\"(0-9]")
+
+
+class PeerFaults:
+    """What peers do wrong in all calls of a server: the first of a kind is told at once, the next ones rarely.
+
+    Who dials again and again would fill the log otherwise, whatever each of the calls says but once.
+    """
+
+    def __init__(self) -> None:
+        self._episodes = Episodes("others")
+
+    def note(self, error: Exception, now: float) -> str | None:
+        """There is one; returns what the line about it says besides, None where it is only counted."""
+        # By how its text begins: what follows a quote, a bracket or a digit is of this one.
+        word = self._episodes.note(_OF_ONE.split(str(error), maxsplit=1)[0] or type(error).__name__, now)
+        if word is None:
+            return None
+        return (
+            f"; {word.times - 1} more of the kind in other calls since the last line"
+            if word.times > 1
+            else ""
+        )
+
+    def close(self) -> None:
+        """Tell what was only counted so far."""
+        for word in self._episodes.finish():
+            logger.error("%d more times in other calls: %s", word.times, word.kind.rstrip())
+
 
 class FaultLog:
     """The faults of one connection, whose id a peer may have chosen; on the application's loop.
 
-    ``count`` is given the class of each error.
+    ``count`` is given the class of each error; ``peer_faults`` are those of all calls.
     """
 
-    def __init__(self, connection_id: str, count: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        connection_id: str,
+        count: Callable[[str], None] = lambda _: None,
+        peer_faults: PeerFaults | None = None,
+    ) -> None:
         self._count_kind = count
+        self._peer_faults = peer_faults or PeerFaults()
         self.label = named(connection_id)
+        self.fields = fields_of(connection_id)
+        """Of every record; more of them are added once they are known."""
         self._episodes = Episodes[Kind](("other errors came", logging.ERROR))
 
     def raised(self, name: str, handler: Handler | None, error: BaseException, then: str = GOES_ON) -> None:
@@ -49,6 +92,11 @@ class FaultLog:
     def told(self, error: Exception) -> None:
         """Something else is wrong; the text of the error says what."""
         text = printable(str(error), 2 * ERROR_CHARS) or excerpt(error)
+        if isinstance(error, OF_PEERS):
+            more = self._peer_faults.note(error, asyncio.get_running_loop().time())
+            if more is None:
+                return
+            text += more
         self._note(f"{type(error).__name__}: {text}", text, error)
 
     def count(self, error: BaseException) -> None:
@@ -62,19 +110,20 @@ class FaultLog:
             self._count(word)
 
     def _note(self, what: str, text: str, error: BaseException) -> None:
-        # What every echo runs into when the caller hangs up is no mistake, and a call is two lines at INFO.
+        # What every echo runs into when the caller hangs up is no mistake, and a call is a few lines at INFO.
         level = logging.DEBUG if isinstance(error, ConnectionClosed) else logging.ERROR
         word = self._episodes.note((what, level), asyncio.get_running_loop().time())
         if word is not None and word.times > 1:
             self._count(word)
         elif word is not None:
             has_trace = level == logging.ERROR and isinstance(error, Exception) and bool(error.__traceback__)
-            logger.log(level, "connection %s: %s", self.label, text, exc_info=error if has_trace else None)
+            trace = error if has_trace else None
+            logger.log(level, "connection %s: %s", self.label, text, exc_info=trace, extra=self.fields)
 
     def _count(self, word: Word[Kind]) -> None:
         what, level = word.kind
         times = f"{word.times} more time{'' if word.times == 1 else 's'} in {word.seconds:.3g} s"
-        logger.log(level, "connection %s: %s %s", self.label, what, times)
+        logger.log(level, "connection %s: %s %s", self.label, what, times, extra=self.fields)
 
 
 def excerpt(error: BaseException) -> str:

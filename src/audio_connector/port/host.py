@@ -7,7 +7,7 @@ import os
 import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import Future
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from audio_connector.call.asks import Ask
 from audio_connector.call.tells import Figures, Tell
@@ -18,6 +18,23 @@ Deliver = Callable[[tuple[int, Tell]], None]
 
 Note = Callable[[int, Tell | Figures], None]
 """Takes at once what somebody may wait for, in any loop: answers, ends, figures. In any thread; must not block."""
+
+
+class Block(NamedTuple):
+    """A time in which the application's loop, or its whole process, was kept from running.
+
+    ``cause`` is that of the metric `loop_blocked_seconds`, ``place`` where the code stood, and ``began_at`` a time of
+    the I/O side's clock.
+    """
+
+    cause: str
+    place: str
+    began_at: float
+    seconds: float
+
+
+def tell_nobody(_: Block) -> None:
+    """For who does not want to know."""
 
 
 class NoProcess(Exception):
@@ -40,6 +57,12 @@ class IoHost(Protocol):
 
     is_virtual: bool
     """It is in virtual time, which cannot wait for a thread."""
+
+    worker: int | None
+    """The number of the worker that this is, where several share the calls."""
+
+    on_block: Callable[[Block], None]
+    """Told of each time that the application's loop was blocked; in any thread. Whoever has this may set it."""
 
     ended: Future[None]
     """Done once nothing of it runs any more, for whatever reason."""

@@ -111,7 +111,7 @@ METRICS: dict[str, Metric] = {
     "speeches": _counter("Speeches by how they ended: played or interrupted.", "outcome"),
     "loop_lag_seconds": _histogram(LAG_S, "How late a timer was on an event loop, in seconds.", "side"),
     "loop_blocked_seconds": _counter(
-        "Time that the application's event loop was blocked for half a second or more, by cause.", "cause"
+        "Time that the application's event loop was blocked for 0.5 s or more (gc: 0.2 s), by cause.", "cause"
     ),
     "port_batches": _counter("Batches of messages between the sockets and the application.", "direction"),
     "port_messages": _counter("Messages in them.", "direction"),

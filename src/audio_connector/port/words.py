@@ -124,13 +124,14 @@ class Counted(NamedTuple):
 
 
 class Logged(NamedTuple):
-    """A record for the log of the application."""
+    """A record for the log of the application; ``fields`` as of `intake.log_fields`."""
 
     logger: str
     level: int
     text: str
     created: float
     traceback: str | None
+    fields: dict[str, str]
 
 
 class Serve(NamedTuple):

@@ -74,6 +74,7 @@ class AudioConnectorConnection:
             want=lambda *what: line.post(asks.Want(*what)),
             owes_work=line.owes_work,
             count_error=lambda kind: line.meters.add("errors", 1.0, kind),
+            peer_faults=line.peer_faults,
         )
 
     def __repr__(self) -> str:
@@ -375,6 +376,8 @@ class AudioConnectorConnection:
         if flushed is None:
             line.refuse("flush")
         line.meters.observe("barge_in_seconds", line.clock() - asked_at)
+        if line.trace is not None:
+            line.trace.barge_in(asked_at, flushed)
         return flushed
 
     async def wait_until_played(self) -> Played | Interrupted:

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Mapping
-from typing import Any
+from collections.abc import Callable, Mapping
 
 from audio_connector.server.session import STOPPED, Session
 from audio_connector.validation.handlers import Handler, call_handler, takes
@@ -39,7 +38,7 @@ class Drain:
         self.tasks: set[asyncio.Task[None]] = set()
         """On_drain, and what brings the calls to their end."""
         if on_drain is not None and not self._is_for_each:
-            self._start(self._tell(self._note, on_drain))
+            self._hold(self._loop.create_task(self._tell(self._note, on_drain)))
         for session in list(sessions.values()):
             self.add(session)
         self.task = self._loop.create_task(self._run())
@@ -59,7 +58,7 @@ class Drain:
 
     def add(self, session: Session) -> None:
         """Have a call come to its end; also one whose upgrade was under way when the drain began."""
-        self._start(self._finish(session))
+        self._hold(session.spawn(self._finish(session)))
 
     async def _run(self) -> bool:
         try:
@@ -80,8 +79,7 @@ class Drain:
             if self.tasks:
                 await asyncio.wait(self.tasks, timeout=CANCEL_S)
 
-    def _start(self, work: Coroutine[Any, Any, None]) -> None:
-        task = self._loop.create_task(work)
+    def _hold(self, task: asyncio.Task[None]) -> None:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 

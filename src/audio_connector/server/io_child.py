@@ -25,6 +25,7 @@ from audio_connector._version import __version__
 from audio_connector.audio.resample import warm_up
 from audio_connector.call import asks
 from audio_connector.errors import VideoError
+from audio_connector.intake.log_fields import NAMES
 from audio_connector.port import words
 from audio_connector.port.codec import VERSION
 from audio_connector.port.framing import SERIAL_BITS, SERVER, Message
@@ -361,7 +362,14 @@ class _ToApplication(logging.Handler):
         if record.exc_info:
             traceback = logging.Formatter().formatException(record.exc_info)
         self._child.log(
-            words.Logged(record.name, record.levelno, record.getMessage(), record.created, traceback)
+            words.Logged(
+                record.name,
+                record.levelno,
+                record.getMessage(),
+                record.created,
+                traceback,
+                {name: str(value) for name in NAMES if (value := getattr(record, name, None)) is not None},
+            )
         )
 
 

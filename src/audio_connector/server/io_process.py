@@ -18,19 +18,20 @@ import logging
 import math
 import socket
 import threading
+import time
 import uuid
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from concurrent.futures import Future, InvalidStateError
 
 from audio_connector import errors
 from audio_connector.errors import AudioConnectorStartServerError
 from audio_connector.port import words
-from audio_connector.port.host import Deliver, NoProcess, Note, can_start_process
+from audio_connector.port.host import Block, Deliver, NoProcess, Note, can_start_process, tell_nobody
 from audio_connector.port.meters import Found, Meters
 from audio_connector.server.children import BackOff, IoChildProcess, crossing_of, start_word
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.io_meters import of_this_process
+from audio_connector.server.io_meters import LagMeter, of_this_process
 from audio_connector.server.remote import Remote, RemoteIo, log_word
 from audio_connector.wire.addresses import duplicates_of, listen_on, shut_down
 from audio_connector.wire.network import LISTEN
@@ -65,12 +66,18 @@ class IoProcess:
     ) -> None:
         self._config = config
         self.meters = Meters()
+        self.worker: int | None = None
+        self.on_block: Callable[[Block], None] = tell_nobody
+        self._loop = application_loop
+        self._lag = LagMeter(self.meters, "application", application_loop.call_later, time.monotonic)
         self._remote_io = remote_io = RemoteIo(
             application_loop,
             deliver,
             note,
             max_message_bytes=config.limits.max_message_bytes,
             on_word=self._take_word,
+            meters=self.meters,
+            on_block=lambda block: self.on_block(block),  # noqa: PLW0108 - it is set later
             on_lost=lambda _: self._wakes.set(),
             on_orphaned=self._lose_application,
         )
@@ -98,7 +105,8 @@ class IoProcess:
     # From the application's loop.
 
     def start(self) -> None:
-        """Nothing yet: a process is started once there are sockets for it."""
+        """Measure how late the loop is. A process is started once there are sockets for it."""
+        self._lag.start()
 
     async def listen(self) -> tuple[str, int]:
         """Open the listening sockets, or take duplicates of the configuration's, and start a process for them.
@@ -148,6 +156,7 @@ class IoProcess:
         self._is_ending = True
         self._ends_at = min(self._ends_at, self.clock() + END_S)
         self._say(words.ShutDown())
+        self._lag.stop_from_anywhere(self._loop)
         self._wakes.set()
         if self._thread.ident is None:
             self._end()
@@ -207,6 +216,7 @@ class IoProcess:
 
     def _run(self) -> None:
         back_off = BackOff(self.clock)
+        self._remote_io.start_looking()
         try:
             while not self._is_ending:
                 try:
@@ -221,6 +231,7 @@ class IoProcess:
                 if not self._is_ending:
                     self._wakes.wait(pause_s)
         finally:
+            self._remote_io.stop_looking()
             self._end()
 
     def _start_process(self) -> Remote:

@@ -18,6 +18,7 @@ from typing import Any
 from audio_connector.call.asks import Ask, Judged
 from audio_connector.call.machine import Call
 from audio_connector.errors import AudioConnectorStartServerError
+from audio_connector.intake.log_fields import fields_of_link
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Deliver, Note
 from audio_connector.port.meters import Found
@@ -373,7 +374,9 @@ class IoSide:
             self._ends.remove(ended)
 
     def _on_link_error(self, link: Link, error: Exception) -> None:
-        logger.error("connection %d is closed with 1011 by an error of the library", link.id, exc_info=error)
+        text = "connection %s: it is closed with 1011 by an error of the library"
+        fields = fields_of_link(link.id, link.call.upgrade)
+        logger.error(text, fields["connection"], exc_info=error, extra=fields)
         link.report(error)
         link.close(1011, "internal error")
 

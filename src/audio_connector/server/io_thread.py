@@ -10,18 +10,18 @@ import logging
 import threading
 import time
 import uuid
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
 from concurrent.futures import Future
 from typing import Any, TypeVar
 
 from audio_connector.audio.resample import warm_up
 from audio_connector.call.asks import Ask
-from audio_connector.port.host import Deliver, Note
+from audio_connector.port.host import Block, Deliver, Note, tell_nobody
 from audio_connector.port.mailbox import Inbox, Outbox
 from audio_connector.port.meters import Meters, Snapshot
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.endpoints import EndpointOptions
-from audio_connector.server.io_meters import port_rows
+from audio_connector.server.io_meters import LagMeter, port_rows
 from audio_connector.server.io_side import IoOptions, IoSide
 from audio_connector.server.watchdog import LoopWatchdog
 from audio_connector.wire import picows
@@ -54,6 +54,11 @@ class IoThread:
         self._ending: asyncio.Task[None] | None = None
         call_later = self._loop.call_later
         self.meters = Meters()
+        self.worker: int | None = None
+        self.on_block: Callable[[Block], None] = tell_nobody
+        self._application_loop = application_loop
+        self._lag = LagMeter(self.meters, "application", application_loop.call_later, time.monotonic)
+        self._watchdog: LoopWatchdog | None = None
         self.outbox = Outbox(
             application_loop, deliver, note, call_later=call_later, on_lost=self._lose_application
         )
@@ -83,7 +88,16 @@ class IoThread:
         """Start the thread, which watches from now on over the loop that calls this."""
         # A daemon thread that is still in its loop while the interpreter goes down may crash it.
         atexit.register(self._end_at_exit)
-        watchdog, pacer = LoopWatchdog(self.outbox, threading.get_ident()), self.side.pacer
+        pacer = self.side.pacer
+        self._watchdog = watchdog = LoopWatchdog(
+            self.outbox,
+            threading.get_ident(),
+            meters=self.meters,
+            tell=lambda block: self.on_block(block),  # noqa: PLW0108 - it may be set yet
+            has_audio=True,
+        )
+        watchdog.start()
+        self._lag.start()
         self._loop.call_soon(lambda: pacer.arm(watchdog, watchdog.wake(time.monotonic())))
         self._thread.start()
 
@@ -109,6 +123,7 @@ class IoThread:
         """End the thread; from any thread. It ends by itself within milliseconds."""
         with contextlib.suppress(RuntimeError):  # it has ended
             self._loop.call_soon_threadsafe(self._loop.stop)
+        self._lag.stop_from_anywhere(self._application_loop)
 
     def join(self, timeout_s: float) -> bool:
         """Wait for the end of the thread; True where it has ended."""
@@ -138,6 +153,8 @@ class IoThread:
         try:
             self._loop.run_forever()
         finally:
+            if self._watchdog is not None:
+                self._watchdog.stop()
             self.side.stop()
             close_loop(self._loop)
             self.inbox.give_up()

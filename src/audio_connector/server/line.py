@@ -28,8 +28,10 @@ from audio_connector.call.asks import (
 )
 from audio_connector.call.tells import Figures, Taped
 from audio_connector.call.texts import MAX_WAITING_CHARS
+from audio_connector.intake.faults import PeerFaults
 from audio_connector.playback.speech import Interrupted, Played
 from audio_connector.port.meters import Meters
+from audio_connector.server.tracing import CallTrace
 from audio_connector.wire.closing import closed_error
 from audio_connector.wire.messages import Connected, Disconnected
 
@@ -65,6 +67,10 @@ class Line:
         writes_in_place: bool = False,
     ) -> None:
         self.meters = meters or Meters()
+        self.peer_faults: PeerFaults | None = None
+        """Those of all calls."""
+        self.trace: CallTrace | None = None
+        """Where calls are traced."""
         self.link_id = link_id
         self.send = post
         """Takes an ask together with ``link_id``; `post` for what is not the path of a frame."""
@@ -214,6 +220,8 @@ class Line:
         reference = None if task is None else weakref.ref(task)
         self.open_speeches[number] = Speaker(asyncio.get_running_loop(), reference, mark)
         _inside.set((*_inside.get(), mark))
+        if self.trace is not None:
+            self.trace.begin_speech(number)
         self.post(BeginSpeech(number))
         if self.closed is not None:  # meanwhile, in another thread, and those that were there have been told
             self.finish(number, Interrupted(0.0, 0.0))
@@ -239,6 +247,8 @@ class Line:
         if (tell := self.speeches.pop(lane, None)) is not None:
             self.meters.add("speeches", 1.0, "played" if isinstance(outcome, Played) else "interrupted")
             tell(outcome)
+            if self.trace is not None:
+                self.trace.finish_speech(lane, outcome)
 
     def record(self, token: int, take: Callable[[Taped | None], None]) -> None:
         """Have a tape's tells go there."""

@@ -21,10 +21,12 @@ from functools import partial
 from audio_connector.call import tells
 from audio_connector.call.asks import Ask
 from audio_connector.intake.items import TextItem
+from audio_connector.intake.log_fields import NAMES
 from audio_connector.port import words
 from audio_connector.port.framing import SERIAL_BITS, SERVER, Message
-from audio_connector.port.host import Deliver, Note
+from audio_connector.port.host import Block, Deliver, Note
 from audio_connector.port.mailbox import BUSY_S, Outbox
+from audio_connector.port.meters import Meters
 from audio_connector.port.stream import Stream
 from audio_connector.server.watchdog import LoopWatchdog
 from audio_connector.wire.messages import Disconnected
@@ -59,7 +61,8 @@ class RemoteIo:
     """All streams of an application.
 
     ``on_word`` is given what an I/O process says about the server, in any thread; ``on_lost`` a stream that was lost;
-    ``on_orphaned`` is called where the application's loop has ended.
+    ``on_orphaned`` is called where the application's loop has ended; ``on_block`` is told of each time that it was
+    blocked, which is counted in ``meters``.
     """
 
     def __init__(
@@ -72,6 +75,8 @@ class RemoteIo:
         on_word: Callable[[Remote, words.Word], None],
         on_lost: Callable[[Remote], None],
         on_orphaned: Callable[[], None],
+        meters: Meters,
+        on_block: Callable[[Block], None],
     ) -> None:
         self._loop = application_loop
         self._note = note
@@ -82,7 +87,9 @@ class RemoteIo:
             application_loop, deliver, note, call_later=lambda _, wake: wake(), on_lost=on_orphaned
         )
         self._application_thread = threading.get_ident()
-        self._watchdog = LoopWatchdog(self._outbox, self._application_thread)
+        self._watchdog = LoopWatchdog(
+            self._outbox, self._application_thread, meters=meters, tell=on_block, has_audio=False
+        )
         self._watchdog_at = 0.0
         self._remotes: dict[int, Remote] = {}
         self._poll = select.poll()
@@ -100,6 +107,7 @@ class RemoteIo:
         remote = self._remotes[serial] = Remote(sock, serial, self._take, self._max_message_bytes)
         self._poll.register(sock, select.POLLIN)
         self._on_loop(self._watch, remote)
+        self._watchdog.pause()  # who looks may have waited for another process meanwhile
         return remote
 
     def post(self, ask: tuple[int, Ask]) -> None:
@@ -207,6 +215,14 @@ class RemoteIo:
 
     # In the thread that looks after it.
 
+    def start_looking(self) -> None:
+        """It will `look` from now on."""
+        self._watchdog.start()
+
+    def stop_looking(self) -> None:
+        """No more."""
+        self._watchdog.stop()
+
     def wait(self, wakes: threading.Event) -> None:
         """Wait until `look` has something to do, for `LOOK_S` at most."""
         if self._is_late:
@@ -217,6 +233,10 @@ class RemoteIo:
 
     def look(self) -> None:
         """Do what the application's loop has not come to."""
+        now = self.clock()
+        # First: once this thread waits for anything, that of the loop is elsewhere.
+        if now >= self._watchdog_at:
+            self._watchdog_at = self._watchdog.wake(now)
         readable = {fd for fd, _ in self._poll.poll(0)}
         is_late = has_read = False
         for remote in tuple(self._remotes.values()):
@@ -234,9 +254,6 @@ class RemoteIo:
         self._is_late = is_late
         if has_read:
             self._outbox.post_heartbeat()
-        now = self.clock()
-        if now >= self._watchdog_at:
-            self._watchdog_at = self._watchdog.wake(now)
 
     def lose(self, remote: Remote, how: str) -> int:
         """Give up a stream: its calls are over. Returns how many these were."""
@@ -268,4 +285,5 @@ def log_word(word: words.Logged) -> None:
     if log.isEnabledFor(word.level):
         record = log.makeRecord(word.logger, word.level, "(I/O process)", 0, word.text, (), None)
         record.created, record.exc_text = word.created, word.traceback
+        record.__dict__.update((name, word.fields[name]) for name in NAMES if name in word.fields)
         log.handle(record)

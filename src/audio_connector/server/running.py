@@ -9,12 +9,13 @@ import logging
 from concurrent.futures import Future, InvalidStateError
 from typing import Protocol
 
-from audio_connector.call import tells
-from audio_connector.call.asks import Ask
+from audio_connector.call import asks, tells
+from audio_connector.intake.faults import PeerFaults
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.speech import Answered, Finished
 from audio_connector.port.host import IoHost, NoProcess
 from audio_connector.server.authentication import Authentication, Verifier
+from audio_connector.server.call_attributes import at_opening
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.drain import Drain
@@ -22,6 +23,7 @@ from audio_connector.server.flight import Budget
 from audio_connector.server.line import Line
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import STOPPED, Session
+from audio_connector.server.tracing import Tracing
 from audio_connector.validation.handlers import call_handler
 
 logger = logging.getLogger("audio_connector.server")
@@ -59,14 +61,17 @@ class Running:
         self._drained: asyncio.Task[bool] | None = None
         self._on_stop: asyncio.Task[None] | None = None
         self._budget = Budget(0 if config.flight_recorder is None else config.flight_recorder.min_interval_s)
+        self._peer_faults = PeerFaults()
         self._loop = asyncio.get_running_loop()
+        pause_s = config.playback.pause_ms / 1000
+        self._tracing = Tracing(pause_s) if config.monitoring.traces else None
         self.io = self._start_io(in_process=config.isolation == "process")
         decides = config.authenticate
         self._authentication: Authentication | None = None
         if decides is not None and not isinstance(decides, Verifier):
             self._authentication = Authentication(decides, self._post, self.io.clock)
 
-    def _post(self, ask: tuple[int, Ask]) -> None:
+    def _post(self, ask: tuple[int, asks.Ask]) -> None:
         self.io.post(ask)  # which may be another one by then, see `listen`
 
     def _start_io(self, *, in_process: bool) -> IoHost:
@@ -80,6 +85,8 @@ class Running:
 
             make_io = IoThread
         io: IoHost = make_io(self._loop, self.deliver, self.note, self._config)
+        if self._tracing is not None:
+            io.on_block, self._tracing.clock = self._tracing.note_block, io.clock
         io.ended.add_done_callback(lambda _: self._on_io_ended())
         io.start()
         return io
@@ -115,10 +122,11 @@ class Running:
         match tell:
             case tells.Settled():
                 self.lines[link_id].settle(*tell)
+                session.settle()
             case tells.Failed():
                 session.feed_error(tell.error())
             case tells.Warned(text):
-                logger.warning("connection %s: %s", session.faults.label, text)
+                session.log.say(logging.WARNING, "%s", text)
             case tells.Lost(resume_s):
                 session.lose(resume_s)
             case tells.Resumed(upgrade):
@@ -140,6 +148,8 @@ class Running:
             line.forget_closed()
             if line.watch is not None:
                 line.watch(tell)
+            if line.trace is not None:
+                line.trace.follow(tell)
         elif type(tell) is Answered:
             line.answer(tell.token, tell.value)
         elif type(tell) is Finished:
@@ -158,7 +168,12 @@ class Running:
         self._connections._live[link_id] = connection
         if config.flight_recorder is not None:
             connection._keep_flight(config.flight_recorder, self._budget)
-        session = self.sessions[link_id] = Session(connection, config, lambda: self._forget(link_id))
+        if self._tracing is not None:
+            line.trace = self._tracing.open(opened, at_opening(connection, self.io.worker))
+            line.post(asks.Traced(line.trace.traceparent))
+        session = self.sessions[link_id] = Session(
+            connection, config, lambda: self._forget(link_id), worker=self.io.worker
+        )
         if self._drain is not None:
             self._drain.add(session)
 
@@ -170,7 +185,7 @@ class Running:
             if (session := self.sessions.get(link_id)) is not None:
                 session.feed_error(error)
 
-        return Line(
+        line = Line(
             link_id,
             self.io.post,
             max_buffer_s=self._config.playback.max_buffer_s,
@@ -181,6 +196,8 @@ class Running:
             meters=self.io.meters,
             writes_in_place=self.io.is_virtual,
         )
+        line.peer_faults = self._peer_faults
+        return line
 
     def _forget(self, link_id: int) -> None:
         self.sessions.pop(link_id, None)
@@ -272,6 +289,7 @@ class Running:
                 self._on_stop = asyncio.create_task(call_handler(self._config.on_stop))
                 await self._wait_for_on_stop(self._on_stop, stop_s)
         finally:
+            self._peer_faults.close()
             self.io.shut_down()  # where the stop was cut short
             self._set_closed()
 

@@ -9,17 +9,19 @@ as well be the whole conversation. One task sees to the end, and awaits all othe
 from __future__ import annotations
 
 import asyncio
+import contextvars
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
+from typing import Any
 
-from audio_connector.server.call_log import log_end, log_loss, log_opening
+from audio_connector.intake import log_fields
+from audio_connector.server.call_attributes import at_end, at_settling, error_of
+from audio_connector.server.call_log import CallLog
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.validation.handlers import Handler, call_handler
 from audio_connector.wire.messages import Disconnected
 from audio_connector.wire.transport import Upgrade
-
-logger = logging.getLogger("audio_connector.server")
 
 GRACE_S = 5.0
 """How long after on_connect messages are kept that nobody has asked for yet: a task that it has started and that
@@ -39,13 +41,18 @@ STOPPED = Disconnected(code=1001, reason="the server has stopped", closed_by="se
 
 
 class Session:
-    """Runs the handlers of one connection; ``on_over`` is called when on_disconnect has run."""
+    """Runs the handlers of one connection; ``on_over`` is called when on_disconnect has run.
+
+    They run in a context of the call's own: what they log has its fields, and what they trace belongs to its span.
+    """
 
     def __init__(
         self,
         connection: AudioConnectorConnection,
         config: AudioConnectorServerConfig,
         on_over: Callable[[], None],
+        *,
+        worker: int | None = None,
     ) -> None:
         self.connection = connection
         self._dispatcher = connection._dispatcher
@@ -59,11 +66,18 @@ class Session:
         self._letting_go: asyncio.TimerHandle | None = None
         self.feed = self._dispatcher.feed
         self.feed_error = self._dispatcher.feed_error
-        log_opening(self.faults.label, connection)
-        self.task = loop.create_task(self._live())
+        self.log = CallLog(self.faults, connection, worker)
+        self._trace = trace = connection._line.trace
+        self._context = contextvars.copy_context()
+        self._context.run(log_fields.enter, self.faults.fields)
+        if trace is not None:
+            self._context.run(trace.enter)
+            self.faults.fields["trace_id"] = trace.trace_id
+        self.log.open()
+        self.task = self.spawn(self._live())
         """Sees to the end: done when the connection is over. Cancelling it leaves nothing behind."""
         self.task.add_done_callback(lambda _: self._abandon())  # where it never began
-        self._running = [loop.create_task(self._dispatcher.run())]
+        self._running = [self.spawn(self._dispatcher.run())]
         self._on_resume, self._on_connect = config.on_resume, config.on_connect
         self._is_resume_owed = False
         self._resuming: asyncio.Task[None] | None = None
@@ -75,9 +89,20 @@ class Session:
             self._dispatcher.settle()
             self._dispatcher.let_go()
         else:
-            self._running.append(loop.create_task(self._run_first(name, on_connect)))
+            self._running.append(self.spawn(self._run_first(name, on_connect)))
             # Not at its end: what it has started, such as a task that iterates over the audio, comes first.
             self._running[1].add_done_callback(lambda _: self._settle())
+
+    def spawn(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        """Start a task of this call, in its context."""
+        task: asyncio.Task[None] = self._context.run(self._loop.create_task, work)
+        return task
+
+    def settle(self) -> None:
+        """The format is known, or who it is."""
+        self.log.settle()
+        if self._trace is not None:
+            self._trace.set(at_settling(self.connection))
 
     def end(self, how: Disconnected) -> None:
         """The socket is over and nothing more arrives."""
@@ -88,12 +113,16 @@ class Session:
 
     def lose(self, resume_s: float) -> None:
         """The connection broke off, and for so long the router may dial again."""
-        log_loss(self.faults.label, resume_s)
+        self.log.lose(resume_s)
+        if self._trace is not None:
+            self._trace.note("connection lost")
 
     def resume(self, upgrade: Upgrade) -> None:
         """The router has dialled again."""
         self.connection._resume(upgrade)
-        log_opening(self.faults.label, self.connection, "dialled again")
+        self.log.open("dialled again")
+        if self._trace is not None:
+            self._trace.note("connection resumed")
         name, handler = "on_resume", self._on_resume
         if handler is None and all(task.done() for task in self._running[1:]):
             name, handler = (
@@ -103,7 +132,7 @@ class Session:
         if handler is not None and not self._ended.done():
             self._is_resume_owed = True
             if self._resuming is None or self._resuming.done():
-                self._resuming = self._loop.create_task(self._run_on_resume(name, handler))
+                self._resuming = self.spawn(self._run_on_resume(name, handler))
 
     def release(self) -> None:
         """Another application takes the call: handle what was handed over, and end."""
@@ -129,7 +158,7 @@ class Session:
             if how is MOVED:
                 self.connection._line.release(how)
             if self._dispatcher.on_disconnect is not None:
-                task = self._loop.create_task(self._run_on_disconnect(self._dispatcher.on_disconnect, how))
+                task = self.spawn(self._run_on_disconnect(self._dispatcher.on_disconnect, how))
                 self._running.append(task)
                 await self._finish("on_disconnect", task)
         finally:
@@ -142,10 +171,12 @@ class Session:
             self._letting_go.cancel()
         if not self._is_over:
             self._is_over = True
-            if self._ended.done() and not self._ended.cancelled():
-                duration_s = self._ended_at - self._opened_at  # handlers may go on for longer
-                log_end(self.faults.label, self.connection, self._ended.result(), duration_s)
+            how = self._ended.result() if self._ended.done() and not self._ended.cancelled() else None
+            if how is not None:
+                self.log.end(how, self._ended_at - self._opened_at)  # handlers may go on for longer
             self._on_over()
+            if self._trace is not None:  # last, since it calls what the application has set up
+                self._trace.end(at_end(self.connection, how), error_of(how))
 
     def _cancel_handlers(self) -> None:
         # Cancelled alone the dispatcher would take it for a handler's doing, and go on.
@@ -215,9 +246,9 @@ class Session:
         if not task.done():
             await asyncio.wait((task,), timeout=self._handler_s if timeout is None else timeout)
         if not task.done():
-            text = "connection %s: %s still ran %.3g s after the end and was cancelled"
-            logger.warning(text, self.faults.label, what, self._handler_s)
+            text = "%s still ran %.3g s after the end and was cancelled"
+            self.log.say(logging.WARNING, text, what, self._handler_s)
             task.cancel()
             await asyncio.wait((task,), timeout=1.0)
         if task.done() and not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("connection %s: %s failed", self.faults.label, what, exc_info=error)
+            self.log.say(logging.ERROR, "%s failed", what, error=error)

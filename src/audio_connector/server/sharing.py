@@ -17,6 +17,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
+from audio_connector.intake.log_fields import fields_of_link
 from audio_connector.port.host import Deliver
 from audio_connector.server.application import Application
 from audio_connector.server.link import Link
@@ -137,10 +138,8 @@ class Sharing:
                 self._move(link, replays=True)
             else:
                 link.bind(link.owner, _nobody, _nobody)
-                text = (
-                    "connection %d is closed with 1011: %d workers that had it have died, one after another"
-                )
-                logger.error(text, link.id, link.deaths)
+                text = "it is closed with 1011: %d workers that had it have died, one after another"
+                _log(logging.ERROR, link, text, link.deaths)
                 link.close(1011, "internal error")
         return len(links)
 
@@ -188,11 +187,8 @@ class Sharing:
 
     def _give_up(self, link: Link) -> None:
         self._parked.pop(link.id, None)
-        logger.error(
-            "connection %d is closed with 1013: no worker has taken it for %g s. Look for why they do not run",
-            link.id,
-            PARK_S,
-        )
+        text = "it is closed with 1013: no worker has taken it for %g s. Look for why they do not run"
+        _log(logging.ERROR, link, text, PARK_S)
         link.close(1013, "no worker took the call")
 
     def _look_soon(self) -> None:
@@ -222,12 +218,11 @@ class Sharing:
         del self._releasing[link_id]
         for application in self.applications.values():
             if (link := application.links.get(link_id)) is not None:
-                logger.warning(
-                    "connection %d was not released within %g s: another worker takes it while a handler of the one "
-                    "before still runs",
-                    link_id,
-                    RELEASE_S,
+                text = (
+                    "it was not released within %g s: another worker takes it while a handler of the one before "
+                    "still runs"
                 )
+                _log(logging.WARNING, link, text, RELEASE_S)
                 self._move(link, replays=False)
                 return
 
@@ -242,6 +237,12 @@ class Sharing:
 
 def _takes_calls(application: Application) -> bool:
     return application.loaded_at > -math.inf and not application.is_retiring
+
+
+def _log(level: int, link: Link, text: str, *values: object) -> None:
+    fields = fields_of_link(link.id, link.call.upgrade)
+    text = f"connection %s: {text}"
+    logger.log(level, text, fields["connection"], *values, extra=fields)
 
 
 def _nobody(*_: Any) -> None:  # noqa: ANN401

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import uuid
+from collections.abc import Callable
 from concurrent.futures import Future
 
 from audio_connector.call.asks import Ask
-from audio_connector.port.host import Deliver, Note
+from audio_connector.port.host import Block, Deliver, Note, tell_nobody
 from audio_connector.port.mailbox import Mailbox, Outbox
 from audio_connector.port.meters import Meters
 from audio_connector.server.config import AudioConnectorServerConfig
@@ -42,6 +43,8 @@ class InLoopIo:
         network: MemoryNetwork,
     ) -> None:
         self.meters = Meters()
+        self.worker: int | None = None
+        self.on_block: Callable[[Block], None] = tell_nobody
         outbox = Outbox(
             loop,
             deliver,

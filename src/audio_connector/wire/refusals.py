@@ -164,7 +164,7 @@ def quote_request(request: bytes) -> str:
     method, blank, rest = line.partition(b" ")
     if blank and _METHOD.fullmatch(method):
         return f"{method.decode()} {_quote(rest.rpartition(b' ')[0] or rest)}"
-    return _quote(line)
+    return _quote(line or request[:1])
 
 
 def _quote(raw: bytes) -> str:

@@ -50,6 +50,7 @@ ASKS: list[asks.Ask] = [
     asks.TapeMore(9),
     asks.TakeTape(9, True),
     asks.Released(),
+    asks.Traced("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"),
     asks.Close(1000, "bye"),
     asks.Judged({"who": "Ann"}, None, ""),
 ]

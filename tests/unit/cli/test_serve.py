@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextvars
 import json
 import logging
 import os
@@ -17,6 +18,7 @@ from audio_connector.cli.app import run
 from audio_connector.cli.serve import JsonFormatter, configure_logging, configured
 from audio_connector.cli.settings import PREFIX, ServeSettings, gather, group_of, of_group, unknown_variables
 from audio_connector.errors import UsageError
+from audio_connector.intake.log_fields import enter, fields_of
 
 
 @pytest.fixture
@@ -179,11 +181,17 @@ def test_an_empty_variable_is_not_set(
     assert gather({}, None) == (ServeSettings(), {})
 
 
+def own_root(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
+    """A root logger that the other tests do not have, nor does pytest."""
+    root = logging.Logger("root of its own")  # noqa: LOG001
+    monkeypatch.setattr(logging, "root", root)
+    return root
+
+
 def test_what_is_told_of_the_log_goes_before_what_the_application_has_set_up(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    root = logging.Logger("root of its own")  # noqa: LOG001 - one that the other tests do not have
-    monkeypatch.setattr(logging, "root", root)
+    root = own_root(monkeypatch)
     logging.basicConfig(level="WARNING")
     [before] = root.handlers
     configure_logging(ServeSettings())
@@ -354,4 +362,27 @@ def test_a_record_is_a_line_of_json() -> None:
     assert values["time"].endswith("Z")
     assert "connection" not in values
     record = logging.LogRecord("x", logging.INFO, "", 0, "connection %s: %s", ("6643a5", "gone"), None)
-    assert json.loads(JsonFormatter().format(record))["connection"] == "6643a5"
+    assert "connection" not in json.loads(JsonFormatter().format(record)), "it is not guessed from the text"
+    record.__dict__.update(connection="a b", session="s1", worker=2, exc_text="Traceback: elsewhere")
+    values = json.loads(JsonFormatter().format(record))
+    assert (values["connection"], values["session"], values["worker"]) == ("a b", "s1", 2)
+    assert values["traceback"] == "Traceback: elsewhere", "that of another process"
+
+
+def test_what_is_logged_within_a_call_has_its_fields(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = own_root(monkeypatch)
+    configure_logging(ServeSettings(log_format="json"))
+
+    def say(text: str) -> None:
+        root.warning(text)
+
+    context = contextvars.copy_context()
+    context.run(enter, fields_of("c1", "s1"))
+    context.run(say, "inside")
+    say("outside")
+    inside, outside = (json.loads(line) for line in capsys.readouterr().err.splitlines())
+    assert (inside["message"], inside["connection"], inside["session"]) == ("inside", "c1", "s1")
+    assert outside["message"] == "outside"
+    assert "connection" not in outside

@@ -67,6 +67,7 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     asks.TapeMore: st.builds(asks.TapeMore, NUMBER),
     asks.TakeTape: st.builds(asks.TakeTape, NUMBER, st.booleans()),
     asks.Released: st.just(asks.Released()),
+    asks.Traced: st.builds(asks.Traced, TEXT),
     asks.Close: st.builds(asks.Close, st.just(1000), TEXT),
     asks.Judged: st.builds(asks.Judged, IDENTITY, st.none() | NUMBER, TEXT),
     TextItem: st.builds(
@@ -74,7 +75,7 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
         TEXT | JSON.map(json.dumps) | st.just('{"content-type": "audio/l16;rate=8000"}'),
         st.booleans(),
     ),
-    tells.Opened: st.builds(tells.Opened, UPGRADE, NUMBER),
+    tells.Opened: st.builds(tells.Opened, UPGRADE, NUMBER, TEXT),
     tells.Settled: st.builds(
         tells.Settled,
         st.builds(AudioFormat, st.sampled_from((8000, 16000, 24000))),
@@ -153,7 +154,9 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     words.Collected: st.builds(words.Collected, NUMBER, TEXT),
     words.Counted: st.builds(words.Counted, TEXT),
     words.Refused: st.builds(words.Refused, st.dictionaries(TEXT, NUMBER, max_size=3)),
-    words.Logged: st.builds(words.Logged, TEXT, NUMBER, TEXT, MS, st.none() | TEXT),
+    words.Logged: st.builds(
+        words.Logged, TEXT, NUMBER, TEXT, MS, st.none() | TEXT, st.dictionaries(TEXT, TEXT, max_size=3)
+    ),
 }
 MESSAGE = PCM | st.one_of(*ALL.values())
 

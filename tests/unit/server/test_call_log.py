@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A call is two lines of the log at INFO, and the caller writes neither of them."""
+"""A call is three lines of the log at INFO, and the caller writes none of them."""
 
 from __future__ import annotations
 
@@ -33,10 +33,11 @@ def lines_of_a_call(caplog: pytest.LogCaptureFixture, **groups: Any) -> list[str
     return [record.getMessage() for record in caplog.records if record.name == "audio_connector.server"]
 
 
-def test_a_call_is_two_lines(caplog: pytest.LogCaptureFixture) -> None:
+def test_a_call_is_three_lines(caplog: pytest.LogCaptureFixture) -> None:
     headers = (("connectionid", "c1"), ("x-opentok-ws-sessionid", "2_MX4"))
-    first, last = lines_of_a_call(caplog, headers=headers, path="/voice?token=secret", rate_hz=8000)
+    first, rate, last = lines_of_a_call(caplog, headers=headers, path="/voice?token=secret", rate_hz=8000)
     assert first == "connection c1: opened by 127.0.0.1:49153 with path '/voice', session 2_MX4"
+    assert rate == "connection c1: its audio has 8000 Hz"
     assert last == (
         "connection c1: closed by the router with 1000 'bye\\nERROR forged' after 12.3 s, 8000 Hz; 0.0 s of audio "
         "came and 0.0 s were sent; nothing was lost, 1 message unasked for"
@@ -49,6 +50,23 @@ def test_a_caller_cannot_write_into_the_log(caplog: pytest.LogCaptureFixture) ->
         assert line.isprintable()
         assert len(line) < 400
         assert line.startswith("connection 'a b\\x1b[2Jccc")
+
+
+def test_what_only_the_first_message_says_is_in_the_second_line(caplog: pytest.LogCaptureFixture) -> None:
+    first, rate, _ = lines_of_a_call(caplog, first_message={"sessionId": "2_MX4"})
+    assert first.endswith(", no session")
+    assert rate.partition(": ")[2] == "its audio has 16000 Hz, session 2_MX4"
+    fields = [
+        (record.__dict__.get("connection"), record.__dict__.get("session")) for record in caplog.records
+    ]
+    assert [session for _, session in fields] == [None, "2_MX4", "2_MX4"]
+    assert {connection for connection, _ in fields} == {first.split()[1].rstrip(":")}
+
+
+def test_a_rate_that_nobody_has_said_is_a_guess(caplog: pytest.LogCaptureFixture) -> None:
+    _, rate, last = lines_of_a_call(caplog, rate_hz=None)
+    assert rate.endswith(": its audio has 16000 Hz, as far as one can tell without a first message")
+    assert "16000 Hz; 0.0 s" in last
 
 
 def test_where_nobody_listens_to_it_nothing_is_said(caplog: pytest.LogCaptureFixture) -> None:

@@ -46,6 +46,7 @@ class FakeLink:
         self.id = number
         self.owner: object = None
         self.rests = True
+        self.upgrade = None
         self.deaths = 0
         self.done: list[Any] = []
         """Whom it was given to, with True where all is handed over again, and all else."""

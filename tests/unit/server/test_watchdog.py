@@ -1,18 +1,25 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A loop that is blocked is noticed, and the handler that blocks it is named."""
+"""A loop that is blocked is noticed, and what blocks it is named: a handler, a collection, C, the machine."""
 
 from __future__ import annotations
 
 import re
 import threading
+import time
 from typing import cast
 
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from audio_connector.port.host import Block
 from audio_connector.port.mailbox import Outbox
-from audio_connector.server.watchdog import BLOCKED_S, CHECK_S, LoopWatchdog
+from audio_connector.port.meters import Meters
+from audio_connector.server import watchdog
+from audio_connector.server.garbage import Collection, GarbageWatch
+from audio_connector.server.watchdog import ANOTHER_THREAD, BLOCKED_S, CHECK_S, Cpu, LoopWatchdog, cpu_clock
+
+COUNTED = "loop_blocked_seconds"
 
 
 class FakeLoop:
@@ -36,10 +43,38 @@ class FakeLoop:
 
 
 class Stage:
-    def __init__(self) -> None:
+    def __init__(self, *, has_audio: bool = True) -> None:
         self.loop = FakeLoop()
-        self.watchdog = LoopWatchdog(cast(Outbox, self.loop), threading.get_ident())
+        self.meters = Meters()
+        self.blocks: list[Block] = []
+        self.cpu = Cpu(0.0, 0.0)
+        self.watchdog = LoopWatchdog(
+            cast(Outbox, self.loop),
+            threading.get_ident(),
+            meters=self.meters,
+            tell=self.blocks.append,
+            has_audio=has_audio,
+            cpu=lambda: self.cpu,
+        )
+        self.collections: list[Collection] = []
+        self.watchdog._garbage = cast(GarbageWatch, self)
         self.now = 100.0
+
+    def take(self) -> list[Collection]:
+        """In place of a real `GarbageWatch`."""
+        taken, self.collections = self.collections, []
+        return taken
+
+    def stand_still(self, seconds: float, *, process_s: float = 0.0, thread_s: float = 0.0) -> None:
+        """Nothing of the process runs that is ours; so much it computes meanwhile."""
+        self.now += seconds
+        self.cpu = Cpu(self.cpu.process_s + process_s, self.cpu.thread_s + thread_s)
+
+    @property
+    def blocked_s(self) -> dict[str, float]:
+        """By cause, as counted."""
+        rows = self.meters.snapshot()
+        return {labels[0]: cast(float, sample) for name, labels, sample in rows if name == COUNTED}
 
     def look_for(self, seconds: float) -> None:
         until = self.now + seconds
@@ -157,6 +192,162 @@ def test_where_this_thread_did_not_run_either_the_loop_is_not_blamed(
     assert len(texts_of(caplog)) == words
     for text in texts_of(caplog):
         assert text.startswith("nothing of this process ran for 60.0 s")
+
+
+# By cause: what is counted, and told once it is over.
+
+
+def test_a_time_of_being_blocked_is_counted_while_it_goes_on_and_told_afterwards() -> None:
+    stage = Stage()
+    stage.loop.pending_since = 100.0
+    stage.look_for(0.4)
+    assert stage.blocked_s == {}
+    stage.look_for(2.6)
+    assert stage.blocked_s == {"other_code": pytest.approx(3.0)}
+    assert stage.blocks == []
+    stage.loop.pending_since, stage.loop.drained_at = None, 103.1
+    stage.look_for(1.0)
+    assert stage.blocked_s == {"other_code": pytest.approx(3.1)}
+    [block] = stage.blocks
+    assert block.cause == "other_code"
+    assert block[2:] == pytest.approx((100.0, 3.1))
+    assert "_look (" in block.place
+
+
+def test_one_that_is_over_before_it_was_looked_at_in_time_is_counted_too() -> None:
+    stage = Stage()
+    stage.loop.pending_since = 100.05
+    stage.look_for(0.4)
+    stage.loop.pending_since, stage.loop.drained_at = None, 100.58
+    stage.look_for(1.0)
+    assert stage.blocked_s == {"other_code": pytest.approx(0.53)}
+    assert len(stage.blocks) == 1
+
+
+def test_a_handler_is_the_cause_where_the_thread_is_in_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(watchdog, "where_is", lambda frame, files: "the handler slow (bot.py:7)")
+    stage = Stage()
+    stage.block_for(1.0)
+    stage.look_for(1.0)
+    assert stage.blocked_s == {"handler": pytest.approx(1.0)}
+    [block] = stage.blocks
+    assert block[:2] == ("handler", "the handler slow (bot.py:7)")
+    assert block[2:] == pytest.approx((100.0, 1.0))
+
+
+@pytest.mark.parametrize("has_audio", [True, False])
+def test_a_garbage_collection_is_no_handlers_fault(has_audio: bool, caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage(has_audio=has_audio)
+    stage.look_for(1.0)
+    stage.loop.pending_since = stage.now
+    stage.collections = [Collection(stage.now, 3.0, 2)]
+    stage.stand_still(3.0, process_s=3.0, thread_s=3.0)
+    stage.look_for(0.4)
+    stage.loop.pending_since, stage.loop.drained_at = None, stage.now
+    stage.look_for(1.0)
+    assert stage.blocked_s == {"gc": pytest.approx(3.0)}
+    [block] = stage.blocks
+    assert block.cause == "gc"
+    assert block[2:] == pytest.approx((101.0, 3.0))
+    [text] = texts_of(caplog)
+    assert text.startswith("a garbage collection of generation 2 took 3.0 s, and nothing of this process ran")
+    assert ("audio included" if has_audio else "the audio, in a process of its own, went on") in text
+
+
+@pytest.mark.parametrize("is_own", [True, False])
+def test_a_call_into_c_that_keeps_the_lock_is_told_by_the_cpu_that_it_took(
+    is_own: bool, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage = Stage()
+    stage.look_for(1.0)
+    stage.stand_still(1.5, process_s=1.45, thread_s=1.45 if is_own else 0.0)
+    stage.look_for(1.0)
+    assert stage.blocked_s == {"gil": pytest.approx(1.5)}
+    [block] = stage.blocks
+    assert block[2:] == pytest.approx((101.0 + CHECK_S, 1.5))
+    [text] = texts_of(caplog)
+    assert text.startswith(
+        "a call into C kept Python's lock for 1.5 s, and nothing else of this process ran, audio"
+    )
+    assert (ANOTHER_THREAD in text) != is_own
+    assert ("_look (" in text) == is_own
+
+
+def test_a_process_that_was_stopped_did_not_compute(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    stage.look_for(1.0)
+    stage.stand_still(5.0, process_s=0.3, thread_s=0.3)
+    stage.look_for(1.0)
+    assert stage.blocked_s == {"machine": pytest.approx(5.0)}
+    assert [block.cause for block in stage.blocks] == ["machine"]
+    [text] = texts_of(caplog)
+    assert "it had 0.3 s of CPU meanwhile" in text
+
+
+def test_what_a_process_computed_before_it_was_stopped_is_no_call_into_c() -> None:
+    """Between the last look and the stop it went on as usual."""
+    stage = Stage()
+    for _ in range(10):
+        stage.look_for(CHECK_S)
+        stage.cpu = Cpu(stage.cpu.process_s + 0.19, stage.cpu.thread_s + 0.19)
+    stage.stand_still(1.5)
+    stage.look_for(1.0)
+    assert stage.blocked_s == {"machine": pytest.approx(1.5)}
+
+
+def test_one_that_has_little_of_a_busy_machine_computes_all_the_same() -> None:
+    stage = Stage()
+    stage.look_for(1.0)
+    stage.stand_still(1.0, process_s=0.15, thread_s=0.15)
+    stage.look_for(1.0)
+    assert stage.blocked_s == {"gil": pytest.approx(1.0)}
+
+
+def test_what_stops_all_again_and_again_fills_no_log(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    stage.look_for(1.0)
+    for _ in range(100):
+        stage.collections = [Collection(stage.now, 1.0, 2)]
+        stage.stand_still(1.0, process_s=1.0)
+        stage.look_for(0.2)
+        stage.stand_still(1.0, process_s=1.0)
+        stage.look_for(0.2)
+    assert stage.blocked_s == {"gc": pytest.approx(100.0), "gil": pytest.approx(100.0)}
+    assert len(texts_of(caplog)) <= 2 * 7
+
+
+def test_who_looks_again_after_another_matter_blames_nobody() -> None:
+    stage = Stage()
+    stage.look_for(1.0)
+    stage.stand_still(4.0)
+    stage.watchdog.pause()
+    stage.look_for(1.0)
+    assert stage.blocked_s == {}
+    assert stage.blocks == []
+
+
+def test_the_cpu_of_a_thread_is_read_from_beside_it() -> None:
+    worked, done = threading.Event(), threading.Event()
+
+    def work() -> None:
+        ends_at = time.thread_time() + 0.05
+        while time.thread_time() < ends_at:
+            pass
+        worked.set()
+        done.wait(20)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    try:
+        read = cpu_clock(thread.ident or 0)
+        assert worked.wait(20)
+        cpu = read()
+        assert cpu.process_s >= 0.05
+        assert cpu.thread_s >= 0.05 or not hasattr(time, "pthread_getcpuclockid")
+    finally:
+        done.set()
+        thread.join()
+    assert read().thread_s >= 0.0, "also where it has ended"
 
 
 def test_a_loop_that_was_closed_is_given_up_although_a_wake_up_is_pending_in_it() -> None:
