@@ -323,9 +323,7 @@ class Call:
     def figures(self, *, is_told: bool = True) -> tells.Figures:
         """Return how it is; where that ``is_told``, it is no news any more then."""
         schedule, queue, utterances = self.schedule, self._queue, self.schedule.utterances()
-        if (
-            is_told
-        ):  # they go on while others may wait for somebody: with them the other side finds who is gone
+        if is_told:  # they go on while others may wait for somebody: by them one finds who is gone
             self.has_news, self.is_stale = False, queue.is_owed or bool(self._texts.line)
         return tells.Figures(
             progress=schedule.progress(),
