@@ -134,7 +134,7 @@ soak: $(READY) ## The slow tests: soak, attacks and load, SOAK_SECONDS each
 browser: $(READY) ## The pages in a real browser; Debian: apt install chromium
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
-deploy: $(READY) ## The files of deploy/, with real proxies; Debian: apt install nginx haproxy systemd
+deploy: $(READY) ## The files of deploy/, with real proxies; Debian: apt install nginx haproxy systemd prometheus
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL) '.[deploy]'
 	$(BIN)/python -m pytest -m deploy -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 

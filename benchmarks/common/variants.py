@@ -140,3 +140,7 @@ VARIANTS = (
     Variant("plain", "the thread, not compiled", "benchmarks.servers.ours"),
 )
 """All of them, in the order in which they take turns."""
+
+PLAIN = VARIANTS[-1]
+WATCHED = Variant("watched", "the same, read each second", "benchmarks.servers.watched")
+"""Beside "plain" it shows what being watched costs; only where it is asked for."""

@@ -14,18 +14,24 @@ from benchmarks.servers.echo import on_connect
 from audio_connector import AudioConnectorServer, Limits
 
 
-async def serve(application: Callable[..., Any], settings: Sequence[str]) -> None:
+async def serve(
+    application: Callable[..., Any],
+    settings: Sequence[str],
+    on_port: Callable[[int], object] = lambda _: None,
+) -> None:
     """Serve an application on a free port until stdin ends.
 
     Args:
         application: Its `on_connect`.
         settings: `name=value` of the configuration.
+        on_port: Given the port once it listens.
     """
     chosen = dict(setting.split("=", 1) for setting in settings)
     # All of them come from one address, and as fast as they can.
     limits = Limits(max_connections_per_address=None, upgrades_per_second_per_address=None)
     config = {"host": "127.0.0.1", "port": 0, "on_connect": application, "limits": limits, **chosen}
     async with AudioConnectorServer(config) as handle:
+        on_port(handle.port)
         await serve_until_eof(handle.port)
 
 

@@ -5,15 +5,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
+from statistics import median
 
 from benchmarks.common.options import Options
 from benchmarks.common.rounds import Key, Results, Step, Tick
 from benchmarks.common.table import Table, Verdict, aligned, number, span
-from benchmarks.common.variants import BARE, VENDOR, Targets, Variant
+from benchmarks.common.variants import BARE, PLAIN, VENDOR, WATCHED, Targets, Variant
 from benchmarks.load.echo import EchoReport
 
 _OVERHEAD_S = 2.5
 """Starting a server, dialling, waiting for the last echoes, stopping."""
+
+_WATCHED_MOST = 1.03
+"""Of what it would be unwatched. The median of the rounds: the best one flatters, where nothing is to be seen."""
 
 _HEAD = (
     *("calls", "server", "CPU s/s", "x bare", "x vendor", "p50 ms", "p99 ms"),
@@ -80,7 +84,7 @@ def _row(variant: Variant, calls: int, results: Results[EchoReport]) -> tuple[st
 
 def cpu_ratios(results: Results[EchoReport], key: Key, other: Key) -> list[float]:
     """Return the CPU of a server against another's in the same round, the best round first; none without it."""
-    if other not in results:
+    if key not in results or other not in results:
         return []
     mine, others = ([one.cpu_share for one in results[which]] for which in (key, other))
     return sorted(cpu / other_cpu for cpu, other_cpu in zip(mine, others, strict=True))
@@ -92,7 +96,11 @@ def _best(reports: Sequence[EchoReport], name: str) -> float:
 
 
 def _verdicts(options: Options, results: Results[EchoReport]) -> list[Verdict]:
-    verdicts: list[Verdict] = []
+    verdicts = [
+        Verdict(f"{WATCHED.title}, {calls} calls, CPU against {PLAIN.title}", _WATCHED_MOST, median(found))
+        for calls in map(str, options.calls)
+        if (found := cpu_ratios(results, (WATCHED.key, calls), (PLAIN.key, calls)))
+    ]
     for variant in options.variants:
         targets = variant.targets
         if targets is None:

@@ -67,7 +67,7 @@ class Call:
         self._urgent: list[Write] = []
         self.liveness = timeouts.liveness()
         self._take_format(AudioFormat())
-        self._first_message: Connected | None = None
+        self.first_message: Connected | None = None
         self._is_guessed = True  # nothing of the router has said the format yet
         self._settle_at = math.inf
         self._notifies = Notifies()
@@ -106,7 +106,7 @@ class Call:
         """The router has dialled again: its first message comes anew."""
         self.liveness.start(now)
         self._gives_up_at, self._settle_at = math.inf, now + self._timeouts.first_message_s
-        self.upgrade, self._first_message = upgrade, None
+        self.upgrade, self.first_message = upgrade, None
         self._queue.is_labelled |= not self._is_guessed  # what was written is of the rate that was told
         self._is_guessed = self._is_first_text = self._is_active = True
         self._is_cleared = False
@@ -239,8 +239,8 @@ class Call:
         self.takeovers += not is_first
         self.is_released = False
         self.tells = [tells.Opened(self.upgrade, self.takeovers, self._trace)]
-        if self._settle_at == math.inf or self._first_message is not None:
-            self.tells.append(tells.Settled(self.format, self._first_message))
+        if self._settle_at == math.inf or self.first_message is not None:
+            self.tells.append(tells.Settled(self.format, self.first_message))
         self.has_news = True
 
     def is_at_rest(self, now: float) -> bool:
@@ -320,11 +320,11 @@ class Call:
             self.liveness.next_deadline(), self._settle_at, self._gives_up_at, self._queue.next_deadline()
         )
 
-    def figures(self) -> tells.Figures:
-        """Return how it is; that is no news any more then."""
+    def figures(self, *, is_told: bool = True) -> tells.Figures:
+        """Return how it is; where that ``is_told``, it is no news any more then."""
         schedule, queue, utterances = self.schedule, self._queue, self.schedule.utterances()
-        # Figures go on while others may wait for somebody: with them the other side finds who is gone.
-        self.has_news, self.is_stale = False, queue.is_owed or bool(self._texts.line)
+        if is_told:  # they go on while others may wait for somebody: by them one finds who is gone
+            self.has_news, self.is_stale = False, queue.is_owed or bool(self._texts.line)
         return tells.Figures(
             progress=schedule.progress(),
             speeches=tuple((u.lane, schedule.progress_of(u)) for u in utterances if u.lane != PLAIN),
@@ -440,15 +440,15 @@ class Call:
         if audio_format != self._queue.format:
             self._take_format(audio_format)
             self._queue.settle(audio_format, now)
-        self.tells.append(tells.Settled(audio_format, self._first_message))
+        self.tells.append(tells.Settled(audio_format, self.first_message))
         self._move(Move.SETTLE)
         if self.liveness.is_blocked:
             self._move(Move.BLOCK)
 
     def _note_first_message(self, event: Connected, now: float) -> None:
-        if self._first_message is not None:
+        if self.first_message is not None:
             return
-        self._first_message = event
+        self.first_message = event
         if event.format is not None:
             self._settle(event.format, now)
             return

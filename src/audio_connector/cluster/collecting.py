@@ -1,57 +1,60 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Answers an I/O process that asks what the others have counted: for `/metrics` and `/calls` of several processes."""
+"""Answers an I/O process that asks what the others have counted: for `/metrics` and `/calls` of several processes.
+
+What was told once never comes out less: what a process has said last holds where it does not answer, and stays where
+it has ended. So an I/O process that asks says what it has counted itself, before it tells that to anybody.
+"""
 
 from __future__ import annotations
 
 import asyncio
 import itertools
-import json
 from collections.abc import Callable, Sequence
 from typing import Any
 
 from audio_connector.cluster.member import Member
 from audio_connector.port import words
-from audio_connector.port.meters import Meters, is_snapshot
+from audio_connector.port.meters import Found, Meters, Snapshot, read_found, total
 
 ANSWER_S = 0.3
-"""For the others; what does not come is missing in the answer."""
+"""For the others; of who does not answer by then it is told what it has said before."""
 
 
 class Collecting:
-    """For a supervisor: ``others`` returns the I/O processes besides the one that asks."""
+    """For a supervisor: ``others`` returns the I/O processes besides the one that asks, ``own`` its own figures."""
 
-    def __init__(self, others: Callable[[Member], Sequence[Member]], own: Callable[[], Any]) -> None:
+    def __init__(self, others: Callable[[Member], Sequence[Member]], own: Callable[[], Snapshot]) -> None:
         self._others, self._own = others, own
         self._tokens = itertools.count(1)
-        self._asked: dict[int, asyncio.Future[str]] = {}
-        self._counted: dict[int, list[Any]] = {}
-        """By the number of a worker, its latest snapshot."""
+        self._asked: dict[int, asyncio.Future[Sequence[dict[str, Any]]]] = {}
+        """Who is asked for its calls, by the token."""
+        self._latest: dict[Member, Snapshot] = {}
         self._ended = Meters()
-        """Of workers that are gone."""
+        """Of processes that are gone."""
 
-    def note(self, worker: int, word: words.Counted) -> None:
-        """A worker says what it has counted."""
-        snapshot = json.loads(word.snapshot)
-        if is_snapshot(snapshot):
-            self._counted[worker] = snapshot
+    def note(self, member: Member, text: str) -> Found | None:
+        """A worker or an I/O process says what it has counted."""
+        found = read_found(text)
+        if found is not None:
+            self._latest[member] = found.snapshot
+        return found
 
-    def forget(self, worker: int) -> None:
-        """A worker is gone; its counts stay."""
-        self._ended.fold(
-            (name, tuple(labels), sample) for name, labels, sample in self._counted.pop(worker, ())
-        )
+    def forget(self, member: Member) -> None:
+        """It is gone; its counts stay."""
+        self._ended.fold(self._latest.pop(member, []))
 
-    def take(self, word: words.Collected) -> None:
+    def take(self, member: Member, word: words.Collected) -> None:
         """An I/O process has answered."""
+        found = self.note(member, word.found)
         future = self._asked.get(word.token)
-        if future is not None and not future.done():
-            future.set_result(word.found)
+        if found is not None and future is not None and not future.done():
+            future.set_result(found.calls)
 
-    async def answer(self, io: Member, word: words.Collect) -> None:
+    async def answer(self, asking: Member, word: words.Collect) -> None:
         """Gather what there is, and tell whoever asked."""
         loop = asyncio.get_running_loop()
-        asked: dict[int, asyncio.Future[str]] = {}
-        for other in self._others(io):
+        asked: dict[int, asyncio.Future[Sequence[dict[str, Any]]]] = {}
+        for other in self._others(asking):
             token = next(self._tokens)
             asked[token] = self._asked[token] = loop.create_future()
             other.say(words.Collect(token, word.with_calls))
@@ -61,6 +64,7 @@ class Collecting:
         finally:
             for token in asked:
                 del self._asked[token]
-        found = [each for future in asked.values() if future.done() for each in json.loads(future.result())]
-        snapshots = [self._own(), self._ended.snapshot(), *self._counted.values()]
-        io.say(words.Collected(word.token, json.dumps(found + [{"snapshot": each} for each in snapshots])))
+        calls = [call for future in asked.values() if future.done() for call in future.result()]
+        latest = [snapshot for member, snapshot in self._latest.items() if member is not asking]
+        snapshot = total([self._own(), self._ended.snapshot(), *latest])
+        asking.say(words.Collected(word.token, Found(snapshot, calls).as_json()))

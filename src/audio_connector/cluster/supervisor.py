@@ -217,7 +217,9 @@ class Supervisor:
                 is_admin=io is self._ios[0],
             )
             io.broker, io.serial = ours, serial
-            io.member = member = Member(0, child, self._take_from_io(io), lambda _: self._lose_io(io))
+            io.member = member = Member(
+                0, child, self._take_from_io(io), lambda lost: self._lose_io(io, lost)
+            )
             member.say(word)
             self._introduce(io)
             started = await member.wait_for(words.Started, LISTEN_S)
@@ -246,13 +248,15 @@ class Supervisor:
             elif isinstance(word, words.Lost):
                 self._spawn(self._end_lost(word.number))
             elif isinstance(word, words.Collect):
+                self._collecting.note(member, word.found)
                 self._spawn(self._collecting.answer(member, word))
             elif isinstance(word, words.Collected):
-                self._collecting.take(word)
+                self._collecting.take(member, word)
 
         return take
 
-    def _lose_io(self, io: _Io) -> None:
+    def _lose_io(self, io: _Io, lost: Member) -> None:
+        self._collecting.forget(lost)
         if self._ending.done() or io.member is None or not io.is_started:
             return
         io.is_started = False
@@ -309,7 +313,7 @@ class Supervisor:
 
     def _take_from_worker(self, worker: Member, word: words.Word) -> None:
         if isinstance(word, words.Counted):
-            self._collecting.note(worker.number, word)
+            self._collecting.note(worker, word.found)
         elif isinstance(word, words.Loaded) and self._crossing and word.config != self._crossing:
             logger.warning(
                 "the configuration of the new worker differs in what concerns the I/O side, which a reload does not "
@@ -330,7 +334,7 @@ class Supervisor:
 
     def _lose_worker(self, worker: Member) -> None:
         self._workers.pop(worker.number, None)
-        self._collecting.forget(worker.number)
+        self._collecting.forget(worker)
         how = worker.how_ended()
         worker.close()
         if worker.is_ending:

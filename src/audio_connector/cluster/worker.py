@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import functools
-import json
 import logging
 import os
 import signal
@@ -22,6 +21,7 @@ from typing import Any
 from audio_connector.cluster.attached import AttachedIo
 from audio_connector.port import words
 from audio_connector.port.framing import SERVER, Message
+from audio_connector.port.meters import Found
 from audio_connector.port.stream import Stream
 from audio_connector.server.children import crossing_of
 from audio_connector.server.config import AudioConnectorServerConfig
@@ -97,7 +97,7 @@ class Worker:
         """Say what was counted, now and then; a worker that is blocked says it later."""
         if self._io is not None and not self._stream.is_lost:
             rows = [*self._io.meters.snapshot(), *of_this_process(f"worker-{number}"), ("workers", (), 1.0)]
-            self._say(words.Counted(json.dumps(rows)))
+            self._say(words.Counted(Found(rows).as_json()))
             self._loop.call_later(COUNT_S, self._count, number)
 
     def _say(self, word: words.Word) -> None:

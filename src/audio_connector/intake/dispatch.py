@@ -193,8 +193,9 @@ class Dispatcher:
         if isinstance(item, TextItem):
             self._push(self._event_streams, item)
             return ("on_message", self.on_message, item.text), ("on_event", self.on_event, item.event)
+        self.faults.count(item)  # type: ignore[arg-type]  # what remains is an exception
         if self.on_error is None:
-            self.faults.told(item)  # type: ignore[arg-type]  # what remains is an exception
+            self.faults.told(item)  # type: ignore[arg-type]
         return (("on_error", self.on_error, item),)
 
     def _note_handled(self) -> None:

@@ -86,6 +86,7 @@ class FaultLog:
         else:
             what, full = f"{name} raised {type(error).__name__}", f"{name} raised {excerpt(error)}"
         where = "" if handler is None else f". The handler is {name_of(handler)}"
+        self.count(error)
         self._note(what, f"{full}; {then}{where}", error)
 
     def told(self, error: Exception) -> None:
@@ -98,6 +99,11 @@ class FaultLog:
             text += more
         self._note(f"{type(error).__name__}: {text}", text, error)
 
+    def count(self, error: BaseException) -> None:
+        """Have it counted: once for each error, on its way to on_error or to the log."""
+        if not isinstance(error, ConnectionClosed):
+            self._count_kind(type(error).__name__)
+
     def close(self) -> None:
         """Tell what was only counted so far; also where the loop has ended."""
         for word in self._episodes.finish():
@@ -106,8 +112,6 @@ class FaultLog:
     def _note(self, what: str, text: str, error: BaseException) -> None:
         # What every echo runs into when the caller hangs up is no mistake, and a call is a few lines at INFO.
         level = logging.DEBUG if isinstance(error, ConnectionClosed) else logging.ERROR
-        if level == logging.ERROR:
-            self._count_kind(type(error).__name__)
         word = self._episodes.note((what, level), asyncio.get_running_loop().time())
         if word is not None and word.times > 1:
             self._count(word)

@@ -8,9 +8,10 @@ call itself, and read from there when somebody asks. So measuring costs the path
 from __future__ import annotations
 
 import bisect
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 MAX_SERIES = 100
 """Of one metric: more kinds share the last one, "other", so that nobody can make more of them than memory holds."""
@@ -72,7 +73,8 @@ METRICS: dict[str, Metric] = {
     "calls_parked": _gauge("Calls that wait for a worker."),
     "call_seconds": _histogram(DURATION_S, "How long calls were, in seconds."),
     "upgrades": _counter(
-        "Connections by what came of them: 101, the HTTP status of the refusal, timeout or tls.", "outcome"
+        "Connections by what came of them: 101, the status of a refusal with its kind, timeout, tls, crowded, probe.",
+        "outcome",
     ),
     "audio_received_seconds": _counter("Audio of the routers, in seconds."),
     "audio_received_messages": _counter("Audio of the routers, in messages."),
@@ -116,7 +118,9 @@ METRICS: dict[str, Metric] = {
     "port_waiting_messages": _gauge("Messages that the application has not taken."),
     "port_lag_seconds_max": _max("How long the oldest of them has waited, in seconds."),
     "errors": _counter("Errors told to on_error or the log, by their class.", "kind"),
-    "limits_hit": _counter("Times that a limit was met, by its name.", "limit"),
+    "limits_hit": _counter(
+        "Times that a setting of Limits or Timeouts refused or ended a call, by its name.", "limit"
+    ),
     "workers": _gauge("Application processes that take calls."),
     "ready": _gauge("Processes with sockets that take calls."),
     "io_processes": _gauge("Processes with sockets."),
@@ -144,7 +148,7 @@ class Meters:
         """Count up."""
         key = self._key(name, labels)
         value = self._samples.get(key, 0.0)
-        assert isinstance(value, float)
+        assert not isinstance(value, list)
         self._samples[key] = value + amount
 
     def observe(self, name: str, value: float, *labels: str) -> None:
@@ -164,13 +168,15 @@ class Meters:
             for (name, labels), sample in list(self._samples.items())
         ]
 
-    def fold(self, snapshot: Iterable[tuple[str, Labels, Sample]]) -> None:
-        """Take over the counts of what has ended; what it was at the time (gauges) ends with it."""
+    def fold(self, snapshot: Snapshot) -> None:
+        """Take over the counts of what has ended; what it was at the time (gauges), or as a process, ends with it."""
         for name, labels, sample in snapshot:
-            if METRICS[name].kind in ("counter", "histogram"):
+            metric = METRICS[name]
+            if metric.kind in ("counter", "histogram") and "process" not in metric.labels:
                 key = self._key(name, labels)
                 before = self._samples.get(key)
-                self._samples[key] = sample if before is None else _plus(name, before, sample)
+                whole = sample if before is None else _plus(name, before, sample)
+                self._samples[key] = list(whole) if isinstance(whole, list) else whole
 
     def _key(self, name: str, labels: Labels) -> tuple[str, Labels]:
         key = name, labels
@@ -182,34 +188,65 @@ class Meters:
         return key
 
 
-def total(snapshots: Iterable[Iterable[tuple[str, Labels, Sample]]]) -> Snapshot:
-    """The sum over several processes; what a process of another version counts and this one does not know is left."""
+class Found(NamedTuple):
+    """What one process or several tell of themselves; crosses as JSON.
+
+    Attributes:
+        snapshot: What they have counted.
+        calls: Their live calls as plain values, where those were asked for.
+    """
+
+    snapshot: Snapshot
+    calls: Sequence[dict[str, Any]] = ()
+
+    def as_json(self) -> str:
+        """For another process."""
+        return json.dumps(self)
+
+
+def read_found(text: str) -> Found | None:
+    """Read what another process has found; None where that is none."""
+    try:
+        return found_of(json.loads(text))
+    except ValueError:
+        return None
+
+
+def found_of(value: Any) -> Found | None:  # noqa: ANN401 - what another process has said
+    """The same of plain values; what this version does not know is left out."""
+    match value:
+        case [[*rows], [*calls]]:
+            known = [row for row in map(_row_of, rows) if row]
+            return Found(known, [call for call in calls if isinstance(call, dict)])
+    return None
+
+
+def total(snapshots: Iterable[Snapshot]) -> Snapshot:
+    """The sum over several processes."""
     samples: dict[tuple[str, Labels], Sample] = {}
     for snapshot in snapshots:
         for name, labels, sample in snapshot:
-            if name not in METRICS:
-                continue
-            key = name, tuple(labels)
-            before = samples.get(key)
-            samples[key] = sample if before is None else _plus(name, before, sample)
+            before = samples.get((name, labels))
+            samples[name, labels] = sample if before is None else _plus(name, before, sample)
     return [(name, labels, sample) for (name, labels), sample in samples.items()]
 
 
 def _plus(name: str, one: Sample, other: Sample) -> Sample:
     if isinstance(one, list) and isinstance(other, list):
         return [a + b for a, b in zip(one, other, strict=True)]
-    assert isinstance(one, float | int)
-    assert isinstance(other, float | int)
+    assert not isinstance(one, list)
+    assert not isinstance(other, list)
     return max(one, other) if METRICS[name].kind == "max" else one + other
 
 
-def is_snapshot(value: Any) -> bool:  # noqa: ANN401 - what another process has said
-    """Whether plain values are one, as far as `total` needs it."""
-    return isinstance(value, list) and all(_is_row(row) for row in value)
-
-
-def _is_row(row: Any) -> bool:  # noqa: ANN401
+def _row_of(row: Any) -> tuple[str, Labels, Sample] | None:  # noqa: ANN401 - what another process has said
     match row:
-        case (str(), [*_], float() | int() | [*_]):
-            return True
-    return False
+        case [str(name), [*labels], sample] if (metric := METRICS.get(name)) and len(labels) == len(
+            metric.labels
+        ):
+            numbers = sample if isinstance(sample, list) else [sample]
+            wanted = len(metric.buckets) + 2 if metric.buckets else 1
+            is_known = isinstance(sample, list) == bool(metric.buckets) and len(numbers) == wanted
+            if is_known and all(isinstance(number, float | int) for number in numbers):
+                return name, tuple(map(str, labels)), sample
+    return None

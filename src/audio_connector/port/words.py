@@ -100,23 +100,27 @@ class Refused(NamedTuple):
 
 
 class Collect(NamedTuple):
-    """Say what you have counted, with all calls where that is True; answered by `Collected` with the same token."""
+    """Say what you have counted, with all calls where that is True; answered by `Collected` with the same token.
+
+    ``found`` is what an I/O process that asks has counted itself.
+    """
 
     token: int
     with_calls: bool
+    found: str = ""
 
 
 class Collected(NamedTuple):
-    """What each process has counted, as JSON: a list of `endpoints.Found`."""
+    """What was counted by whoever was asked, or by all others, as the JSON of `meters.Found`."""
 
     token: int
     found: str
 
 
 class Counted(NamedTuple):
-    """What a worker has counted so far, as JSON; now and then."""
+    """What a worker has counted so far, as the JSON of `meters.Found`; now and then."""
 
-    snapshot: str
+    found: str
 
 
 class Logged(NamedTuple):

@@ -10,11 +10,12 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
-from audio_connector.port.meters import Snapshot, is_snapshot, total
+from audio_connector._version import __version__
+from audio_connector.port.meters import Found, Snapshot, total
 from audio_connector.server.config import Monitoring
 from audio_connector.server.io_meters import IoMeters, calls_of
 from audio_connector.server.link import Link
@@ -22,6 +23,9 @@ from audio_connector.server.prometheus import text_of
 from audio_connector.wire.pages import JSON, Answer, Page
 
 logger = logging.getLogger("audio_connector.server")
+
+SERVER = "audio-connector"
+"""By this who reads the page of the calls knows what it is of."""
 
 KEPT_S = 1.0
 """So long a text of figures is answered again: who asks all the time costs no more than who asks each second."""
@@ -35,11 +39,12 @@ NOT_FOUND = Page(404, b"There is no such page: /healthz, /readyz, /metrics and /
 NO_METRICS = Page(501, b"The figures need prometheus-client: pip install 'audio-connector[metrics]'\n")
 FAILED = Page(500, b"The page could not be made; the log says why.\n")
 
-Found = dict[str, Any]
-"""What one process tells of itself: "snapshot" as `meters.Snapshot`, and "calls" as `io_meters.calls_of`."""
+Collect = Callable[[Found, bool, Callable[[Found | None], None]], None]
+"""Tell the other processes what was found here, and ask what they have: their calls too, where that is True.
 
-Collect = Callable[[bool, Callable[[Sequence[Found]], None]], None]
-"""Ask the other processes, for their calls too where that is True; who is called gets what came in time."""
+Who is called gets the sum of theirs; None where it could not be had. Then there is no sum at all: one that drops and
+rises again would be read as a restart, and all that was counted before as new.
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +107,7 @@ class Endpoints:
         elif path == "/metrics" and self._metrics != "off":
             self._answer_metrics(answer)
         elif path == "/calls":
-            self._gather(True, lambda found: answer(_calls_page(found)))
+            self._gather(True, lambda found: answer(_calls_page(found) if found else BUSY))
         else:
             answer(NOT_FOUND)
         return True
@@ -112,24 +117,23 @@ class Endpoints:
         side, options = self._side, self.options
         why = side.why_not_ready()
         gauges: Snapshot = [("ready", (), 0.0 if why else 1.0), ("io_processes", (), 1.0)]
-        found: Found = {
-            "snapshot": [*side.meters.snapshot(options.process), *options.rows(), *gauges],
-            "not_ready": why,
-        }
-        if with_calls:
-            found["calls"] = calls_of(side.links.values(), side.clock())
-        return found
+        snapshot = [*side.meters.snapshot(options.process), *options.rows(), *gauges]
+        return Found(snapshot, calls_of(side.links.values(), side.clock()) if with_calls else ())
 
     def _health_page(self, path: str) -> Page:
         why = self._side.why_not_ready() if path == "/readyz" else ""
         return Page(503, f"{why}\n".encode()) if why else OK
 
-    def _gather(self, with_calls: bool, then: Callable[[Sequence[Found]], None]) -> None:
+    def _gather(self, with_calls: bool, then: Callable[[Found | None], None]) -> None:
         own, collect = self.found(with_calls=with_calls), self.options.collect
         if collect is None:
-            then([own])
-        else:
-            collect(with_calls, lambda others: then([own, *others]))
+            then(own)
+            return
+
+        def take(others: Found | None) -> None:
+            then(others and Found(total([own.snapshot, others.snapshot]), [*own.calls, *others.calls]))
+
+        collect(own, with_calls, take)
 
     def _answer_metrics(self, answer: Answer) -> None:
         if self._kept is not None and self._side.clock() - self._kept_at < KEPT_S:
@@ -137,17 +141,18 @@ class Endpoints:
         elif len(self._waiting) >= MAX_WAITING:
             answer(BUSY)
         else:
-            self._waiting.append(answer)
-            if len(self._waiting) == 1:
+            if not self._waiting:  # before anyone waits, so that nobody does where it fails
                 self._gather(False, self._make_text)
+            self._waiting.append(answer)
 
-    def _make_text(self, found: Sequence[Found]) -> None:
-        snapshots = [each["snapshot"] for each in found if is_snapshot(each.get("snapshot"))]
-        made = asyncio.get_running_loop().run_in_executor(None, lambda: text_of(total(snapshots)))
+    def _make_text(self, found: Found | None) -> None:
+        if found is None:
+            self._answer_all(BUSY)
+            return
+        made = asyncio.get_running_loop().run_in_executor(None, text_of, found.snapshot)
         made.add_done_callback(self._take_text)
 
     def _take_text(self, made: asyncio.Future[tuple[bytes, str]]) -> None:
-        waiting, self._waiting = self._waiting, []
         if made.cancelled():
             page = BUSY
         elif isinstance(error := made.exception(), ImportError):
@@ -159,15 +164,15 @@ class Endpoints:
             page = FAILED
         else:
             page = Page(200, *made.result())
+        self._answer_all(page)
+
+    def _answer_all(self, page: Page) -> None:
         self._kept, self._kept_at = page, self._side.clock()
+        waiting, self._waiting = self._waiting, []
         for answer in waiting:
             answer(page)
 
 
-def _calls_page(found: Sequence[Found]) -> Page:
-    calls = [call for each in found for call in each.get("calls", ())]
-    values = {
-        "calls": calls,
-        "snapshot": total(each["snapshot"] for each in found if is_snapshot(each.get("snapshot"))),
-    }
+def _calls_page(found: Found) -> Page:
+    values = {"server": SERVER, "version": __version__, "calls": found.calls, "snapshot": found.snapshot}
     return Page(200, json.dumps(values).encode(), JSON)

@@ -11,14 +11,13 @@ import asyncio
 import contextlib
 import gc
 import itertools
-import json
 import logging
 import os
 import signal
 import socket
 import sys
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Callable, Coroutine, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -30,11 +29,11 @@ from audio_connector.intake.log_fields import NAMES
 from audio_connector.port import words
 from audio_connector.port.codec import VERSION
 from audio_connector.port.framing import SERIAL_BITS, SERVER, Message
-from audio_connector.port.meters import Snapshot, total
+from audio_connector.port.meters import Found, Snapshot, read_found, total
 from audio_connector.server.application import Application
 from audio_connector.server.authentication import Verifier
 from audio_connector.server.children import from_crossing
-from audio_connector.server.endpoints import EndpointOptions, Found
+from audio_connector.server.endpoints import EndpointOptions
 from audio_connector.server.io_meters import port_rows
 from audio_connector.server.io_side import IoOptions, IoSide
 from audio_connector.server.sharing import Sharing
@@ -58,8 +57,8 @@ MAX_WAITING = 20_000
 GC_OBJECTS = 20_000
 """New objects before it is looked for cycles: a frame makes some, and none in a circle."""
 
-COLLECT_S = 0.5
-"""For what the other processes have counted; what does not come is missing in the answer."""
+COLLECT_S = 1.0
+"""For what the other processes have counted; a supervisor answers after `collecting.ANSWER_S` at most."""
 
 MAX_LOGGED = 1000
 """Of these, records for the log."""
@@ -84,8 +83,10 @@ class IoChild:
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused: dict[str, int] = {}
         self._tokens = itertools.count(1)
-        self._collecting: dict[int, tuple[Callable[[Sequence[Found]], None], asyncio.TimerHandle]] = {}
+        self._collecting: dict[int, tuple[Callable[[Found | None], None], asyncio.TimerHandle]] = {}
         """Who has asked what the other processes have counted."""
+        self._found: Found | None = None
+        """What the only application has told last of itself."""
         self._unlogged = 0
         self._is_over = False
 
@@ -139,10 +140,10 @@ class IoChild:
             case words.Retire(number, wait_s) if self._sharing is not None:
                 self._sharing.retire(number, wait_s)
             case words.Collect(token, with_calls) if self._side is not None:
-                found = json.dumps([self._side.found(with_calls=with_calls)])
-                self._control.say(words.Collected(token, found))
-            case words.Collected():
-                self._take_collected(word)
+                found = self._side.found(with_calls=with_calls)
+                self._control.say(words.Collected(token, found.as_json()))
+            case words.Collected(token, text):
+                self._take_collected(token, read_found(text))
             case words.ShutDown():
                 self._loop.stop()
 
@@ -228,18 +229,22 @@ class IoChild:
             rows += port_rows("from_application", each.stream.reads, each.stream.messages_read)
         return [*total([rows]), *([("workers", (), 1.0)] if self._sharing is None else ())]
 
-    def _collect(self, with_calls: bool, then: Callable[[Sequence[Found]], None]) -> None:
+    def _collect(self, own: Found, with_calls: bool, then: Callable[[Found | None], None]) -> None:
         """Ask whoever has started this: it knows the others."""
         token = next(self._tokens)
-        timer = self._loop.call_later(COLLECT_S, self._take_collected, words.Collected(token, "[]"))
+        timer = self._loop.call_later(COLLECT_S, self._take_collected, token, None)
         self._collecting[token] = then, timer
-        self._control.say(words.Collect(token, with_calls))
+        self._control.say(words.Collect(token, with_calls, own.as_json()))
 
-    def _take_collected(self, word: words.Collected) -> None:
-        if (asked := self._collecting.pop(word.token, None)) is not None:
+    def _take_collected(self, token: int, found: Found | None) -> None:
+        if (
+            self._sharing is None
+        ):  # nobody else tells what this application has counted, so that it never drops
+            self._found = found = found or self._found
+        if (asked := self._collecting.pop(token, None)) is not None:
             then, timer = asked
             timer.cancel()
-            then(json.loads(word.found))
+            then(found)
 
     async def _close_all(self, word: words.CloseAll) -> None:
         if self._side is not None:

@@ -14,7 +14,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import json
 import logging
 import math
 import socket
@@ -29,7 +28,7 @@ from audio_connector import errors
 from audio_connector.errors import AudioConnectorStartServerError
 from audio_connector.port import words
 from audio_connector.port.host import Block, Deliver, NoProcess, Note, can_start_process, tell_nobody
-from audio_connector.port.meters import Meters
+from audio_connector.port.meters import Found, Meters
 from audio_connector.server.children import BackOff, IoChildProcess, crossing_of, start_word
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_meters import LagMeter, of_this_process
@@ -208,8 +207,8 @@ class IoProcess:
                     made: type[Exception] = getattr(errors, kind, AudioConnectorStartServerError)
                     self._listening.set_exception(made(text))
             case words.Collect(token):
-                found = [{"snapshot": [*self.meters.snapshot(), *of_this_process("application")]}]
-                self._say(words.Collected(token, json.dumps(found)))
+                found = Found([*self.meters.snapshot(), *of_this_process("application")])
+                self._say(words.Collected(token, found.as_json()))
             case words.AllClosed():
                 _settle(self._all_closed, None)
 

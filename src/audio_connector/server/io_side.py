@@ -21,9 +21,10 @@ from audio_connector.errors import AudioConnectorStartServerError
 from audio_connector.intake.log_fields import fields_of_link
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Deliver, Note
+from audio_connector.port.meters import Found
 from audio_connector.server.admission import Admission, Caller
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.endpoints import EndpointOptions, Endpoints, Found
+from audio_connector.server.endpoints import EndpointOptions, Endpoints
 from audio_connector.server.io_meters import IoMeters
 from audio_connector.server.judging import Asker, Judging
 from audio_connector.server.link import Link, Refresher
@@ -98,11 +99,11 @@ class IoSide:
         """Where a router may dial again: its calls, by session and connection."""
         self._identities: dict[int, tuple[str | None, str]] = {}
         self._admission = Admission(config.limits)
-        self.meters = IoMeters(self.links, self.refusals, clock)
-        self._lag = LoopLag(lambda: bool(self.links), self.meters.note_lag)
-        self._memory = Memory()
         self._overruns: Counter[str] = Counter()
         """Calls that a bound of `wire.ages` has ended, by its name."""
+        self.meters = IoMeters(self.links, self._refused, self._overruns, clock)
+        self._lag = LoopLag(lambda: bool(self.links), self.meters.note_lag)
+        self._memory = Memory()
         self._next_link = options.first_link
         self._has_room = options.has_room
         self._endpoints = Endpoints(config.monitoring, self, options.endpoints)
@@ -187,7 +188,10 @@ class IoSide:
 
     def refusals(self) -> Mapping[str, int]:
         """How many were refused, by `wire.refusals.Refusal.name`, or ended by a bound of time; from any thread."""
-        return {} if self._listening is None else {**self._listening.refusals, **self._overruns}
+        return {**self._refused(), **self._overruns}
+
+    def _refused(self) -> Mapping[str, int]:
+        return {} if self._listening is None else self._listening.refusals
 
     def why_not_ready(self) -> str:
         """Why a call that comes now would be refused, for who asks the server; "" where it is taken."""
@@ -195,10 +199,9 @@ class IoSide:
             return "draining"
         return self._endpoints.options.why_not_ready() or ("" if self._has_room() else "overloaded")
 
-    @property
-    def found(self) -> Callable[..., Found]:
-        """What this I/O side tells of itself, see `Endpoints.found`."""
-        return self._endpoints.found
+    def found(self, *, with_calls: bool) -> Found:
+        """What this I/O side tells of itself."""
+        return self._endpoints.found(with_calls=with_calls)
 
     def refuse_calls(self) -> None:
         """Answer every upgrade with 503 from now on.

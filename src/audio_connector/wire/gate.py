@@ -228,12 +228,10 @@ class Gate(asyncio.Protocol):
     def data_received(self, data: bytes) -> None:
         """Read on, until the head is complete."""
         transport = self._transport
-        if transport is None or transport.is_closing():
+        if transport is None or transport.is_closing() or self._is_answered:
             return
         known_bytes = len(self._head)
         # Bytes of the transport may be a view of a buffer that it reuses.
-        if self._is_answered:
-            return
         if self._key is not None:
             self._early += bytes(data)
             if len(self._early) > MAX_EARLY_BYTES:

@@ -92,6 +92,12 @@ PROBE = Refusal("probe", "it hung up without a whole request")
 TLS_FAILED = Refusal("tls", "the TLS handshake failed")
 NOT_TLS = Refusal("tls", "no TLS handshake, and this port has TLS (dial wss://)")
 
+STATUS_OF_LIMIT = {
+    refusal.limit: refusal.status
+    for refusal in (TOO_MANY, TOO_MANY_OF_ADDRESS, TOO_MANY_OF_SESSION, TOO_FAST, LAGGING, NO_MEMORY)
+}
+"""What who met a limit got, by the name of the setting."""
+
 QUIET = frozenset({PROBE})
 """Counted only: who looks whether the port is open does so all day, and there is nothing to do about it."""
 
