@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 
 import pytest
-from support.proxies import CHECKS, HEALTH, proxying
+from support.proxies import proxying
 from support.serving import until
 from support.workers import guests, supervised
 
@@ -25,6 +25,8 @@ config = AudioConnectorServerConfig(host="127.0.0.1", port=0, on_connect=on_conn
 
 OFTEN = {"check inter 2s": "check inter 20ms"}
 
+OF_THE_PORT = {**OFTEN, "option httpchk GET /readyz": "", "http-check expect status 200": ""}
+
 
 @pytest.fixture
 def folders(tmp_path: Path) -> tuple[Path, Path]:
@@ -38,7 +40,7 @@ async def test_who_only_dials_the_port_leaves_no_line(folders: tuple[Path, Path]
     of_bot, of_proxy = folders
     with (
         supervised(of_bot, "--log-level", "info", workers=1, bot=BOT) as served,
-        proxying("haproxy", of_proxy, served.address, swaps=OFTEN, checks=False) as proxy,
+        proxying("haproxy", of_proxy, served.address, swaps=OF_THE_PORT) as proxy,
     ):
         served.forget_lines()
         await asyncio.sleep(1.5)  # 75 checks
@@ -48,13 +50,12 @@ async def test_who_only_dials_the_port_leaves_no_line(folders: tuple[Path, Path]
         await until(lambda: served.lines, "the lines of a call")
 
 
-@HEALTH
-@pytest.mark.parametrize("name", [name for name, lines in CHECKS.items() if lines])
+@pytest.mark.parametrize("name", ["haproxy", "caddy"])
 async def test_the_check_of_the_file_finds_the_server_ready(folders: tuple[Path, Path], name: str) -> None:
     of_bot, of_proxy = folders
     with (
         supervised(of_bot, "--log-level", "info", workers=1, bot=BOT) as served,
-        proxying(name, of_proxy, served.address, checks=True) as proxy,
+        proxying(name, of_proxy, served.address) as proxy,
     ):
         served.forget_lines()
         await asyncio.sleep(5)  # two checks and a half
@@ -63,13 +64,12 @@ async def test_the_check_of_the_file_finds_the_server_ready(folders: tuple[Path,
             pass
 
 
-@HEALTH
 async def test_one_that_drains_is_out_before_anybody_is_sent_there(folders: tuple[Path, Path]) -> None:
     bot = BOT.replace('{"pid": 0})', '{"pid": 0})\n    await client.send_audio_buffer(bytes(640 * 100))')
     of_bot, of_proxy = folders
     with (
         supervised(of_bot, workers=1, bot=bot) as served,
-        proxying("haproxy", of_proxy, served.address, swaps=OFTEN, checks=True) as proxy,
+        proxying("haproxy", of_proxy, served.address, swaps=OFTEN) as proxy,
     ):
         async with guests(proxy.address, "/", ssl=proxy.client, proxy=None) as [guest]:
             served.process.terminate()

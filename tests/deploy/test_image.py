@@ -25,7 +25,7 @@ from typing import NamedTuple
 import pytest
 from support.deployed import DEPLOY
 from support.peers import FRAME, calling, next_audio
-from support.proxies import HEALTH, free_port, swapped, wait_until
+from support.proxies import free_port, swapped, wait_until
 from support.serving import DEADLINE_S
 
 pytestmark = [
@@ -184,7 +184,6 @@ def test_the_health_check_fails_where_nobody_serves(built: Built) -> None:
     assert health_of(built, free_port()) == 1
 
 
-@HEALTH
 def test_the_health_check_finds_a_server_well(built: Built) -> None:
     port = free_port()
     with contained(built, port) as process:

@@ -27,18 +27,6 @@ from support.serving import DEADLINE_S
 
 PROXIES = ("nginx", "haproxy", "caddy")
 
-HEALTH_IS_SERVED = False
-"""Whether the server answers GET /healthz and /readyz. Until it does, the checks are left out of the files."""
-
-HEALTH = pytest.mark.xfail(not HEALTH_IS_SERVED, strict=True, reason="health endpoints are merged later")
-
-CHECKS: Mapping[str, Mapping[str, str]] = {
-    "nginx": {},
-    "haproxy": {"option httpchk GET /readyz": "", "http-check expect status 200": ""},
-    "caddy": {"health_uri /readyz": "", "health_interval 2s": ""},
-}
-"""What is left out of a file so that no page is asked for; HAProxy dials the port all the same."""
-
 Swaps = Mapping[str, str]
 
 
@@ -199,9 +187,7 @@ def write(
 
 
 @contextmanager
-def proxying(
-    name: str, folder: Path, *servers: str, swaps: Swaps | None = None, checks: bool = HEALTH_IS_SERVED
-) -> Iterator[Proxy]:
+def proxying(name: str, folder: Path, *servers: str, swaps: Swaps | None = None) -> Iterator[Proxy]:
     """Run it in front of servers, and end it with all that it has started.
 
     Args:
@@ -209,14 +195,12 @@ def proxying(
         folder: Of its own, and there already.
         servers: Their addresses, as they print them.
         swaps: Further words of the file, and what stands in their places.
-        checks: Whether it asks for pages, as in the file.
     """
-    swaps = {**({} if checks else CHECKS[name]), **(swaps or {})}
     certificate = Certificate.make(folder)
     command = command_of(name, folder)
     for _ in range(3):  # another program may take the port in between
         port = free_port()
-        write(name, folder, port, servers, certificate, swaps)
+        write(name, folder, port, servers, certificate, swaps or {})
         with (folder / "output.log").open("ab") as log:
             process = subprocess.Popen(
                 command,
