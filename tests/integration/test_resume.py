@@ -394,6 +394,7 @@ async def heard_and_told(caller: ClientConnection, last: int) -> tuple[list[int]
 
 @pytest.mark.thread
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no workers")
+@pytest.mark.programs
 async def test_through_workers(tmp_path: Path) -> None:
     """Also where the worker dies while its call is lost: another one takes it, and what was queued is heard."""
     (tmp_path / "bot.py").write_text(APP)

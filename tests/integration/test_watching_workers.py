@@ -14,7 +14,7 @@ from support.serving import until
 from support.watching import TOLD_AT, admin_in, calls_of, counts_in, counts_of, fetch
 from support.workers import BOT, LAST, Guest, Served, guests, supervised
 
-pytestmark = pytest.mark.skipif(os.name != "posix", reason="there are no workers")
+pytestmark = [pytest.mark.programs, pytest.mark.skipif(os.name != "posix", reason="there are no workers")]
 
 RAISING = BOT.replace(
     "async def on_audio(frame):",
