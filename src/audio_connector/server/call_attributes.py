@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the span of a call says: by the semantic conventions of OpenTelemetry (1.38) where these have a name for it.
 
-What a peer wrote is as in the log: ids as they are where they are plain, all else quoted and cut, the query left out.
+What a peer wrote is as in the log: ids as they are where they are plain, all else quoted and cut, the query and tokens left out.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.wire.messages import Disconnected
-from audio_connector.wire.quoting import named, printable, quoted
+from audio_connector.wire.quoting import named, printable, quoted, without_secrets
 
 if TYPE_CHECKING:
     from opentelemetry.util.types import AttributeValue
@@ -29,7 +29,7 @@ def at_opening(connection: AudioConnectorConnection, worker: int | None) -> Valu
     values: Values = {
         "network.protocol.name": "websocket",
         "url.scheme": "wss" if connection.secure else "ws",
-        "url.path": printable(connection.path, 200),
+        "url.path": printable(without_secrets(connection.path), 200),
         "client.address": host,
         "client.port": port,
         f"{OWN}.connection.id": named(connection.id),
