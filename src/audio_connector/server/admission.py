@@ -105,14 +105,18 @@ class Admission:
             lag_ms: How late the I/O loop is.
             memory_mb: How much the process has.
         """
-        limits = self._limits
         if self._rates is not None and not self._rates.take(site_of(caller.address), now):
             return TOO_FAST
+        return self.why_overloaded(lag_ms=lag_ms, memory_mb=memory_mb) or self.why_full(caller)
+
+    def why_overloaded(self, *, lag_ms: float, memory_mb: float) -> Refusal | None:
+        """Judge whether anybody could be taken now, whoever it is; arguments as of `arrive`."""
+        limits = self._limits
         if limits.max_loop_lag_ms is not None and lag_ms > limits.max_loop_lag_ms:
             return LAGGING
         if limits.max_memory_mb is not None and memory_mb > limits.max_memory_mb:
             return NO_MEMORY
-        return self.why_full(caller)
+        return TOO_MANY if _is_reached(limits.max_connections, len(self._open)) else None
 
     def why_full(self, caller: Caller) -> Refusal | None:
         """Judge whether there is room for one more."""

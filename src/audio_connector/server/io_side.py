@@ -197,7 +197,8 @@ class IoSide:
         """Why a call that comes now would be refused, for who asks the server; "" where it is taken."""
         if not self.is_open:
             return "draining"
-        return self._endpoints.options.why_not_ready() or ("" if self._has_room() else "overloaded")
+        is_overloaded = not self._has_room() or self._admission.why_overloaded(**self._load()) is not None
+        return self._endpoints.options.why_not_ready() or ("overloaded" if is_overloaded else "")
 
     def found(self, *, with_calls: bool) -> Found:
         """What this I/O side tells of itself."""
@@ -264,10 +265,14 @@ class IoSide:
             return None
         if not self._takes_calls:
             return NOT_NOW
-        now, limits = self._clock(), self._config.limits
+        now = self._clock()
         self.pacer.arm(self._lag, self._lag.next_beat(now))
-        memory_mb = 0.0 if limits.max_memory_mb is None else self._memory.mb(now)
-        return self._admission.arrive(_caller(upgrade), now, lag_ms=self._lag.ms, memory_mb=memory_mb)
+        return self._admission.arrive(_caller(upgrade), now, **self._load())
+
+    def _load(self) -> dict[str, float]:
+        """How busy it is, as `Admission` judges that."""
+        is_asked = self._config.limits.max_memory_mb is not None
+        return {"lag_ms": self._lag.ms, "memory_mb": self._memory.mb(self._clock()) if is_asked else 0.0}
 
     def note_application(self) -> None:
         """There is one that can be asked."""

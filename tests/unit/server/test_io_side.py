@@ -224,6 +224,8 @@ async def test_who_is_over_a_limit_is_refused_and_counted_by_its_name(
     session = ("x-opentok-ws-sessionid", "s1")
     assert [await status_of_a_call(stage, session) for _ in statuses] == statuses
     assert stage.side.refusals() == counts
+    is_for_everybody = counts.keys() & {"max_connections", "max_memory_mb"}
+    assert stage.side.why_not_ready() == ("overloaded" if is_for_everybody else "")
     stage.side.stop()
 
 
@@ -231,10 +233,13 @@ async def test_who_is_over_a_limit_is_refused_and_counted_by_its_name(
 async def test_the_end_of_a_call_makes_room() -> None:
     stage = Stage(limits={"max_connections": 1})
     await stage.side.listen()
+    assert stage.side.why_not_ready() == ""
     _, socket = await stage.call()
     assert await status_of_a_call(stage) == 503
+    assert stage.side.why_not_ready() == "overloaded"
     socket.reset()
     await rest()
+    assert stage.side.why_not_ready() == ""
     assert await status_of_a_call(stage) == 101
     stage.side.stop()
 
@@ -273,9 +278,11 @@ async def test_while_the_loop_lags_new_calls_are_refused_and_those_that_are_ther
         stage.loop._virtual.now += 0.5  # as a callback that takes so long
         await asyncio.sleep(0.01)
     assert await status_of_a_call(stage) == 503
+    assert stage.side.why_not_ready() == "overloaded"
     assert stage.side.refusals() == {"max_loop_lag_ms": 1}
     assert router.closed is None
     await asyncio.sleep(1.0)
+    assert stage.side.why_not_ready() == ""
     assert await status_of_a_call(stage) == 101
     stage.side.stop()
 
