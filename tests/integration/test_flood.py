@@ -233,3 +233,4 @@ async def test_a_text_over_the_limit_is_closed_and_told() -> None:
         (error,) = heard.errors
         assert isinstance(error, LimitError)
         assert "Limits.max_text_bytes" in str(error)
+        await until(lambda: handle.refusals == {"max_text_bytes": 1}, "the count")

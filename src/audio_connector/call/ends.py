@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from audio_connector.wire.closing import TOO_BIG
+from audio_connector.wire.fragments import TEXT_TOO_BIG
 from audio_connector.wire.messages import GOODBYE, ClosedBy, Disconnected
 from audio_connector.wire.transport import Closed
 
@@ -16,6 +18,13 @@ _NORMAL = (1000, 1001, 1005)
 def is_abnormal(how: Disconnected) -> bool:
     """Whether nobody wanted it."""
     return how.code not in _NORMAL and how.reason != GOODBYE
+
+
+def size_met(how: Disconnected | None) -> str | None:
+    """The name of the field of `call.settings.Limits` by which it was ended, if any; an application cannot close so."""
+    if how is None or how.closed_by != "server" or how.code != TOO_BIG:
+        return None
+    return "max_text_bytes" if how.reason == TEXT_TOO_BIG.reason else "max_message_bytes"
 
 
 def how_ended(closed: Closed, *, is_announced: bool) -> Disconnected:

@@ -83,7 +83,7 @@ class IoHost(Protocol):
         """Seconds of the I/O side's monotonic clock; from any thread."""
 
     def refusals(self) -> Mapping[str, int]:
-        """How many connections were refused so far, by `wire.refusals.Refusal.name`; from any thread."""
+        """How many were refused so far, by `wire.refusals.Refusal.name`, or ended by a bound; from any thread."""
 
     def refuse_calls(self) -> None:
         """Answer every upgrade with 503 from now on."""

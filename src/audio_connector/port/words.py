@@ -94,7 +94,7 @@ class ShutDown(NamedTuple):
 
 
 class Refused(NamedTuple):
-    """So many connections were refused since it started, by `wire.refusals.Refusal.name`."""
+    """So many were refused since it started, by `wire.refusals.Refusal.name`, or ended by a bound, by its name."""
 
     counts: dict[str, int]
 

@@ -73,7 +73,7 @@ class IoMeters:
     Args:
         links: Its live calls.
         refusals: How many connections were refused, by `wire.refusals.Refusal.name`.
-        overruns: How many calls a bound of time has ended, by its name.
+        overruns: How many calls a bound of time or size has ended, by its name.
         clock: Seconds of its monotonic clock.
     """
 

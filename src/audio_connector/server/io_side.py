@@ -16,6 +16,7 @@ from ssl import SSLContext
 from typing import Any
 
 from audio_connector.call.asks import Ask, Judged
+from audio_connector.call.ends import size_met
 from audio_connector.call.machine import Call
 from audio_connector.errors import AudioConnectorStartServerError
 from audio_connector.intake.log_fields import fields_of_link
@@ -100,7 +101,7 @@ class IoSide:
         self._identities: dict[int, tuple[str | None, str]] = {}
         self._admission = Admission(config.limits)
         self._overruns: Counter[str] = Counter()
-        """Calls that a bound of `wire.ages` has ended, by its name."""
+        """Calls that a bound of time or size has ended, by its name."""
         self.meters = IoMeters(self.links, self._refused, self._overruns, clock)
         self._lag = LoopLag(lambda: bool(self.links), self.meters.note_lag)
         self._memory = Memory()
@@ -187,7 +188,7 @@ class IoSide:
         return None if context is None else lambda: context
 
     def refusals(self) -> Mapping[str, int]:
-        """How many were refused, by `wire.refusals.Refusal.name`, or ended by a bound of time; from any thread."""
+        """How many were refused, by `wire.refusals.Refusal.name`, or ended by a bound of time or size; from any thread."""
         return {**self._refused(), **self._overruns}
 
     def _refused(self) -> Mapping[str, int]:
@@ -356,8 +357,10 @@ class IoSide:
     def _forget(self, link_id: int) -> None:
         link = self.links.pop(link_id, None)
         self._admission.end(link_id)
-        if link is not None and (bound := link.call.liveness.ages.ended_by) is not None:
-            self._overruns[bound] += 1
+        if link is not None:
+            met = link.call.liveness.ages.ended_by or size_met(link.call.end)
+            if met is not None:
+                self._overruns[met] += 1
         identity = self._identities.pop(link_id, None)
         if identity is not None and self._by_identity.get(identity) is link:
             del self._by_identity[identity]

@@ -46,7 +46,7 @@ class AudioConnectorServerHandle(BaseModel):
 
     @property
     def refusals(self) -> Mapping[str, int]:
-        """How many connections were refused so far, or ended by a bound of time: each in one of these counts.
+        """How many connections were refused so far, or ended by a bound of time or size: each in one of these counts.
 
         By the name of the limit, such as "max_connections" or "session_s"; else by the HTTP status, with the reason
         beside it where ``authenticate`` did not let somebody in ("401 expired", "403 rejected"); else "timeout" (no

@@ -312,3 +312,28 @@ async def test_a_call_that_a_bound_of_time_ends_is_counted_by_its_name() -> None
     assert stage.side.refusals() == {"session_s": 1}
     assert await status_of_a_call(stage) == 101
     stage.side.stop()
+
+
+@pytest.mark.parametrize(
+    ("message", "limit"),
+    [("x" * 1025, "max_text_bytes"), ("x" * 4097, "max_message_bytes"), (bytes(4097), "max_message_bytes")],
+)
+@in_virtual_time
+async def test_a_call_that_a_message_ends_by_its_size_is_counted_by_the_name_of_the_limit(
+    message: str | bytes, limit: str
+) -> None:
+    stage = Stage(limits={"max_message_bytes": 4096, "max_text_bytes": 1024})
+    await stage.side.listen()
+    router, socket = await stage.call()
+    if isinstance(message, str):
+        socket.send_text(message)
+    else:
+        socket.send_audio(message)
+    await asyncio.sleep(1.0)
+    assert router.closed is not None
+    assert router.closed.code == 1009
+    assert stage.side.refusals() == {limit: 1}
+    assert ("limits_hit", (limit,), 1.0) in stage.side.meters.snapshot("server")
+    (failed,) = stage.told_of(tells.Failed)
+    assert f"Limits.{limit}" in failed.text
+    stage.side.stop()
