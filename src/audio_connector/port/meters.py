@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import bisect
 import json
+import threading
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal, NamedTuple
@@ -138,35 +139,44 @@ Snapshot = list[tuple[str, Labels, Sample]]
 
 
 class Meters:
-    """The counts of one process, or of one side of it; written by one thread, read by any."""
+    """The counts of one process, or of one side of it; from any thread.
+
+    An application has several: a speech ends in that of the I/O side, and flushes come from any loop.
+    """
 
     def __init__(self) -> None:
+        # Else a thread that was held up amid a count would write an old one, and a counter that drops is read as a
+        # restart. The same thread may come again amid one, by a finalizer.
+        self._lock = threading.RLock()
         self._samples: dict[tuple[str, Labels], Sample] = {}
         self._series: dict[str, int] = {}
 
     def add(self, name: str, amount: float = 1.0, *labels: str) -> None:
         """Count up."""
-        key = self._key(name, labels)
-        value = self._samples.get(key, 0.0)
-        assert not isinstance(value, list)
-        self._samples[key] = value + amount
+        with self._lock:
+            key = self._key(name, labels)
+            value = self._samples.get(key, 0.0)
+            assert not isinstance(value, list)
+            self._samples[key] = value + amount
 
     def observe(self, name: str, value: float, *labels: str) -> None:
         """Note one value of a histogram."""
         buckets = METRICS[name].buckets
-        key = self._key(name, labels)
-        counts = self._samples.get(key)
-        if not isinstance(counts, list):
-            counts = self._samples[key] = [0.0] * (len(buckets) + 2)
-        counts[bisect.bisect_left(buckets, value)] += 1
-        counts[-1] += value
+        with self._lock:
+            key = self._key(name, labels)
+            counts = self._samples.get(key)
+            if not isinstance(counts, list):
+                counts = self._samples[key] = [0.0] * (len(buckets) + 2)
+            counts[bisect.bisect_left(buckets, value)] += 1
+            counts[-1] += value
 
     def snapshot(self) -> Snapshot:
         """Those of now."""
-        return [
-            (name, labels, list(sample) if isinstance(sample, list) else sample)
-            for (name, labels), sample in list(self._samples.items())
-        ]
+        with self._lock:
+            return [
+                (name, labels, list(sample) if isinstance(sample, list) else sample)
+                for (name, labels), sample in list(self._samples.items())
+            ]
 
     def fold(self, snapshot: Snapshot) -> None:
         """Take over the counts of what has ended; what it was at the time (gauges), or as a process, ends with it."""

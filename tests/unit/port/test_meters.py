@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import json
 import math
+import sys
+import threading
 from typing import Any
 
 import pytest
@@ -191,3 +193,26 @@ def test_every_metric_is_told_apart_by_its_name_and_unit() -> None:
         assert not name.endswith("_ms"), "Prometheus' unit of time is the second"
         assert bool(metric.buckets) == (metric.kind == "histogram"), name
         assert list(metric.buckets) == sorted(set(metric.buckets)), name
+
+
+def test_threads_that_count_the_same_lose_nothing() -> None:
+    meters = Meters()
+    interval_s = sys.getswitchinterval()
+
+    def count() -> None:
+        for _ in range(5000):
+            meters.add("speeches", 1.0, "played")
+            meters.observe("barge_in_seconds", 0.5)
+
+    threads = [threading.Thread(target=count) for _ in range(4)]
+    sys.setswitchinterval(1e-6)
+    try:
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    finally:
+        sys.setswitchinterval(interval_s)
+    rows = as_dict(meters.snapshot())
+    assert rows["speeches", ("played",)] == 20_000
+    assert rows["barge_in_seconds", ()] == [0.0] * 8 + [20_000.0] + [0.0] * 4 + [10_000.0]
