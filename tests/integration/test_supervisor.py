@@ -147,7 +147,7 @@ async def test_deaths_reloads_and_the_memory_leave_as_many_workers_as_were_asked
             await guest.say(2)
             await until(lambda: guest.numbers == [1, 2], "the echo")
             assert len(supervisor._workers) == len(served.pids()) == 1
-    assert "MB and is replaced" in caplog.text
+    assert "MiB and is replaced" in caplog.text
     caplog.clear()
 
 

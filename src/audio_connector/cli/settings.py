@@ -149,7 +149,7 @@ class ServeSettings(Values):
         description="For development: new workers whenever a file below the current folder changes.",
     )
     worker_memory_mb: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="With workers: one that takes more memory is replaced."
+        default=None, description="With workers: one that takes more memory (MiB) is replaced."
     )
     calls: Literal["move", "stay"] | None = Field(
         default=None, description="With workers: whether calls move to the one that replaces theirs, or stay."

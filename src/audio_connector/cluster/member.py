@@ -4,17 +4,15 @@
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import os
 import socket
 from collections.abc import Callable
-from pathlib import Path
 from typing import TypeVar
 
 from audio_connector.port import words
 from audio_connector.port.framing import SERVER, Message
 from audio_connector.port.stream import Stream
 from audio_connector.server.children import ChildProcess
+from audio_connector.server.load import resident_mb
 
 MAX_MESSAGE_BYTES = 1 << 20
 
@@ -120,11 +118,8 @@ class Member:
             self._wake()
 
     def used_mb(self) -> float:
-        """The memory that it uses; 0 where the system does not say."""
-        with contextlib.suppress(OSError, ValueError, IndexError):
-            pages = int(Path(f"/proc/{self.pid}/statm").read_text().split()[1])
-            return pages * os.sysconf("SC_PAGE_SIZE") / 1e6
-        return 0.0
+        """The memory that it uses, in MiB; 0 where the system does not say."""
+        return resident_mb(self.pid)
 
     async def _wait(self, timeout_s: float) -> None:
         future: asyncio.Future[None] = self._loop.create_future()

@@ -432,7 +432,7 @@ class Supervisor:
             for seat in self._seats:
                 worker = seat.worker
                 if worker is not None and (used_mb := worker.used_mb()) > limit_mb:
-                    logger.warning("worker %d takes %.0f MB and is replaced", worker.number, used_mb)
+                    logger.warning("worker %d takes %.0f MiB and is replaced", worker.number, used_mb)
                     await self._replace([seat])
 
     # End.

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import math
+import os
 import sys
 from pathlib import Path
 
@@ -77,8 +78,19 @@ def test_the_memory_is_asked_for_now_and_then(monkeypatch: pytest.MonkeyPatch) -
 def test_where_the_system_does_not_say_it_nothing_is_refused(
     text: str | None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    statm = tmp_path / "statm"
-    if text is not None:
-        statm.write_text(text)
-    monkeypatch.setattr(load, "STATM", statm)
-    assert resident_mb() == 0.0
+    for process in ("self", "7"):
+        (tmp_path / process).mkdir()
+        if text is not None:
+            (tmp_path / process / "statm").write_text(text)
+    monkeypatch.setattr(load, "PROC", tmp_path)
+    assert resident_mb() == resident_mb(7) == resident_mb(8) == 0.0
+
+
+def test_any_process_may_be_asked_about(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for process, pages in (("self", 512), ("7", 1024)):
+        (tmp_path / process).mkdir()
+        (tmp_path / process / "statm").write_text(f"9000 {pages} 1 1 0 1 0\n")
+    monkeypatch.setattr(load, "PROC", tmp_path)
+    assert (resident_mb(), resident_mb(7)) == pytest.approx(
+        [pages * os.sysconf("SC_PAGE_SIZE") / 2**20 for pages in (512, 1024)]
+    )
