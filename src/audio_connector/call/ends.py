@@ -21,7 +21,7 @@ def is_abnormal(how: Disconnected) -> bool:
 
 
 def size_met(how: Disconnected | None) -> str | None:
-    """The name of the field of `call.settings.Limits` by which it was ended, if any; an application cannot close so."""
+    """The name of the field of `call.settings.Limits` that ended it, if one did; an application cannot close so."""
     if how is None or how.closed_by != "server" or how.code != TOO_BIG:
         return None
     return "max_text_bytes" if how.reason == TEXT_TOO_BIG.reason else "max_message_bytes"

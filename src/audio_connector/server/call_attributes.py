@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the span of a call says: by the semantic conventions of OpenTelemetry (1.38) where these have a name for it.
 
-What a peer wrote is as in the log: ids as they are where they are plain, all else quoted and cut, the query and tokens left out.
+What a peer wrote is as in the log: ids as they are where they are plain, all else quoted and cut, the query and
+tokens left out.
 """
 
 from __future__ import annotations

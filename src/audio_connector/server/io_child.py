@@ -237,9 +237,8 @@ class IoChild:
         self._control.say(words.Collect(token, with_calls, own.as_json()))
 
     def _take_collected(self, token: int, found: Found | None) -> None:
-        if (
-            self._sharing is None
-        ):  # nobody else tells what this application has counted, so that it never drops
+        if self._sharing is None:
+            # Nobody else tells what this application has counted: where it does not answer, its last word holds.
             self._found = found = found or self._found
         if (asked := self._collecting.pop(token, None)) is not None:
             then, timer = asked

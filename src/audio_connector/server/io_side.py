@@ -188,7 +188,7 @@ class IoSide:
         return None if context is None else lambda: context
 
     def refusals(self) -> Mapping[str, int]:
-        """How many were refused, by `wire.refusals.Refusal.name`, or ended by a bound of time or size; from any thread."""
+        """How many were refused, by `wire.refusals.Refusal.name`, or ended by a bound; from any thread."""
         return {**self._refused(), **self._overruns}
 
     def _refused(self) -> Mapping[str, int]:

@@ -124,11 +124,9 @@ class Session:
         if self._trace is not None:
             self._trace.note("connection resumed")
         name, handler = "on_resume", self._on_resume
+        # An on_connect that still runs goes on, and is not begun twice.
         if handler is None and all(task.done() for task in self._running[1:]):
-            name, handler = (
-                "on_connect",
-                self._on_connect,
-            )  # one that still runs goes on, and is not begun twice
+            name, handler = "on_connect", self._on_connect
         if handler is not None and not self._ended.done():
             self._is_resume_owed = True
             if self._resuming is None or self._resuming.done():
@@ -181,9 +179,7 @@ class Session:
     def _cancel_handlers(self) -> None:
         # Cancelled alone the dispatcher would take it for a handler's doing, and go on.
         self._dispatcher.is_cancelled = True
-        if (
-            not self._loop.is_closed()
-        ):  # by a program that has left its tasks behind: nothing runs there any more
+        if not self._loop.is_closed():  # else a program has left its tasks behind, and nothing runs there
             for task in self._running:
                 task.cancel()
             if self._resuming is not None:

@@ -24,7 +24,7 @@ _METHOD = re.compile(rb"[A-Z]{1,10}", re.ASCII)
 
 
 class Refusal(NamedTuple):
-    """A kind of refusal. There are those of this module, and a peer cannot make more.
+    """A kind of refusal: those of this module, and those of who judges (`wire.network.Judge`). A peer makes none.
 
     Attributes:
         status: The HTTP status that the peer got; a word where there was no answer.
@@ -102,7 +102,8 @@ QUIET = frozenset({PROBE})
 """Counted only: who looks whether the port is open does so all day, and there is nothing to do about it."""
 
 MAX_KINDS = 64
-"""More than there are of them: a peer cannot make more kinds, so that none has to share a line."""
+"""More than there are of this module and of tokens: none has to share a line but those of an application that rejects
+with dozens of statuses."""
 
 
 class Refusals:
