@@ -68,7 +68,7 @@ _NEEDS_TLS = b"This port speaks TLS: connect with wss://.\n"
 _CANNOT_TAKE_IT = b"This server cannot take the connection now.\n"
 
 _LATER = b"503 Service Unavailable\r\nRetry-After: 5"
-"""A call lasts minutes, and one of the many that are open will end soon."""
+"""A call lasts minutes, and one of the many that are open will end soon; a server that drains is replaced."""
 
 _SOON = b"503 Service Unavailable\r\nRetry-After: 2"
 """The lag is judged by half a second."""
@@ -82,7 +82,7 @@ _ANSWERS = {
     BAD_UPGRADE: (b"400 Bad Request", _INVALID_UPGRADE),
     OTHER_VERSION: (b"426 Upgrade Required\r\nSec-WebSocket-Version: 13", _INVALID_UPGRADE),  # RFC 6455 4.4
     TOO_LARGE: (b"431 Request Header Fields Too Large", _HEAD_TOO_LARGE),
-    NOT_NOW: (b"503 Service Unavailable", _CANNOT_TAKE_IT),
+    NOT_NOW: (_LATER, _CANNOT_TAKE_IT),
     FAILED: (b"500 Internal Server Error", _CANNOT_TAKE_IT),
     TOO_MANY: (_LATER, _CANNOT_TAKE_IT),
     TOO_MANY_OF_ADDRESS: (_LATER, _CANNOT_TAKE_IT),
@@ -90,7 +90,7 @@ _ANSWERS = {
     TOO_FAST: (b"429 Too Many Requests\r\nRetry-After: 1", _CANNOT_TAKE_IT),
     LAGGING: (_SOON, _CANNOT_TAKE_IT),
     NO_MEMORY: (_SOON, _CANNOT_TAKE_IT),
-    UNDECIDED: (b"503 Service Unavailable", _CANNOT_TAKE_IT),
+    UNDECIDED: (_LATER, _CANNOT_TAKE_IT),
 }
 _UNAUTHORIZED = 401
 _OF_THE_SERVER = 500
@@ -373,6 +373,8 @@ def answer_to(refusal: Refusal, request: bytes) -> bytes:
 
 def _answer_of_judge(status: int) -> tuple[bytes, bytes]:
     """The status line with what belongs to it, and the body."""
+    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+        return _LATER, _CANNOT_TAKE_IT
     phrase = HTTPStatus(status).phrase if status in set(HTTPStatus) else "Refused"
     return f"{status} {phrase}".encode() + (_CHALLENGE if status == _UNAUTHORIZED else b""), (
         _CANNOT_TAKE_IT if status >= _OF_THE_SERVER else _NOT_LET_IN

@@ -10,8 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio_connector.server.judging import TOO_MANY
 from audio_connector.testing.virtual_time import in_virtual_time, run_in_virtual_time
-from audio_connector.wire.gate import MAX_EARLY_BYTES, Gate, Gates, Upgraded, least_request
+from audio_connector.wire import refusals
+from audio_connector.wire.gate import MAX_EARLY_BYTES, Gate, Gates, Upgraded, answer_to, least_request
 from audio_connector.wire.network import Cancel, ListenOptions, Refused, Verdict
 from audio_connector.wire.refusals import NOT_NOW, Refusal
 from audio_connector.wire.transport import Upgrade
@@ -285,3 +287,17 @@ def test_in_every_order_one_thing_becomes_of_it(acts: list[str], split: int) -> 
             assert scene.status == "503"
 
     run_in_virtual_time(play())
+
+
+@pytest.mark.parametrize(
+    "refusal",
+    [
+        *(each for each in vars(refusals).values() if isinstance(each, Refusal) and each.status == "503"),
+        TOO_MANY,
+    ],
+    ids=lambda refusal: refusal.name,
+)
+def test_who_gets_503_is_told_when_to_come_again(refusal: Refusal) -> None:
+    head = answer_to(refusal, b"").partition(b"\r\n\r\n")[0]
+    assert head.startswith(b"HTTP/1.1 503 Service Unavailable\r\n")
+    assert b"\r\nRetry-After: " in head
