@@ -36,7 +36,7 @@ from picows.url import WSParsedURL
 
 from audio_connector.errors import DialError
 from audio_connector.wire.addresses import NO_LINGER, addresses_of, connect_first, hang_up, peer_of
-from audio_connector.wire.budget import EMPTY_BYTES, LONG_BYTES, TEXT_BYTES, Backlog
+from audio_connector.wire.budget import EMPTY_BYTES, LONG_BYTES, Backlog
 from audio_connector.wire.closing import (
     ABNORMAL,
     FLOOD,
@@ -239,11 +239,7 @@ class _Socket(WSListener):
             if reading.left < 0 and reading.pay():
                 self.close(*FLOOD)
             return
-        size_bytes = frame.payload_size
-        if kind == _TEXT and size_bytes >= EMPTY_BYTES:
-            reading.left -= 1 + size_bytes // TEXT_BYTES  # the path of audio in JSON
-        else:
-            reading.weigh(size_bytes, is_control=kind in (_PING, _PONG))
+        reading.weigh(frame.payload_size, is_text=kind == _TEXT, is_control=kind in (_PING, _PONG))
         try:
             self._on_other_frame(kind, frame)
         except Exception as error:

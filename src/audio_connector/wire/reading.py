@@ -72,9 +72,9 @@ class Reading:
         self._is_paused = False
         self._go_on()
 
-    def weigh(self, size_bytes: int, *, is_control: bool = False) -> None:
-        """Take from what is left what a frame costs that is no text."""
-        self.left -= cost_of(size_bytes, is_control=is_control)
+    def weigh(self, size_bytes: int, *, is_text: bool = False, is_control: bool = False) -> None:
+        """Take from what is left what a frame costs."""
+        self.left -= cost_of(size_bytes, is_text=is_text, is_control=is_control)
         self._empty += is_control or size_bytes < EMPTY_BYTES
 
     def pay(self) -> bool:
