@@ -42,8 +42,10 @@ class Writer:
         with self._changed:
             self._jobs.append(job)
             if not self._is_running:
-                self._is_running = True
                 threading.Thread(target=self._run, name="audio-connector recordings", daemon=True).start()
+                self._is_running = (
+                    True  # now, since a system without room for a thread may have some the next time
+                )
             else:
                 self._changed.notify()
 

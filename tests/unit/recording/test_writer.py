@@ -68,3 +68,17 @@ def test_the_end_of_the_program_waits_for_what_is_not_written() -> None:
     writer.finish()
     assert seen == [1]
     Writer().finish()  # where nothing was ever written
+
+
+def test_where_no_thread_can_be_started_the_next_job_tries_it_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    writer, done = Writer(), threading.Event()
+
+    def refuse(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(threading.Thread, "start", refuse)
+        with pytest.raises(RuntimeError):
+            writer.submit(lambda: None)
+    writer.submit(done.set)
+    assert done.wait(5.0)
