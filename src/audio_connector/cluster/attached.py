@@ -19,7 +19,7 @@ from audio_connector.port import words
 from audio_connector.port.host import Block, Deliver, Note, tell_nobody
 from audio_connector.port.meters import Meters
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.io_meters import LagMeter
+from audio_connector.server.load import LagMeter
 from audio_connector.server.remote import Remote, RemoteIo
 
 logger = logging.getLogger("audio_connector.cluster")

@@ -3,8 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import contextlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from operator import add
@@ -26,45 +24,6 @@ KNOWN_CODES = frozenset(range(1000, 1016))
 
 MAX_TEXT = 200
 """Characters of what a peer calls itself: who looks at a thousand calls gets no more of each."""
-
-
-LOOK_S = 0.25
-"""How often it is looked how late a timer of a loop is: an empty one costs a microsecond."""
-
-
-class LagMeter:
-    """How late a loop's timers are; ``call_later`` is that of the loop, and every method is for it."""
-
-    def __init__(
-        self,
-        meters: Meters,
-        side: str,
-        call_later: Callable[[float, Callable[[], None]], Any],
-        clock: Callable[[], float],
-    ) -> None:
-        self._meters, self._side = meters, side
-        self._call_later, self._clock = call_later, clock
-        self._timer: Any = None
-        self._due_at = 0.0
-
-    def start(self) -> None:
-        """Begin."""
-        self._due_at = self._clock() + LOOK_S
-        self._timer = self._call_later(LOOK_S, self._look)
-
-    def stop(self) -> None:
-        """End."""
-        if self._timer is not None:
-            self._timer.cancel()
-
-    def stop_from_anywhere(self, loop: asyncio.AbstractEventLoop) -> None:
-        """End, in whatever thread this is; ``loop`` is the one of its timers."""
-        with contextlib.suppress(RuntimeError):  # it is closed
-            loop.call_soon_threadsafe(self.stop)
-
-    def _look(self) -> None:
-        self._meters.observe("loop_lag_seconds", max(0.0, self._clock() - self._due_at), self._side)
-        self.start()
 
 
 class IoMeters:

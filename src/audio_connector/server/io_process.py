@@ -31,7 +31,8 @@ from audio_connector.port.host import Block, Deliver, NoProcess, Note, can_start
 from audio_connector.port.meters import Found, Meters
 from audio_connector.server.children import BackOff, IoChildProcess, crossing_of, start_word
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.io_meters import LagMeter, of_this_process
+from audio_connector.server.io_meters import of_this_process
+from audio_connector.server.load import LagMeter
 from audio_connector.server.remote import Remote, RemoteIo, log_word
 from audio_connector.wire.addresses import duplicates_of, listen_on, shut_down
 from audio_connector.wire.network import LISTEN

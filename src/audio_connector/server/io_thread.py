@@ -21,8 +21,9 @@ from audio_connector.port.mailbox import Inbox, Outbox
 from audio_connector.port.meters import Meters, Snapshot
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.endpoints import EndpointOptions
-from audio_connector.server.io_meters import LagMeter, port_rows
+from audio_connector.server.io_meters import port_rows
 from audio_connector.server.io_side import IoOptions, IoSide
+from audio_connector.server.load import LagMeter
 from audio_connector.server.watchdog import LoopWatchdog
 from audio_connector.wire import picows
 from audio_connector.wire.addresses import duplicates_of

@@ -1,14 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How busy an I/O side is: how late its loop, and how much memory its process has."""
+"""How busy a side is: how late its loop, and how much memory its process has."""
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import math
 import os
 from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 from statistics import median
+from typing import Any
+
+from audio_connector.port.meters import Meters
 
 BEAT_S = 0.1
 BEATS = 5
@@ -20,13 +25,18 @@ QUIET_S = 2.0
 MEMORY_S = 1.0
 """How old the figure of the memory may be."""
 
+LOOK_S = 0.25
+"""How often it is looked how late a timer of a loop is: an empty one costs a microsecond."""
+
 MIB = 1 << 20
 
 PROC = Path("/proc")
 
 
 class LoopLag:
-    """Measures how late a loop is, by waking up in it; a `playback.pacer.Paced`.
+    """Measures how late the I/O side's loop is, while it has calls, by waking up in it; a `playback.pacer.Paced`.
+
+    New calls are judged by it.
 
     Args:
         is_busy: Whether there are calls, so that it goes on.
@@ -64,6 +74,44 @@ class LoopLag:
             self._due = math.inf
             self._late_s.extend([0.0] * BEATS)
         return self._due
+
+
+class LagMeter:
+    """Counts how late the application's loop is, always.
+
+    ``call_later`` is that of the loop, and every method is for it.
+    """
+
+    def __init__(
+        self,
+        meters: Meters,
+        side: str,
+        call_later: Callable[[float, Callable[[], None]], Any],
+        clock: Callable[[], float],
+    ) -> None:
+        self._meters, self._side = meters, side
+        self._call_later, self._clock = call_later, clock
+        self._timer: Any = None
+        self._due_at = 0.0
+
+    def start(self) -> None:
+        """Begin."""
+        self._due_at = self._clock() + LOOK_S
+        self._timer = self._call_later(LOOK_S, self._look)
+
+    def stop(self) -> None:
+        """End."""
+        if self._timer is not None:
+            self._timer.cancel()
+
+    def stop_from_anywhere(self, loop: asyncio.AbstractEventLoop) -> None:
+        """End, in whatever thread this is; ``loop`` is the one of its timers."""
+        with contextlib.suppress(RuntimeError):  # it is closed
+            loop.call_soon_threadsafe(self.stop)
+
+    def _look(self) -> None:
+        self._meters.observe("loop_lag_seconds", max(0.0, self._clock() - self._due_at), self._side)
+        self.start()
 
 
 class Memory:

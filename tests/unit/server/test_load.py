@@ -7,11 +7,13 @@ import math
 import os
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from audio_connector.port.meters import Meters
 from audio_connector.server import load
-from audio_connector.server.load import BEAT_S, QUIET_S, LoopLag, Memory, resident_mb
+from audio_connector.server.load import BEAT_S, QUIET_S, LagMeter, LoopLag, Memory, resident_mb
 
 
 def beat(lag: LoopLag, late_s: float, times: int = 1) -> None:
@@ -94,3 +96,29 @@ def test_any_process_may_be_asked_about(tmp_path: Path, monkeypatch: pytest.Monk
     assert (resident_mb(), resident_mb(7)) == pytest.approx(
         [pages * os.sysconf("SC_PAGE_SIZE") / 2**20 for pages in (512, 1024)]
     )
+
+
+def test_how_late_the_timers_of_a_loop_are_is_counted_until_the_end() -> None:
+    now, timers, meters = [100.0], list[tuple[float, Any]](), Meters()
+
+    class Timer:
+        def cancel(self) -> None:
+            timers.clear()
+
+    def call_later(seconds: float, call: Any) -> Timer:
+        timers.append((now[0] + seconds, call))
+        return Timer()
+
+    meter = LagMeter(meters, "application", call_later, lambda: now[0])
+    meter.start()
+    for late_s in (0.0, 0.004, 7.0):
+        due, call = timers.pop()
+        now[0] = due + late_s
+        call()
+    [(name, labels, sample)] = meters.snapshot()
+    assert (name, labels) == ("loop_lag_seconds", ("application",))
+    assert isinstance(sample, list)
+    assert sum(sample[:-1]) == 3
+    assert sample[-1] == pytest.approx(7.004)
+    meter.stop()
+    assert timers == []
