@@ -35,7 +35,7 @@ from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.forwarded import Proxies
 from audio_connector.wire.identity import identity_of
 from audio_connector.wire.json_audio import JsonAudio
-from audio_connector.wire.network import Cancel, Listen, Listening, ListenOptions, Verdict
+from audio_connector.wire.network import Cancel, Listen, Listening, ListenOptions, Refused, Verdict
 from audio_connector.wire.refusals import NOT_NOW, Refusal
 from audio_connector.wire.tls_files import TlsFiles
 from audio_connector.wire.transport import Headers, Receiver, Upgrade, WireLimits
@@ -287,8 +287,15 @@ class IoSide:
 
     def _judge(self, upgrade: Upgrade, decide: Callable[[Verdict], None]) -> Verdict | Cancel:
         assert self._judging is not None
-        lost = self._lost_call(self._identity_of(upgrade.headers))
-        return self._judging.judge(upgrade, None if lost is None else lost.identity, decide)
+        identity = self._identity_of(upgrade.headers)
+        lost = self._lost_call(identity)
+
+        def decide_late(verdict: Verdict) -> None:
+            # What was judged was whether it may go on with this call, or begin one: who dials again is judged anew.
+            is_same = isinstance(verdict, Refused) or self._lost_call(identity) is lost
+            decide(verdict if is_same else Refused(NOT_NOW))
+
+        return self._judging.judge(upgrade, None if lost is None else lost.identity, decide_late)
 
     @property
     def _takes_calls(self) -> bool:

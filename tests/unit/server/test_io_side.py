@@ -337,3 +337,67 @@ async def test_a_call_that_a_message_ends_by_its_size_is_counted_by_the_name_of_
     (failed,) = stage.told_of(tells.Failed)
     assert f"Limits.{limit}" in failed.text
     stage.side.stop()
+
+
+class Judged:
+    """An I/O side whose application decides on upgrades, of the same ids all of them."""
+
+    def __init__(self) -> None:
+        self.stage = Stage(authenticate=lambda _: True, timeouts={"resume_s": 10})
+
+    def dial(self) -> asyncio.Task[int]:
+        ids = (("connectionid", "c1"), ("x-opentok-ws-sessionid", "s1"))
+        return asyncio.create_task(status_of_a_call(self.stage, *ids))
+
+    async def asked(self, count: int) -> tuple[int, tells.Asked]:
+        """The latest of so many."""
+        await rest()
+        asked = [(number, tell) for number, tell in self.stage.posted.tells if isinstance(tell, tells.Asked)]
+        assert len(asked) == count
+        return asked[-1]
+
+    def let_in(self, number: int, who: str) -> None:
+        self.stage.side.apply((number, asks.Judged(who, None, "")))
+
+
+@in_virtual_time
+async def test_who_was_judged_before_the_call_was_there_does_not_go_on_with_it() -> None:
+    judged = Judged()
+    await judged.stage.side.listen()
+    second = judged.dial()
+    about_second, asked = await judged.asked(1)
+    assert asked.resumes is None
+    first = judged.dial()
+    judged.let_in((await judged.asked(2))[0], "ann")
+    assert await first == 101
+    judged.let_in(about_second, "bob")
+    assert await second == 503
+    [link] = judged.stage.side.links.values()
+    assert link.identity == "ann"
+    assert judged.stage.told_of(tells.Resumed) == []
+    again = judged.dial()
+    number, asked = await judged.asked(3)
+    assert asked.resumes == "ann"
+    judged.let_in(number, "ann")
+    assert await again == 101
+    assert len(judged.stage.told_of(tells.Resumed)) == len(judged.stage.side.links) == 1
+    judged.stage.side.stop()
+
+
+@in_virtual_time
+async def test_who_was_let_in_for_a_call_that_has_ended_meanwhile_begins_none() -> None:
+    judged = Judged()
+    await judged.stage.side.listen()
+    first = judged.dial()
+    judged.let_in((await judged.asked(1))[0], "ann")
+    assert await first == 101
+    again = judged.dial()
+    number, asked = await judged.asked(2)
+    assert asked.resumes == "ann"
+    [link] = judged.stage.side.links.values()
+    link.abort(1001, "the end")
+    await rest()
+    judged.let_in(number, "ann")
+    assert await again == 503
+    assert judged.stage.side.links == {}
+    judged.stage.side.stop()
