@@ -142,9 +142,8 @@ class Listening:
             except OSError as error:
                 if error.errno not in _OUT_OF_RESOURCES:
                     raise
-                self._loop.remove_reader(
-                    listening.fileno()
-                )  # it stays readable, and would keep the loop busy
+                # It stays readable, and would keep the loop busy.
+                self._loop.remove_reader(listening.fileno())
                 self._pause(listening, error)
                 return
             self._let_in(sock, str(address[0]))

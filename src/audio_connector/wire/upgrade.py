@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import re
 from typing import NamedTuple
 
@@ -17,7 +16,7 @@ from audio_connector.wire.refusals import (
     TOO_LARGE,
     Refusal,
 )
-from audio_connector.wire.transport import Headers, Upgrade
+from audio_connector.wire.transport import Headers
 
 MAX_HEADERS = 128
 """As picows has it."""
@@ -67,9 +66,8 @@ def why_no_request(head: bytes, known_bytes: int = 0) -> Refusal | None:
         head: All that has come; the end of the headers is not among it.
         known_bytes: So many of them were asked about before.
     """
-    if _LONE_NEWLINE.search(
-        head, max(0, known_bytes - 1)
-    ):  # with which a line ends elsewhere than others see it end
+    # With a lone newline a line ends elsewhere than others see it end.
+    if _LONE_NEWLINE.search(head, max(0, known_bytes - 1)):
         return _no_request(head)
     line, newline, _ = head.partition(b"\r\n")
     if newline:
@@ -178,12 +176,3 @@ def _text(value: str) -> str:
 def header_text(value: str) -> str:
     """Read bytes beyond ASCII, which picows hands out as surrogates, in the same way."""
     return _text(value.encode(errors="surrogateescape").decode("latin-1"))
-
-
-def upgrade_of(
-    target: str, headers: Headers, transport: asyncio.BaseTransport, *, is_secure: bool
-) -> Upgrade:
-    """What is told of a request that came, or was sent, over a socket."""
-    path, _, query = target.partition("?")
-    peer = transport.get_extra_info("peername") or ("", 0)
-    return Upgrade(path, query, headers, (str(peer[0]), int(peer[1])), is_secure)
