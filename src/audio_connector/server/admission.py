@@ -110,13 +110,17 @@ class Admission:
         return self.why_overloaded(lag_ms=lag_ms, memory_mb=memory_mb) or self.why_full(caller)
 
     def why_overloaded(self, *, lag_ms: float, memory_mb: float) -> Refusal | None:
-        """Judge whether anybody could be taken now, whoever it is; arguments as of `arrive`."""
+        """Judge whether the process is too busy for anybody; arguments as of `arrive`.
+
+        As many connections as there may be are no overload: who asks for that keeps everybody away, a router too that
+        dials again for a call that it has here.
+        """
         limits = self._limits
         if limits.max_loop_lag_ms is not None and lag_ms > limits.max_loop_lag_ms:
             return LAGGING
         if limits.max_memory_mb is not None and memory_mb > limits.max_memory_mb:
             return NO_MEMORY
-        return TOO_MANY if _is_reached(limits.max_connections, len(self._open)) else None
+        return None
 
     def why_full(self, caller: Caller) -> Refusal | None:
         """Judge whether there is room for one more."""

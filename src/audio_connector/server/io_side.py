@@ -195,7 +195,7 @@ class IoSide:
         return {} if self._listening is None else self._listening.refusals
 
     def why_not_ready(self) -> str:
-        """Why a call that comes now would be refused, for who asks the server; "" where it is taken."""
+        """Why no call should come now, for who asks the server; "" where one may."""
         if not self.is_open:
             return "draining"
         is_overloaded = not self._has_room() or self._admission.why_overloaded(**self._load()) is not None

@@ -224,8 +224,7 @@ async def test_who_is_over_a_limit_is_refused_and_counted_by_its_name(
     session = ("x-opentok-ws-sessionid", "s1")
     assert [await status_of_a_call(stage, session) for _ in statuses] == statuses
     assert stage.side.refusals() == counts
-    is_for_everybody = counts.keys() & {"max_connections", "max_memory_mb"}
-    assert stage.side.why_not_ready() == ("overloaded" if is_for_everybody else "")
+    assert stage.side.why_not_ready() == ("overloaded" if "max_memory_mb" in counts else "")
     stage.side.stop()
 
 
@@ -233,13 +232,11 @@ async def test_who_is_over_a_limit_is_refused_and_counted_by_its_name(
 async def test_the_end_of_a_call_makes_room() -> None:
     stage = Stage(limits={"max_connections": 1})
     await stage.side.listen()
-    assert stage.side.why_not_ready() == ""
     _, socket = await stage.call()
     assert await status_of_a_call(stage) == 503
-    assert stage.side.why_not_ready() == "overloaded"
+    assert stage.side.why_not_ready() == "", "a load balancer would keep the router away that dials again"
     socket.reset()
     await rest()
-    assert stage.side.why_not_ready() == ""
     assert await status_of_a_call(stage) == 101
     stage.side.stop()
 
