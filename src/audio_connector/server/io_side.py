@@ -291,9 +291,10 @@ class IoSide:
         lost = self._lost_call(identity)
 
         def decide_late(verdict: Verdict) -> None:
-            # What was judged was whether it may go on with this call, or begin one: who dials again is judged anew.
-            is_same = isinstance(verdict, Refused) or self._lost_call(identity) is lost
-            decide(verdict if is_same else Refused(NOT_NOW))
+            # Nobody has judged whether it may go on with a call that came meanwhile: who dials again is asked about.
+            found = self._lost_call(identity)
+            is_judged = isinstance(verdict, Refused) or found is None or found is lost
+            decide(verdict if is_judged else Refused(NOT_NOW))
 
         return self._judging.judge(upgrade, None if lost is None else lost.identity, decide_late)
 

@@ -379,22 +379,3 @@ async def test_who_was_judged_before_the_call_was_there_does_not_go_on_with_it()
     assert await again == 101
     assert len(judged.stage.told_of(tells.Resumed)) == len(judged.stage.side.links) == 1
     judged.stage.side.stop()
-
-
-@in_virtual_time
-async def test_who_was_let_in_for_a_call_that_has_ended_meanwhile_begins_none() -> None:
-    judged = Judged()
-    await judged.stage.side.listen()
-    first = judged.dial()
-    judged.let_in((await judged.asked(1))[0], "ann")
-    assert await first == 101
-    again = judged.dial()
-    number, asked = await judged.asked(2)
-    assert asked.resumes == "ann"
-    [link] = judged.stage.side.links.values()
-    link.abort(1001, "the end")
-    await rest()
-    judged.let_in(number, "ann")
-    assert await again == 503
-    assert judged.stage.side.links == {}
-    judged.stage.side.stop()
