@@ -105,19 +105,28 @@ class Admission:
             lag_ms: How late the I/O loop is.
             memory_mb: How much the process has.
         """
-        limits = self._limits
         if self._rates is not None and not self._rates.take(site_of(caller.address), now):
             return TOO_FAST
+        return self.why_overloaded(lag_ms, memory_mb) or self.why_full(caller)
+
+    def why_overloaded(self, lag_ms: float, memory_mb: float) -> Refusal | None:
+        """Judge whether the machine can bear one more."""
+        limits = self._limits
         if limits.max_loop_lag_ms is not None and lag_ms > limits.max_loop_lag_ms:
             return LAGGING
         if limits.max_memory_mb is not None and memory_mb > limits.max_memory_mb:
             return NO_MEMORY
-        return self.why_full(caller)
+        return None
+
+    @property
+    def is_full(self) -> bool:
+        """Whether there is room for nobody, whoever it is."""
+        return _is_reached(self._limits.max_connections, len(self._open))
 
     def why_full(self, caller: Caller) -> Refusal | None:
         """Judge whether there is room for one more."""
         limits = self._limits
-        if _is_reached(limits.max_connections, len(self._open)):
+        if self.is_full:
             return TOO_MANY
         if _is_reached(limits.max_connections_per_address, self._addresses[site_of(caller.address)]):
             return TOO_MANY_OF_ADDRESS

@@ -197,7 +197,17 @@ class IoSide:
         """Why a call that comes now would be refused, for who asks the server; "" where it is taken."""
         if not self.is_open:
             return "draining"
-        return self._endpoints.options.why_not_ready() or ("" if self._has_room() else "overloaded")
+        if why := self._endpoints.options.why_not_ready():
+            return why
+        if (
+            not self._has_room()
+            or self._admission.why_overloaded(self._lag.ms, self._memory_mb()) is not None
+        ):
+            return "overloaded"
+        return "full" if self._admission.is_full else ""
+
+    def _memory_mb(self) -> float:
+        return 0.0 if self._config.limits.max_memory_mb is None else self._memory.mb(self._clock())
 
     def found(self, *, with_calls: bool) -> Found:
         """What this I/O side tells of itself."""
@@ -264,10 +274,9 @@ class IoSide:
             return None
         if not self._takes_calls:
             return NOT_NOW
-        now, limits = self._clock(), self._config.limits
+        now = self._clock()
         self.pacer.arm(self._lag, self._lag.next_beat(now))
-        memory_mb = 0.0 if limits.max_memory_mb is None else self._memory.mb(now)
-        return self._admission.arrive(_caller(upgrade), now, lag_ms=self._lag.ms, memory_mb=memory_mb)
+        return self._admission.arrive(_caller(upgrade), now, lag_ms=self._lag.ms, memory_mb=self._memory_mb())
 
     def note_application(self) -> None:
         """There is one that can be asked."""

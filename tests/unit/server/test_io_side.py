@@ -233,8 +233,10 @@ async def test_the_end_of_a_call_makes_room() -> None:
     await stage.side.listen()
     _, socket = await stage.call()
     assert await status_of_a_call(stage) == 503
+    assert stage.side.why_not_ready() == "full"
     socket.reset()
     await rest()
+    assert stage.side.why_not_ready() == ""
     assert await status_of_a_call(stage) == 101
     stage.side.stop()
 
@@ -273,6 +275,7 @@ async def test_while_the_loop_lags_new_calls_are_refused_and_those_that_are_ther
         stage.loop._virtual.now += 0.5  # as a callback that takes so long
         await asyncio.sleep(0.01)
     assert await status_of_a_call(stage) == 503
+    assert stage.side.why_not_ready() == "overloaded"
     assert stage.side.refusals() == {"max_loop_lag_ms": 1}
     assert router.closed is None
     await asyncio.sleep(1.0)
