@@ -107,14 +107,10 @@ class Admission:
         """
         if self._rates is not None and not self._rates.take(site_of(caller.address), now):
             return TOO_FAST
-        return self.why_overloaded(lag_ms=lag_ms, memory_mb=memory_mb) or self.why_full(caller)
+        return self.why_overloaded(lag_ms, memory_mb) or self.why_full(caller)
 
-    def why_overloaded(self, *, lag_ms: float, memory_mb: float) -> Refusal | None:
-        """Judge whether the process is too busy for anybody; arguments as of `arrive`.
-
-        As many connections as there may be are no overload: who asks for that keeps everybody away, a router too that
-        dials again for a call that it has here.
-        """
+    def why_overloaded(self, lag_ms: float, memory_mb: float) -> Refusal | None:
+        """Judge whether the machine can bear one more."""
         limits = self._limits
         if limits.max_loop_lag_ms is not None and lag_ms > limits.max_loop_lag_ms:
             return LAGGING
@@ -122,10 +118,15 @@ class Admission:
             return NO_MEMORY
         return None
 
+    @property
+    def is_full(self) -> bool:
+        """Whether there is room for nobody, whoever it is."""
+        return _is_reached(self._limits.max_connections, len(self._open))
+
     def why_full(self, caller: Caller) -> Refusal | None:
         """Judge whether there is room for one more."""
         limits = self._limits
-        if _is_reached(limits.max_connections, len(self._open)):
+        if self.is_full:
             return TOO_MANY
         if _is_reached(limits.max_connections_per_address, self._addresses[site_of(caller.address)]):
             return TOO_MANY_OF_ADDRESS

@@ -198,8 +198,17 @@ class IoSide:
         """Why no call should come now, for who asks the server; "" where one may."""
         if not self.is_open:
             return "draining"
-        is_overloaded = not self._has_room() or self._admission.why_overloaded(**self._load()) is not None
-        return self._endpoints.options.why_not_ready() or ("overloaded" if is_overloaded else "")
+        if why := self._endpoints.options.why_not_ready():
+            return why
+        if (
+            not self._has_room()
+            or self._admission.why_overloaded(self._lag.ms, self._memory_mb()) is not None
+        ):
+            return "overloaded"
+        return "full" if self._admission.is_full else ""
+
+    def _memory_mb(self) -> float:
+        return 0.0 if self._config.limits.max_memory_mb is None else self._memory.mb(self._clock())
 
     def found(self, *, with_calls: bool) -> Found:
         """What this I/O side tells of itself."""
@@ -268,12 +277,7 @@ class IoSide:
             return NOT_NOW
         now = self._clock()
         self.pacer.arm(self._lag, self._lag.next_beat(now))
-        return self._admission.arrive(_caller(upgrade), now, **self._load())
-
-    def _load(self) -> dict[str, float]:
-        """How busy it is, as `Admission` judges that."""
-        is_asked = self._config.limits.max_memory_mb is not None
-        return {"lag_ms": self._lag.ms, "memory_mb": self._memory.mb(self._clock()) if is_asked else 0.0}
+        return self._admission.arrive(_caller(upgrade), now, lag_ms=self._lag.ms, memory_mb=self._memory_mb())
 
     def note_application(self) -> None:
         """There is one that can be asked."""
