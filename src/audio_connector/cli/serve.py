@@ -51,7 +51,7 @@ audio-connector serve bot:on_connect --token-keys-file /run/secrets/bot-keys --t
 
 AUDIO_CONNECTOR_PORT=9000 audio-connector serve bot:make_config --config serve.toml --print-config
 
-[bold]Exit status[/bold]: 0 ended by a signal, after every call was heard to its end; 1 some were cut short, at the
+[bold]Exit status[/bold]: 0 ended by a signal, after every call was heard to its end; 1 some were cut short, at the \
 deadline or by a second signal; 2 bad input, or it cannot listen."""
 
 CUT: Final = 1

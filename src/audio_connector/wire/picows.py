@@ -469,7 +469,8 @@ async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **chan
         status = int(error.response.status) if error.response is not None else None
         answer = f"HTTP {status}" if status is not None else "something that is not HTTP"
         hint = (
-            "it does not let this caller in; the command line sends a token with --token-key"
+            "it does not let this caller in, and its log says why at INFO; the command line sends a token with "
+            "--token-key, of a key that the server has"
             if status in _NOT_LET_IN
             else "is the path right, and is it an Audio Connector server?"
         )
