@@ -30,7 +30,7 @@ MIN_KEY_BYTES: Final = 32
 
 INSTALL: Final = "PyJWT is not installed; tokens need: pip install 'audio-connector[auth]'"
 
-NEW_KEY: Final = "make one with: audio-connector token --new-key"
+NEW_KEY: Final = "make one with: python -c 'import secrets; print(secrets.token_urlsafe(32))'"
 
 
 class BadToken(Rejected):
