@@ -16,7 +16,6 @@ import typer
 
 from audio_connector import AudioConnectorServerConfig, ConnectionLogFilter, Tls
 from audio_connector.cli.settings import (
-    PREFIX,
     SECRET,
     ServeSettings,
     gather,
@@ -42,6 +41,10 @@ audio-connector serve bot:on_connect
 audio-connector serve bot:on_connect --host "" --port 443 --certfile chain.pem --keyfile key.pem
 
 audio-connector serve bot:on_connect --workers 4 --io-processes 2
+
+audio-connector serve bot:on_connect --max-connections 300 --upgrades-per-second-per-address 20
+
+audio-connector serve bot:on_connect --admin-port 9090 --log-format json
 
 audio-connector serve bot:on_connect --reload
 
@@ -98,6 +101,8 @@ def serve(
     MODULE:APP is an on_connect, a configuration, or a function without parameters that returns one.
 
     What is told here goes before what its configuration says: a flag before the environment, that before the file.
+
+    The variables are named after the flags: AUDIO_CONNECTOR_DRAIN_S is --drain-s.
     """
     settings, origins = gather(flags, config)
     with taken(settings, origins) as given:
@@ -256,7 +261,7 @@ def _parameters() -> list[inspect.Parameter]:
             continue
         option = typer.Option(
             f"--{name.replace('_', '-')}",
-            help=f"{field.description} [{PREFIX}{name.upper()}]",
+            help=field.description,
             show_default=False,
         )
         kind = next((kind for kind in (bool, int, float) if kind in _leaves(field.annotation)), str)
