@@ -71,6 +71,31 @@ async def test_a_server_that_is_no_websocket_is_told() -> None:
             assert await told(url, dial_timeout_s=0.2) == f"{url} {text}"
 
 
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (
+            401,
+            "it does not let this caller in, and its log says why at INFO; the command line sends a token with",
+        ),
+        (
+            403,
+            "it does not let this caller in, and its log says why at INFO; the command line sends a token with",
+        ),
+        (429, "it takes no call now: it drains, is overloaded or at a limit, and its log says which"),
+        (503, "it takes no call now: it drains, is overloaded or at a limit, and its log says which"),
+    ],
+)
+async def test_a_refusal_is_told_as_what_it_is(status: int, hint: str) -> None:
+    async def refuse(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 %d No\r\nContent-Length: 0\r\n\r\n" % status)
+
+    async with stream_server(refuse) as url:
+        text = await told(url)
+    assert text.startswith(f"{url} answered with HTTP {status} instead of a WebSocket (101); {hint}")
+
+
 @tls_client
 async def test_tls_that_cannot_be_trusted_is_told() -> None:
     certificate = certificates()

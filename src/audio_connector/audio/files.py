@@ -63,7 +63,7 @@ def _wav_layout(path: FilePath) -> Layout | None:
             is_empty = not file.read(1)
         except (OSError, ValueError, TypeError) as error:
             raise AudioFileError(
-                f"cannot open {path!r}: {error}; expected a readable audio file; check the path"
+                f"cannot open {str(path)!r}: {error}; expected a readable audio file; check the path"
             ) from error
         if is_empty:
             raise _undecodable(path, "it is empty")
@@ -85,7 +85,7 @@ def _open_soundfile(path: FilePath, layout: Layout | None) -> Iterator[Any]:
         soundfile = importlib.import_module("soundfile")
     except (ImportError, OSError) as error:  # OSError: the package is there and libsndfile is not
         raise AudioFileError(
-            f"{path!r} is no 16-bit WAV file, and other formats need soundfile, which cannot be imported "
+            f"{str(path)!r} is no 16-bit WAV file, and other formats need soundfile, which cannot be imported "
             f"({error}); run: pip install 'audio-connector[files]'"
         ) from error
     with ExitStack() as stack:
@@ -102,7 +102,7 @@ def _open_soundfile(path: FilePath, layout: Layout | None) -> Iterator[Any]:
             raise _undecodable(path, error) from error
         if not (1 <= file.channels <= MAX_CHANNELS and MIN_RATE_HZ <= file.samplerate <= MAX_RATE_HZ):
             raise AudioFileError(
-                f"{path!r} has {file.channels} channels and {file.samplerate} Hz; expected 1 to {MAX_CHANNELS} "
+                f"{str(path)!r} has {file.channels} channels and {file.samplerate} Hz; expected 1 to {MAX_CHANNELS} "
                 f"channels and {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz; "
                 "convert it, for example: sox in.flac out.wav rate 16k"
             )
@@ -129,6 +129,6 @@ def _soundfile_pieces(path: FilePath, layout: Layout | None, block_ms: int) -> I
 
 def _undecodable(path: FilePath, error: object) -> AudioFileError:
     return AudioFileError(
-        f"{path!r} cannot be decoded: {error}; expected a file that soundfile reads, such as WAV, FLAC, "
+        f"{str(path)!r} cannot be decoded: {error}; expected a file that soundfile reads, such as WAV, FLAC, "
         "Ogg or MP3; convert it, for example: sox in.xyz out.wav"
     )

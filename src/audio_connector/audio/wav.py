@@ -61,13 +61,13 @@ def open_wav(path: FilePath) -> Iterator[WavReader]:
             file = stack.enter_context(Path(path).open("rb"))
         except (OSError, ValueError, TypeError) as error:
             raise AudioFileError(
-                f"cannot open {path!r}: {_reason(error)}; expected a readable WAV file; check the path"
+                f"cannot open {str(path)!r}: {_reason(error)}; expected a readable WAV file; check the path"
             ) from error
         try:
             layout = layout_of(file)
         except (ValueError, OSError) as error:
             raise AudioFileError(
-                f"{path!r} is no WAV file that can be read here: {_reason(error)}; expected 16-bit PCM; "
+                f"{str(path)!r} is no WAV file that can be read here: {_reason(error)}; expected 16-bit PCM; "
                 "convert it, for example: sox in.wav -b 16 -e signed-integer out.wav"
             ) from error
         yield WavReader(file, layout, path)
@@ -132,7 +132,7 @@ class WavReader:
                 yield interleaved
         except OSError as error:
             raise AudioFileError(
-                f"cannot read on in {self._path!r}: {_reason(error)}; expected more audio; check the disk"
+                f"cannot read on in {str(self._path)!r}: {_reason(error)}; expected more audio; check the disk"
             ) from error
 
 
@@ -163,7 +163,7 @@ class WavWriter:
             self._file = Path(path).open("wb")  # noqa: SIM115 - closed by close()
         except (OSError, ValueError, TypeError) as error:
             raise AudioFileError(
-                f"cannot write {path!r}: {_reason(error)}; expected a file that can be created; "
+                f"cannot write {str(path)!r}: {_reason(error)}; expected a file that can be created; "
                 "check the folder and its permissions"
             ) from error
         try:
@@ -186,7 +186,7 @@ class WavWriter:
         """
         if self._file.closed:
             raise AudioFileError(
-                f"got audio for {self._path!r}, which is closed; expected an open file; open a new one"
+                f"got audio for {str(self._path)!r}, which is closed; expected an open file; open a new one"
             )
         if len(pcm) % self._group_bytes:
             raise AudioDataError(
@@ -194,7 +194,7 @@ class WavWriter:
             )
         if self._written_bytes + len(pcm) > _MAX_DATA_BYTES:
             raise AudioFileError(
-                f"{self._path!r} is full; expected at most 4 GiB in a WAV file; start a new file"
+                f"{str(self._path)!r} is full; expected at most 4 GiB in a WAV file; start a new file"
             )
         self._file.write(pcm)
         self._written_bytes += len(pcm)
@@ -247,7 +247,7 @@ def _check(layout: Layout, path: FilePath) -> None:
     bits, channels, rate_hz = layout.bits, layout.channels, layout.rate_hz
     if not is_plain(layout):
         raise AudioFileError(
-            f"{path!r} has {bits} bits{'' if layout.kind == PCM else f' of format {layout.kind}'}, "
+            f"{str(path)!r} has {bits} bits{'' if layout.kind == PCM else f' of format {layout.kind}'}, "
             f"{channels} channels and {rate_hz} Hz; expected 16 bits, "
             f"1 to {MAX_CHANNELS} channels and {MIN_RATE_HZ} to {MAX_RATE_HZ} Hz; "
             "convert it, for example: sox in.wav -b 16 out.wav"
@@ -259,7 +259,7 @@ def _check(layout: Layout, path: FilePath) -> None:
 def no_audio(path: FilePath) -> AudioFileError:
     """Return the error for a file that has a header and no samples."""
     return AudioFileError(
-        f"{path!r} has no audio in it; expected at least one sample; look at what was to write it"
+        f"{str(path)!r} has no audio in it; expected at least one sample; look at what was to write it"
     )
 
 

@@ -16,7 +16,6 @@ import typer
 
 from audio_connector import AudioConnectorServerConfig, ConnectionLogFilter, Tls
 from audio_connector.cli.settings import (
-    PREFIX,
     SECRET,
     ServeSettings,
     gather,
@@ -43,6 +42,10 @@ audio-connector serve bot:on_connect --host "" --port 443 --certfile chain.pem -
 
 audio-connector serve bot:on_connect --workers 4 --io-processes 2
 
+audio-connector serve bot:on_connect --max-connections 300 --upgrades-per-second-per-address 20
+
+audio-connector serve bot:on_connect --admin-port 9090 --log-format json
+
 audio-connector serve bot:on_connect --reload
 
 audio-connector serve bot:on_connect --fd 3
@@ -51,7 +54,7 @@ audio-connector serve bot:on_connect --token-keys-file /run/secrets/bot-keys --t
 
 AUDIO_CONNECTOR_PORT=9000 audio-connector serve bot:make_config --config serve.toml --print-config
 
-[bold]Exit status[/bold]: 0 ended by a signal, after every call was heard to its end; 1 some were cut short, at the
+[bold]Exit status[/bold]: 0 ended by a signal, after every call was heard to its end; 1 some were cut short, at the \
 deadline or by a second signal; 2 bad input, or it cannot listen."""
 
 CUT: Final = 1
@@ -98,6 +101,8 @@ def serve(
     MODULE:APP is an on_connect, a configuration, or a function without parameters that returns one.
 
     What is told here goes before what its configuration says: a flag before the environment, that before the file.
+
+    The variables are named after the flags: AUDIO_CONNECTOR_DRAIN_S is --drain-s.
     """
     settings, origins = gather(flags, config)
     with taken(settings, origins) as given:
@@ -256,7 +261,7 @@ def _parameters() -> list[inspect.Parameter]:
             continue
         option = typer.Option(
             f"--{name.replace('_', '-')}",
-            help=f"{field.description} [{PREFIX}{name.upper()}]",
+            help=field.description,
             show_default=False,
         )
         kind = next((kind for kind in (bool, int, float) if kind in _leaves(field.annotation)), str)

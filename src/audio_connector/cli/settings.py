@@ -122,7 +122,8 @@ class ServeSettings(Values):
         description="Let in only who has a token of one of these keys, blanks or commas between them.",
     )
     token_keys_file: File | None = Field(
-        default=None, description="The same from a file, read at the start; in place of token_keys."
+        default=None,
+        description="Keys of the tokens that callers need, from a file that is read at the start.",
     )
     token_carrier: str | None = Field(
         default=None,

@@ -49,7 +49,7 @@ audio-connector token --new-key
 
 audio-connector token --token-key BOT_KEY
 
-audio-connector token --token-key BOT_KEY --session 2_MX4…  --url wss://bot.example.org --claim customer=Ann
+audio-connector token --token-key BOT_KEY --session 2_MX4… --url wss://bot.example.org --claim customer=Ann
 
 [bold]Exit status[/bold]: 0, or 2 for bad input."""
 
@@ -89,7 +89,15 @@ def credentials(key: str | None, carrier: str, *, lifetime_s: float = LIFETIME_S
 
 def token(
     *,
-    token_key: TokenKey = None,
+    token_key: Annotated[
+        str | None,
+        typer.Option(
+            "--token-key",
+            metavar="KEY|VARIABLE",
+            help="The key that signs it, or the name of a variable that has it.",
+            show_default=False,
+        ),
+    ] = None,
     session: Annotated[
         str | None,
         typer.Option("--session", help="The only session whose calls it lets in.", show_default=False),

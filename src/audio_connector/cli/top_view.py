@@ -147,7 +147,7 @@ def view(
     calls = sorted(map(_with_delay, now.found.calls), key=lambda call: -_number(call, SORTS[sort]))
     room = len(calls) if height is None else max(1, height - _OTHER_LINES - bool(trouble))
     shown = calls[:room]
-    lines: list[RenderableType] = [_headline(figures_of(before, now)), _totals(now, url, width)]
+    lines: list[RenderableType] = [_headline(figures_of(before, now), width), _totals(now, url, width)]
     if trouble:
         lines.append(Text(f"no answer {printable(trouble)}", style="red", no_wrap=True, overflow="ellipsis"))
     lines += [Text(), _table(shown, width)]
@@ -205,7 +205,7 @@ def _with_delay(call: dict[str, Any]) -> dict[str, Any]:
     return {**call, "delay_ms": _number(call, "queued_ms") + _number(call, "in_flight_ms")}
 
 
-def _headline(figures: Mapping[str, float | None]) -> Text:
+def _headline(figures: Mapping[str, float | None], width: int) -> Text:
     def told(key: str, per: float = 1.0) -> str:
         value = figures[key]
         return "-" if value is None else f"{value / per:.0f}"
@@ -214,15 +214,23 @@ def _headline(figures: Mapping[str, float | None]) -> Text:
     parts = [
         Text(f"calls {told('calls')}", style="bold"),
         Text(f"parked {told('parked')}", style="yellow") if figures["parked"] else Text(),
-        Text(f"ready {told('ready')} of {told('io_processes')}", style="green" if is_ready else "red"),
+        Text(f"ready {told('ready')}/{told('io_processes')}", style="green" if is_ready else "red"),
         Text(f"workers {told('workers')}"),
         Text(f"lag {_at_most(figures['lag_sockets_s'])}"),
         Text(f"cpu {told('cpu_percent')} %"),
-        Text(f"memory {told('memory_bytes', 1 << 20)} MiB"),
+        Text(f"mem {told('memory_bytes', 1 << 20)} MiB"),
     ]
     if figures["lag_application_s"] is not None:
-        parts.insert(5, Text(f"application {_at_most(figures['lag_application_s'])}"))
-    line = Text("   ").join(part for part in parts if part)
+        parts.insert(5, Text(f"app {_at_most(figures['lag_application_s'])}"))
+    return _fitting([part for part in parts if part], width)
+
+
+def _fitting(parts: list[Text], width: int) -> Text:
+    """One line; closer together, and then without the last parts, where there is little room."""
+    line = Text("   ").join(parts)
+    while line.cell_len > width and parts:
+        line = Text("  ").join(parts)
+        parts = parts[:-1]
     line.no_wrap, line.overflow = True, "ellipsis"
     return line
 

@@ -150,7 +150,7 @@ def _facts(reports: Sequence[CallReport]) -> Table:
     """What is no figure: connections, ends, answers, barge-ins, and the worst calls."""
     facts = Table.grid(padding=(0, 2, 0, 0))
     facts.add_column(min_width=9, no_wrap=True)
-    facts.add_column(overflow="ellipsis", no_wrap=len(reports) > 1)
+    facts.add_column()
     ends = Counter(how_closed(report) for report in reports if report.closed).most_common(_ENDS_SHOWN)
     if len(reports) == 1:
         facts.add_row("closed", Text(", ".join(text for text, _ in ends) or "its end was not seen"))
@@ -165,7 +165,7 @@ def _facts(reports: Sequence[CallReport]) -> Table:
     worst = [place for place in worst_first(reports) if reports[place].problems][:_WORST_SHOWN]
     for number, place in enumerate(worst):
         text = f"{label_of(place + 1, reports[place])}: {printable('; '.join(reports[place].problems))}"
-        facts.add_row("" if number else "worst", Text(text))
+        facts.add_row("" if number else "worst", Text(text, no_wrap=True, overflow="ellipsis"))
     return facts
 
 

@@ -57,7 +57,7 @@ class PeerFaults:
     def close(self) -> None:
         """Tell what was only counted so far."""
         for word in self._episodes.finish():
-            logger.error("%d more times in other calls: %s", word.times, word.kind.rstrip())
+            logger.warning("%d more times in other calls: %s", word.times, word.kind.rstrip())
 
 
 class FaultLog:
@@ -92,12 +92,14 @@ class FaultLog:
     def told(self, error: Exception) -> None:
         """Something else is wrong; the text of the error says what."""
         text = printable(str(error), 2 * ERROR_CHARS) or excerpt(error)
+        level = logging.ERROR
         if isinstance(error, OF_PEERS):
             more = self._peer_faults.note(error, asyncio.get_running_loop().time())
             if more is None:
                 return
             text += more
-        self._note(f"{type(error).__name__}: {text}", text, error)
+            level = logging.WARNING  # nothing of the program has failed, and no peer is to wake anybody
+        self._note(f"{type(error).__name__}: {text}", text, error, level)
 
     def count(self, error: BaseException) -> None:
         """Have it counted: once for each error, on its way to on_error or to the log."""
@@ -109,9 +111,9 @@ class FaultLog:
         for word in self._episodes.finish():
             self._count(word)
 
-    def _note(self, what: str, text: str, error: BaseException) -> None:
+    def _note(self, what: str, text: str, error: BaseException, level: int = logging.ERROR) -> None:
         # What every echo runs into when the caller hangs up is no mistake, and a call is a few lines at INFO.
-        level = logging.DEBUG if isinstance(error, ConnectionClosed) else logging.ERROR
+        level = logging.DEBUG if isinstance(error, ConnectionClosed) else level
         word = self._episodes.note((what, level), asyncio.get_running_loop().time())
         if word is not None and word.times > 1:
             self._count(word)

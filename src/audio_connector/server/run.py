@@ -154,7 +154,7 @@ async def _drain(handle: AudioConnectorServerHandle, timeout_s: float, say: Call
     await asyncio.wait((draining,), timeout=PATIENT_S)
     if not draining.done() and (count := len(handle.connections)):
         calls = f"{count} calls are" if count > 1 else "a call is"
-        say(f"{calls} heard to the end, for {timeout_s:g} s at most; once more to end now")
+        say(f"{calls} heard to the end, for {timeout_s:g} s at most; a second signal ends it now")
     await draining
 
 

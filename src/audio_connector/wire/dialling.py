@@ -9,6 +9,9 @@ import ssl
 from audio_connector.errors import DialError
 from audio_connector.wire.addresses import reason_of
 
+_NOT_LET_IN = (401, 403)
+_NOT_NOW = (429, 503)
+
 
 def dial_error(url: str, error: asyncio.TimeoutError | OSError, timeout_s: float) -> DialError:
     """What to raise for what the system, TLS or the time has ended."""
@@ -21,6 +24,20 @@ def dial_error(url: str, error: asyncio.TimeoutError | OSError, timeout_s: float
     if isinstance(error, ConnectionError) and not error.errno:
         return hung_up(url)  # in the middle of the TLS handshake
     return DialError(f"{url} cannot be reached: {reason_of(error)}")
+
+
+def not_a_websocket(url: str, status: int | None) -> DialError:
+    """The peer has answered the upgrade with something else."""
+    answer = f"HTTP {status}" if status is not None else "something that is not HTTP"
+    hint = "is the path right, and is it an Audio Connector server?"
+    if status in _NOT_LET_IN:
+        hint = (
+            "it does not let this caller in, and its log says why at INFO; "
+            "the command line sends a token with --token-key, of a key that the server has"
+        )
+    elif status in _NOT_NOW:
+        hint = "it takes no call now: it drains, is overloaded or at a limit, and its log says which"
+    return DialError(f"{url} answered with {answer} instead of a WebSocket (101); {hint}", status=status)
 
 
 def hung_up(url: str) -> DialError:

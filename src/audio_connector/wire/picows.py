@@ -46,7 +46,7 @@ from audio_connector.wire.closing import (
     fit_reason,
     may_be_received,
 )
-from audio_connector.wire.dialling import dial_error, hung_up
+from audio_connector.wire.dialling import dial_error, hung_up, not_a_websocket
 from audio_connector.wire.fragments import BINARY, Fault, Fragments
 from audio_connector.wire.listening import Listening, listen_at
 from audio_connector.wire.network import DIAL, LISTEN, AcceptUpgrade, DialOptions, ListenOptions, with_target
@@ -70,8 +70,6 @@ _CONTINUATION = WSMsgType.CONTINUATION
 _CLOSE = WSMsgType.CLOSE
 _PING = WSMsgType.PING
 _PONG = WSMsgType.PONG
-
-_NOT_LET_IN = (401, 403)
 
 _QUIET = QuietLogger(logger, {})
 
@@ -463,16 +461,7 @@ async def dial(url: str, receiver: Receiver, options: DialOptions = DIAL, **chan
             )
     except WSHandshakeError as error:
         status = int(error.response.status) if error.response is not None else None
-        answer = f"HTTP {status}" if status is not None else "something that is not HTTP"
-        hint = (
-            "it does not let this caller in; the command line sends a token with --token-key"
-            if status in _NOT_LET_IN
-            else "is the path right, and is it an Audio Connector server?"
-        )
-        raise DialError(
-            f"{url} answered with {answer} instead of a WebSocket (101); {hint}",
-            status=status,
-        ) from error
+        raise not_a_websocket(url, status) from error
     except (asyncio.TimeoutError, OSError) as error:  # ssl.SSLError is one
         raise dial_error(url, error, timeout_s) from error
     except (ValueError, WSError) as error:

@@ -243,3 +243,17 @@ def test_a_bad_rate_is_refused_before_the_file_is_touched(tmp_path: Path) -> Non
     with pytest.raises(AudioFormatError, match="sample rate 0;"):
         WavWriter(tmp_path / "out.wav", 0)
     assert not (tmp_path / "out.wav").exists()
+
+
+def test_errors_name_a_path_as_one_types_it(tmp_path: Path) -> None:
+    missing, text, folder = tmp_path / "gone.wav", tmp_path / "text.wav", tmp_path / "no" / "out.wav"
+    text.write_text("no audio")
+    for attempt in (
+        lambda: read_wav(missing),
+        lambda: read_wav(text),
+        lambda: WavWriter(folder, 16000),
+    ):
+        with pytest.raises(AudioFileError) as caught:
+            attempt()
+        assert f"'{tmp_path}" in str(caught.value)
+        assert "Path(" not in str(caught.value)

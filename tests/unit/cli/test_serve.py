@@ -314,7 +314,10 @@ def test_an_unknown_variable_is_told_before_it_serves(
     assert [record.levelname for record in caplog.records] == ["WARNING"]
 
 
-def test_the_help_names_each_setting_and_its_variable(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_help_names_each_setting_and_how_variables_are_named(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
     assert run(["serve", "--help"]) == 0
     text = " ".join(capsys.readouterr().out.split())
     for option in (
@@ -331,13 +334,14 @@ def test_the_help_names_each_setting_and_its_variable(capsys: pytest.CaptureFixt
         "--max-message-bytes",
         "--max-text-bytes",
         "--max-connections",
+        "--upgrades-per-second-per-address",
         "--trusted-proxies",
         "--session-s",
         "--lead-ms",
         "--max-delay-ms",
     ):
         assert option in text
-    assert "AUDIO_CONNECTOR_" in text
+    assert "AUDIO_CONNECTOR_DRAIN_S is --drain-s" in text
 
 
 def test_a_record_is_a_line_of_json() -> None:

@@ -73,7 +73,7 @@ def drawn(*calls: dict[str, Any], width: int = 140, **options: Any) -> list[str]
 
 def test_a_call_is_a_line() -> None:
     lines = drawn(CALL)
-    assert lines[0].startswith("calls 1   ready 1 of 1   workers 1   lag -   cpu - %   memory 64 MiB")
+    assert lines[0].startswith("calls 1   ready 1/1   workers 1   lag -   cpu - %   mem 64 MiB")
     assert lines[1].startswith("so far: opened 7, refused 2, underruns 0, dropped 0.0 s, errors 0")
     titles = "id remote session worker rate age state in out queue delay underruns dropped round trip"
     assert " ".join(lines[3].split()) == titles
@@ -95,6 +95,28 @@ def test_it_fits_and_what_matters_most_stays(width: int) -> None:
             assert title in lines[3]
         assert all(len(line) <= width for line in lines)
     assert len(lines) == 5, "no line is wrapped"
+
+
+def test_the_figures_of_a_busy_server_fit_into_80_columns() -> None:
+    lag = [0.0, 5.0, *[0.0] * 11, 0.1]
+    busy: Snapshot = [
+        *[("calls", (), 120.0), ("ready", (), 2.0), ("io_processes", (), 2.0), ("workers", (), 4.0)],
+        *[("loop_lag_seconds", (side,), lag) for side in ("sockets", "application")],
+        ("process_resident_bytes", ("worker-1",), 248.0 * (1 << 20)),
+    ]  # fmt: skip
+    shown = {width: _figures(busy, width) for width in (100, 80, 60, 10)}
+    assert shown[100] == "calls 120   ready 2/2   workers 4   lag ≤2 ms   app ≤2 ms   cpu 138 %   mem 312 MiB"
+    assert shown[80] == shown[100].replace("   ", "  ")
+    assert shown[60] == "calls 120  ready 2/2  workers 4  lag ≤2 ms  app ≤2 ms", "whole figures, or none"
+    assert shown[10] == "calls 120"
+
+
+def _figures(more: Snapshot, width: int) -> str:
+    console = Console(width=width, color_system=None)
+    before = Sample(-1.0, "1.2.3", Found([("process_cpu_seconds", ("io-1",), 8.62)], ()))
+    with console.capture() as capture:
+        console.print(view(before, sample(more=more), "http://127.0.0.1:9090", width=width))
+    return capture.get().splitlines()[0].rstrip()
 
 
 def test_what_a_peer_wrote_does_nothing_to_the_terminal() -> None:

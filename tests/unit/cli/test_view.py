@@ -115,6 +115,13 @@ def test_many_calls_show_the_sum_the_greatest_and_whose_it_is() -> None:
     ]
 
 
+def test_a_long_line_of_the_worst_calls_says_that_it_goes_on() -> None:
+    why = "ws://127.0.0.1:9 answered with HTTP 503 instead of a WebSocket (101); " * 3
+    [worst] = [line for line in lines_of([CLEAN, replace(UNREACHED, error=why)]) if line.startswith("worst")]
+    assert worst.startswith("worst call 2: ws://127.0.0.1:9 answered with HTTP 503")
+    assert worst.endswith("…")
+
+
 def test_many_clean_calls_have_no_worst() -> None:
     shown = lines_of([CLEAN, CLEAN])
     assert not any("worst" in line for line in shown)

@@ -8,8 +8,8 @@ import logging
 
 import pytest
 
-from audio_connector.errors import ConnectionClosed, ProtocolError
-from audio_connector.intake.faults import FaultLog, excerpt
+from audio_connector.errors import ConnectionClosed, DeadlineError, IntakeOverflow, ProtocolError
+from audio_connector.intake.faults import FaultLog, PeerFaults, excerpt
 from audio_connector.testing.virtual_time import run_in_virtual_time
 
 
@@ -53,6 +53,27 @@ def test_a_handler_that_fails_with_every_frame_costs_a_traceback_and_a_few_lines
     ]
     assert [record.exc_info is not None for record in caplog.records] == [True, False, False]
     assert {record.levelno for record in caplog.records} == {logging.ERROR}
+
+
+def test_what_peers_bring_about_is_a_warning_and_what_the_program_does_an_error(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Whoever alerts on ERROR is not to be woken by whoever dials."""
+
+    async def scene() -> None:
+        faults = PeerFaults()
+        log = FaultLog("c1", peer_faults=faults)
+        for error in (ProtocolError("odd"), DeadlineError("late"), IntakeOverflow("slow"), OSError("disk")):
+            log.told(error)
+        log.raised("on_message", on_message, ProtocolError("of its own"))
+        log.told(ProtocolError("odd"))
+        log.close()
+        faults.close()
+
+    run_in_virtual_time(scene())
+    warning, error = logging.WARNING, logging.ERROR
+    assert [record.levelno for record in caplog.records] == [warning, warning, warning, error, error, warning]
+    assert lines_of(caplog)[-1] == "1 more times in other calls: odd"
 
 
 def test_what_was_only_counted_is_told_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
