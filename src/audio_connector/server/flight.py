@@ -172,7 +172,7 @@ class Flight:
         notes = Notes(kind="flight record", why=why, connection=self._id, session=self._session_id() or "")
         path = wanted.path or self._new_path(wanted.why)
         take = Take(path, notes=notes)
-        with contextlib.suppress(OSError):  # what is wrong with the folder, the file says
+        with contextlib.suppress(OSError, ValueError):  # what is wrong with the folder, the file says
             path.parent.mkdir(parents=True, exist_ok=True)
         take.open(pieces[0].rate_hz)
         for piece in pieces:

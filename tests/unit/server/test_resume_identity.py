@@ -80,6 +80,25 @@ async def test_a_call_whose_time_is_up_meanwhile_is_another_one() -> None:
         assert (len(scene.app.connected), scene.app.resumed) == (2, [])
 
 
+@in_virtual_time
+async def test_who_was_let_in_for_a_call_of_their_own_gets_no_other_one() -> None:
+    """The function decided on both before there was a call; the second would have got that of the first."""
+
+    async def decide(request: UpgradeRequest) -> str:
+        await asyncio.sleep(1.0 if request.path == "/late" else 0.1)
+        return request.path if request.resumes is None else f"{request.path} for {request.resumes}"
+
+    async with Scene(authenticate=decide) as scene:
+        late = asyncio.ensure_future(scene.dial(path="/late"))
+        await asyncio.sleep(0.01)
+        await scene.dial(path="/first")
+        with pytest.raises(DialError, match="HTTP 503"):
+            await late
+        assert (scene.app.resumed, scene.client.identity) == ([], "/first")
+        await scene.dial(path="/late")  # where the call is, it is told of that
+        assert scene.client.identity == "/late for /first"
+
+
 async def is_another_call(scene: Scene, headers: Pairs) -> bool:
     """Whether a second dial is taken for another call than the first."""
     await scene.dial(headers)
