@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import struct
 import wave
 from pathlib import Path
@@ -243,3 +244,26 @@ def test_a_bad_rate_is_refused_before_the_file_is_touched(tmp_path: Path) -> Non
     with pytest.raises(AudioFormatError, match="sample rate 0;"):
         WavWriter(tmp_path / "out.wav", 0)
     assert not (tmp_path / "out.wav").exists()
+
+
+@pytest.mark.skipif(wav.fcntl is None, reason="no locks")
+def test_two_do_not_write_into_one_file(tmp_path: Path) -> None:
+    """The second emptied what the first had written, and both wrote on, each at its own place."""
+    path, samples = tmp_path / "call.wav", noise(2000)
+    with WavWriter(path, 16000) as first:
+        first.write(samples)
+        with pytest.raises(AudioFileError, match="being written by somebody else.*choose another name"):
+            WavWriter(path, 8000)
+        first.write(samples)
+    assert read_wav(path) == (samples * 2, 16000)
+    with WavWriter(path, 8000) as second:  # now it is replaced
+        second.write(samples)
+    assert read_wav(path) == (samples, 8000)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_pipe_that_nobody_reads_is_refused_at_once(tmp_path: Path) -> None:
+    """Waiting for a reader held up every recording of the process."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(AudioFileError, match="No such device or address"):
+        WavWriter(tmp_path / "pipe", 16000)

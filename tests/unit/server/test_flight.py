@@ -173,6 +173,8 @@ async def test_a_folder_that_cannot_be_written_is_an_error_and_the_call_goes_on(
             await client.dump()
         with pytest.raises(AudioFileError):
             await client.dump(tmp_path / "file" / "b.wav")
+        with pytest.raises(AudioFileError, match="null byte"):
+            await asyncio.wait_for(client.dump(tmp_path / "deep" / "a\0b" / "c.wav"), 1.0)
         seen.append("on")
 
     async with serve(config(tmp_path / "file" / "deep", bot)) as server, server.call():
