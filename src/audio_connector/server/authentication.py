@@ -119,6 +119,10 @@ class Verifier(ABC):
     def crossing(self) -> Mapping[str, Any]:
         """The arguments that make it anew, as JSON can hold them."""
 
+    def session_of(self, identity: Any) -> str | None:  # noqa: ANN401 - its own
+        """The session that who was let in is bound to; None where there is none."""
+        return None
+
     @abstractmethod
     def verifying(self, wall_clock: Callable[[], float]) -> Verify:
         """Begin, with nothing remembered; ``wall_clock`` has seconds since 1970."""

@@ -84,7 +84,8 @@ UNDECIDED = Refusal(
     "503", "authenticate has not decided in time; look for what keeps the application", kind="undecided"
 )
 OTHER_CALL = Refusal(
-    "503", "a call of the same connection has come while authenticate decided; dialled again, it is asked anew"
+    "503",
+    "a call of the same connection has come while authenticate decided; dialled again, it is asked anew",
 )
 TOO_SLOW = Refusal("timeout", "the request was not complete in time")
 CROWDED_OUT = Refusal(

@@ -19,7 +19,7 @@ from audio_connector.server.link import Link
 from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
 from audio_connector.wire.codec import encode_event
 from audio_connector.wire.memory import MemoryTransport
-from audio_connector.wire.messages import Disconnected
+from audio_connector.wire.messages import Connected, Disconnected
 from audio_connector.wire.transport import Headers
 
 FRAME = numbered(7, 640)
@@ -51,6 +51,19 @@ async def test_a_call_goes_on_with_the_token_that_it_came_with_although_it_has_e
         await scene.dial(carrying(token))
         assert scene.client.identity["who"] == "Ann"
         assert len(scene.app.connected) == 1
+
+
+@in_virtual_time
+async def test_a_token_for_one_session_opens_no_other_by_the_first_message() -> None:
+    first = encode_event(Connected(content_type="audio/l16;rate=16000", headers={"sessionId": "s2"}))
+    async with Scene(authenticate=SignedToken([KEY])) as scene:
+        for claims in ({"session_id": "s1"}, {}):
+            token = mint_token(KEY, **claims)
+            socket = await scene.dial([("authorization", f"Bearer {token}")], rate_hz=None)
+            socket.send_text(first)
+            await rest()
+        assert [client.session_id for client in scene.app.connected] == ["s1", "s2"]
+        assert [call["session"] for call in scene.side.found(with_calls=True).calls] == ["s1", "s2"]
 
 
 @in_virtual_time
