@@ -169,8 +169,8 @@ class WavWriter:
             self._file = _open_alone(path)
         except BlockingIOError as error:
             raise AudioFileError(
-                f"cannot write {path!r}: it is being written by somebody else, such as the recording of another call; "
-                "choose another name for each, such as one with the id of the call"
+                f"cannot write {path!r}: it is being written by somebody else, such as the recording of another "
+                "call; choose another name for each, such as one with the id of the call"
             ) from error
         except (OSError, ValueError, TypeError) as error:
             raise AudioFileError(
@@ -250,7 +250,7 @@ def _open_alone(path: FilePath) -> BinaryIO:
     Raises:
         BlockingIOError: Somebody does.
     """
-    file = open(path, "wb", opener=_opener)  # noqa: PTH123, SIM115 - closed by whoever has it
+    file = open(path, "wb", opener=_opener)  # noqa: SIM115 - closed by whoever has it
     try:
         if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             if fcntl is not None:
