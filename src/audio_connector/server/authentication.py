@@ -182,8 +182,8 @@ class Authentication:
             return
         try:
             result = self._handler(UpgradeRequest.of(asked.upgrade, asked.resumes))
-        except Exception as error:  # noqa: BLE001 - it is logged
-            self._conclude(number, asked, error)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is logged; the latter is of something
+            self._conclude(number, asked, error)  # that it looked at, and would keep what comes behind from all calls
             return
         if not isinstance(result, Awaitable):
             self._conclude(number, asked, result)
