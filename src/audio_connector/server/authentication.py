@@ -183,7 +183,9 @@ class Authentication:
         try:
             result = self._handler(UpgradeRequest.of(asked.upgrade, asked.resumes))
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is logged; the latter is of something
-            self._conclude(number, asked, error)  # that it looked at, and would keep what comes behind from all calls
+            self._conclude(
+                number, asked, error
+            )  # that it looked at, and would keep what comes behind from all calls
             return
         if not isinstance(result, Awaitable):
             self._conclude(number, asked, result)
