@@ -23,7 +23,7 @@ from audio_connector import (
 )
 from audio_connector.call.asks import Close
 from audio_connector.recording.notes import Notes, read_notes
-from audio_connector.server.flight import NAME, Budget
+from audio_connector.server.flight import MAX_UNWRITTEN, NAME, Budget
 from audio_connector.testing import Audio, in_virtual_time, serve
 
 
@@ -211,6 +211,26 @@ async def test_without_one_there_is_nothing_to_dump_and_after_the_end_neither(tm
 def test_a_budget_counts_what_it_leaves_out() -> None:
     budget = Budget(10.0)
     assert [budget.take(now) for now in (5.0, 6.0, 14.9, 15.0, 24.0, 25.0)] == [0, None, None, 2, None, 1]
+
+
+def test_no_more_are_wanted_than_the_disk_takes() -> None:
+    """Each waits with seconds of a call: where the disk stood still, they filled the memory."""
+    budget = Budget(0.0)
+    assert [budget.take(0.0) for _ in range(6)] == [0, 0, 0, 0, None, None]
+    budget.give_back()
+    assert [budget.take(0.0) for _ in range(2)] == [2, None]
+
+
+@in_virtual_time
+async def test_a_call_that_ends_before_its_record_is_written_takes_nobodys_place(tmp_path: Path) -> None:
+    async def bot(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_event=lambda event: 1 / 0)
+
+    async with serve(config(tmp_path, bot, max_files=50)) as server:
+        for _ in range(2 * MAX_UNWRITTEN):
+            async with server.call():
+                await asyncio.sleep(0.1)
+    assert len(files_in(tmp_path)) >= 2 * MAX_UNWRITTEN
 
 
 @pytest.mark.parametrize(
