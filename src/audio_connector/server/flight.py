@@ -56,7 +56,7 @@ class Budget:
         self._lock = threading.Lock()
 
     def take(self, now: float) -> int | None:
-        """Return how many were left out since the last one; None where it is too early for another, or too many wait."""
+        """Return how many were left out since the last one; None where it is too early, or too many wait."""
         with self._lock:
             if now < self._next_at or self._unwritten >= MAX_UNWRITTEN:
                 self._left_out += 1
