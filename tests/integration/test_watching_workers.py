@@ -65,12 +65,21 @@ async def test_the_sums_are_what_the_load_was_whichever_worker_dies(tmp_path: Pa
                 text = counts_in((await fetch(served.address, "/metrics")).body)
                 assert text["calls_opened", ()] == text["calls", ()] == 6
                 assert text["errors", ("ZeroDivisionError",)] == 6
+            told = {
+                key: value
+                for key, value in (await counts_of(admin)).items()
+                if key[0].startswith("port_batches")
+            }
+            assert len(told) == 2
             os.kill(served.workers()[0], signal.SIGKILL)
             await until(lambda: "is started" in served.log or "another" in served.log, "another worker")
             await counted(admin, ("workers", ()), 2)
             counts = await counts_of(admin)
             assert counts["errors", ("ZeroDivisionError",)] == 6, "its counts stay"
             assert counts["calls_opened", ()] == counts["calls", ()] == 6
+            assert all(counts[key] >= value for key, value in told.items()), (
+                "nor does what crossed to it vanish"
+            )
 
 
 @pytest.mark.slow

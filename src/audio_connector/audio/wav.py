@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import os
+import stat
 import struct
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
@@ -15,6 +16,11 @@ from audio_connector.audio.format import MAX_CHANNELS, MAX_RATE_HZ, MIN_RATE_HZ,
 from audio_connector.audio.pcm import mix_down
 from audio_connector.audio.riff import PCM, Layout, layout_of
 from audio_connector.errors import AudioDataError, AudioFileError
+
+try:
+    import fcntl
+except ImportError:  # on Windows
+    fcntl = None  # type: ignore[assignment]
 
 FilePath: TypeAlias = "str | os.PathLike[str]"
 """The path of a file."""
@@ -160,7 +166,12 @@ class WavWriter:
         self._written_bytes = 0
         self._unpatched_bytes = 0
         try:
-            self._file = Path(path).open("wb")  # noqa: SIM115 - closed by close()
+            self._file = _open_alone(path)
+        except BlockingIOError as error:
+            raise AudioFileError(
+                f"cannot write {path!r}: it is being written by somebody else, such as the recording of another "
+                "call; choose another name for each, such as one with the id of the call"
+            ) from error
         except (OSError, ValueError, TypeError) as error:
             raise AudioFileError(
                 f"cannot write {str(path)!r}: {_reason(error)}; expected a file that can be created; "
@@ -231,6 +242,38 @@ class WavWriter:
     ) -> None:
         """Close the file, whatever happened."""
         self.close()
+
+
+def _open_alone(path: FilePath) -> BinaryIO:
+    """Open a file for writing that nobody else writes to in this way, in whichever process; empty, once that is sure.
+
+    Raises:
+        BlockingIOError: Somebody does.
+    """
+    file = open(path, "wb", opener=_opener)  # noqa: SIM115 - closed by whoever has it
+    try:
+        if stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            if fcntl is not None:
+                _lock(file)
+            file.truncate(0)
+    except BaseException:
+        file.close()
+        raise
+    return file
+
+
+def _opener(path: str, flags: int) -> int:
+    # Not emptied yet; and a pipe that nobody reads is an error, where it would wait for ever.
+    return os.open(path, (flags & ~os.O_TRUNC) | getattr(os, "O_NONBLOCK", 0), 0o666)
+
+
+def _lock(file: BinaryIO) -> None:
+    try:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        raise
+    except OSError:  # a file system that has no locks
+        return
 
 
 def is_plain(layout: Layout) -> bool:

@@ -71,6 +71,11 @@ class SignedToken(Verifier):
         """Make one of `crossing`."""
         return cls([key.encode("latin-1") for key in keys], **options)
 
+    def session_of(self, identity: Any) -> str | None:  # noqa: ANN401 - the claims
+        """The session that the token is for."""
+        session_id = identity.get("session_id")
+        return session_id if isinstance(session_id, str) else None
+
     def verifying(self, wall_clock: Callable[[], float]) -> Verify:
         """Begin, with no token used."""
         carrier = Carrier.of(self.carrier)

@@ -12,7 +12,7 @@ import re
 from collections.abc import Callable
 
 from audio_connector.errors import ConnectionClosed, DeadlineError, LimitError, ProtocolError
-from audio_connector.intake.log_fields import fields_of
+from audio_connector.intake.log_fields import fields_of, log
 from audio_connector.validation.handlers import Handler, name_of
 from audio_connector.wire.episodes import Episodes, Word
 from audio_connector.wire.quoting import named, printable
@@ -120,12 +120,12 @@ class FaultLog:
         elif word is not None:
             has_trace = level == logging.ERROR and isinstance(error, Exception) and bool(error.__traceback__)
             trace = error if has_trace else None
-            logger.log(level, "connection %s: %s", self.label, text, exc_info=trace, extra=self.fields)
+            log(logger, level, "connection %s: %s", self.label, text, fields=self.fields, error=trace)
 
     def _count(self, word: Word[Kind]) -> None:
         what, level = word.kind
         times = f"{word.times} more time{'' if word.times == 1 else 's'} in {word.seconds:.3g} s"
-        logger.log(level, "connection %s: %s %s", self.label, what, times, extra=self.fields)
+        log(logger, level, "connection %s: %s %s", self.label, what, times, fields=self.fields)
 
 
 def excerpt(error: BaseException) -> str:

@@ -40,6 +40,26 @@ def fields_of_link(number: int, upgrade: Upgrade | None) -> Fields:
     return fields_of(connection_id or str(number), identity_of("session", headers, None))
 
 
+def log(
+    logger: logging.Logger,
+    level: int,
+    text: str,
+    *values: object,
+    fields: Fields,
+    error: BaseException | None = None,
+) -> None:
+    """Log something about a call. Fields that the application's own record factory sets are left to that.
+
+    The logging module refuses a record then, and the call would end with the line about it.
+    """
+    try:
+        logger.log(level, text, *values, exc_info=error, extra=fields, stacklevel=2)
+    except KeyError:
+        made = logging.getLogRecordFactory()(logger.name, level, "", 0, "", (), None)
+        free = {name: value for name, value in fields.items() if name not in made.__dict__}
+        logger.log(level, text, *values, exc_info=error, extra=free, stacklevel=2)
+
+
 def enter(fields: Fields) -> None:
     """The current context is that of this call; what is added to ``fields`` later holds too."""
     _current.set(fields)

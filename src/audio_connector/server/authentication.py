@@ -119,6 +119,10 @@ class Verifier(ABC):
     def crossing(self) -> Mapping[str, Any]:
         """The arguments that make it anew, as JSON can hold them."""
 
+    def session_of(self, identity: Any) -> str | None:  # noqa: ANN401 - its own
+        """The session that who was let in is bound to; None where there is none."""
+        return None
+
     @abstractmethod
     def verifying(self, wall_clock: Callable[[], float]) -> Verify:
         """Begin, with nothing remembered; ``wall_clock`` has seconds since 1970."""
@@ -178,8 +182,10 @@ class Authentication:
             return
         try:
             result = self._handler(UpgradeRequest.of(asked.upgrade, asked.resumes))
-        except Exception as error:  # noqa: BLE001 - it is logged
-            self._conclude(number, asked, error)
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is logged; the latter is of something
+            self._conclude(
+                number, asked, error
+            )  # that it looked at, and would keep what comes behind from all calls
             return
         if not isinstance(result, Awaitable):
             self._conclude(number, asked, result)

@@ -12,6 +12,7 @@ from __future__ import annotations
 import logging
 
 from audio_connector.intake.faults import FaultLog
+from audio_connector.intake.log_fields import log
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.statistics import ConnectionStatistics
 from audio_connector.wire.messages import Disconnected
@@ -43,7 +44,7 @@ class CallLog:
     def say(self, level: int, text: str, *values: object, error: BaseException | None = None) -> None:
         """Log something of this call."""
         text = f"connection %s: {text}"
-        logger.log(level, text, self._label, *values, exc_info=error, extra=self._fields)
+        log(logger, level, text, self._label, *values, fields=self._fields, error=error)
 
     def open(self, what: str | None = None) -> None:
         """Say who came."""

@@ -37,7 +37,7 @@ from audio_connector.validation.arguments import check_number
 from audio_connector.validation.handlers import Handler, check_disconnect_handler, check_handler
 from audio_connector.wire.closing import check_close
 from audio_connector.wire.codec import encode_json
-from audio_connector.wire.identity import identity_of
+from audio_connector.wire.identity import identity_of, session_of
 from audio_connector.wire.quoting import without_secrets
 from audio_connector.wire.transport import Headers, Upgrade
 
@@ -90,8 +90,8 @@ class AudioConnectorConnection:
 
     @property
     def session_id(self) -> str | None:
-        """The Vonage session (PROTOCOL 1.2), from the headers or the first message."""
-        return identity_of("session", self._upgrade.headers, self._line.first_message)
+        """The Vonage session (PROTOCOL 1.2), from the headers, the token, or the first message."""
+        return session_of(self._upgrade, self._line.first_message)
 
     @property
     def connection_id(self) -> str | None:

@@ -32,6 +32,10 @@ NAME = re.compile(r"\d{8}T\d{6}Z-[A-Za-z0-9_-]{1,64}-[a-z_]+(-\d+)?\.wav")
 """Of the files that are written, and deleted when there are too many: no others."""
 
 
+MAX_UNWRITTEN = 4
+"""Records of a server that it wants by itself and that wait for the disk, of some megabytes each."""
+
+
 @dataclass(slots=True)
 class _Wanted:
     """Somebody, or something, wants what is kept; ``path`` is None for a new one in the folder."""
@@ -48,18 +52,24 @@ class Budget:
     def __init__(self, min_interval_s: float) -> None:
         self._min_interval_s = min_interval_s
         self._next_at = 0.0
-        self._left_out = 0
+        self._left_out = self._unwritten = 0
         self._lock = threading.Lock()
 
     def take(self, now: float) -> int | None:
-        """Return how many were left out since the last one; None where it is too early for another."""
+        """Return how many were left out since the last one; None where it is too early, or too many wait."""
         with self._lock:
-            if now < self._next_at:
+            if now < self._next_at or self._unwritten >= MAX_UNWRITTEN:
                 self._left_out += 1
                 return None
             self._next_at = now + self._min_interval_s
+            self._unwritten += 1
             left_out, self._left_out = self._left_out, 0
             return left_out
+
+    def give_back(self) -> None:
+        """One that was taken is written, or is not to be."""
+        with self._lock:
+            self._unwritten -= 1
 
 
 class Flight:
@@ -148,7 +158,7 @@ class Flight:
         if wanted is None and taped.is_last and not is_empty:
             wanted = self._anomaly("abnormal_close", taped.events[-1].detail if taped.events else "")
         if wanted is not None and not is_empty:
-            self._line.write_file(lambda: self._write(wanted, pieces))
+            self._line.write_file(lambda: self._do(wanted, pieces))
         elif wanted is not None:
             self._wanted.appendleft(wanted)
         if taped.is_last:
@@ -160,6 +170,15 @@ class Flight:
             wanted = self._wanted.popleft()
             if wanted.future is not None:
                 resolve(wanted.future, None)
+            else:
+                self._budget.give_back()
+
+    def _do(self, wanted: _Wanted, pieces: list[Taped]) -> None:
+        try:
+            self._write(wanted, pieces)
+        finally:
+            if wanted.future is None:
+                self._budget.give_back()
 
     def _write(self, wanted: _Wanted, pieces: list[Taped]) -> None:
         """Where it blocks."""
@@ -172,7 +191,7 @@ class Flight:
         notes = Notes(kind="flight record", why=why, connection=self._id, session=self._session_id() or "")
         path = wanted.path or self._new_path(wanted.why)
         take = Take(path, notes=notes)
-        with contextlib.suppress(OSError):  # what is wrong with the folder, the file says
+        with contextlib.suppress(OSError, ValueError):  # what is wrong with the folder, the file says
             path.parent.mkdir(parents=True, exist_ok=True)
         take.open(pieces[0].rate_hz)
         for piece in pieces:

@@ -29,7 +29,7 @@ from audio_connector.intake.log_fields import NAMES
 from audio_connector.port import words
 from audio_connector.port.codec import VERSION
 from audio_connector.port.framing import SERIAL_BITS, SERVER, Message
-from audio_connector.port.meters import Found, Snapshot, read_found, total
+from audio_connector.port.meters import Found, Meters, Snapshot, read_found, total
 from audio_connector.server.application import Application
 from audio_connector.server.authentication import Verifier
 from audio_connector.server.children import from_crossing
@@ -83,6 +83,8 @@ class IoChild:
         self._tasks: set[asyncio.Task[None]] = set()
         self._refused: dict[str, int] = {}
         self._tokens = itertools.count(1)
+        self._gone = Meters()
+        """What crossed to workers that are gone: a sum never drops."""
         self._collecting: dict[int, tuple[Callable[[Found | None], None], asyncio.TimerHandle]] = {}
         """Who has asked what the other processes have counted."""
         self._found: Found | None = None
@@ -225,9 +227,11 @@ class IoChild:
             ("calls_parked", (), float(0 if self._sharing is None else self._sharing.parked)),
         ]
         for each in applications:
-            rows += port_rows("to_application", each.stream.batches, each.stream.messages)
-            rows += port_rows("from_application", each.stream.reads, each.stream.messages_read)
-        return [*total([rows]), *([("workers", (), 1.0)] if self._sharing is None else ())]
+            rows += _port_rows_of(each)
+        return [
+            *total([rows, self._gone.snapshot()]),
+            *([("workers", (), 1.0)] if self._sharing is None else ()),
+        ]
 
     def _collect(self, own: Found, with_calls: bool, then: Callable[[Found | None], None]) -> None:
         """Ask whoever has started this: it knows the others."""
@@ -285,6 +289,7 @@ class IoChild:
 
     def _lose_application(self, application: Application) -> None:
         if self._sharing is not None and not self._is_over:
+            self._gone.fold(_port_rows_of(application))
             count = self._sharing.lose(application)
             if self._side is not None:
                 self._side.lose_application(application)
@@ -333,6 +338,14 @@ class IoChild:
             return
         goodbye = self._start_task(self._side.close_all(1001, "the server has stopped", GOODBYE_S))
         goodbye.add_done_callback(lambda _: self._loop.stop())
+
+
+def _port_rows_of(application: Application) -> Snapshot:
+    stream = application.stream
+    return [
+        *port_rows("to_application", stream.batches, stream.messages),
+        *port_rows("from_application", stream.reads, stream.messages_read),
+    ]
 
 
 def _warm_up() -> None:

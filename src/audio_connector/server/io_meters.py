@@ -14,7 +14,7 @@ from audio_connector.call.machine import Call
 from audio_connector.port.meters import Meters, Snapshot
 from audio_connector.server.link import Link
 from audio_connector.server.load import MIB, resident_mb
-from audio_connector.wire.identity import identity_of
+from audio_connector.wire.identity import identity_of, session_of
 from audio_connector.wire.quoting import without_secrets
 from audio_connector.wire.refusals import STATUS_OF_LIMIT
 from audio_connector.wire.transport import Headers
@@ -193,7 +193,7 @@ def _row_of(link: Link, now: float) -> dict[str, Any]:
         "remote": None if upgrade is None else upgrade.remote_address[0],
         "path": None if upgrade is None else without_secrets(upgrade.path)[:MAX_TEXT],
         "id": _cut(headers.get("connectionid") or identity_of("connection", headers, call.first_message)),
-        "session": _cut(identity_of("session", headers, call.first_message)),
+        "session": None if upgrade is None else _cut(session_of(upgrade, call.first_message)),
         "rate_hz": call.format.rate_hz,
         "age_s": now - link.opened_at,
         "is_active": figures.is_active,

@@ -19,7 +19,7 @@ from audio_connector.call.asks import Ask, Judged
 from audio_connector.call.ends import size_met
 from audio_connector.call.machine import Call
 from audio_connector.errors import AudioConnectorStartServerError
-from audio_connector.intake.log_fields import fields_of_link
+from audio_connector.intake.log_fields import fields_of_link, log
 from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Deliver, Note
 from audio_connector.port.meters import Found
@@ -36,7 +36,7 @@ from audio_connector.wire.forwarded import Proxies
 from audio_connector.wire.identity import identity_of
 from audio_connector.wire.json_audio import JsonAudio
 from audio_connector.wire.network import Cancel, Listen, Listening, ListenOptions, Refused, Verdict
-from audio_connector.wire.refusals import NOT_NOW, Refusal
+from audio_connector.wire.refusals import NOT_NOW, OTHER_CALL, Refusal
 from audio_connector.wire.tls_files import TlsFiles
 from audio_connector.wire.transport import Headers, Receiver, Upgrade, WireLimits
 
@@ -291,14 +291,13 @@ class IoSide:
 
     def _judge(self, upgrade: Upgrade, decide: Callable[[Verdict], None]) -> Verdict | Cancel:
         assert self._judging is not None
-        identity = self._identity_of(upgrade.headers)
-        lost = self._lost_call(identity)
+        by = self._identity_of(upgrade.headers)
+        lost = self._lost_call(by)
 
         def decide_late(verdict: Verdict) -> None:
-            # Nobody has judged whether it may go on with a call that came meanwhile: who dials again is asked about.
-            found = self._lost_call(identity)
-            is_judged = isinstance(verdict, Refused) or found is None or found is lost
-            decide(verdict if is_judged else Refused(NOT_NOW))
+            """Who was let in without a word of the call that there is by now is not let into that."""
+            is_another = self._lost_call(by) not in (None, lost)
+            decide(Refused(OTHER_CALL) if is_another and not isinstance(verdict, Refused) else verdict)
 
         return self._judging.judge(upgrade, None if lost is None else lost.identity, decide_late)
 
@@ -396,7 +395,7 @@ class IoSide:
     def _on_link_error(self, link: Link, error: Exception) -> None:
         text = "connection %s: it is closed with 1011 by an error of the library"
         fields = fields_of_link(link.id, link.call.upgrade)
-        logger.error(text, fields["connection"], exc_info=error, extra=fields)
+        log(logger, logging.ERROR, text, fields["connection"], fields=fields, error=error)
         link.report(error)
         link.close(1011, "internal error")
 

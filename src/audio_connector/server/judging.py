@@ -64,7 +64,8 @@ class Judging:
         find: Callable[[], Asker | None],
         next_number: Callable[[], int],
     ) -> None:
-        self._verify: Verify | None = by.verifying(time.time) if isinstance(by, Verifier) else None
+        self._verifier = by if isinstance(by, Verifier) else None
+        self._verify: Verify | None = self._verifier.verifying(time.time) if self._verifier else None
         self._within_s = within_s
         self._clock = clock
         self._find = find
@@ -75,12 +76,12 @@ class Judging:
 
     def judge(self, upgrade: Upgrade, resumes: object, decide: Callable[[Verdict], None]) -> Verdict | Cancel:
         """Decide, or have it decided; see `wire.network.Judge`. ``resumes`` as of an `UpgradeRequest`."""
-        if self._verify is not None:
+        if self._verify is not None and self._verifier is not None:
             try:
                 identity = self._verify(UpgradeRequest.of(upgrade, resumes))
             except Rejected as rejected:
                 return _refused(rejected.status, rejected.reason, rejected.kind)
-            return upgrade._replace(identity=identity)
+            return upgrade._replace(identity=identity, session=self._verifier.session_of(identity))
         if len(self._waiting) + len(self._unasked) >= MAX_ASKED:
             return Refused(TOO_MANY)
         asked = tells.Asked(upgrade, resumes, self._clock() + self._within_s)

@@ -41,12 +41,12 @@ class Recorder:
     own. What happened (texts, flushes, underruns, errors) is kept behind the audio: ``audio-connector report`` shows
     it all.
 
-    ``async with Recorder(client, "call.wav") as recording:`` records as long as the block lasts, or the call. Where
-    the disk refuses, that is one error, for on_error or the log, and the call goes on.
+    ``async with Recorder(client, f"{client.id}.wav") as recording:`` records as long as the block lasts, or the call.
+    Where the disk refuses, that is one error, for on_error or the log, and the call goes on.
 
     Args:
         client: The call; it may have several recorders.
-        path: The file; an existing one is replaced.
+        path: The file; an existing one is replaced, unless another call is being recorded into it.
         sample_rate: Its rate in Hz, 4,000 to 192,000; None takes the call's.
         events: False leaves out what happened, the texts of the call above all.
 

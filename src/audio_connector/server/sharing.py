@@ -17,7 +17,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from audio_connector.intake.log_fields import fields_of_link
+from audio_connector.intake.log_fields import fields_of_link, log
 from audio_connector.port.host import Deliver
 from audio_connector.server.application import Application
 from audio_connector.server.link import Link
@@ -242,7 +242,7 @@ def _takes_calls(application: Application) -> bool:
 def _log(level: int, link: Link, text: str, *values: object) -> None:
     fields = fields_of_link(link.id, link.call.upgrade)
     text = f"connection %s: {text}"
-    logger.log(level, text, fields["connection"], *values, extra=fields)
+    log(logger, level, text, fields["connection"], *values, fields=fields)
 
 
 def _nobody(*_: Any) -> None:  # noqa: ANN401

@@ -15,7 +15,7 @@ import contextlib
 import logging
 import time
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from audio_connector._version import __version__
 from audio_connector.call.tells import Figures, Opened
@@ -23,6 +23,7 @@ from audio_connector.errors import AudioConnectorStartServerError
 from audio_connector.playback.speech import Flushed, Interrupted, Played
 from audio_connector.port.host import Block
 from audio_connector.server.plain_talk import PlainTalk
+from audio_connector.wire.episodes import Episodes
 
 if TYPE_CHECKING:
     from opentelemetry.context import Context
@@ -60,7 +61,7 @@ class Tracing:
             from opentelemetry import trace  # noqa: PLC0415 - an extra
         except ImportError as error:
             raise AudioConnectorStartServerError(INSTALL) from error
-        self._tracer: Tracer = trace.get_tracer("audio_connector", __version__)
+        self._spans = _Spans(trace.get_tracer("audio_connector", __version__))
         self._loop = asyncio.get_running_loop()
         self._pause_s = pause_s
         self.clock: Callable[[], float] = time.monotonic
@@ -74,16 +75,16 @@ class Tracing:
         self._look_for_provider()
         context = _context_of(opened.upgrade.headers.get(TRACEPARENT) or "")
         epoch_ns = _epoch_ns(self.clock())
-        span = self._tracer.start_span(
+        span = self._spans.start(
             "call",
             context,
-            SpanKind.SERVER,
-            attributes,
-            _links_to(opened.trace),
+            kind=SpanKind.SERVER,
+            attributes=attributes,
+            links=_links_to(opened.trace),
             start_time=epoch_ns + _ns(self.clock()),
         )
         return CallTrace(
-            self._tracer,
+            self._spans,
             set_span_in_context(span, context),
             clock=self.clock,
             epoch_ns=epoch_ns,
@@ -100,10 +101,8 @@ class Tracing:
 
         start_ns = _epoch_ns(self.clock()) + _ns(block.began_at)
         attributes = {"audio_connector.block.cause": block.cause, "audio_connector.block.place": block.place}
-        span = self._tracer.start_span(
-            "blocked event loop", Context(), attributes=attributes, start_time=start_ns
-        )
-        span.end(start_ns + _ns(block.seconds))
+        span = self._spans.start("blocked event loop", Context(), attributes=attributes, start_time=start_ns)
+        self._spans.end(span, start_ns + _ns(block.seconds))
 
     def _post(self, work: Callable[..., None], *arguments: object) -> None:
         with contextlib.suppress(RuntimeError):  # it is closed, and nobody would export anything
@@ -118,6 +117,37 @@ class Tracing:
                 logger.warning(NO_PROVIDER)
 
 
+class _Spans:
+    """Begins and ends spans: a sampler or a processor of the application that raises costs a span, and no call."""
+
+    def __init__(self, tracer: Tracer) -> None:
+        self._tracer = tracer
+        self._failures: Episodes[str] = Episodes("others")
+
+    def start(self, name: str, context: Context, **options: Any) -> Span:  # noqa: ANN401 - as of a tracer
+        """Begin one; where that fails, one that tells nobody anything."""
+        from opentelemetry.trace import INVALID_SPAN  # noqa: PLC0415
+
+        try:
+            return self._tracer.start_span(name, context, **options)
+        except Exception as error:  # noqa: BLE001 - it is logged
+            self._report(error)
+            return INVALID_SPAN
+
+    def end(self, span: Span, at_ns: int) -> None:
+        """End one."""
+        try:
+            span.end(at_ns)
+        except Exception as error:  # noqa: BLE001 - it is logged
+            self._report(error)
+
+    def _report(self, error: Exception) -> None:
+        word = self._failures.note(type(error).__name__, time.monotonic())
+        if word is not None:
+            text = "a span was lost, since what the tracer provider is made of failed (%d times since the last line)"
+            logger.error(text, word.times, exc_info=error)
+
+
 class CallTrace:
     """The span of a call, and those below it; every method may be called from any thread, `end` on the loop.
 
@@ -126,7 +156,7 @@ class CallTrace:
 
     def __init__(
         self,
-        tracer: Tracer,
+        spans: _Spans,
         context: Context,
         *,
         clock: Callable[[], float],
@@ -139,7 +169,7 @@ class CallTrace:
             TraceContextTextMapPropagator,
         )
 
-        self._tracer, self._context = tracer, context
+        self._spans, self._context = spans, context
         self._span = get_current_span(context)
         self._clock, self._epoch_ns, self._post = clock, epoch_ns, post
         self._speeches: dict[int, Span] = {}
@@ -167,14 +197,14 @@ class CallTrace:
     def begin_speech(self, number: int) -> None:
         """It was asked for; in the thread that asks."""
         attributes = {"audio_connector.utterance.kind": "speech"}
-        self._speeches[number] = self._tracer.start_span(
+        self._speeches[number] = self._spans.start(
             "utterance", self._context, attributes=attributes, start_time=self._at(self._clock())
         )
 
     def finish_speech(self, number: int, outcome: Played | Interrupted) -> None:
         """It was heard, or cut; in the I/O side's thread."""
         if (span := self._speeches.pop(number, None)) is not None:
-            self._post(_end_speech, span, outcome, self._at(self._clock()))
+            self._post(self._end_speech, span, outcome, self._at(self._clock()))
 
     def follow(self, figures: Figures) -> None:
         """Look what is heard that no speech has said; in the I/O side's thread, ten times a second at most."""
@@ -199,7 +229,7 @@ class CallTrace:
         if error_type is not None:
             self._span.set_attribute("error.type", error_type)
             self._span.set_status(Status(StatusCode.ERROR))
-        self._span.end(self._at(self._clock()))
+        self._spans.end(self._span, self._at(self._clock()))
 
     def _tell_talk(self, began_at: float, ended_at: float) -> None:
         attributes: Attributes = {
@@ -210,20 +240,19 @@ class CallTrace:
 
     def _tell(self, name: str, attributes: Attributes, began_at: float, ended_at: float) -> None:
         start_ns = self._at(began_at)
-        span = self._tracer.start_span(name, self._context, attributes=attributes, start_time=start_ns)
-        span.end(self._at(ended_at))
+        span = self._spans.start(name, self._context, attributes=attributes, start_time=start_ns)
+        self._spans.end(span, self._at(ended_at))
+
+    def _end_speech(self, span: Span, outcome: Played | Interrupted, at_ns: int) -> None:
+        is_cut = isinstance(outcome, Interrupted)
+        span.set_attribute("audio_connector.utterance.outcome", "interrupted" if is_cut else "played")
+        span.set_attribute("audio_connector.played_ms", outcome.played_ms)
+        if isinstance(outcome, Interrupted):
+            span.set_attribute("audio_connector.discarded_ms", outcome.discarded_ms)
+        self._spans.end(span, at_ns)
 
     def _at(self, seconds: float) -> int:
         return self._epoch_ns + _ns(seconds)
-
-
-def _end_speech(span: Span, outcome: Played | Interrupted, at_ns: int) -> None:
-    is_cut = isinstance(outcome, Interrupted)
-    span.set_attribute("audio_connector.utterance.outcome", "interrupted" if is_cut else "played")
-    span.set_attribute("audio_connector.played_ms", outcome.played_ms)
-    if isinstance(outcome, Interrupted):
-        span.set_attribute("audio_connector.discarded_ms", outcome.discarded_ms)
-    span.end(at_ns)
 
 
 def _context_of(traceparent: str) -> Context:

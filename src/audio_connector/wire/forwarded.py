@@ -20,8 +20,18 @@ SITE_BITS = 64
 SocketPeer = tuple[str, int]
 """An address and a port; port 0 where nobody says it."""
 
-_ELEMENT = re.compile(r'(?:[^,"]|"(?:[^"\\]|\\.)*")+')
-_FOR = re.compile(r'(?:^|;)[ \t]*for[ \t]*=[ \t]*(?:"([^"]*)"|([^;" \t]*))[ \t]*(?=;|$)', re.IGNORECASE)
+MAX_HOPS = 32
+"""Proxies behind one another, of which there are a few. Who has dialled is not looked for beyond them."""
+
+MAX_FORWARDED_CHARACTERS = 2048
+"""Of all ``Forwarded``: ample for `MAX_HOPS`, and read in a fraction of a millisecond. A longer one is not read."""
+
+MAX_NODE_CHARACTERS = 64
+"""Of an address with a port: an IPv6 address has 45 at most."""
+
+_MARK = re.compile(r'[",;]')
+_QUOTED_MARK = re.compile(r'"|\\.', re.DOTALL)
+_FOR = re.compile(r'[ \t]*for=(?:"([^"]*)"|([^" \t]*))[ \t]*', re.IGNORECASE)
 _NODE = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([0-9.]+))(?::([0-9]{1,5}))?", re.ASCII)
 
 
@@ -104,18 +114,50 @@ def _ip_of(address: str) -> IPv4Address | IPv6Address | None:
 
 
 def _forwarded(headers: Headers) -> list[SocketPeer | None]:
-    elements = _ELEMENT.findall(", ".join(headers.get_all("forwarded")))
-    found = [_FOR.search(element.strip()) for element in elements]
-    return [None if each is None else _node_of(each[1] or each[2] or "") for each in found]
+    """The last hops. One quote without another, and who has written what cannot be told: then none of it counts."""
+    text = ", ".join(headers.get_all("forwarded"))
+    if not text:
+        return []
+    elements = _elements(text) if len(text) <= MAX_FORWARDED_CHARACTERS else None
+    return [None] if elements is None else [_for_of(pairs) for pairs in elements[-MAX_HOPS:]]
+
+
+def _elements(text: str) -> list[list[str]] | None:
+    """The pairs of each element (RFC 7239 4), in one pass over the text; None where a quote is not closed."""
+    elements: list[list[str]] = [[]]
+    begin = at = 0
+    while (mark := _MARK.search(text, at)) is not None:
+        at = mark.end()
+        if mark[0] == '"':
+            while (inside := _QUOTED_MARK.search(text, at)) is not None:
+                at = inside.end()
+                if inside[0] == '"':
+                    break
+            else:
+                return None
+            continue
+        elements[-1].append(text[begin : mark.start()])
+        begin = at
+        if mark[0] == ",":
+            elements.append([])
+    elements[-1].append(text[begin:])
+    return elements
+
+
+def _for_of(pairs: Iterable[str]) -> SocketPeer | None:
+    found = next((found for pair in pairs if (found := _FOR.fullmatch(pair))), None)
+    return None if found is None else _node_of(found[1] or found[2] or "")
 
 
 def _x_forwarded_for(headers: Headers) -> list[SocketPeer | None]:
     text = ",".join(headers.get_all("x-forwarded-for"))
-    return [_node_of(each.strip()) for each in text.split(",")] if text else []
+    return [_node_of(each.strip()) for each in text.rsplit(",", MAX_HOPS)[-MAX_HOPS:]] if text else []
 
 
 def _node_of(text: str) -> SocketPeer | None:
     """An address, bare or as RFC 7239 6 has it, with a port or without."""
+    if len(text) > MAX_NODE_CHARACTERS:
+        return None
     node = _NODE.fullmatch(text)
     address = text if node is None else node[1] or node[2]
     found = _ip_of(address)

@@ -28,6 +28,7 @@ from audio_connector.wire.refusals import (
     NOT_AN_UPGRADE,
     NOT_HTTP,
     NOT_NOW,
+    OTHER_CALL,
     OTHER_METHOD,
     OTHER_VERSION,
     PLAIN_AT_TLS_PORT,
@@ -90,6 +91,7 @@ _ANSWERS = {
     TOO_FAST: (b"429 Too Many Requests\r\nRetry-After: 1", _CANNOT_TAKE_IT),
     LAGGING: (_SOON, _CANNOT_TAKE_IT),
     NO_MEMORY: (_SOON, _CANNOT_TAKE_IT),
+    OTHER_CALL: (_SOON, _CANNOT_TAKE_IT),
     UNDECIDED: (_LATER, _CANNOT_TAKE_IT),
 }
 _UNAUTHORIZED = 401

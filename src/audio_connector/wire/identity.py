@@ -6,7 +6,7 @@ from __future__ import annotations
 from typing import Literal
 
 from audio_connector.wire.messages import Connected
-from audio_connector.wire.transport import Headers
+from audio_connector.wire.transport import Headers, Upgrade
 
 IdName = Literal["session", "connection", "conference"]
 
@@ -23,3 +23,12 @@ def identity_of(name: IdName, headers: Headers, first_message: Connected | None)
         if isinstance(value, str) and value:
             return value
     return None
+
+
+def session_of(upgrade: Upgrade, first_message: Connected | None) -> str | None:
+    """Return the session: as the upgrade says, or what let it in; only where neither does, the first message.
+
+    That comes when it is let in already, and who has a token for one session could name another one there.
+    """
+    said = identity_of("session", upgrade.headers, None) or upgrade.session
+    return said or identity_of("session", upgrade.headers, first_message)

@@ -83,6 +83,10 @@ NO_MEMORY = Refusal("503", "the process has more memory than Limits.max_memory_m
 UNDECIDED = Refusal(
     "503", "authenticate has not decided in time; look for what keeps the application", kind="undecided"
 )
+OTHER_CALL = Refusal(
+    "503",
+    "a call of the same connection has come while authenticate decided; dialled again, it is asked anew",
+)
 TOO_SLOW = Refusal("timeout", "the request was not complete in time")
 CROWDED_OUT = Refusal(
     "crowded",

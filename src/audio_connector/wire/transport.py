@@ -100,6 +100,7 @@ class Upgrade(NamedTuple):
             proxy, what it says (`wire.forwarded`); port 0 where it does not say it.
         secure: True where the socket is TLS.
         identity: Who dials, as was found when the upgrade was judged: what JSON can hold. None where nobody did.
+        session: The session that it was judged to be of, where what lets it in is good for that one only.
     """
 
     path: str
@@ -108,6 +109,7 @@ class Upgrade(NamedTuple):
     remote_address: tuple[str, int]
     secure: bool
     identity: Any = None
+    session: str | None = None
 
 
 ClosedBy: TypeAlias = Literal["peer", "us", "network"]

@@ -142,7 +142,8 @@ def page_asked(head: bytes) -> str | None:
     request = _REQUEST_LINE.fullmatch(head.partition(b"\r\n")[0])
     if request is None or request[1] not in (b"GET", b"HEAD"):
         return None
-    return request[2].partition(b"?")[0].decode("latin-1")
+    target = _target_of(request[2].decode("latin-1"))
+    return None if target is None else split_target(target)[0]
 
 
 def _judge(method: bytes, is_newest: bool, values: dict[str, list[str]]) -> Refusal | None:

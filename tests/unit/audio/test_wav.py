@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import os
 import struct
 import wave
 from pathlib import Path
@@ -257,3 +258,26 @@ def test_errors_name_a_path_as_one_types_it(tmp_path: Path) -> None:
             attempt()
         assert f"'{tmp_path}" in str(caught.value)
         assert "Path(" not in str(caught.value)
+
+
+@pytest.mark.skipif(os.name != "posix", reason="no locks")
+def test_two_do_not_write_into_one_file(tmp_path: Path) -> None:
+    """The second emptied what the first had written, and both wrote on, each at its own place."""
+    path, samples = tmp_path / "call.wav", noise(2000)
+    with WavWriter(path, 16000) as first:
+        first.write(samples)
+        with pytest.raises(AudioFileError, match=r"being written by somebody else.*choose another name"):
+            WavWriter(path, 8000)
+        first.write(samples)
+    assert read_wav(path) == (samples * 2, 16000)
+    with WavWriter(path, 8000) as second:  # now it is replaced
+        second.write(samples)
+    assert read_wav(path) == (samples, 8000)
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="no pipes with names")
+def test_a_pipe_that_nobody_reads_is_refused_at_once(tmp_path: Path) -> None:
+    """Waiting for a reader held up every recording of the process."""
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(AudioFileError, match="No such device or address"):
+        WavWriter(tmp_path / "pipe", 16000)

@@ -44,6 +44,24 @@ def test_a_call_is_three_lines(caplog: pytest.LogCaptureFixture) -> None:
     )
 
 
+def test_an_application_that_has_fields_of_these_names_keeps_its_own(
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The logging module raises where both set one; the call went unheard then."""
+    make = logging.getLogRecordFactory()
+
+    def made(*arguments: Any, **options: Any) -> logging.LogRecord:
+        record = make(*arguments, **options)
+        record.session = "of the application"
+        return record
+
+    monkeypatch.setattr(logging, "_logRecordFactory", made)
+    headers = (("connectionid", "c1"), ("x-opentok-ws-sessionid", "2_MX4"))
+    assert len(lines_of_a_call(caplog, headers=headers)) == 3
+    fields = {(record.__dict__["connection"], record.__dict__["session"]) for record in caplog.records}
+    assert fields == {("c1", "of the application")}
+
+
 def test_a_caller_cannot_write_into_the_log(caplog: pytest.LogCaptureFixture) -> None:
     headers = (("connectionid", "a b\x1b[2J" + "c" * 500), ("x-opentok-ws-sessionid", "\u202e s"))
     for line in lines_of_a_call(caplog, headers=headers, path="/\x1b[31m" + "p" * 5000, rate_hz=None):

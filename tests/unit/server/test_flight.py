@@ -23,7 +23,7 @@ from audio_connector import (
 )
 from audio_connector.call.asks import Close
 from audio_connector.recording.notes import Notes, read_notes
-from audio_connector.server.flight import NAME, Budget
+from audio_connector.server.flight import MAX_UNWRITTEN, NAME, Budget
 from audio_connector.testing import Audio, in_virtual_time, serve
 
 
@@ -173,6 +173,8 @@ async def test_a_folder_that_cannot_be_written_is_an_error_and_the_call_goes_on(
             await client.dump()
         with pytest.raises(AudioFileError):
             await client.dump(tmp_path / "file" / "b.wav")
+        with pytest.raises(AudioFileError, match="null byte"):
+            await asyncio.wait_for(client.dump(tmp_path / "deep" / "a\0b" / "c.wav"), 1.0)
         seen.append("on")
 
     async with serve(config(tmp_path / "file" / "deep", bot)) as server, server.call():
@@ -209,6 +211,26 @@ async def test_without_one_there_is_nothing_to_dump_and_after_the_end_neither(tm
 def test_a_budget_counts_what_it_leaves_out() -> None:
     budget = Budget(10.0)
     assert [budget.take(now) for now in (5.0, 6.0, 14.9, 15.0, 24.0, 25.0)] == [0, None, None, 2, None, 1]
+
+
+def test_no_more_are_wanted_than_the_disk_takes() -> None:
+    """Each waits with seconds of a call: where the disk stood still, they filled the memory."""
+    budget = Budget(0.0)
+    assert [budget.take(0.0) for _ in range(6)] == [0, 0, 0, 0, None, None]
+    budget.give_back()
+    assert [budget.take(0.0) for _ in range(2)] == [2, None]
+
+
+@in_virtual_time
+async def test_what_is_written_makes_room_for_more(tmp_path: Path) -> None:
+    async def bot(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_event=lambda event: 1 / 0, on_error=lambda error: None)
+
+    async with serve(config(tmp_path, bot, max_files=50)) as server:
+        for _ in range(2 * MAX_UNWRITTEN):
+            async with server.call():
+                await asyncio.sleep(0.1)
+    assert len(files_in(tmp_path)) >= 2 * MAX_UNWRITTEN
 
 
 @pytest.mark.parametrize(

@@ -19,7 +19,7 @@ from audio_connector.server.link import Link
 from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
 from audio_connector.wire.codec import encode_event
 from audio_connector.wire.memory import MemoryTransport
-from audio_connector.wire.messages import Disconnected
+from audio_connector.wire.messages import Connected, Disconnected
 from audio_connector.wire.transport import Headers
 
 FRAME = numbered(7, 640)
@@ -54,6 +54,18 @@ async def test_a_call_goes_on_with_the_token_that_it_came_with_although_it_has_e
 
 
 @in_virtual_time
+async def test_a_token_for_one_session_opens_no_other_by_the_first_message() -> None:
+    first = encode_event(Connected(content_type="audio/l16;rate=16000", headers={"sessionId": "s2"}))
+    async with Scene(authenticate=SignedToken([KEY])) as scene:
+        for token in (mint_token(KEY, session_id="s1"), mint_token(KEY)):
+            socket = await scene.dial([("authorization", f"Bearer {token}")], rate_hz=None)
+            socket.send_text(first)
+            await rest()
+        assert [client.session_id for client in scene.app.connected] == ["s1", "s2"]
+        assert [call["session"] for call in scene.side.found(with_calls=True).calls] == ["s1", "s2"]
+
+
+@in_virtual_time
 async def test_a_function_is_told_whose_call_would_go_on() -> None:
     asked: list[object] = []
 
@@ -78,6 +90,25 @@ async def test_a_call_whose_time_is_up_meanwhile_is_another_one() -> None:
         await lose(await scene.dial(), for_s=RESUME_S - 0.5)
         await scene.dial()
         assert (len(scene.app.connected), scene.app.resumed) == (2, [])
+
+
+@in_virtual_time
+async def test_who_was_let_in_for_a_call_of_their_own_gets_no_other_one() -> None:
+    """The function decided on both before there was a call; the second would have got that of the first."""
+
+    async def decide(request: UpgradeRequest) -> str:
+        await asyncio.sleep(1.0 if request.path == "/late" else 0.1)
+        return request.path if request.resumes is None else f"{request.path} for {request.resumes}"
+
+    async with Scene(authenticate=decide) as scene:
+        late = asyncio.ensure_future(scene.dial(path="/late"))
+        await asyncio.sleep(0.01)
+        await scene.dial(path="/first")
+        with pytest.raises(DialError, match="HTTP 503"):
+            await late
+        assert (scene.app.resumed, scene.client.identity) == ([], "/first")
+        await scene.dial(path="/late")  # where the call is, it is told of that
+        assert scene.client.identity == "/late for /first"
 
 
 async def is_another_call(scene: Scene, headers: Pairs) -> bool:

@@ -21,7 +21,7 @@ from audio_connector import AudioConnectorConnection, AudioConnectorServer, Audi
 from audio_connector.call.tells import Opened
 from audio_connector.port.host import Block
 from audio_connector.server.tracing import NO_PROVIDER, Tracing
-from audio_connector.testing.virtual_time import in_virtual_time
+from audio_connector.testing.virtual_time import in_virtual_time, run_in_virtual_time
 from audio_connector.wire.transport import Headers, Upgrade
 
 TRACED: dict[str, Any] = {"traces": True}
@@ -304,3 +304,36 @@ async def test_spans_that_go_nowhere_are_said_once(
 
 def opened(*headers: tuple[str, str], trace: str = "") -> Opened:
     return Opened(Upgrade("/", "", Headers(list(headers)), ("127.0.0.1", 1), secure=False), trace=trace)
+
+
+@pytest.mark.parametrize("fails", ["start_span", "end"])
+def test_a_provider_that_fails_costs_spans_and_no_call(
+    fails: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """What a processor raises comes out of start_span(): the call was never handed over, and stayed open."""
+
+    def fail(*_: object, **__: object) -> None:
+        raise LookupError("of the application")
+
+    if fails == "end":
+        monkeypatch.setattr("opentelemetry.sdk.trace.Span.end", fail)
+    else:
+        monkeypatch.setattr("opentelemetry.sdk.trace.Tracer.start_span", fail)
+    Spans()
+    heard: list[bytes] = []
+
+    async def scene() -> None:
+        async with Conversation(
+            lambda client: client.set_handler(on_audio=heard.append), headers=HEADERS, monitoring=TRACED
+        ) as call:
+            async with call.client.speech() as speech:
+                await speech.write(SECOND)
+            await call.router_sends(numbered(7, 640))
+            await speech.finished()
+            call.router_socket.close(1000)
+            await call.session.task
+
+    run_in_virtual_time(scene())
+    assert heard
+    [line] = [record for record in caplog.records if "a span was lost" in record.getMessage()]
+    assert line.exc_info

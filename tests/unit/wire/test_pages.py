@@ -85,6 +85,7 @@ ANSWER = (
         ("GET /now HTTP/1.0\r\n\r\n", True),  # HAProxy's, and curl -0
         ("HEAD /now HTTP/1.0\r\n\r\n", False),
         (f"GET /now?verbose=1 HTTP/1.1\r\n{HOST}\r\n", True),
+        (f"GET http://localhost/now?verbose=1 HTTP/1.1\r\n{HOST}\r\n", True),  # RFC 9112 3.2.2
         (f"GET /now HTTP/1.1\r\n{HOST}Connection: keep-alive\r\n\r\n", True),
         (f"GET /now HTTP/1.1\r\n{HOST}\r\nGET /now HTTP/1.1\r\n{HOST}\r\n", True),  # one answer, then the end
     ],
@@ -126,7 +127,8 @@ async def test_an_answer_may_come_later_and_more_bytes_meanwhile() -> None:
         ("POST /now", "405"),
         ("OPTIONS /now", "405"),
         ("GET /other", "426"),
-        ("GET http://localhost/now", "426"),
+        ("GET http://localhost/other", "426"),
+        ("GET localhost:1", "426"),
         ("GET *", "426"),
     ],
 )
