@@ -25,8 +25,11 @@ Count = Annotated[int, Field(ge=1, le=10_000_000)]
 Rate = Annotated[float, Field(gt=0, le=1_000_000, allow_inf_nan=False)]
 LagMs = Annotated[float, Field(ge=20, le=60_000)]
 MemoryMb = Annotated[float, Field(ge=1, le=1 << 24)]
-MaxMessageBytes = Annotated[int, Field(ge=1024, le=1 << 30)]
-MaxTextBytes = Annotated[int, Field(ge=1024, le=1 << 30)]
+MOST_BYTES = 1 << 30
+"""Of a message without a limit: what is longer is none that anybody sends."""
+
+MaxMessageBytes = Annotated[int, Field(ge=1024, le=MOST_BYTES)]
+MaxTextBytes = Annotated[int, Field(ge=1024, le=MOST_BYTES)]
 
 
 class Playback(FrozenValues):
@@ -109,7 +112,8 @@ class Intake(FrozenValues):
 
 
 class Limits(FrozenValues):
-    """Bounds of what a peer may send, and of how many come. None is without; docs/limits.md has the reasons.
+    """Bounds of what a peer may send, and of how many come. None is without (of sizes: 1 GiB); docs/limits.md has
+    the reasons.
 
     Attributes:
         max_message_bytes: A longer message is closed with 1009. The router sends 20 ms in each (PROTOCOL 4.2, 4.6),
@@ -140,6 +144,11 @@ class Limits(FrozenValues):
     max_loop_lag_ms: LagMs | None = 500.0
     max_memory_mb: MemoryMb | None = None
     trusted_proxies: tuple[str, ...] = ()
+
+    @field_validator("max_message_bytes", "max_text_bytes", mode="before")
+    @classmethod
+    def _is_without(cls, value: object) -> object:
+        return MOST_BYTES if value is None else value
 
     @field_validator("trusted_proxies", mode="before")
     @classmethod

@@ -108,3 +108,5 @@ def test_every_limit_of_who_comes_may_be_left_out() -> None:
     nothing: dict[str, Any] = dict.fromkeys(names)
     without = Limits(**nothing)
     assert all(getattr(without, name) is None for name in names)
+    sizes: dict[str, Any] = {"max_message_bytes": None, "max_text_bytes": None}
+    assert Limits(**sizes) == Limits(max_message_bytes=1 << 30, max_text_bytes=1 << 30)
