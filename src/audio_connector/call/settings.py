@@ -112,8 +112,9 @@ class Intake(FrozenValues):
 
 
 class Limits(FrozenValues):
-    """Bounds of what a peer may send, and of how many come. None is without (of sizes: 1 GiB); docs/limits.md has
-    the reasons.
+    """Bounds of what a peer may send, and of how many come; docs/limits.md has the reasons.
+
+    None is without; of the sizes it is 1 GiB.
 
     Attributes:
         max_message_bytes: A longer message is closed with 1009. The router sends 20 ms in each (PROTOCOL 4.2, 4.6),
