@@ -88,7 +88,7 @@ test-compiled: ## The same for the wheel with a compiled path of a frame; takes 
 	@$(MAKE) --no-print-directory test COMPILED=1 VENV=build/venv-compiled EXTRAS=dev
 
 test-all: ## Most of it on each Python from 3.10 to 3.13 that is here
-	@COMPILED_ON="$(COMPILED_ON)" PROCESS_ON="$(PROCESS_ON)" PYTEST_ARGS="$(PYTEST_ARGS)" WORKERS="$(WORKERS)" .ci/pythons $(PYTHONS)
+	@PARTS="$(PARTS)" COMPILED_ON="$(COMPILED_ON)" PROCESS_ON="$(PROCESS_ON)" PYTEST_ARGS="$(PYTEST_ARGS)" WORKERS="$(WORKERS)" .ci/pythons $(PYTHONS)
 
 check: lint types cover docs wheel ## Everything that has to hold before a change goes in
 
