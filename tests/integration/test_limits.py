@@ -60,6 +60,7 @@ async def test_who_is_over_a_limit_is_told_when_to_come_again(
     assert line.startswith(f"refused GET '/' from 127.0.0.1 with {status}: ")
 
 
+@pytest.mark.thread
 async def test_memory_that_is_short_keeps_new_calls_out_and_those_that_are_there_go_on(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -124,6 +125,7 @@ async def test_who_never_says_anything_is_closed(caplog: pytest.LogCaptureFixtur
         await until(lambda: handle.refusals == {"no_message_s": 1}, "the count")
 
 
+@pytest.mark.thread
 async def test_calls_open_while_the_descriptors_are_used_up_by_who_says_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -144,6 +146,7 @@ async def test_calls_open_while_the_descriptors_are_used_up_by_who_says_nothing(
     assert len([record for record in caplog.records if record.name == "audio_connector.wire"]) <= 4
 
 
+@pytest.mark.thread
 async def test_as_soon_as_there_is_room_again_who_waits_is_let_in(caplog: pytest.LogCaptureFixture) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     async with serving(echo) as handle:

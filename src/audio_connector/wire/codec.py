@@ -50,7 +50,6 @@ MAX_PARTS: Final = 2000
 """A text of a peer is read up to so many values, of which an object or list counts as ten. The greatest message that
 is known has fifteen (PROTOCOL 2); this many take a fifth of a millisecond, on the thread of all calls."""
 
-SHORT_CHARS: Final = 2048
 _PARTS_OF_CONTAINER: Final = 10
 _HELD_BYTES: Final = 600  # the event, its dict and the places in queues
 _CONTAINER_BYTES: Final = 240  # a dict with one key; a list is less
@@ -95,8 +94,8 @@ def parse_object(text: str) -> dict[str, Any] | None:
         The object; None where the text is something else, or of more parts than `MAX_PARTS`.
     """
     try:
-        # A short one cannot be of many, and is all that comes with each frame.
-        value: object = json.loads(text) if len(text) <= SHORT_CHARS or _parts_of(text) <= MAX_PARTS else None
+        # A short one too: how deep one may be that the interpreter reads depends on its version.
+        value: object = json.loads(text) if _parts_of(text) <= MAX_PARTS else None
     except (ValueError, RecursionError):  # also integers of thousands of digits, and nesting without end
         return None
     return value if isinstance(value, dict) else None
