@@ -52,9 +52,7 @@ ATTACKS = (
         memory.held_fragments,
         peers=10,
     ),
-    Attack(
-        "held-back", "200 peers: all but the last byte of 1 MiB", memory.held_back, peers=200, is_brief=True
-    ),
+    Attack("held-back", "200 peers: all but the last byte of 1 MiB", memory.held_back, peers=200),
     Attack(
         "wide-texts", "1 peer: a text of [],[],… of 1 MiB twice a second", memory.wide_texts, is_brief=True
     ),
