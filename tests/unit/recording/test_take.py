@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 import sys
 from pathlib import Path
@@ -21,6 +22,8 @@ from audio_connector.recording.notes import MAX_EVENTS, Note, Notes, read_notes
 from audio_connector.recording.take import LOOKAHEAD_S, Take
 from audio_connector.simulator.playout import PlayoutBuffer
 from audio_connector.wire.messages import MediaUpdate
+
+SOAK_SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 
 FRAME = numbered(7, 640)
 SAMPLES = 320
@@ -273,7 +276,7 @@ def test_after_two_hours_with_pauses_both_sides_are_where_the_clock_says(tmp_pat
 @pytest.mark.parametrize("ppm", [-1000, 0, 1000])
 def test_after_two_hours_both_sides_are_where_the_clock_says(tmp_path: Path, ppm: int) -> None:
     """Through the whole I/O side: a caller whose clock is wrong, and one run of ours that never ends."""
-    hours_s = 7200.0
+    hours_s = 7200.0 if SOAK_SECONDS >= 60 else 720.0
     call = VirtualCall(playback={"prime_ms": 0})
     tape(call)
     take = Take(tmp_path / "a.wav")
@@ -297,7 +300,7 @@ def test_after_two_hours_both_sides_are_where_the_clock_says(tmp_path: Path, ppm
     assert sides.seconds == pytest.approx(hours_s, abs=0.05)
     marks = [begin for begin, value in numbers(sides.caller) if value == 900]
     true = [(3000 * minute + 2500 - 1) * frame_s for minute in range(len(marks))]
-    assert len(marks) in (119, 120)
+    assert hours_s / 60 - len(marks) in (0, 1)
     assert max(abs(at / 16000 - at_s) for at, at_s in zip(marks, true, strict=True)) <= 0.065
     assert len(loud_runs(sides.ours)) >= 1
 

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import itertools
+import os
 import random
 
 import numpy as np
@@ -132,6 +133,7 @@ def drifting(
 
 
 SLOW = pytest.mark.slow
+SOAK_SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 
 
 @pytest.mark.parametrize(
@@ -142,9 +144,10 @@ SLOW = pytest.mark.slow
     ],
 )  # fmt: skip
 def test_after_two_hours_a_wrong_clock_is_off_by_no_more_than_a_frame(ppm: int, frames: int) -> None:
-    worst_s, timeline = drifting(ppm, hours=2.0, speech=True, frames=frames)
+    hours = 2.0 if frames > 1 or SOAK_SECONDS >= 60 else 0.2
+    worst_s, timeline = drifting(ppm, hours=hours, speech=True, frames=frames)
     assert worst_s <= SLIP_S + 0.005
-    assert timeline.slips == pytest.approx(abs(ppm) / 1e6 * 2 * HOUR_S / SLIP_S, abs=3, rel=0.2)
+    assert timeline.slips == pytest.approx(abs(ppm) / 1e6 * hours * HOUR_S / SLIP_S, abs=3, rel=0.2)
 
 
 @pytest.mark.parametrize("ppm", [-1000, 1000])
