@@ -87,7 +87,7 @@ class IoSide:
         self.is_open = False
         """True from the listening to the first wish to end it."""
         self.links: dict[int, Link] = {}
-        self.pacer = Pacer(clock, call_later, self._on_link_error)
+        self.pacer = Pacer(clock, call_later, self._on_paced_error)
         self._refresher = Refresher(self.pacer)
         self._config = config
         self._audio_transport = AudioTransport.of(config.audio_transport)
@@ -391,6 +391,14 @@ class IoSide:
             self._ends.append(ended)
             await asyncio.wait((ended,), timeout=left_s)
             self._ends.remove(ended)
+
+    def _on_paced_error(self, paced: object, error: Exception) -> None:
+        """A link has failed, or something else that the pacer wakes, which is woken no more then."""
+        if isinstance(paced, Link):
+            self._on_link_error(paced, error)
+        else:
+            text = "%s is woken no more, by an error of the library; the calls go on"
+            logger.error(text, type(paced).__name__, exc_info=error)
 
     def _on_link_error(self, link: Link, error: Exception) -> None:
         text = "connection %s: it is closed with 1011 by an error of the library"

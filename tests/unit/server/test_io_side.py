@@ -134,6 +134,29 @@ async def test_a_failure_of_one_link_ends_that_one_with_1011_and_is_told() -> No
 
 
 @in_virtual_time
+async def test_a_failure_of_what_is_no_link_is_logged_and_ends_no_call(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    class Broken:
+        id = 0
+        armed_at: float | None = None
+
+        def wake(self, now: float) -> float:
+            raise ValueError("an error of the library, as it were")
+
+    stage = Stage()
+    await stage.side.listen()
+    router, _ = await stage.call()
+    stage.side.pacer.arm(Broken(), stage.loop.time())
+    await rest()
+    assert [record.getMessage() for record in caplog.records if record.levelno == logging.ERROR] == [
+        "Broken is woken no more, by an error of the library; the calls go on"
+    ]
+    assert router.closed is None
+    stage.side.stop()
+
+
+@in_virtual_time
 async def test_a_link_that_is_over_has_answered_everybody_and_hears_no_more() -> None:
     stage = Stage()
     await stage.side.listen()
