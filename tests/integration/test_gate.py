@@ -17,6 +17,8 @@ from support.serving import certificates, tls_client, until, warnings_of
 
 from audio_connector.wire.addresses import NO_LINGER
 from audio_connector.wire.loop import close_loop, new_loop
+from audio_connector.wire.picows import listen
+from audio_connector.wire.refusals import NOT_NOW
 
 
 def lines_of(caplog: pytest.LogCaptureFixture) -> list[str]:
@@ -312,3 +314,19 @@ async def test_another_method_is_told_which_one_it_has_to_be() -> None:
             answer = await peer.answer()
         assert (answer.status, answer.headers["allow"]) == (405, "GET, HEAD")
         assert port.listening.refusals == {"405": 1}
+
+
+async def test_a_failure_of_our_own_before_tls_ends_that_connection_and_is_logged(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    def broken() -> ssl.SSLContext:
+        raise ValueError("an error of the library, as it were")
+
+    listening = await listen(lambda _: NOT_NOW, host="127.0.0.1", ssl_context=broken)
+    try:
+        async with bare("ws://{}:{}".format(*listening.address), b"\x16\x03\x01\x00\x05hello") as peer:
+            assert await peer.rest() == b""
+        assert listening.refusals == {"500": 1}
+    finally:
+        listening.stop()
+    assert [record.levelname for record in caplog.records if record.exc_info] == ["ERROR"]

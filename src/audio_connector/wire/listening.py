@@ -22,7 +22,7 @@ from audio_connector.wire.first_bytes import FirstBytes
 from audio_connector.wire.gate import Gate, Gates, Open
 from audio_connector.wire.network import ListenOptions
 from audio_connector.wire.quiet import quiet_handshakes
-from audio_connector.wire.refusals import FIRST_INTERVAL_S, LONGEST_INTERVAL_S, TLS_FAILED, TOO_SLOW
+from audio_connector.wire.refusals import FAILED, FIRST_INTERVAL_S, LONGEST_INTERVAL_S, TLS_FAILED, TOO_SLOW
 
 logger = logging.getLogger("audio_connector.wire")
 
@@ -214,6 +214,10 @@ class Listening:
         except OSError as error:  # an ssl.SSLError is one
             self._note_failure(peer, error)
             shut_down(sock)
+        except Exception as error:  # noqa: BLE001 - it is logged, and this connection alone ends
+            self._gates.note(FAILED, peer=peer, error=error)
+            shut_down(sock)
+            sock.close()  # no transport has it yet
 
     def _note_failure(self, peer: str, error: OSError) -> None:
         if not self._tls:
