@@ -46,7 +46,7 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     # The router of the other side: a mistake shared with playback or intake would cancel itself out.
     "simulator": frozenset({*FLOW, "_version"}),
     # Its server-and-router pair is made of both ends.
-    "testing": frozenset({*PUBLIC, "simulator"}),
+    "testing": frozenset({*PUBLIC, "simulator", "engines"}),
     # Its Python side is the simulator, so that browser and command line behave alike.
     "playground": frozenset({*PUBLIC, "simulator", "live"}),
     # Pages of applications; it knows none of them.
