@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Turns over the audio of a call: the driver of `TurnDetector`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from typing import Any, Protocol, TypeAlias
+
+from audio_connector.errors import UsageError
+from audio_connector.turns.detector import DEFAULT_RATE_HZ, SpeechDetector, TurnDetector
+from audio_connector.turns.events import SpeechPaused, TurnEvent
+from audio_connector.turns.settings import TurnSettings
+
+Judgement: TypeAlias = "float | bool"
+"""How likely a turn is over, 0 to 1."""
+
+EndOfTurn: TypeAlias = Callable[[SpeechPaused], "Judgement | Awaitable[Judgement]"]
+"""Asked in each pause whether the turn is over; a coroutine may take its time, the utterance goes on meanwhile."""
+
+
+class HasAudio(Protocol):
+    """What has audio to listen to: `audio_connector.AudioConnectorConnection`."""
+
+    def audio(self, *, sample_rate: int | None = None) -> AsyncIterable[bytes]:
+        """Iterate over its audio, at a rate."""
+
+
+def listen(
+    source: HasAudio | AsyncIterable[bytes],
+    *,
+    detector: SpeechDetector | None = None,
+    settings: TurnSettings | None = None,
+    end_of_turn: EndOfTurn | None = None,
+    sample_rate: int = DEFAULT_RATE_HZ,
+    start_s: float = 0.0,
+) -> AsyncIterator[TurnEvent]:
+    """Iterate over what is said, until the call ends; what was being said then is ended with it.
+
+    The audio is kept for it from this call on, not only from the first step of the iteration.
+
+    Args:
+        source: The client that ``on_connect`` was given; or any other audio, 16-bit mono PCM at ``sample_rate``.
+        detector: What tells speech from the rest, one for each stream; an `EnergyDetector` where there is none.
+        settings: When an utterance begins and ends.
+        end_of_turn: Asked in each pause how likely the turn is over, so that a sure one ends earlier and an unsure
+            one later (`TurnSettings.min_pause_ms`, ``max_pause_ms``). What it raises ends the iteration.
+        sample_rate: Rate of the audio of the events in Hz; a call of another rate is converted.
+        start_s: What their clock shows at the first sample.
+
+    Returns:
+        An async iterator. Leave it early with ``aclose()``, as with any other.
+
+    Raises:
+        UsageError: There is no audio to listen to, or a value is out of range.
+    """
+    turns = TurnDetector(detector, settings, sample_rate=sample_rate, start_s=start_s)
+    audio = source if isinstance(source, AsyncIterable) else _audio_of(source, sample_rate)
+    return _listen(turns, audio, end_of_turn)
+
+
+def _audio_of(source: HasAudio, sample_rate: int) -> AsyncIterable[bytes]:
+    if not callable(getattr(source, "audio", None)):
+        raise UsageError(
+            f"got {type(source).__name__}; expected the client that on_connect was given, or an iterable of audio"
+        )
+    return source.audio(sample_rate=sample_rate)
+
+
+async def _listen(
+    turns: TurnDetector, audio: AsyncIterable[bytes], end_of_turn: EndOfTurn | None
+) -> AsyncIterator[TurnEvent]:
+    judge = _Judge(turns, end_of_turn)
+    try:
+        async for frame in audio:
+            for event in (*judge.verdict(), *turns.feed(frame)):
+                yield event
+                if isinstance(event, SpeechPaused):
+                    for ended in judge.ask(event):
+                        yield ended
+        for event in turns.finish():
+            yield event
+    finally:
+        await judge.close()
+
+
+class _Judge:
+    """Asks ``end_of_turn``, one pause at a time: a later one makes what was asked before idle."""
+
+    def __init__(self, turns: TurnDetector, end_of_turn: EndOfTurn | None) -> None:
+        self._turns = turns
+        self._end_of_turn = end_of_turn
+        self._asked: tuple[SpeechPaused, asyncio.Future[Judgement]] | None = None
+        self._idle: set[asyncio.Future[Judgement]] = set()
+
+    def ask(self, paused: SpeechPaused) -> list[TurnEvent]:
+        """Ask about a pause; returns the end of the turn where that is said at once."""
+        if self._end_of_turn is None:
+            return []
+        said: Any = self._end_of_turn(paused)
+        if not isinstance(said, Awaitable):
+            return self._turns.judge(paused, said)
+        self._drop()
+        self._asked = paused, asyncio.ensure_future(said)
+        return []
+
+    def verdict(self) -> list[TurnEvent]:
+        """Return the end of the turn where it was decided since."""
+        if self._asked is None or not self._asked[1].done():
+            return []
+        (paused, answer), self._asked = self._asked, None
+        return self._turns.judge(paused, answer.result())
+
+    async def close(self) -> None:
+        """Leave nothing behind."""
+        self._drop()
+        if self._idle:
+            await asyncio.wait(self._idle)
+
+    def _drop(self) -> None:
+        if self._asked is not None:
+            (_, answer), self._asked = self._asked, None
+            self._idle.add(answer)
+            answer.add_done_callback(self._forget)
+            answer.cancel()
+
+    def _forget(self, answer: asyncio.Future[Judgement]) -> None:
+        self._idle.discard(answer)
+        if not answer.cancelled():
+            answer.exception()  # of a pause that is over: nobody waits for it
