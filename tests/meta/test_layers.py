@@ -71,6 +71,10 @@ PURE = (
     "wire.quoting",
     "call",
     "recording.timeline",
+    "turns.barge_in",
+    "turns.detector",
+    "turns.events",
+    "turns.settings",
 )
 MAY_LOG = frozenset({f"{PACKAGE}.playback.pacer"})
 KNOWN_CIRCLES: frozenset[frozenset[str]] = frozenset()

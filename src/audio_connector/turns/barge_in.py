@@ -65,7 +65,7 @@ class BargeInMachine:
     def __init__(self, policy: BargeIn | None = None) -> None:
         self._policy = policy or BargeIn()
         self._over_us = False
-        """The utterance that goes on, or the latest one, was said while we spoke."""
+        """Of the utterance that goes on, or the latest one, something was said while we spoke."""
         self._is_held = False
         self._speech_s = 0.0
         self._words = 0
@@ -89,16 +89,18 @@ class BargeInMachine:
         if not we_speak:
             self._is_held = False
             return None
-        self._over_us = True
-        self._speech_s = max(self._speech_s, event.speech_s)
+        is_end = isinstance(event, SpeechEnded)
+        pause_s = event.pause_s if isinstance(event, SpeechGoesOn) else 0.0
+        if not is_end and not pause_s:  # else we began in a pause, and nobody speaks over us
+            self._over_us = True
+            self._speech_s = event.speech_s
         if self._is_interruption():
             return self._interrupt()
-        pause_s = event.pause_s if isinstance(event, SpeechGoesOn) else 0.0
         if self._is_held:
-            if isinstance(event, SpeechEnded) or pause_s * 1000 >= self._policy.resume_after_ms:
+            if is_end or pause_s * 1000 >= self._policy.resume_after_ms:
                 self._is_held = False
                 return Decision.RESUME
-        elif self._policy.pause_first and not pause_s and not isinstance(event, SpeechEnded):
+        elif self._over_us and not is_end and not pause_s and self._policy.pause_first:
             self._is_held = True
             return Decision.PAUSE
         return None
@@ -106,15 +108,14 @@ class BargeInMachine:
     def heard(self, words: int, *, we_speak: bool) -> Decision | None:
         """Take how many words of the utterance were understood so far, or in all; returns what is to be done."""
         self._words = max(self._words, words)
-        if we_speak and self._over_us and self._is_interruption():
+        if we_speak and self._is_interruption():
             return self._interrupt()
         return None
 
     def _is_interruption(self) -> bool:
-        policy = self._policy
-        return self._speech_s * 1000 >= policy.min_speech_ms and self._words >= policy.min_words
+        policy, is_long = self._policy, self._speech_s * 1000 >= self._policy.min_speech_ms
+        return self._over_us and is_long and self._words >= policy.min_words
 
     def _interrupt(self) -> Decision:
         self._is_held = self._over_us = False
-        self._words, self._speech_s = 0, 0.0
         return Decision.INTERRUPT

@@ -55,8 +55,9 @@ def listen(
         UsageError: There is no audio to listen to, or a value is out of range.
     """
     turns = TurnDetector(detector, settings, sample_rate=sample_rate, start_s=start_s)
+    is_ours = not isinstance(source, AsyncIterable)
     audio = source if isinstance(source, AsyncIterable) else _audio_of(source, sample_rate)
-    return _listen(turns, audio, end_of_turn)
+    return _listen(turns, audio, end_of_turn, is_ours=is_ours)
 
 
 def _audio_of(source: HasAudio, sample_rate: int) -> AsyncIterable[bytes]:
@@ -68,7 +69,7 @@ def _audio_of(source: HasAudio, sample_rate: int) -> AsyncIterable[bytes]:
 
 
 async def _listen(
-    turns: TurnDetector, audio: AsyncIterable[bytes], end_of_turn: EndOfTurn | None
+    turns: TurnDetector, audio: AsyncIterable[bytes], end_of_turn: EndOfTurn | None, *, is_ours: bool
 ) -> AsyncIterator[TurnEvent]:
     judge = _Judge(turns, end_of_turn)
     try:
@@ -82,6 +83,8 @@ async def _listen(
             yield event
     finally:
         await judge.close()
+        if is_ours and (close := getattr(audio, "aclose", None)) is not None:
+            await close()  # or audio would be kept for somebody who has left
 
 
 class _Judge:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.turns import FRAME, Marks, audio_of
 
 from audio_connector.audio.resample import resample
 from audio_connector.errors import AudioDataError, AudioFormatError, UsageError
@@ -22,31 +23,9 @@ from audio_connector.turns import (
     TurnSettings,
 )
 
-FRAME = 320
 PAUSE_S = 1.0
 REFERENCE_S = [(1.26, 3.80), (5.25, 10.0)]
 """Where the two packaged sentences begin and end behind a second of silence each, by eye and ear in an editor."""
-
-
-class Marks:
-    """A detector for audio that says itself what it is: a frame of ones is speech, of zeros is none."""
-
-    def __init__(self, sample_rate: int = 16000, frame_samples: int = FRAME) -> None:
-        self.sample_rate = sample_rate
-        self.frame_samples = frame_samples
-        self.seen: list[bytes] = []
-
-    def probability(self, frame: bytes) -> float:
-        self.seen.append(frame)
-        return 0.9 if any(frame) else 0.1
-
-    def reset(self) -> None:
-        self.seen.clear()
-
-
-def audio_of(marks: str) -> bytes:
-    """Audio of frames of 20 ms: # is speech."""
-    return b"".join((b"\1\1" if mark == "#" else b"\0\0") * FRAME for mark in marks)
 
 
 def cut(pcm: bytes, sizes: list[int]) -> list[bytes]:
