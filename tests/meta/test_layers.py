@@ -71,6 +71,7 @@ PURE = (
     "wire.quoting",
     "call",
     "recording.timeline",
+    "server.session_tracks",
     "turns.barge_in",
     "turns.detector",
     "turns.events",

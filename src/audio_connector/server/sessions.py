@@ -8,7 +8,7 @@ the application does meanwhile. Nothing is taped, and nothing computed, unless s
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from audio_connector.call.asks import TakeTape, TapeMore, TapeOn
@@ -54,9 +54,10 @@ class LiveSession:
     Its clock shows 0 when the first stream came, and runs by the I/O side's; the application's delays do not count.
     """
 
-    def __init__(self, session_id: str, zero: float) -> None:
+    def __init__(self, session_id: str, zero: float, clock: Callable[[], float]) -> None:
         self._id = session_id
         self._zero = zero
+        self._clock = clock
         self._loop = asyncio.get_running_loop()
         self._streams: dict[int, SessionStream] = {}
         self._left: list[SessionStream] = []
@@ -94,8 +95,7 @@ class LiveSession:
     @property
     def now_s(self) -> float:
         """What the clock of the session shows."""
-        newest = next(reversed(self._streams.values()), None)
-        return 0.0 if newest is None else newest.connection._line.clock() - self._zero
+        return self._clock() - self._zero
 
     @property
     def speaking(self) -> list[SessionStream]:
@@ -328,7 +328,8 @@ class Sessions(Mapping[str, LiveSession]):
             return
         session = self._live.get(session_id)
         if session is None or session.is_over:
-            session = self._live[session_id] = LiveSession(session_id, connection._line.opened_at)
+            line = connection._line
+            session = self._live[session_id] = LiveSession(session_id, line.opened_at, line.clock)
         self._of[link_id] = session
         session._enter(link_id, connection)
 

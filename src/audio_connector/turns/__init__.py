@@ -24,7 +24,7 @@ from audio_connector.turns.events import (
     TurnEvent,
 )
 from audio_connector.turns.interrupter import Holdable, Interrupter
-from audio_connector.turns.listening import EndOfTurn, listen
+from audio_connector.turns.listening import EndOfTurn, listen, listen_apart
 from audio_connector.turns.settings import TurnSettings
 
 __all__ = [
@@ -46,4 +46,5 @@ __all__ = [
     "TurnEvent",
     "TurnSettings",
     "listen",
+    "listen_apart",
 ]

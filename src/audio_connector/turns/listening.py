@@ -5,9 +5,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from functools import partial
 from typing import Any, Protocol, TypeAlias
 
 from audio_connector.errors import UsageError
+from audio_connector.server.session_events import SessionAudio
+from audio_connector.server.session_readers import SessionReader
+from audio_connector.server.session_stream import SessionStream
+from audio_connector.server.sessions import LiveSession
 from audio_connector.turns.detector import DEFAULT_RATE_HZ, SpeechDetector, TurnDetector
 from audio_connector.turns.events import SpeechPaused, TurnEvent
 from audio_connector.turns.settings import TurnSettings
@@ -74,11 +79,8 @@ async def _listen(
     judge = _Judge(turns, end_of_turn)
     try:
         async for frame in audio:
-            for event in (*judge.verdict(), *turns.feed(frame)):
+            for event in judge.feed(frame):
                 yield event
-                if isinstance(event, SpeechPaused):
-                    for ended in judge.ask(event):
-                        yield ended
         for event in turns.finish():
             yield event
     finally:
@@ -87,32 +89,95 @@ async def _listen(
             await close()  # or audio would be kept for somebody who has left
 
 
+def listen_apart(
+    session: LiveSession,
+    *,
+    make_detector: Callable[[SessionStream], SpeechDetector] | None = None,
+    settings: TurnSettings | None = None,
+    end_of_turn: Callable[[SessionStream, SpeechPaused], Judgement | Awaitable[Judgement]] | None = None,
+) -> AsyncIterator[tuple[SessionStream, TurnEvent]]:
+    """Iterate over what is said in a session, stream by stream, until it is over; all times are the session's.
+
+    Args:
+        session: One of ``handle.sessions``.
+        make_detector: Makes what tells speech from the rest, for each stream; an `EnergyDetector` without it.
+        settings: When an utterance begins and ends.
+        end_of_turn: As in `listen`, with whose pause it is.
+
+    Returns:
+        An async iterator of streams and what they do. Leave it early with ``aclose()``.
+    """
+
+    def begin(stream: SessionStream, start_s: float) -> _Judge:
+        detector = None if make_detector is None else make_detector(stream)
+        asked = None if end_of_turn is None else partial(end_of_turn, stream)
+        return _Judge(TurnDetector(detector, settings, start_s=start_s), asked)
+
+    return _listen_apart(session.audio(), begin)
+
+
+async def _listen_apart(
+    audio: SessionReader[SessionAudio], begin: Callable[[SessionStream, float], _Judge]
+) -> AsyncIterator[tuple[SessionStream, TurnEvent]]:
+    judges: dict[SessionStream, _Judge] = {}
+    try:
+        async for said in audio:
+            if said.stream is None:  # cannot be: that is the mix
+                continue
+            judge = judges.get(said.stream)
+            if judge is None:
+                judge = judges[said.stream] = begin(said.stream, said.start_s)
+            for event in judge.feed(said.audio):
+                yield said.stream, event
+            for stream in [each for each in judges if each.left_s is not None and each is not said.stream]:
+                left = judges.pop(stream)
+                for event in left.turns.finish():
+                    yield stream, event
+                await left.close()
+        for stream, judge in judges.items():
+            for event in judge.turns.finish():
+                yield stream, event
+    finally:
+        for judge in judges.values():
+            await judge.close()
+        await audio.aclose()
+
+
 class _Judge:
-    """Asks ``end_of_turn``, one pause at a time: a later one makes what was asked before idle."""
+    """A detector that asks ``end_of_turn``, one pause at a time: a later one makes what was asked before idle."""
 
     def __init__(self, turns: TurnDetector, end_of_turn: EndOfTurn | None) -> None:
-        self._turns = turns
+        self.turns = turns
         self._end_of_turn = end_of_turn
         self._asked: tuple[SpeechPaused, asyncio.Future[Judgement]] | None = None
         self._idle: set[asyncio.Future[Judgement]] = set()
 
-    def ask(self, paused: SpeechPaused) -> list[TurnEvent]:
+    def feed(self, frame: bytes) -> list[TurnEvent]:
+        """Take more audio; returns what happens, as decided by now."""
+        events = self._verdict()
+        for event in self.turns.feed(frame):
+            events.append(event)
+            if isinstance(event, SpeechPaused):
+                events += self._ask(event)
+        return events
+
+    def _ask(self, paused: SpeechPaused) -> list[TurnEvent]:
         """Ask about a pause; returns the end of the turn where that is said at once."""
         if self._end_of_turn is None:
             return []
         said: Any = self._end_of_turn(paused)
         if not isinstance(said, Awaitable):
-            return self._turns.judge(paused, said)
+            return self.turns.judge(paused, said)
         self._drop()
         self._asked = paused, asyncio.ensure_future(said)
         return []
 
-    def verdict(self) -> list[TurnEvent]:
+    def _verdict(self) -> list[TurnEvent]:
         """Return the end of the turn where it was decided since."""
         if self._asked is None or not self._asked[1].done():
             return []
         (paused, answer), self._asked = self._asked, None
-        return self._turns.judge(paused, answer.result())
+        return self.turns.judge(paused, answer.result())
 
     async def close(self) -> None:
         """Leave nothing behind."""

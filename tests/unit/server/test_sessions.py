@@ -21,9 +21,11 @@ from audio_connector import (
     StreamJoined,
     StreamLeft,
     StreamSpeaks,
+    Timeouts,
     UsageError,
 )
 from audio_connector.server.server import AudioConnectorServerHandle
+from audio_connector.simulator import Step
 from audio_connector.testing import Audio, in_virtual_time, serve
 
 TONE = Audio.tone(440, 1.0)
@@ -289,3 +291,33 @@ async def test_a_reader_that_does_not_read_loses_the_oldest_and_is_told_once(
         await asyncio.sleep(0.5)
     assert 50 <= done[0] <= 80
     assert len([record for record in caplog.records if "the oldest are dropped" in record.message]) == 1
+
+
+@in_virtual_time
+async def test_a_stream_that_breaks_off_and_comes_back_is_the_same_one() -> None:
+    desk = Desk()
+    async with serve(desk, timeouts=Timeouts(resume_s=5.0)) as server:
+        desk.handle = lambda: server.handle
+        async with server.call(**of("ann"), steps=[Step(at_s=1.0, reconnect_s=0.5)]) as ann:
+            await asyncio.sleep(2.0)
+            assert [stream.is_active for stream in desk.session.streams] == [True]
+            await ann.say(TONE)
+            await asyncio.sleep(0.5)
+        await desk.over()
+    assert [each[:2] for each in told(desk.events) if each[0] in ("joined", "left", "muted", "unmuted")] == [
+        ("joined", "ann"), ("muted", "ann"), ("unmuted", "ann"), ("left", "ann"),
+    ]  # fmt: skip
+    assert desk.span_of("ann") == pytest.approx((2.0, 3.0), abs=0.05)
+
+
+@in_virtual_time
+async def test_the_end_of_the_server_ends_every_session() -> None:
+    desk = Desk()
+    async with serve(desk) as server:
+        desk.handle = lambda: server.handle
+        async with server.call(**of("ann"), allow_hangup=True):
+            await asyncio.sleep(0.5)
+            await server.handle.stop()
+            await desk.over()
+    assert desk.session.is_over
+    assert isinstance(desk.events[-1], StreamLeft)

@@ -270,3 +270,10 @@ def test_settings_that_cannot_be_are_refused(values: dict[str, float], text: str
     with pytest.raises(UsageError) as caught:
         TurnSettings(**values)
     assert text in str(caught.value)
+
+
+def test_a_detector_fits_the_port_of_the_engines() -> None:
+    from audio_connector import engines, turns  # noqa: PLC0415
+
+    assert isinstance(turns.EnergyDetector(), engines.SpeechDetector)
+    assert isinstance(Marks(), engines.SpeechDetector)

@@ -7,10 +7,18 @@ from collections.abc import AsyncIterator
 import pytest
 from support.turns import Marks, audio_of
 
-from audio_connector import AudioConnectorConnection, UsageError
+from audio_connector import AudioConnectorConnection, LiveSession, SessionStream, UsageError
 from audio_connector.simulator import sample_speech
 from audio_connector.testing import in_virtual_time, serve
-from audio_connector.turns import EndOfTurn, SpeechEnded, SpeechPaused, SpeechStarted, TurnEvent, listen
+from audio_connector.turns import (
+    EndOfTurn,
+    SpeechEnded,
+    SpeechPaused,
+    SpeechStarted,
+    TurnEvent,
+    listen,
+    listen_apart,
+)
 
 FRAME_BYTES = 640
 
@@ -131,3 +139,40 @@ async def test_a_call_is_listened_to_from_its_first_frame_to_its_end(rate_hz: in
     assert [event.start_s for event in starts] == pytest.approx([0.28, 4.26], abs=0.1)
     assert [event.cause for event in ends] == ["pause", "end"]
     assert {event.sample_rate for event in ends} == {16000}
+
+
+@in_virtual_time
+async def test_a_session_is_listened_to_stream_by_stream_on_its_clock() -> None:
+    told: list[tuple[str, TurnEvent]] = []
+    tasks: list[asyncio.Task[None]] = []
+    asked: list[str] = []
+
+    def is_over(stream: SessionStream, paused: SpeechPaused) -> bool:
+        asked.append(stream.id)
+        return True
+
+    async def listen_in(session: LiveSession) -> None:
+        async for stream, event in listen_apart(
+            session, make_detector=lambda _: Marks(), end_of_turn=is_over
+        ):
+            told.append((stream.id, event))
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        if not tasks:
+            tasks.append(asyncio.create_task(listen_in(server.handle.sessions["room"])))
+
+    async with serve(on_connect) as server:
+        async with server.call(session_id="room", connection_id="ann") as ann:
+            async with server.call(session_id="room", connection_id="bob") as bob:
+                await ann.say(audio_of("#" * 50 + "." * 50))
+                await bob.say(audio_of("#" * 25))  # and hangs up in the middle of a word
+            await asyncio.sleep(1.0)
+            assert [who for who, event in told if isinstance(event, SpeechEnded)] == ["ann", "bob"]
+            await ann.say(audio_of("#" * 25))
+        await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    spans = [(who, event) for who, event in told if isinstance(event, SpeechEnded)]
+    assert [(who, event.cause) for who, event in spans] == [("ann", "pause"), ("bob", "end"), ("ann", "end")]
+    assert [event.start_s for _, event in spans] == pytest.approx([0.0, 2.0, 3.5], abs=0.1)
+    assert [event.end_s for _, event in spans] == pytest.approx([1.0, 2.5, 4.0], abs=0.1)
+    assert spans[0][1].at_s == pytest.approx(1.2, abs=0.1)
+    assert set(asked) == {"ann"}
