@@ -105,15 +105,33 @@ def find(
     """
     located = locate(name, files, path=path)
     if located is None and path is None and download is not None:
-        with _new_folder(name, files) as folder:
-            download(folder)
-            _check_complete(name, folder, files)
+        install(name, download, files=files)
         located = locate(name, files)
     if located is None:
         raise missing(name, files, path=path)
     if located.origin == "package":
         return _checked(name, PACKAGED[name], located)
     return {file: pieces[0] for file, pieces in located.files.items()}
+
+
+def install(name: str, download: Download, *, files: Sequence[str] = ()) -> Path:
+    """Put a model into the folder of models: whole, or not at all.
+
+    Args:
+        name: What we call it.
+        download: Fetches it.
+        files: What it has to have brought.
+
+    Returns:
+        The model's own folder.
+
+    Raises:
+        EngineError: The download failed or is not complete, or the folder cannot be written.
+    """
+    with _new_folder(name, files) as folder:
+        download(folder)
+        _check_complete(name, folder, files)
+    return models_folder() / name
 
 
 def missing(name: str, files: Sequence[str], *, path: str | os.PathLike[str] | None = None) -> EngineMissing:
