@@ -189,7 +189,9 @@ def serve(load: Callable[[], tuple[dict[str, Any], Callable[[dict[str, Any]], It
     """
     # Libraries print; what they print must not get between the frames.
     out = os.fdopen(os.dup(1), "wb")
-    os.dup2(2, 1)
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 1)
+    os.close(nowhere)
     try:
         greeting, answer = load()
     except Exception as error:  # noqa: BLE001 - told to whoever asked, who knows what to do

@@ -114,8 +114,8 @@ def find(
     return {file: pieces[0] for file, pieces in located.files.items()}
 
 
-def install(name: str, download: Download, *, files: Sequence[str] = ()) -> Path:
-    """Put a model into the folder of models: whole, or not at all.
+def install(name: str, download: Download, *, files: Collection[str] = ()) -> Path:
+    """Put a model into the folder of models, in the place of what is there: whole, or not at all.
 
     Args:
         name: What we call it.
@@ -128,7 +128,7 @@ def install(name: str, download: Download, *, files: Sequence[str] = ()) -> Path
     Raises:
         EngineError: The download failed or is not complete, or the folder cannot be written.
     """
-    with _new_folder(name, files) as folder:
+    with _new_folder(name) as folder:
         download(folder)
         _check_complete(name, folder, files)
     return models_folder() / name
@@ -185,7 +185,7 @@ def _checked(name: str, packaged: Packaged, located: Located) -> dict[str, Path]
     _check_all(pieces)
     if all(len(paths) == 1 for paths in located.files.values()):
         return {file: paths[0] for file, paths in located.files.items()}
-    with _new_folder(name, located.files) as folder:
+    with _new_folder(name) as folder:
         for file, paths in located.files.items():
             with (folder / file).open("wb") as whole:
                 for path in paths:
@@ -243,10 +243,10 @@ def _sha256(path: Path) -> str:
 
 
 @contextmanager
-def _new_folder(name: str, files: Collection[str]) -> Iterator[Path]:
+def _new_folder(name: str) -> Iterator[Path]:
     """A folder that becomes the model's own where the block ends well, and else vanishes.
 
-    Another process may be making the same one: whoever is first is taken, since both are whole.
+    Another process may be making the same one: whoever is last stays, and what the first has opened is still there.
     """
     root = models_folder()
     try:
@@ -255,12 +255,9 @@ def _new_folder(name: str, files: Collection[str]) -> Iterator[Path]:
             folder = Path(made) / "made"
             folder.mkdir()
             yield folder
-            if _in_folder("folder", root / name, files) is None:
-                with suppress(
-                    FileNotFoundError
-                ):  # a folder without all files: else it would not be made anew
-                    (root / name).rename(Path(made) / "old")
-                folder.rename(root / name)
+            with suppress(FileNotFoundError):
+                (root / name).rename(Path(made) / "old")
+            folder.rename(root / name)
     except OSError as error:
         raise EngineError(
             f"cannot put the model {name} into {root}: {error.strerror or error}; set {VARIABLE} to a folder that "
@@ -268,7 +265,7 @@ def _new_folder(name: str, files: Collection[str]) -> Iterator[Path]:
         ) from error
 
 
-def _check_complete(name: str, folder: Path, files: Sequence[str]) -> None:
+def _check_complete(name: str, folder: Path, files: Collection[str]) -> None:
     gone = [file for file in files if not (folder / file).is_file()]
     if gone:
         raise EngineError(

@@ -26,8 +26,3 @@ def to_floats(audio: bytes, sample_rate: int, wanted_hz: int) -> NDArray[np.floa
     """
     whole = np.frombuffer(resample(audio, sample_rate, wanted_hz), dtype="<i2")
     return whole.astype(np.float32) / 32768.0
-
-
-def from_floats(samples: NDArray[np.float32]) -> bytes:
-    """Convert samples from -1 to 1 to 16-bit little-endian PCM; louder is clipped."""
-    return (np.clip(samples, -1.0, 1.0) * 32767.0).astype("<i2").tobytes()
