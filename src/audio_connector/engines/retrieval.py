@@ -28,8 +28,9 @@ from audio_connector.engines.base.ports import Embedder, Message, Vector
 from audio_connector.engines.base.sentences import sentences
 
 THRESHOLD: Final = 0.5
-"""How alike a question and an entry are for the entry to be the answer. With MiniLM, 0.6 and more is the same
-question in other words, 0.3 and less another subject; see `tests/apps/test_meaning.py`."""
+"""How alike a question and an entry are for the entry to be the answer. With MiniLM, 0.6 and more is
+the same question in other words and 0.35 and less another subject; in between a wrong answer is as likely as a right
+one, so that it is better not to know. More ways to ask, in the file, bring more questions above the line."""
 
 UNKNOWN: Final = "I am sorry, I do not know that."
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import ast
 import re
-
 from pathlib import Path
 
 import pytest
@@ -31,8 +30,7 @@ def test_every_adapter_is_offered_and_is_there() -> None:
 
 def test_every_extra_and_model_that_is_named_exists() -> None:
     text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
-    table = text.partition("[project.optional-dependencies]")[2].partition("
-[")[0]
+    table = text.partition("[project.optional-dependencies]")[2].partition("\n[")[0]
     extras = set(re.findall(r"^(\w+) = \[", table, flags=re.MULTILINE))
     assert {offer.extra for offer in OFFERS if offer.extra} <= extras
     assert {offer.model for offer in OFFERS if offer.model} == set(PACKAGED)
