@@ -27,7 +27,7 @@ You find us at 12 Market Street, opposite the station.
 ## How do I return something?
 - send an item back
 - get my money back
-- it does not fit
+- can I bring it back
 
 Send it back within thirty days. We pay the postage.
 
@@ -41,7 +41,7 @@ ASKED = {
     "at what time do you open": "We are open",
     "How do I find your shop?": "You find us",
     "I want my money back.": "Send it back",
-    "These shoes do not fit, can I return them?": "Send it back",
+    "I want to send my order back.": "Send it back",
     "My package has not come yet, when do I get it?": "Two to three",
 }
 FOREIGN = [

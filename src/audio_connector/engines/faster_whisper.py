@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from audio_connector.engines.base.faults import EngineError, EngineMissing
+from audio_connector.engines.base.floats import to_floats
 from audio_connector.engines.base.hearing import EVERY_S, RepeatedHearing
 from audio_connector.engines.base.models import find
 from audio_connector.engines.base.ports import Transcript, Word
-from audio_connector.engines.base.samples import to_floats
 from audio_connector.engines.base.work import Stop, Worker
 
 if TYPE_CHECKING:

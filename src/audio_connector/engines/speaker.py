@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from audio_connector.engines.base.faults import EngineError, EngineMissing
+from audio_connector.engines.base.floats import to_floats
 from audio_connector.engines.base.models import find
 from audio_connector.engines.base.ports import Vector
-from audio_connector.engines.base.samples import to_floats
 from audio_connector.engines.base.work import Stop, Worker
 
 FILE: Final = "embedder.int8.onnx"
@@ -65,8 +65,8 @@ class Speaker:
     async def encode(self, audio: bytes, *, sample_rate: int) -> Vector:
         """Return a vector of 256 numbers and of length 1 for a stretch of one speaker's speech.
 
-        Two stretches of one voice make a product of 0.7 or more, of two voices mostly one of 0.5 or less. At 8 kHz all
-        voices are nearer to each other, 0.85 and 0.7, and a voice at 8 kHz is far from itself at 16: enrol as you
+        Two stretches of one voice make a product of 0.7 or more, of two voices mostly one of 0.5 or less. At 8 kHz
+        all voices are nearer to each other, 0.85 and 0.7, and a voice at 8 kHz is far from itself at 16: enrol as you
         verify. Measure the line on voices of your own before anything depends on it.
 
         Raises:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_connector.engines.base.samples import to_floats
+from audio_connector.engines.base.floats import to_floats
 from audio_connector.errors import AudioDataError
 
 
