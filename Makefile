@@ -103,7 +103,7 @@ $(APPS_READY): pyproject.toml tools/models.txt src/audio_connector/_version.py
 	@du -sh $(APPS) | sed 's/^/ready: /' >&2
 
 test-apps: $(APPS_READY) ## The engines with their models, on real speech; Debian: apt install espeak-ng
-	$(APPS)/bin/python -m pytest -m apps --durations=5 $(PYTEST_ARGS)
+	$(APPS)/bin/python -m pytest -m apps --timeout=600 --durations=5 $(PYTEST_ARGS)
 
 test-all: ## Most of it on each Python from 3.10 to 3.13 that is here
 	@PARTS="$(PARTS)" COMPILED_ON="$(COMPILED_ON)" PROCESS_ON="$(PROCESS_ON)" PYTEST_ARGS="$(PYTEST_ARGS)" WORKERS="$(WORKERS)" .ci/pythons $(PYTHONS)

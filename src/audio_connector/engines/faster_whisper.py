@@ -26,9 +26,9 @@ FILES: Final = ("config.json", "model.bin", "tokenizer.json", "vocabulary.txt")
 SHORTEST_S: Final = 0.1
 """Less than this is no word, and makes Whisper invent some."""
 
-# Whisper was trained on 30 s, and most of a decode goes into the silence behind a short utterance. 15 s and, behind
-# longer ones, 5 s of silence were as good on 17 sentences (tiny.en: 6.9 % of words wrong instead of 7.4) and took 0.57
-# of the time; with 10 s it began to say "No? No? No?". What repeats itself is decoded again in full.
+# Whisper was trained on 30 s, and most of a decode goes into the silence behind a short utterance. 15 s and,
+# behind longer ones, 5 s of silence were as good on 17 sentences (tiny.en: 6.9 % of words wrong instead of 7.4) and
+# took 0.57 of the time; with 10 s it began to say "No? No? No?". What repeats itself is decoded again in full.
 FULL_WINDOW, SHORTEST_WINDOW, AFTERWARDS = 3_000, 1_500, 500
 """In spectra of 10 ms."""
 REPEATING: Final = 2.4

@@ -147,9 +147,6 @@ def test_a_file_is_read_again_only_where_it_has_changed(
     assert len(read) == 3
 
 
-@pytest.mark.skipif(
-    os.name != "posix", reason="a file cannot be a folder anywhere; here it is made one by a link"
-)
 def test_a_folder_that_cannot_be_written_costs_only_the_memory(
     packages: Path, folder: Path, tmp_path: Path
 ) -> None:
