@@ -45,8 +45,8 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "engines": frozenset(PUBLIC),
     # The router of the other side: a mistake shared with playback or intake would cancel itself out.
     "simulator": frozenset({*FLOW, "_version"}),
-    # Its server-and-router pair is made of both ends.
-    "testing": frozenset({*PUBLIC, "simulator"}),
+    # Its server-and-router pair is made of both ends; and what an engine promises is checked by it.
+    "testing": frozenset({*PUBLIC, "simulator", "engines"}),
     # Its Python side is the simulator, so that browser and command line behave alike.
     "playground": frozenset({*PUBLIC, "simulator"}),
     "integrations": frozenset(PUBLIC),
