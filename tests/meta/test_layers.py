@@ -45,14 +45,29 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "engines": frozenset(PUBLIC),
     # The router of the other side: a mistake shared with playback or intake would cancel itself out.
     "simulator": frozenset({*FLOW, "_version"}),
-    # Its server-and-router pair is made of both ends; and what an engine promises is checked by it.
+    # Its server-and-router pair is made of both ends.
     "testing": frozenset({*PUBLIC, "simulator", "engines"}),
     # Its Python side is the simulator, so that browser and command line behave alike.
-    "playground": frozenset({*PUBLIC, "simulator"}),
+    "playground": frozenset({*PUBLIC, "simulator", "live"}),
+    # Pages of applications; it knows none of them.
+    "live": frozenset(PUBLIC),
     "integrations": frozenset(PUBLIC),
     "cluster": frozenset(PUBLIC),
     "cli": frozenset(
-        {*PUBLIC, "auth", "turns", "engines", "testing", "simulator", "playground", "integrations", "cluster"}
+        {
+            *PUBLIC,
+            *(
+                "auth",
+                "turns",
+                "engines",
+                "live",
+                "testing",
+                "simulator",
+                "playground",
+                "integrations",
+                "cluster",
+            ),
+        }
     ),
 }
 # Each file for a partner of its own, behind an extra of its own: none of these parts' files knows another one. What
@@ -71,6 +86,11 @@ PURE = (
     "wire.quoting",
     "call",
     "recording.timeline",
+    "server.session_tracks",
+    "turns.barge_in",
+    "turns.detector",
+    "turns.events",
+    "turns.settings",
 )
 MAY_LOG = frozenset({f"{PACKAGE}.playback.pacer"})
 KNOWN_CIRCLES: frozenset[frozenset[str]] = frozenset()

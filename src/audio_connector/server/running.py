@@ -23,8 +23,10 @@ from audio_connector.server.flight import Budget
 from audio_connector.server.line import Line
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import STOPPED, Session
+from audio_connector.server.sessions import Sessions
 from audio_connector.server.tracing import Tracing
 from audio_connector.validation.handlers import call_handler
+from audio_connector.wire.one_by_one import OneByOne
 
 logger = logging.getLogger("audio_connector.server")
 
@@ -42,11 +44,15 @@ class Running:
     """A server from the beginning of its start to the end of its stop, when ``closed`` is done, and its calls.
 
     It belongs to the loop that starts it; what may be called elsewhere says so. A call is here from its opening until
-    its on_disconnect has run; ``connections`` are those that have not ended.
+    its on_disconnect has run; ``connections`` are those that have not ended, ``live_sessions`` what they are part of.
     """
 
     def __init__(
-        self, config: AudioConnectorServerConfig, connections: Connections, closed: Future[None]
+        self,
+        config: AudioConnectorServerConfig,
+        connections: Connections,
+        live_sessions: Sessions,
+        closed: Future[None],
     ) -> None:
         self.handle: Handle | None = None
         self.stopping: asyncio.Task[None] | None = None
@@ -56,6 +62,7 @@ class Running:
         self._session_of = self.sessions.get
         self._config = config
         self._connections = connections
+        self._live_sessions = live_sessions
         self._closed = closed
         self._drain: Drain | None = None
         self._drained: asyncio.Task[bool] | None = None
@@ -63,6 +70,7 @@ class Running:
         self._budget = Budget(0 if config.flight_recorder is None else config.flight_recorder.min_interval_s)
         self._peer_faults = PeerFaults()
         self._loop = asyncio.get_running_loop()
+        self._ends = OneByOne(self._loop.call_soon)
         pause_s = config.playback.pause_ms / 1000
         self._tracing = Tracing(pause_s) if config.monitoring.traces else None
         self.io = self._start_io(in_process=config.isolation == "process")
@@ -122,6 +130,7 @@ class Running:
         match tell:
             case tells.Settled():
                 self.lines[link_id].settle(*tell)
+                self._live_sessions._enter(link_id, session.connection)
                 session.settle()
             case tells.Failed():
                 session.feed_error(tell.error())
@@ -135,6 +144,7 @@ class Running:
                 session.release()
             case tells.Ended(how):
                 self._connections._live.pop(link_id, None)
+                self._live_sessions._leave(link_id)
                 session.end(how)
 
     def note(self, link_id: int, tell: tells.Tell | tells.Figures) -> None:
@@ -166,13 +176,14 @@ class Running:
         line.handed_at = line.clock()
         connection = AudioConnectorConnection(line, opened, config, made_id=made_id)
         self._connections._live[link_id] = connection
+        self._live_sessions._enter(link_id, connection)
         if config.flight_recorder is not None:
             connection._keep_flight(config.flight_recorder, self._budget)
         if self._tracing is not None:
             line.trace = self._tracing.open(opened, at_opening(connection, self.io.worker))
             line.post(asks.Traced(line.trace.traceparent))
         session = self.sessions[link_id] = Session(
-            connection, config, lambda: self._forget(link_id), worker=self.io.worker
+            connection, config, lambda: self._forget(link_id), ends=self._ends, worker=self.io.worker
         )
         if self._drain is not None:
             self._drain.add(session)
@@ -204,6 +215,7 @@ class Running:
         self._connections._live.pop(link_id, None)
         if (line := self.lines.pop(link_id, None)) is not None:
             line.end(STOPPED)
+        self._live_sessions._leave(link_id)
 
     # Its drain, and its stop.
 
