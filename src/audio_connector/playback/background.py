@@ -21,8 +21,8 @@ from audio_connector.audio.resample import resample
 from audio_connector.playback.speech import FRAME_S
 
 ATTACK_S: Final = 0.1
-"""From full volume to silence, or a part of that, where speech begins: five frames. Faster is heard as a cut, and slower
-covers the first syllable."""
+"""From full volume to silence, or a part of that, where speech begins: five frames. Faster is heard as a cut, and
+slower covers the first syllable."""
 
 RELEASE_S: Final = 0.5
 """The same upwards, behind speech: a breath between two sentences does not bring it up all the way."""
@@ -100,7 +100,9 @@ class Background:
         """The latest frames, so many, were not heard."""
         while count > 0 and self._given:
             self._at, gain = self._given.pop()
-            if self._fade_step is None:  # else it goes on from where it is, since somebody waits for it to end
+            if (
+                self._fade_step is None
+            ):  # else it goes on from where it is, since somebody waits for it to end
                 self._gain = gain
             count -= 1
 

@@ -6,8 +6,8 @@ The rules:
 1. Every frame of an utterance carries the background under it. Where the router is about to run out of them, frames
    with the background alone follow, so that it never runs out of that.
 2. What is said next is heard behind these, so they are sent no further ahead than is safe: `AHEAD_S`.
-3. Behind an utterance they come at the last moment, `LAST_MOMENT_S` before the router runs dry, since one that goes on
-   after them has a gap.
+3. Behind an utterance they come at the last moment, `LAST_MOMENT_S` before the router runs dry, since one that goes
+   on after them has a gap.
 4. Where the router is told to drop what it has, the background goes on from where it was heard.
 5. None of it counts as played, queued or in flight, and nobody waits for it but who stops it.
 """
@@ -115,7 +115,9 @@ class BesideSpeech:
         at = self._schedule.clock.pass_by(now)
         return [Beside(at, tail if self._background is None else self._under(self._background, tail))]
 
-    def cover(self, tail: list[bytes | Beside], frames: list[bytes], now: float, limit: int) -> list[bytes | Beside]:
+    def cover(
+        self, tail: list[bytes | Beside], frames: list[bytes], now: float, limit: int
+    ) -> list[bytes | Beside]:
         """Put the background under frames of utterances, and behind them where they come to an end."""
         sent: list[bytes | Beside] = tail
         background = self._background

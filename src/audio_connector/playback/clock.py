@@ -50,6 +50,8 @@ class RunClock:
 
     def due(self, now: float, lead_s: float) -> int:
         """How many further frames are due: frame k is at ``anchor + k * frame - lead``."""
+        if self.is_passed:
+            return 0
         # Not by `frames_until`, since it is asked once per frame; int() rounds as floor() does from 0 on.
         return int((now + lead_s - self.anchor_s) / FRAME_S + EPSILON_FRAMES) + 1 - self.sent  # type: ignore[operator]
 

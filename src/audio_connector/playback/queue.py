@@ -44,8 +44,8 @@ WRITE_STARVES = (
 )
 
 PAUSE_STARVES = (
-    f"a speech has been paused for {STARVING_S:g} s while others wait behind it; go on with speech.resume(), or cut it "
-    "with flush_buffer()"
+    f"a speech has been paused for {STARVING_S:g} s while others wait behind it; go on with speech.resume(), or cut "
+    "it with flush_buffer()"
 )
 
 PlaybackEvent = Answered | Finished | UsageError | PlaybackOverflow | str
@@ -56,8 +56,8 @@ class PlaybackQueue:
     """What one connection says: writers wait while more than ``max_bytes`` is queued.
 
     Plain writes that would be heard later than ``max_delay_s`` lose their oldest audio; None for any delay. What is
-    cut by a pause, or goes on after one, fades for ``fade_s``; by a flush for ``flush_fade_s``. With ``can_clear`` the
-    router is told to drop what it has where that is cut.
+    cut by a pause, or goes on after one, fades for ``fade_s``; by a flush for ``flush_fade_s``. With ``can_clear``
+    the router is told to drop what it has where that is cut.
     """
 
     def __init__(
@@ -148,6 +148,7 @@ class PlaybackQueue:
 
     def leave(self, token: int, now: float) -> None:
         """Wait no more, in a line or for something to be heard. Nothing that was asked for later waits for it."""
+        self.beside.leave(token)
         writer = self._writers.pop(token, None)
         for utterance in self.schedule.utterances() if writer is None else (writer.utterance,):
             utterance.forget(token)

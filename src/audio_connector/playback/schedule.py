@@ -70,6 +70,8 @@ class Schedule:
         self.underrun_ms = 0.0
         self.drops = 0
         """How often the router was told to drop what it has."""
+        self.kept_until_s = -math.inf
+        """What it was to play until then it has played all the same, the last time."""
         self.clock = RunClock()
 
     # What is written.
@@ -138,7 +140,7 @@ class Schedule:
 
     def cut(self, now: float) -> int:
         """End everything; return how many frames of all were heard. The utterances are the caller's to end."""
-        self.drops += 1
+        self._note_drop(now)
         self.clock.end(self.clock.heard(now))
         self.finishing.clear()
         self.waiting.clear()
@@ -171,11 +173,11 @@ class Schedule:
         """
         self.note_heard(now)
         clock, flown = self.clock, self.flown
-        self.drops += 1
         count = min(self._not_begun(now), len(flown))
         back = [flown.pop() for _ in range(count)][::-1]
         first = back[0] if back else b""
         clock.drop(now)
+        self._note_drop(now)
         clock.end(clock.sent - count)
         while back:
             if not (self.waiting and self.waiting[0].sent and self.waiting[0].end > clock.heard_before):
@@ -195,6 +197,10 @@ class Schedule:
         """What the router plays next, behind the frame that it is at; nothing where it has none."""
         count = self._not_begun(now)
         return self.flown[-count] if 0 < count <= len(self.flown) else b""
+
+    def _note_drop(self, now: float) -> None:
+        self.drops += 1
+        self.kept_until_s = max(now, self.clock.busy_until_s)
 
     def _not_begun(self, now: float) -> int:
         """How many of the frames that were sent the router has not begun to play."""
@@ -217,7 +223,9 @@ class Schedule:
         """Change how far ahead of the router's clock frames are sent, from now on."""
         self.lead_s = max(lead_s, MIN_LEAD_S)
         most = int(self.lead_s / FRAME_S) + IN_PLAY_FRAMES
-        if most > (self.flown.maxlen or 0):  # never less: the router may still have what an older lead has let go
+        if most > (
+            self.flown.maxlen or 0
+        ):  # never less: the router may still have what an older lead has let go
             self.flown = deque(self.flown, maxlen=most)
 
     # What is sent.
@@ -230,15 +238,11 @@ class Schedule:
         frames: list[bytes] = []
         if not waiting or self.is_held or (clock.anchor_s is None and not self._start_run(now)):
             return frames
-        if clock.is_passed:
-            return frames
         count = clock.due(now, self.lead_s)
         if count > limit:
             count = limit
-        while count > 0 and waiting:
+        while count > 0 and waiting and waiting[0].paused_at is None:
             head = waiting[0]
-            if head.paused_at is not None:
-                break
             queued = head.frames
             if queued:
                 if not head.sent:

@@ -55,7 +55,7 @@ class Flushed:
 
 
 class Answered(NamedTuple):
-    """The answer to whoever waits: True or False to a writer in line, milliseconds heard to who pauses, an outcome else."""
+    """The answer: True or False to a writer in line, milliseconds heard to who pauses, an outcome to all others."""
 
     token: int
     value: object

@@ -43,8 +43,8 @@ class Utterance(PcmFrames):
     """
 
     __slots__ = (
-        "end_marks", "first", "is_cut", "is_sealed", "lane", "last_write_at", "line", "marks", "paused_at", "rested_ms",
-        "said_from", "sent", "starved_at", "waiting_since",
+        "end_marks", "first", "is_cut", "is_sealed", "lane", "last_write_at", "line", "marks", "paused_at",
+        "rested_ms", "said_from", "sent", "starved_at", "waiting_since",
     )  # fmt: skip
 
     def __init__(self, lane: int, audio_format: AudioFormat | None) -> None:
