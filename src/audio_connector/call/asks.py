@@ -56,7 +56,7 @@ class EndSpeech(NamedTuple):
 
 
 class PauseSpeech(NamedTuple):
-    """Hold a speech where it is heard; answered by the milliseconds of it that were heard, or None where it is over."""
+    """Hold a speech where it is heard; answered by the milliseconds of it that were heard, None where it is over."""
 
     lane: int
     token: int

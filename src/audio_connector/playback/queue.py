@@ -236,7 +236,8 @@ class PlaybackQueue:
         if utterance.paused_at is None:
             schedule.pause(utterance, now)
             heard_in_all = schedule.clock.heard_in_all(now)
-            if self._can_clear and utterance.sent > utterance.heard(heard_in_all):
+            is_in_flight = utterance.sent > utterance.heard(heard_in_all)
+            if is_in_flight and self._can_clear and schedule.can_recall(now):
                 is_recalled = True
                 is_being_said = heard_in_all >= utterance.first
                 self.beside.go_back(now)

@@ -168,12 +168,14 @@ class Schedule:
     def recall(self, now: float) -> bytes:
         """The router is told to drop what it has: all of it that it has not begun to play waits to be sent again.
 
+        Only where `can_recall` says so.
+
         Returns:
             The frame that would have been heard next; nothing where there was none.
         """
         self.note_heard(now)
         clock, flown = self.clock, self.flown
-        count = min(self._not_begun(now), len(flown))
+        count = self._not_begun(now)
         back = [flown.pop() for _ in range(count)][::-1]
         first = back[0] if back else b""
         clock.drop(now)
@@ -192,6 +194,10 @@ class Schedule:
         if self.waiting and self.waiting[0].frames:
             self.waiting[0].waiting_since = now
         return first
+
+    def can_recall(self, now: float) -> bool:
+        """Whether all that the router has not begun to play could be sent again."""
+        return self._not_begun(now) <= len(self.flown)
 
     def next_frame(self, now: float) -> bytes:
         """What the router plays next, behind the frame that it is at; nothing where it has none."""
@@ -212,7 +218,7 @@ class Schedule:
     def settle(self, audio_format: AudioFormat) -> None:
         """The format is known, and what waits is in it."""
         if audio_format != self.format:
-            self.flown.clear()  # they cannot be sent again: they count as heard
+            self.flown.clear()  # of another format: what the router has of these cannot be sent again
         self.format = audio_format
         self.frame_bytes = audio_format.frame_bytes
         self.queued_bytes = 0
