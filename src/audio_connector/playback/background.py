@@ -36,9 +36,9 @@ class Background:
 
     def __init__(self, number: int, rate_hz: int, *, volume: float, duck: float) -> None:
         self.number = number
-        self.volume = volume
-        self.duck = duck
-        self.is_whole = False
+        self._full = 0.0  # the loudest that it may be now: a change of the volume is measured by it
+        self._volume = 0.0
+        self.set_volume(volume, duck)
         self.stop_token: int | None = None
         """Of who waits for it to be silent."""
         self._rate_hz = rate_hz
@@ -56,9 +56,13 @@ class Background:
             self._pieces.append(pcm)
             self._ends.append(self._size_bytes + len(pcm))
 
+    def set_volume(self, volume: float, duck: float) -> None:
+        """How loud it is to be, and what that is multiplied by while something is said."""
+        self._full = max(self._volume, volume)
+        self._volume, self._duck = volume, duck
+
     def finish(self, before: Background | None) -> None:
         """All pieces are there; it takes the place of the one ``before``."""
-        self.is_whole = True
         if before is not None:
             self._before, self._gain = before, before._gain
 
@@ -114,11 +118,10 @@ class Background:
         gain = self._gain
         if self._fade_step is not None:
             return max(0.0, gain - self._fade_step)
-        goal = self.volume * self.duck if is_spoken else self.volume
-        full = max(self.volume, gain)
+        goal = self._volume * self._duck if is_spoken else self._volume
         if goal < gain:
-            return max(goal, gain - full * FRAME_S / ATTACK_S)
-        return min(goal, gain + full * FRAME_S / RELEASE_S)
+            return max(goal, gain - max(self._full, gain) * FRAME_S / ATTACK_S)
+        return min(goal, gain + self._full * FRAME_S / RELEASE_S)
 
     def _cut(self, size_bytes: int) -> bytes:
         """The next so many bytes; behind the end comes the beginning."""

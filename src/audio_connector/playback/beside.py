@@ -63,7 +63,7 @@ class BesideSpeech:
         """Make that one louder or quieter, where it is there."""
         for one in (self._background, self._coming):
             if one is not None and one.number == number:
-                one.volume, one.duck = volume, duck
+                one.set_volume(volume, duck)
 
     def stop(self, number: int, fade_s: float, token: int) -> None:
         """End that one, and answer once nothing more of it is sent."""

@@ -503,7 +503,9 @@ class QueueMachine(RuleBasedStateMachine):
                 content(heard) == self.expected() == b"".join(u.pcm[: len(u.pcm) // 2 * 2] for u in self.said)
             )
         elif not self.faults and not self.queue.refused_bytes:
-            assert len(heard) * FRAME_S >= sum(said.duration_s for said in self.said) - 0.001 * (self.numbers + 1)
+            assert len(heard) * FRAME_S >= sum(said.duration_s for said in self.said) - 0.001 * (
+                self.numbers + 1
+            )
 
     def finish(self) -> None:
         """Write what is granted until nobody waits for room any more, waking only at the deadlines."""
