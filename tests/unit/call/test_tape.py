@@ -80,7 +80,12 @@ STEPS = st.lists(
 )
 
 
-@given(steps=STEPS, prime_ms=st.sampled_from((0, 100)), fade_ms=st.sampled_from((0, 10)), has_background=st.booleans())
+@given(
+    steps=STEPS,
+    prime_ms=st.sampled_from((0, 100)),
+    fade_ms=st.sampled_from((0, 10)),
+    has_background=st.booleans(),
+)
 def test_it_is_what_a_router_plays_and_when(
     steps: list[Step], prime_ms: int, fade_ms: int, has_background: bool
 ) -> None:
