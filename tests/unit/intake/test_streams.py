@@ -415,8 +415,7 @@ async def test_silence_is_as_long_as_what_was_missed_and_ends_with_audio() -> No
     got: list[tuple[float, bytes]] = []
 
     async def read() -> None:
-        async for piece in stream:
-            got.append((loop.time(), piece))
+        got.extend([(loop.time(), piece) async for piece in stream])
 
     reading = asyncio.ensure_future(read())
     begun = loop.time()

@@ -15,6 +15,7 @@ from support.conversation import Conversation
 from audio_connector.errors import AudioFileError, ConnectionClosed, UsageError
 from audio_connector.playback.speech import Played
 from audio_connector.server import background as module
+from audio_connector.server.lane import PIECE_BYTES
 from audio_connector.testing.virtual_time import in_virtual_time, rest
 
 LEVEL = 10_000
@@ -165,7 +166,7 @@ async def test_what_is_no_background_is_refused(
 def test_a_file_is_read_once_until_it_changes(music: Path) -> None:
     first = module._read(music, 16_000)
     assert module._read(music, 16_000) is first
-    assert {len(piece) for piece in first[:-1]} == {module.PIECE_BYTES}
+    assert {len(piece) for piece in first[:-1]} == {PIECE_BYTES}
     assert len(b"".join(first)) == 96_000
     assert len(b"".join(module._read(music, 8000))) == 48_000
     write_wav(music, bytes(3200), 16_000)
