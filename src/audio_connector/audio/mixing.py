@@ -46,7 +46,7 @@ def fade_in(pcm: bytes, samples: int) -> bytes:
 def mix(over: bytes, under: bytes, gain_from: float, gain_to: float) -> bytes:
     """Add one piece to another, quieter or louder; what is too loud for 16 bits is clipped, not wrapped.
 
-    It takes 15 us for a frame of 16 kHz, by numpy; a loop over its samples takes twenty times that.
+    It takes 11 us for a frame of 16 kHz, by numpy, and 16 where the gain changes; a loop over its samples takes 250.
 
     Args:
         over: Whole mono 16-bit little-endian samples, which stay as they are; or nothing.
