@@ -96,6 +96,9 @@ class Line:
         """Those that were begun and not ended, the oldest first."""
         self.paused: dict[int, asyncio.AbstractEventLoop] = {}
         """The speeches that are to wait until somebody has them go on, and the loop in which that was asked."""
+        self.opened_at = clock()
+        """When it was told that there is a call, in the thread of the I/O side: nothing keeps that waiting."""
+        self.ended_at: float | None = None
         self.handed_at = -math.inf
         """When the application got the call."""
         self.recorders: dict[int, Callable[[Taped | None], None]] = {}
@@ -311,7 +314,7 @@ class Line:
         """The connection is over: whoever still waits is told so."""
         if self.closed is not None:
             return
-        self.closed, self.is_open = how, False
+        self.closed, self.is_open, self.ended_at = how, False, self.clock()
         for lane in list(self.speeches):
             self.finish(lane, Interrupted(0.0, 0.0))
         for token in list(self.recorders):
