@@ -67,6 +67,7 @@ PURE = (
     "playback",
     "intake.buffer",
     "wire.episodes",
+    "intake.gaps",
     "intake.items",
     "wire.quoting",
     "call",

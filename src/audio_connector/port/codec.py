@@ -52,7 +52,7 @@ class _Outcome(NamedTuple):
 
 class _Answered(NamedTuple):
     token: int
-    value: bool | _Outcome | None
+    value: bool | float | _Outcome | None
 
 
 class _Finished(NamedTuple):
