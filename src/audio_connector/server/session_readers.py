@@ -8,6 +8,8 @@ import weakref
 from typing import Any, Final, Generic, TypeVar
 
 from audio_connector.intake.streams import Stream
+from audio_connector.server.session_events import SessionAudio, SessionEvent
+from audio_connector.wire.quoting import named
 
 logger = logging.getLogger("audio_connector.session")
 
@@ -41,7 +43,7 @@ class SessionReader(Stream[T]):
                 logger.warning(
                     "session %s: more than %d frames or events wait to be read, so the oldest are dropped: read them "
                     "in a loop that does nothing slow",
-                    self._session_id[:80],
+                    named(self._session_id),
                     MAX_WAITING,
                 )
 
@@ -72,3 +74,21 @@ class Readers(Generic[T]):
         """Nothing follows."""
         for reader in self.live():
             reader.end()
+
+
+class Audience:
+    """All who listen to one session."""
+
+    def __init__(self) -> None:
+        self.apart: Readers[SessionAudio] = Readers()
+        self.mixed: Readers[SessionAudio] = Readers()
+        self.events: Readers[SessionEvent] = Readers()
+
+    def is_there(self) -> bool:
+        """Whether anybody listens."""
+        return bool(self.events.live() or self.apart.live() or self.mixed.live())
+
+    def end(self) -> None:
+        """The session is over."""
+        for readers in (self.apart, self.mixed, self.events):
+            readers.end()

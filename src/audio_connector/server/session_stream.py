@@ -7,6 +7,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.wire.quoting import named
 
 if TYPE_CHECKING:
     from audio_connector.server.session_tracks import Track
@@ -34,7 +35,7 @@ class SessionStream:
         self._was_active = True
 
     def __repr__(self) -> str:
-        return f"<SessionStream {self.id} from {self.joined_s:.2f} s>"
+        return f"<SessionStream {named(self.id)} from {self.joined_s:.2f} s>"
 
     @property
     def id(self) -> str:

@@ -9,38 +9,17 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping
-from typing import TYPE_CHECKING, Any, Final, TypeVar
+from typing import TYPE_CHECKING, Final, TypeVar
 
-from audio_connector.call.asks import TakeTape, TapeMore, TapeOn
-from audio_connector.call.tells import Taped
 from audio_connector.errors import UsageError
 from audio_connector.server.connection import AudioConnectorConnection
-from audio_connector.server.session_events import (
-    ActiveSpeaker,
-    SessionAudio,
-    SessionEvent,
-    StreamActive,
-    StreamJoined,
-    StreamLeft,
-    StreamSpeaks,
-)
-from audio_connector.server.session_readers import Readers, SessionReader
+from audio_connector.server.session_events import SessionAudio, SessionEvent, StreamJoined, StreamLeft
+from audio_connector.server.session_readers import Audience, Readers, SessionReader
 from audio_connector.server.session_stream import SessionStream
+from audio_connector.wire.quoting import named, quoted
 
 if TYPE_CHECKING:
-    from audio_connector.server.session_tracks import Mix
-
-TELL_S: Final = 0.1
-"""Between two batches of a stream: what is said is known so long after it is certain, for ten wake-ups a second."""
-
-BATCHES: Final = 10
-"""A second, told ahead of what was taken."""
-
-KEEP_S: Final = 5.0
-"""So much waits on the I/O side while the application is held up."""
-
-AT_ONCE_S: Final = 0.25
-"""As in `server.recorder`: a stream that is listened to so soon after it came is heard from its first frame."""
+    from audio_connector.server.session_feed import SessionFeed
 
 MAX_LEFT: Final = 100
 """Streams that have ended and are still listed."""
@@ -61,16 +40,14 @@ class LiveSession:
         self._loop = asyncio.get_running_loop()
         self._streams: dict[int, SessionStream] = {}
         self._left: list[SessionStream] = []
-        self._apart: Readers[SessionAudio] = Readers()
-        self._mixed: Readers[SessionAudio] = Readers()
-        self._events: Readers[SessionEvent] = Readers()
-        self._mix: Mix | None = None
-        self._active: SessionStream | None = None
+        self._audience = Audience()
+        self._feed: SessionFeed | None = None
+        """What makes something of the streams, once somebody has asked for it."""
         self._open: set[int] = set()
         self._is_over = False
 
     def __repr__(self) -> str:
-        return f"<LiveSession {self._id} with {len(self._streams)} streams>"
+        return f"<LiveSession {named(self._id)} with {len(self._streams)} streams>"
 
     @property
     def id(self) -> str:
@@ -104,7 +81,7 @@ class LiveSession:
         Raises:
             UsageError: Nobody listens to the session, so that is not known.
         """
-        self._check_heard()
+        self._followed()
         return [stream for stream in self._streams.values() if stream.is_speaking]
 
     @property
@@ -114,8 +91,7 @@ class LiveSession:
         Raises:
             UsageError: Nobody listens to the session, so that is not known.
         """
-        self._check_heard()
-        return self._active
+        return self._followed().active
 
     def stream_of(self, connection: AudioConnectorConnection) -> SessionStream:
         """Return the stream of a connection.
@@ -127,7 +103,8 @@ class LiveSession:
             if stream.connection is connection:
                 return stream
         raise UsageError(
-            f"{connection!r} is no stream of session {self._id!r}; handle.sessions[connection.session_id] has it"
+            f"{connection!r} is no stream of session {quoted(self._id)}; "
+            "handle.sessions[connection.session_id] has it"
         )
 
     # What is said.
@@ -142,11 +119,11 @@ class LiveSession:
             mixed: All streams in one, without those that `mute` leaves out; else one frame of each stream after the
                 other, in the order in which they are certain.
         """
-        return self._add_reader(self._mixed if mixed else self._apart)
+        return self._add_reader(self._audience.mixed if mixed else self._audience.apart)
 
     def events(self) -> SessionReader[SessionEvent]:
         """Iterate over who comes, speaks and leaves, until the session is over."""
-        return self._add_reader(self._events)
+        return self._add_reader(self._audience.events)
 
     def mute(self, stream: SessionStream) -> None:
         """Leave out of the mix what a stream says from now on; apart it is heard all the same."""
@@ -163,16 +140,16 @@ class LiveSession:
         stream = SessionStream(connection, max(0.0, line.opened_at - self._zero))
         self._streams[link_id] = stream
         self._open.add(link_id)
-        self._events.push(StreamJoined(stream, stream.joined_s))
-        if self._is_heard():
-            self._listen_to(link_id, stream)
+        self._audience.events.push(StreamJoined(stream, stream.joined_s))
+        if self._feed is not None:
+            self._feed.follow(stream)
 
     def _leave(self, link_id: int) -> None:
         """Its connection is over; where it is taped, the last of it may still come."""
         self._open.discard(link_id)
         stream = self._streams.get(link_id)
         if stream is not None and stream._track is None:
-            self._finish(link_id, stream)
+            self._finish(stream)
 
     def _add_reader(self, readers: Readers[T]) -> SessionReader[T]:
         reader: SessionReader[T] = SessionReader(self._id)
@@ -186,120 +163,38 @@ class LiveSession:
         if self._is_over:
             reader.end()
             return
+        # It imports numpy, which only who listens needs.
+        from audio_connector.server.session_feed import SessionFeed  # noqa: PLC0415
+
         readers.add(reader)
-        if readers is self._mixed and self._mix is None:
-            # numpy, which only who listens needs.
-            from audio_connector.server.session_tracks import Mix  # noqa: PLC0415
+        if self._feed is None:
+            self._feed = SessionFeed(self._zero, self._clock, self._audience, self._streams, self._finish)
+        for stream in self._streams.values():
+            if readers is self._audience.events:
+                reader.push(StreamJoined(stream, stream.joined_s))  # type: ignore[arg-type]  # it reads events
+            self._feed.follow(stream)
 
-            self._mix = Mix()
-        for link_id, stream in self._streams.items():
-            if readers is self._events:
-                reader.push(StreamJoined(stream, stream.joined_s))  # type: ignore[arg-type]  # it is one of events
-            if stream._track is None:
-                self._listen_to(link_id, stream)
-
-    def _listen_to(self, link_id: int, stream: SessionStream) -> None:
-        from audio_connector.server.session_tracks import Track  # noqa: PLC0415 - likewise
-
-        stream._track = Track(self._zero)
+    def _finish(self, stream: SessionStream) -> None:
+        """Nothing more comes of a stream."""
         line = stream.connection._line
-        stream._token = next(line.numbers)
-        stream._was_active = stream.is_active
-        is_from_start = line.clock() - line.handed_at < AT_ONCE_S
-        line.post(TapeOn(stream._token, KEEP_S, BATCHES, is_from_start, TELL_S))
-
-        def receive(taped: Taped | None) -> None:
-            """In any thread, never blocking."""
-            try:
-                self._loop.call_soon_threadsafe(self._take, link_id, stream, taped)
-            except RuntimeError:
-                return  # the application's loop is closed
-
-        line.record(stream._token, receive)
-
-    def _take(self, link_id: int, stream: SessionStream, taped: Taped | None) -> None:
-        track = stream._track
-        if track is None or stream.left_s is not None:
-            return
-        if taped is not None:
-            self._tell(stream, track.add(taped))
-        if taped is None or taped.is_last:
-            self._tell(stream, track.finish())
-            self._stop_listening(link_id, stream)
-        elif taped.is_complete:
-            line = stream.connection._line
-            line.post(TapeMore(stream._token) if self._is_heard() else TakeTape(stream._token, is_last=True))
-
-    def _tell(self, stream: SessionStream, told: list[Any]) -> None:
-        """Hand on what one stream said, and what follows from it."""
-        from audio_connector.server.session_tracks import FRAMES_PER_S, Frame  # noqa: PLC0415
-
-        for each in told:
-            at_s = each.number / FRAMES_PER_S
-            if isinstance(each, Frame):
-                self._apart.push(SessionAudio(stream, at_s, each.pcm))
-                if self._mix is not None and stream._is_mixed_at(at_s):
-                    self._mix.add(each.number, each.pcm)
-            else:
-                self._events.push(StreamSpeaks(stream, at_s, each.is_speaking))
-                self._choose_active(at_s)
-        if stream.is_active != stream._was_active and stream.connection._line.closed is None:
-            stream._was_active = stream.is_active
-            self._events.push(StreamActive(stream, self.now_s, stream.is_active))
-        self._tell_mix()
-
-    def _tell_mix(self) -> None:
-        from audio_connector.server.session_tracks import FRAMES_PER_S  # noqa: PLC0415
-
-        if self._mix is None:
-            return
-        if not self._mixed.live():
-            self._mix = None
-            return
-        tracks = [stream._track for stream in self._streams.values() if stream._track is not None]
-        positions = [track.next_frame for track in tracks if track.next_frame is not None]
-        for number, pcm in self._mix.take(positions):
-            self._mixed.push(SessionAudio(None, number / FRAMES_PER_S, pcm))
-
-    def _choose_active(self, at_s: float) -> None:
-        from audio_connector.server.session_tracks import active_of  # noqa: PLC0415
-
-        tracks = {stream: stream._track for stream in self._streams.values() if stream._track is not None}
-        active = active_of(self._active, tracks)
-        if active is not self._active:
-            self._active = active
-            self._events.push(ActiveSpeaker(active, at_s))
-
-    def _stop_listening(self, link_id: int, stream: SessionStream) -> None:
-        """Nothing more of it is taped: it has ended, or nobody listens."""
-        stream._track = None
-        self._choose_active(self.now_s)
-        if stream.connection._line.closed is not None:
-            self._finish(link_id, stream)
-        elif self._is_heard():  # somebody began to listen meanwhile
-            self._listen_to(link_id, stream)
-
-    def _finish(self, link_id: int, stream: SessionStream) -> None:
-        ended_at = stream.connection._line.ended_at
-        stream.left_s = self.now_s if ended_at is None else max(stream.joined_s, ended_at - self._zero)
-        del self._streams[link_id]
+        stream.left_s = max(stream.joined_s, (line.ended_at or self._clock()) - self._zero)
+        del self._streams[line.link_id]
         self._left = [*self._left, stream][-MAX_LEFT:]
-        self._events.push(StreamLeft(stream, stream.left_s))
-        self._tell_mix()
+        self._audience.events.push(StreamLeft(stream, stream.left_s))
+        if self._feed is not None:
+            self._feed.tell_mix()
         if not self._streams:
             self._is_over = True
-            for readers in (self._apart, self._mixed, self._events):
-                readers.end()
+            self._audience.end()
 
-    def _is_heard(self) -> bool:
-        return any(readers.live() for readers in (self._apart, self._mixed, self._events))
-
-    def _check_heard(self) -> None:
-        if not self._is_heard() and not self._is_over:
+    def _followed(self) -> SessionFeed:
+        """What knows who speaks."""
+        if self._feed is None or not (self._audience.is_there() or self._is_over):
             raise UsageError(
                 "who speaks is known only while the session is listened to; hold an iterator of session.events() or "
                 "session.audio(), and read it"
             )
+        return self._feed
 
 
 class Sessions(Mapping[str, LiveSession]):
