@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from support.serving import DEADLINE_S, serving, until
 
-from audio_connector import AudioConnectorConnection, SessionAudio, StreamSpeaks
+from audio_connector import AudioConnectorConnection, LiveSession, SessionAudio, StreamSpeaks
 from audio_connector.server.server import AudioConnectorServerHandle
 from audio_connector.simulator import RouterCall, load_scenario, run_calls
 from audio_connector.testing import Audio, in_virtual_time, serve
@@ -81,6 +81,27 @@ async def test_streams_of_real_sockets_are_on_one_clock_while_the_application_is
     assert bob[0] - ann[0] == pytest.approx(1.5, abs=0.15)
     together = span_of(minutes.mixed)
     assert together == pytest.approx((ann[0], bob[1]), abs=0.001)
+
+
+async def test_a_session_may_be_read_in_another_thread_and_loop() -> None:
+    heard: list[SessionAudio] = []
+    readers: list[asyncio.Future[None]] = []
+
+    async def read(session: LiveSession) -> None:
+        heard.extend([each async for each in session.audio(mixed=True)])
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        loop = asyncio.get_running_loop()
+        readers.append(loop.run_in_executor(None, lambda: asyncio.run(read(handle.sessions["room"]))))
+
+    async with serving(on_connect) as handle:
+        tone = Audio.tone(440, 1.0).pcm
+        await run_calls(
+            [RouterCall(url=handle.get_address(), speech=tone, session_id="room", allow_silence=True)]
+        )
+        await asyncio.wait_for(readers[0], DEADLINE_S)
+    begin, end = span_of(heard)
+    assert end - begin == pytest.approx(1.0, abs=0.1)
 
 
 @in_virtual_time

@@ -93,11 +93,11 @@ class EnergyDetector:
 
     def reset(self) -> None:
         """Forget the room: another stream."""
-        self._smooth = -1.0  # nothing but digital silence so far
+        self._smooth = 0.0
         self._least = self._part_least = math.inf
         self._leasts: deque[float] = deque(maxlen=WINDOW_PARTS)
         self._frames = 0
-        self._is_first = True
+        self._is_first = True  # nothing but digital silence so far
 
     def probability(self, frame: bytes) -> float:
         """Return how likely it is speech, 0 to 1.
@@ -128,9 +128,8 @@ class EnergyDetector:
         """What the noise is, with this frame."""
         if self._is_first:
             self._is_first = False
-            if (
-                self._least == 0
-            ):  # digital silence came before: a line without noise, until the window says otherwise
+            if self._least == 0:
+                # Digital silence came before: a line without noise, until the window says otherwise.
                 self._leasts.append(0.0)
                 self._part_least = 0.0
             self._smooth = energy

@@ -41,7 +41,8 @@ class BargeIn(FrozenValues):
         pause_first: Whether we fall silent at the first sound, and go on if it was nothing; else we speak on until
             it is certain.
         resume_after_ms: Silence after which what was no interruption is a false alarm. Longer than the gap between
-            "no" and "wait", and than a recogniser needs for the words.
+            "no" and "wait". With ``min_words``, what your recogniser takes is a better value: words that come later
+            interrupt all the same, but we have gone on meanwhile.
 
     Raises:
         UsageError: A value is out of its range; the text names it.

@@ -87,6 +87,7 @@ class TurnDetector:
                 f"got {type(detector).__name__} as detector; expected an object with sample_rate, frame_samples, "
                 "probability(frame) and reset(), such as audio_connector.turns.EnergyDetector()"
             )
+        detector.reset()  # it may have heard another stream before
         self._settings = settings = settings or TurnSettings()
         self._start_s = start_s
         self._resampler = Resampler(sample_rate, detector.sample_rate)

@@ -76,7 +76,8 @@ def listen(
 def _audio_of(source: HasAudio, sample_rate: int, gap_s: float | None) -> AsyncIterable[bytes]:
     if not callable(getattr(source, "audio", None)):
         raise UsageError(
-            f"got {type(source).__name__}; expected the client that on_connect was given, or an iterable of audio"
+            f"got {type(source).__name__}; expected the client that on_connect was given, or an async iterable of "
+            "16-bit PCM, such as client.audio()"
         )
     return source.audio(sample_rate=sample_rate, gap_s=gap_s)
 

@@ -28,7 +28,7 @@ class TurnSettings(FrozenValues):
         max_speech_s: An utterance that becomes longer ends here, and what follows is the next one. What Whisper hears
             at a time is 30 s; at 16 kHz that is 960 kB.
         threshold: How likely a frame has to be speech, as the detector says, for speech to begin; it goes on with
-            0.15 less.
+            0.15 less. Below 0.5 the built-in one takes noise for speech, since the noise itself is 0.13 to it.
         silence_s: How often `Silence` is told.
 
     Raises:
@@ -44,7 +44,7 @@ class TurnSettings(FrozenValues):
     pre_roll_ms: Ms = 200
     tail_ms: Ms = 100
     max_speech_s: Annotated[float, Field(ge=1, le=600)] = 30
-    threshold: Annotated[float, Field(ge=0.2, le=0.95)] = 0.5
+    threshold: Annotated[float, Field(ge=0.3, le=0.95)] = 0.5
     silence_s: Annotated[float, Field(ge=0.1, le=3600)] = 1
 
     @model_validator(mode="after")

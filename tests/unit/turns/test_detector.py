@@ -277,3 +277,10 @@ def test_a_detector_fits_the_port_of_the_engines() -> None:
 
     assert isinstance(turns.EnergyDetector(), engines.SpeechDetector)
     assert isinstance(Marks(), engines.SpeechDetector)
+
+
+def test_a_detector_that_heard_another_stream_begins_anew() -> None:
+    marks = Marks()
+    TurnDetector(marks).feed(audio_of("." * 5))
+    TurnDetector(marks).feed(audio_of("." * 3))
+    assert len(marks.seen) == 3
