@@ -370,6 +370,9 @@ class Call:
             case asks.PauseSpeech(lane, token):
                 if queue.pause(lane, token, now):
                     self._clear()
+            case asks.ResumeSpeech(lane):
+                queue.go_on(lane, now)
+                self.has_news = True  # what is played is worked out from the run that begins
             case _:
                 if not ask_queue(queue, ask, now):
                     self._do_beside_audio(ask)

@@ -22,8 +22,6 @@ def ask_queue(queue: PlaybackQueue, ask: asks.Ask, now: float) -> bool:
             queue.end(lane, now)
         case asks.WaitPlayed(token, inside, to_end):
             queue.wait(token, now, inside=inside, to_end=to_end)
-        case asks.ResumeSpeech(lane):
-            queue.go_on(lane, now)
         case asks.AddBackground() | asks.SetBackground() | asks.StopBackground():
             _ask_background(queue, ask)
         case _:

@@ -52,8 +52,9 @@ class RunClock:
         """How many further frames are due: frame k is at ``anchor + k * frame - lead``."""
         if self.is_passed:
             return 0
-        # Not by `frames_until`, since it is asked once per frame; int() rounds as floor() does from 0 on.
-        return int((now + lead_s - self.anchor_s) / FRAME_S + EPSILON_FRAMES) + 1 - self.sent  # type: ignore[operator]
+        # Not by `frames_until`, since it is asked once per frame; int() rounds as floor() does from 0 on, and what is
+        # less than that, where the router has other audio first, is none.
+        return int((now + lead_s - self.anchor_s) / FRAME_S + EPSILON_FRAMES + 1) - self.sent  # type: ignore[operator]
 
     def start(self, now: float) -> None:
         """Begin a run: the first frame is sent now, and heard at once, or behind what the router has."""

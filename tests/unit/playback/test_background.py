@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import itertools
 import struct
 
 import pytest
@@ -85,7 +86,7 @@ def test_no_sample_is_far_from_the_one_before_whatever_happens() -> None:
     background.stop(0.1, None)
     while not background.is_over:
         heard += background.under(b"", FRAME_BYTES, 100)
-    steps = [abs(a - b) for a, b in zip(samples(heard), samples(heard)[1:], strict=False)]
+    steps = [abs(a - b) for a, b in itertools.pairwise(samples(heard))]
     assert max(steps) <= LOUD * 0.8 * FRAME_S / ATTACK_S / 320 + 1
     assert abs(samples(heard)[-1]) <= LOUD * 0.8 * FRAME_S / 0.1 / 320 + 1
 
@@ -133,7 +134,7 @@ def test_one_takes_the_place_of_another_within_a_frame() -> None:
     new.finish(old)
     first = samples(new.under(b"", FRAME_BYTES, 100))
     assert (first[0], first[-1] < -LOUD * 0.98) == (LOUD, True)
-    assert max(abs(a - b) for a, b in zip(first, first[1:], strict=False)) <= 2 * LOUD / 320 + 1
+    assert max(abs(a - b) for a, b in itertools.pairwise(first)) <= 2 * LOUD / 320 + 1
     assert samples(new.under(b"", FRAME_BYTES, 100))[0] == -LOUD
 
 
