@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from audio_connector import VideoError, __version__
-from audio_connector.cli import check, demo, playground, report, serve, simulate, tokens, top
+from audio_connector.cli import check, demo, engines, playground, report, serve, simulate, tokens, top
 from audio_connector.cli.statuses import BAD_INPUT, INTERRUPTED
 
 app = typer.Typer(
@@ -27,6 +27,7 @@ app.command(epilog=demo.EXAMPLES)(demo.demo)
 app.command(epilog=check.EXAMPLES)(check.check)
 app.command(epilog=playground.EXAMPLES)(playground.playground)
 app.command(epilog=top.EXAMPLES)(top.top)
+app.command(epilog=engines.EXAMPLES)(engines.engines)
 app.command(epilog=tokens.EXAMPLES)(tokens.token)
 
 
