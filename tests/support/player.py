@@ -108,7 +108,17 @@ class Player:
     @property
     def frames(self) -> list[bytes]:
         """Those of utterances."""
-        return [sent.frame for sent in self.sent if not sent.is_beside]
+        return self.frames_from(0)
+
+    def frames_from(self, index: int) -> list[bytes]:
+        """Those of utterances among what was sent from then on."""
+        return [sent.frame for sent in self.sent[index:] if not sent.is_beside]
+
+    def drop_last(self, count: int) -> None:
+        """So many of these were never sent, nor what is behind the first of them."""
+        said = [at for at, sent in enumerate(self.sent) if not sent.is_beside]
+        if count:
+            del self.sent[said[-count] :]
 
     @property
     def heard(self) -> int:

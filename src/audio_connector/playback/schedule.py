@@ -264,7 +264,7 @@ class Schedule:
             elif queued or not head.has_remainder or not self._drain(now):
                 break
         self.queued_bytes -= len(frames) * self.frame_bytes
-        self.flown += frames
+        self.flown.extend(frames)
         return frames
 
     def note_heard(self, now: float) -> None:

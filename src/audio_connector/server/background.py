@@ -121,5 +121,5 @@ def _convert(path: Path, rate_hz: int, _changed_at: int, _size_bytes: int) -> tu
             )
     if resampler is not None:
         converted.append(resampler.finish())
-    pcm = b"".join(converted)
+    pcm = b"".join(converted) or bytes(SAMPLE_BYTES)  # of hardly a sample
     return tuple(pcm[at : at + PIECE_BYTES] for at in range(0, len(pcm), PIECE_BYTES))

@@ -83,7 +83,7 @@ def test_no_sample_is_far_from_the_one_before_whatever_happens() -> None:
     heard = b"".join(
         background.under(bytes(FRAME_BYTES) if k % 7 > 3 else b"", FRAME_BYTES, 100) for k in range(100)
     )
-    background.stop(0.1, None)
+    background.stop(0.1)
     while not background.is_over:
         heard += background.under(b"", FRAME_BYTES, 100)
     steps = [abs(a - b) for a, b in itertools.pairwise(samples(heard))]
@@ -96,18 +96,17 @@ def test_it_ends_within_what_was_asked_for(fade_s: float) -> None:
     background = made(constant())
     levels(background, 50)
     assert not background.is_over
-    background.stop(fade_s, 5)
+    background.stop(fade_s)
     frames = 0
     while not background.is_over:
         background.under(b"", FRAME_BYTES, 100)
         frames += 1
     assert frames == pytest.approx(max(1, fade_s / FRAME_S), abs=1)
-    assert background.stop_token == 5
 
 
 def test_one_that_has_not_begun_is_over_at_once() -> None:
     background = made(constant())
-    background.stop(1.0, None)
+    background.stop(1.0)
     assert background.is_over
 
 
@@ -119,7 +118,7 @@ def test_what_comes_again_is_as_loud_as_it_was_and_a_fade_goes_on() -> None:
     background.go_back(1000)
     assert levels(background, 1) == [0.0], "no further than its beginning"
     levels(background, 50)
-    background.stop(0.1, None)
+    background.stop(0.1)
     levels(background, 4)
     background.go_back(4)
     levels(background, 2)
@@ -144,3 +143,18 @@ def test_at_another_rate_it_goes_on_at_the_same_place() -> None:
     background.settle(AudioFormat(8000))
     frames = [samples(background.under(b"", 320, 100)) for _ in range(3)]
     assert [frame[80] for frame in frames] == [LOUD, -LOUD, -LOUD]
+
+
+@given(
+    count=st.integers(0, 30),
+    at=st.integers(0, 29),
+    rates_hz=st.permutations([8000, 16000, 24000]),
+)
+def test_of_a_sample_or_two_something_is_left_at_any_rate(count: int, at: int, rates_hz: list[int]) -> None:
+    background = Background(1, rates_hz[0], volume=1.0, duck=1.0)
+    background.add(bytes(2 * count))
+    background.finish(None)
+    background._cut(2 * at)
+    for rate_hz in rates_hz:
+        background.settle(AudioFormat(rate_hz))
+        assert len(background.under(b"", rate_hz // 25, 100)) == rate_hz // 25

@@ -4,59 +4,29 @@
 from __future__ import annotations
 
 import math
-import random
-from dataclasses import dataclass, field
 
-import numpy as np
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from support.playback_model import (
+    PIECE_BYTES,
+    RATES_HZ,
+    ROUTER_RATES_HZ,
+    SIZES,
+    TIMES_S,
+    WHICH,
+    Said,
+    content,
+    pcm_at,
+    waiting_bytes,
+)
 from support.player import FRAME_S, ROUNDING_S, Player, Sent, heard_until
 
 from audio_connector.playback.queue import PlaybackEvent
 from audio_connector.playback.schedule import NO_LIMIT
 from audio_connector.playback.speech import PLAIN, Answered, Finished, Interrupted, Played
-from audio_connector.playback.utterance import Utterance, Writer
-
-PIECE_BYTES = 16_000
-SIZES = st.one_of(st.integers(0, 3000), st.sampled_from([320, 640, 640, 960, 1, 641, PIECE_BYTES]))
-TIMES_S = st.one_of(st.sampled_from([0.0, 0.005, 0.02, 0.1, 0.2]), st.floats(0.0, 1.0))
-RATES_HZ = st.sampled_from([None, None, 8000, 16000, 22050, 24000])
-ROUTER_RATES_HZ = st.sampled_from([8000, 16000, 24000])
-WHICH = st.integers(0, 99)
-
-BYTES = bytes(random.Random(7).choices(range(1, 256), k=1 << 20))
-"""No byte is zero, so that no sample is, wherever it is cut; and no two pieces are the same."""
-
-
-def content(frames: list[bytes]) -> bytes:
-    """What frames carry beside padding."""
-    samples = np.frombuffer(b"".join(frames), dtype="<u2")
-    return bytes(samples[samples != 0])
-
-
-def waiting_bytes(utterance: Utterance) -> int:
-    """What waits in an utterance, beside padding."""
-    if not utterance.is_settled:
-        return utterance.queued_bytes
-    pending_bytes = utterance.framer.pending_bytes
-    return len(content(list(utterance.frames))) + pending_bytes + utterance.ingest.has_half
-
-
-@dataclass
-class Said:
-    """What the model knows of an utterance."""
-
-    lane: int
-    pcm: bytes = b""
-    duration_s: float = 0.0
-    is_sealed: bool = False
-    line: list[int] = field(default_factory=list)
-
-    @property
-    def is_complete(self) -> bool:
-        return self.is_sealed and not self.line
+from audio_connector.playback.utterance import Writer
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -116,8 +86,8 @@ class QueueMachine(RuleBasedStateMachine):
         return self.numbers
 
     def pcm(self, size_bytes: int) -> bytes:
-        self.at = 0 if self.at + size_bytes > len(BYTES) else self.at + size_bytes
-        return BYTES[self.at : self.at + size_bytes]
+        self.at, pcm = pcm_at(self.at, size_bytes)
+        return pcm
 
     def lane_of(self, which: int) -> int:
         """Plain writes as often as any speech; a speech that is over now and then."""
@@ -257,9 +227,7 @@ class QueueMachine(RuleBasedStateMachine):
         has_paused = self.queue.pause(lane, token, self.player.now)
         dropped = (self.schedule.queued_bytes - before) // self.schedule.frame_bytes
         if has_paused and self.has_corrections:  # what the router says is not what it does here
-            said = [at for at, sent in enumerate(self.player.sent) if not sent.is_beside]
-            if dropped:
-                del self.player.sent[said[-dropped] :]
+            self.player.drop_last(dropped)
         elif has_paused:
             count = len(self.player.frames)
             self.player.clear(self.cleared)
@@ -407,10 +375,6 @@ class QueueMachine(RuleBasedStateMachine):
 
     # What holds at any time.
 
-    def frames_since_flush(self) -> list[bytes]:
-        """Those of utterances."""
-        return [sent.frame for sent in self.player.sent[self.cleared :] if not sent.is_beside]
-
     def heard_since_flush(self) -> int:
         return heard_until(self.player.sent[self.cleared :], self.player.now)
 
@@ -426,7 +390,7 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def what_is_sent_is_what_was_asked_for_in_order(self) -> None:
         if not self.has_rates:
-            assert self.expected().startswith(content(self.frames_since_flush()))
+            assert self.expected().startswith(content(self.player.frames_from(self.cleared)))
 
     @invariant()
     def bytes_in_are_bytes_sent_and_cut_and_waiting(self) -> None:
@@ -450,7 +414,7 @@ class QueueMachine(RuleBasedStateMachine):
         self.played_ms = played_ms
         if not self.has_corrections:
             heard = self.heard_since_flush()
-            since = self.frames_since_flush()
+            since = self.player.frames_from(self.cleared)
             in_flight = int(self.schedule.in_flight_ms(self.player.now) / 20)
             # The frame at which a pause came counts as heard then.
             assert len(since) - heard - in_flight in ((0, 1) if self.schedule.drops else (0,))
@@ -497,7 +461,7 @@ class QueueMachine(RuleBasedStateMachine):
         assert not self.awaited
         assert not self.unfinished
         assert self.schedule.queued_bytes == 0
-        heard = self.frames_since_flush()
+        heard = self.player.frames_from(self.cleared)
         if not self.has_rates:
             assert (
                 content(heard) == self.expected() == b"".join(u.pcm[: len(u.pcm) // 2 * 2] for u in self.said)
