@@ -41,6 +41,7 @@ def test_one_call_shows_its_figures_and_what_happened() -> None:
         "audio_received_ms 16.0 s audio received",
         "first_audio_delay_ms 3,200 ms first answer after",
         "turn_latency_ms 1,200 ms slowest answer",
+        "turn_latency_p50_ms 900 ms answer, median",
         "turns 3 answers",
         "barge_in_ms 40 ms clear to silence",
         "speech_to_silence_ms 540 ms speech to silence",
