@@ -19,7 +19,7 @@ from pydantic import (
 from audio_connector.audio.format import SAMPLE_BYTES
 from audio_connector.errors import MessageError, UsageError
 from audio_connector.simulator.samples import is_sample, sample_named
-from audio_connector.simulator.talk.words import MAX_TEXT_CHARS, Wanted, folded
+from audio_connector.simulator.talk.words import MAX_TEXT_CHARS, AnyWanted, folded
 from audio_connector.validation import FrozenValues
 from audio_connector.wire.codec import encode_json
 
@@ -110,10 +110,6 @@ _LASTING: Final = frozenset({"mute", "silence", "stall", "slow_reader_ms"})
 _NEEDS_FOR_S: Final = frozenset({"silence", "stall"})
 
 
-def _as_wanted(value: Any) -> Any:  # noqa: ANN401 - whatever a file has; pydantic judges it
-    return Wanted.of(value)
-
-
 class Step(FrozenValues):
     """One thing that happens in a call. Beside its time it has exactly one of the other words.
 
@@ -162,7 +158,7 @@ class Step(FrozenValues):
     after_s: At | None = None
     for_s: Duration | None = None
     say: Say | None = None
-    hear: Annotated[Wanted, BeforeValidator(_as_wanted)] | None = None
+    hear: AnyWanted | None = None
     within_s: Duration | None = None
     stop_speaking: Literal[True] | None = None
     mute: Annotated[bool, Field(strict=True)] | None = None

@@ -262,9 +262,8 @@ class StepRunner:
             self._at((self._now + self._call.unsaid_ms // FRAME_MS) * _FRAME_S, lambda: self._go_on(chain))
 
     def _hear(self, step: Step, since_s: float, chain: _Chain) -> None:
-        if step.hear is not None:
-            until_s = self._now * _FRAME_S + step.heard_within_s
-            self._hearing.append(_Hearing(chain, step, step.hear, since_s, until_s))
+        until_s = self._now * _FRAME_S + step.heard_within_s
+        self._hearing.append(_Hearing(chain, step, Wanted.of(step.hear), since_s, until_s))
 
     def _is_over(self, hearing: _Hearing) -> bool:
         """Go on where the words were said; note it where they cannot come any more."""

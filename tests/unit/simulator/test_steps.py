@@ -76,10 +76,10 @@ def test_what_a_step_sends_and_when(step: Step, sent: list[tuple[float, str, byt
 def test_every_verb_can_be_done() -> None:
     lasting = {"silence": 0.1, "stall": 0.1}
     values: dict[str, Any] = {
-        "hear": "hello", "say": "sample:he-was-not", "dtmf": "1", "notify": 1, "event": {}, "stream": "destroyed", "text": "x",
+        "say": "sample:he-was-not", "dtmf": "1", "notify": 1, "event": {}, "stream": "destroyed", "text": "x",
         "garbage": "empty", "slow_reader_ms": 5, "reconnect_s": 0.5,
     }  # fmt: skip
-    for verb in VERBS:
+    for verb in set(VERBS) - {"hear"}:  # which needs somebody who understands: test_hearing.py
         step = Step(**{"at_s": 0.1, verb: values.get(verb, True), "for_s": lasting.get(verb)})
         stage = acting(step)
         assert stage.noted("connected")

@@ -3,14 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from typing import Annotated, Any, ClassVar
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
 from audio_connector.errors import UsageError
 from audio_connector.simulator.talk.transcript import TranscriptLine, said_by
-from audio_connector.simulator.talk.words import MAX_REFERENCE_CHARS, Wanted, folded, word_errors
+from audio_connector.simulator.talk.words import MAX_REFERENCE_CHARS, AnyWanted, Wanted, folded, word_errors
 from audio_connector.validation import FrozenValues
 from audio_connector.wire.quoting import quoted
 
@@ -28,7 +28,10 @@ def _as_reference(text: str) -> str:
     return text
 
 
-ManyWanted = Annotated[tuple[Wanted, ...], BeforeValidator(_as_wanted), Field(max_length=100)]
+if TYPE_CHECKING:  # as `AnyWanted`
+    ManyWanted: TypeAlias = AnyWanted | Sequence[AnyWanted]
+else:
+    ManyWanted = Annotated[tuple[Wanted, ...], BeforeValidator(_as_wanted), Field(max_length=100)]
 
 
 class WordErrors(FrozenValues):
@@ -86,9 +89,9 @@ class Expect(FrozenValues):
             if text
             else "the bot said nothing that was understood"
         )
-        for wanted in self.said:
+        for wanted in _as_wanted(self.said):
             yield f"said {wanted}", "" if wanted.found_in(text) else got
-        for wanted in self.never_said:
+        for wanted in _as_wanted(self.never_said):
             yield f"never_said {wanted}", got if wanted.found_in(text) else ""
         if self.word_errors is not None:
             rate, limit = word_errors(self.word_errors.reference, text), self.word_errors.max

@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal, TypeAlias
 
 from pydantic import BeforeValidator, Field, model_validator
 
@@ -32,15 +33,19 @@ class Meant(Wanted):
         return super().__str__() if self.meaning is None else f"the meaning of {self.meaning!r}"
 
 
-def _as_meant(value: Any) -> Any:  # noqa: ANN401 - whatever a file has; pydantic judges it
-    return Meant.of(value)
-
-
-def _as_many(value: Any) -> Any:  # noqa: ANN401 - likewise
+def many(value: Any) -> Any:  # noqa: ANN401 - whatever a file has; pydantic judges it
+    """Several, or one of them."""
     return tuple(map(Meant.of, value)) if isinstance(value, list | tuple) else (Meant.of(value),)
 
 
-ManyMeant = Annotated[tuple[Meant, ...], BeforeValidator(_as_many), Field(max_length=100)]
+if TYPE_CHECKING:  # a phrase and a mapping are as good, which `Meant.of` takes
+    AnyMeant: TypeAlias = Meant | str | Mapping[str, object]
+    ManyMeant: TypeAlias = AnyMeant | Sequence[AnyMeant]
+    Rules: TypeAlias = Sequence["Rule"]
+else:
+    AnyMeant = Annotated[Meant, BeforeValidator(Meant.of)]
+    ManyMeant = Annotated[tuple[Meant, ...], BeforeValidator(many), Field(max_length=100)]
+    Rules = tuple["Rule", ...]
 
 
 class Rule(FrozenValues):
@@ -55,7 +60,7 @@ class Rule(FrozenValues):
 
     error_class: ClassVar[type[UsageError]] = UsageError
 
-    when: Annotated[Meant, BeforeValidator(_as_meant)]
+    when: AnyMeant
     say: Phrases | None = None
     press: Annotated[str, Field(min_length=1, max_length=32)] | None = None
     then: Literal["go_on", "hang_up"] = "go_on"
@@ -162,7 +167,7 @@ class Persona(FrozenValues):
     pause_s: Annotated[Number, Field(ge=0.3, le=10)] = 0.8
     max_turns: Annotated[Whole, Field(ge=1, le=500)] = 20
     max_s: Duration = 300.0
-    rules: Annotated[tuple[Rule, ...], Field(max_length=500)] = ()
+    rules: Annotated[Rules, Field(max_length=500)] = ()
     otherwise: Phrases = ("Sorry, could you say that again?",)
     gives_up_after: Annotated[Whole, Field(ge=1, le=100)] = 3
     goodbye: Phrase | None = None
@@ -189,9 +194,9 @@ class Persona(FrozenValues):
     @property
     def needs_meaning(self) -> bool:
         """Whether anything is judged by meaning."""
-        judged = () if self.judge is None else (*self.judge.must, *self.judge.must_not)
+        judged = () if self.judge is None else (*many(self.judge.must), *many(self.judge.must_not))
         by_goal = self.judge is not None and self.judge.goal is not None and self.judge.by == "meaning"
-        return by_goal or any(each.meaning for each in (*(rule.when for rule in self.rules), *judged))
+        return by_goal or any(each.meaning for each in (*many([rule.when for rule in self.rules]), *judged))
 
 
 @dataclass(frozen=True, slots=True)

@@ -76,8 +76,6 @@ class PieceCutter:
             self._loud += 1
             self._loud_until = len(self._frames)
             self._sound_until_s = at_s + _FRAME_S
-        elif ended is None:
-            ended = self.look(at_s + _FRAME_S)
         if at_s + _FRAME_S - self._began_s >= LONGEST_S:
             return ended or self.finish()  # never both: a piece that has just begun is short
         return ended

@@ -40,8 +40,8 @@ class Synthesiser(Protocol):
 class Voices(Protocol):
     """The voices that there are, by name."""
 
-    def named(self, name: str | None) -> tuple[str, Synthesiser]:
-        """Return the full name of a voice, and what speaks with it.
+    async def named(self, name: str | None) -> tuple[str, Synthesiser]:
+        """Return the full name of a voice, and what speaks with it, ready to speak.
 
         Args:
             name: As a file says it; None for the usual one.

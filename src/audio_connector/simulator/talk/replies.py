@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from audio_connector.simulator.talk.meaning import Meaning
-from audio_connector.simulator.talk.persona import Persona
+from audio_connector.simulator.talk.persona import Meant, Persona
 from audio_connector.simulator.talk.ports import Answerer, Message
 from audio_connector.simulator.talk.words import MAX_TEXT_CHARS, folded
 
@@ -64,7 +64,7 @@ class Replies:
         """Return what to answer to a text of the bot."""
         self._history.append(Message("user", text))
         for number, rule in enumerate(self._persona.rules):
-            if await self._meaning.found(rule.when, text):
+            if await self._meaning.found(Meant.of(rule.when), text):
                 self._confused = 0
                 said = nth(rule.say, self._used[number]) if rule.say else ""
                 self._used[number] += 1

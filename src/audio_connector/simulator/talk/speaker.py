@@ -59,7 +59,7 @@ class Speaker:
                 f"{quoted(text.text)} is to be spoken, and there is no voice; expected a router with "
                 "Talk(voices=...), or the path of a WAV file instead of a text"
             )
-        name, voice = self._talk.voices.named(text.voice)
+        name, voice = await self._talk.voices.named(text.voice)
         path = None if self._talk.cache is None else self._talk.cache / _file_name(name, text)
         if path is not None:
             with suppress(AudioFileError):  # not there yet, or half of one after a crash

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from audio_connector.simulator.talk.meaning import Meaning
-from audio_connector.simulator.talk.persona import Judge, Outcome, Persona
+from audio_connector.simulator.talk.persona import Judge, Outcome, Persona, many
 from audio_connector.simulator.talk.ports import Answerer, Message
 from audio_connector.simulator.talk.replies import answer_of
 from audio_connector.simulator.talk.transcript import TranscriptLine, said_by
@@ -66,8 +66,8 @@ async def judge_call(
 
 
 async def _against_words(judge: Judge, said: str, meaning: Meaning) -> list[str]:
-    must = [f"the bot did not say {each}" for each in judge.must if not await meaning.found(each, said)]
-    must_not = [f"the bot said {each}" for each in judge.must_not if await meaning.found(each, said)]
+    must = [f"the bot did not say {each}" for each in many(judge.must) if not await meaning.found(each, said)]
+    must_not = [f"the bot said {each}" for each in many(judge.must_not) if await meaning.found(each, said)]
     return must + must_not
 
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import re
 import unicodedata
-from typing import Annotated, Any, ClassVar, Final
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeAlias
 
 import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
@@ -96,14 +97,18 @@ def _as_phrases(value: object) -> object:
     return (value,) if isinstance(value, str) else value
 
 
-def _has_words(phrases: tuple[str, ...]) -> None:
+def _has_words(phrases: Sequence[str]) -> None:
     for phrase in phrases:
         if not folded(phrase):
             raise ValueError(f"{phrase!r} has no word in it")
 
 
 Phrase = Annotated[str, Field(min_length=1, max_length=MAX_TEXT_CHARS)]
-Phrases = Annotated[tuple[Phrase, ...], BeforeValidator(_as_phrases), Field(min_length=1, max_length=100)]
+
+if TYPE_CHECKING:  # one is as good as a list, and a list as a tuple, which pydantic makes of it
+    Phrases: TypeAlias = Sequence[str]
+else:
+    Phrases = Annotated[tuple[Phrase, ...], BeforeValidator(_as_phrases), Field(min_length=1, max_length=100)]
 
 
 class Wanted(FrozenValues):
@@ -165,6 +170,12 @@ class Wanted(FrozenValues):
         return f"/{self.pattern}/"
 
 
-def any_of(text: str, phrases: tuple[str, ...]) -> bool:
+def any_of(text: str, phrases: Sequence[str]) -> bool:
     """Whether a text has one of the phrases."""
     return any(contains(text, phrase) for phrase in phrases)
+
+
+if TYPE_CHECKING:  # a phrase and a mapping are as good, which `Wanted.of` takes
+    AnyWanted: TypeAlias = Wanted | str | Mapping[str, object]
+else:
+    AnyWanted = Annotated[Wanted, BeforeValidator(Wanted.of)]
