@@ -11,7 +11,13 @@ from audio_connector.simulator.metrics import METRICS, Metric
 from audio_connector.simulator.page.text import at, attribute, shown
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.summary import counted, greatest_of, label_of
+from audio_connector.simulator.talk.transcript import TranscriptLine
 from audio_connector.simulator.trace import BargeIn, Trace, TraceEvent, Turn
+
+LINE_CHARS: Final = 2000
+"""Most that is shown of a line: two minutes of speech."""
+
+_SIDES: Final = {"participant": "spoken", "bot": "heard"}
 
 ROWS: Final = 200
 """Most rows of a table; the JSON report has everything."""
@@ -46,6 +52,23 @@ def barge_ins(found: Sequence[BargeIn], *, is_recorded: bool = False) -> str:
     columns = len(heads) - 2 * is_recorded
     rows = ("".join(f"<td>{cell}</td>" for cell in _barge_in(each)[:columns]) for each in found[:ROWS])
     return _titled("barge-in", len(found), _table("", heads[:columns], rows))
+
+
+def transcript(lines: Sequence[TranscriptLine]) -> str:
+    """Who said what, to be read; nothing where nobody has understood it."""
+    if not lines:
+        return ""
+    rows = "".join(
+        f'<li class="{_SIDES[line.who]}"><time>{at(line.at_s)}</time><b>{line.who}</b>'
+        f"<span>{shown(line.text, LINE_CHARS) or '<i>not understood</i>'}</span></li>"
+        for line in lines[:ROWS]
+    )
+    missing = f'<p class="none">… and {len(lines) - ROWS:,} more; the JSON report has them.</p>'
+    more = missing if len(lines) > ROWS else ""
+    return (
+        f'<details class="talk" open><summary>{counted(len(lines), "line")} said</summary><ol>{rows}</ol>{more}'
+        "</details>"
+    )
 
 
 def events(trace: Trace, *, more: str = "the JSON report has them") -> str:
