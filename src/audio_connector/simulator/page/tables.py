@@ -17,6 +17,10 @@ from audio_connector.simulator.trace import BargeIn, Trace, TraceEvent, Turn
 LINE_CHARS: Final = 2000
 """Most that is shown of a line: two minutes of speech."""
 
+OPEN_LINES: Final = 60
+"""Up to so many can be read without looking for them."""
+
+_NOTHING: Final = '<i class="none">not understood</i>'
 _SIDES: Final = {"participant": "spoken", "bot": "heard"}
 
 ROWS: Final = 200
@@ -60,15 +64,14 @@ def transcript(lines: Sequence[TranscriptLine]) -> str:
         return ""
     rows = "".join(
         f'<li class="{_SIDES[line.who]}"><time>{at(line.at_s)}</time><b>{line.who}</b>'
-        f"<span>{shown(line.text, LINE_CHARS) or '<i>not understood</i>'}</span></li>"
+        f"<span>{shown(line.text, LINE_CHARS) if line.text else _NOTHING}</span></li>"
         for line in lines[:ROWS]
     )
     missing = f'<p class="none">… and {len(lines) - ROWS:,} more; the JSON report has them.</p>'
     more = missing if len(lines) > ROWS else ""
-    return (
-        f'<details class="talk" open><summary>{counted(len(lines), "line")} said</summary><ol>{rows}</ol>{more}'
-        "</details>"
-    )
+    opened = " open" if len(lines) <= OPEN_LINES else ""
+    summary = f"<summary>{counted(len(lines), 'line')} said</summary>"
+    return f'<details class="talk"{opened}>{summary}<ol>{rows}</ol>{more}</details>'
 
 
 def events(trace: Trace, *, more: str = "the JSON report has them") -> str:
