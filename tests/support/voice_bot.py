@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bot with real engines: hears with one, answers by keyword, speaks with the other, and lets itself be interrupted."""
+"""A bot with real engines: hears with one, answers by keyword, speaks with another, can be interrupted."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def voice_bot(
                 phrase, quiet = phrase + frame, quiet + 1
             if quiet < PAUSE_FRAMES:
                 continue
-            heard = await recogniser.transcribe(phrase, sample_rate=client.audio_format.rate_hz)
+            heard = await recogniser.transcribe(phrase, sample_rate=client.format.rate_hz)
             phrase, quiet = b"", 0
             found = [answer for word, answer in answers.items() if word in heard.text.lower()]
             await say(client, found[0] if found else "Pardon?")
