@@ -29,6 +29,12 @@ def spelled(text: str) -> bytes:
     return np.repeat(np.array(levels, "<i2"), _FRAME_SAMPLES).tobytes()
 
 
+def frames_of(text: str) -> list[bytes]:
+    """The same, frame by frame."""
+    pcm, size = spelled(text), 2 * _FRAME_SAMPLES
+    return [pcm[at : at + size] for at in range(0, len(pcm), size)]
+
+
 def read(pcm: bytes) -> str:
     """The text of a speech, silence left out; of speech that nobody spelled, anything."""
     frames = np.frombuffer(pcm, "<i2").reshape(-1, _FRAME_SAMPLES)
@@ -46,6 +52,8 @@ class Speller:
 
     sample_rate: int = RATE_HZ
     said: list[str] = field(default_factory=list)
+    is_open: bool = False
+    missing: Exception | None = None
     pcm: Callable[[str], bytes] = spelled
 
     async def say(self, text: str, *, language: str | None = None) -> AsyncIterator[bytes]:
@@ -56,6 +64,14 @@ class Speller:
 
     async def named(self, name: str | None) -> tuple[str, Speller]:
         return name or "usual", self
+
+    async def warm(self) -> None:
+        if self.missing is not None:
+            raise self.missing
+        self.is_open = True
+
+    async def close(self) -> None:
+        self.is_open = False
 
 
 @dataclass
@@ -70,6 +86,13 @@ class Reader:
     takes_s: float = 0.0
     fails_on: str = "\0"
     heard: list[str] = field(default_factory=list)
+    is_open: bool = False
+
+    async def warm(self) -> None:
+        self.is_open = True
+
+    async def close(self) -> None:
+        self.is_open = False
 
     async def transcribe(self, audio: bytes, *, sample_rate: int, language: str | None = None) -> Spoken:
         assert sample_rate == RATE_HZ

@@ -4,7 +4,7 @@ from __future__ import annotations
 import asyncio
 
 import pytest
-from support.talking import Reader, spelled
+from support.talking import Reader, frames_of, spelled
 
 from audio_connector.simulator.talk.ear import MAX_WAITING, Ear
 from audio_connector.testing import in_virtual_time
@@ -14,9 +14,8 @@ FRAME_S = 0.02
 
 def hear(ear: Ear, text: str, at_s: float) -> float:
     """The bot says this from a time on, and is silent for a second; returns the end."""
-    pcm = spelled(text)
-    for number in range(len(pcm) // 640):
-        ear.played(pcm[640 * number : 640 * (number + 1)], at_s + number * FRAME_S)
+    for number, frame in enumerate(frames_of(text)):
+        ear.played(frame, at_s + number * FRAME_S)
     end_s = at_s + len(text) * FRAME_S + 1.0
     ear.look(end_s)
     return end_s
