@@ -54,8 +54,8 @@ audio-connector simulate ws://localhost:8765 --persona guest.yaml --seed 7 --htm
 audio-connector simulate ws://localhost:8765 --wav question.wav --said 'opening hours' --never-said 'as an AI'
 
 [bold]Exit status[/bold]: 0 clean, or every condition held; 1 something was lost, the bot said nothing or \
-hung up, or a condition failed, words were not as expected, or a persona did not reach its goal; \
-2 bad input or unreachable server."""
+hung up, a condition failed, words were not as expected, or a persona did not reach its goal; 2 bad input, an \
+engine that is missing, or an unreachable server."""
 
 
 def simulate(  # noqa: PLR0913 - each one is an option of the command line
@@ -176,6 +176,8 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
     conditions = [parse_condition(text) for text in fail_on or ()]
     if html is not None and not html.absolute().parent.is_dir():
         raise UsageError(f"--html {html}: there is no folder {html.absolute().parent}")
+    if seed is not None and persona is None:
+        raise UsageError("--seed goes with --persona; a scenario has impairments.seed")
     headers = parse_headers(header or ())
     ssl_context = accept_any_certificate() if insecure else None
     if scenario is not None:

@@ -158,6 +158,7 @@ def test_a_persona_calls(machine: Machine, peer: Peer, tmp_path: Path, capsys: C
             ["--scenario", "s.yaml"],
             "--persona does not go with --scenario; its file says it: a scenario's callers",
         ),
+        (["--seed", "1", "--scenario", "s.yaml"], "--persona does not go with --scenario"),
         (["--said", "?"], "'?' has no word in it"),
         (["--voice", "alexa"], "there is no voice 'alexa'; expected piper or espeak"),
         (["--recogniser", "ears"], "there is no recogniser 'ears'; expected whisper"),
@@ -183,3 +184,8 @@ def test_calls_of_a_persona_have_seeds_of_their_own(
     assert main(["simulate", f"{peer.url}/welcomes", *options]) == 0
     calls = json.loads(capsys.readouterr().out)["calls"]
     assert [call["name"] for call in calls] == ["caller, seed 7", "caller, seed 8"]
+
+
+def test_a_seed_without_a_persona_is_refused(capsys: Capture) -> None:
+    assert main(["simulate", URL, "--seed", "1"]) == 2
+    assert "--seed goes with --persona; a scenario has impairments.seed" in capsys.readouterr().err

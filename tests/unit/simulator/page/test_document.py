@@ -263,7 +263,7 @@ def test_the_page_of_ten_minutes_is_drawn_in_50_ms() -> None:
         seconds.append(time.thread_time() - begin)
     # Measured: 10 ms, and 24 ms on a busy machine; of its own work, because others may have the core meanwhile.
     assert min(seconds) < 0.05
-    assert len(text) < 200_000
+    assert len(text) < 300_000  # a third of it is what was said
 
 
 def test_the_page_of_300_calls_is_below_two_megabytes() -> None:
