@@ -21,7 +21,7 @@ from benchmarks.common.options import Options
 from benchmarks.common.processes import BenchmarkError
 from benchmarks.common.rounds import Progress, Results, Runner
 from benchmarks.common.table import Table, Verdict
-from benchmarks.common.variants import VARIANTS, VENDOR, VENDOR_PACKAGE, WATCHED
+from benchmarks.common.variants import BESIDE_PLAIN, VARIANTS, VENDOR, VENDOR_PACKAGE
 from benchmarks.tables import TABLES
 
 _EXAMPLES = """\
@@ -30,7 +30,8 @@ examples:
   python -m benchmarks --quick                    a quick look
   python -m benchmarks echo --calls 150           one table, one row of it
   python -m benchmarks echo opening --only bare thread --json costs.json
-  python -m benchmarks echo --only plain watched  what it costs that figures are read each second
+  python -m benchmarks echo --only plain watched traced flight recorded
+                                                  what it costs to read figures, to trace, and to record
 
 exit status: 0 measured, whatever came out; 1 frames or calls were lost, but by the vendor's; 2 not measured
 """
@@ -119,7 +120,11 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=_positive(int), help="turns of each server (3)")
     parser.add_argument("--seconds", type=_positive(float), help="of echo that are measured (5)")
     parser.add_argument(
-        "--only", choices=[*keys, WATCHED.key], nargs="+", default=keys, help="some of the servers"
+        "--only",
+        choices=[*keys, *(one.key for one in BESIDE_PLAIN)],
+        nargs="+",
+        default=keys,
+        help="some of the servers",
     )
     parser.add_argument(
         "--no-vendor", action="store_true", help="without the vendor's SDK, and its installation"
@@ -141,7 +146,7 @@ def _options(parsed: argparse.Namespace) -> Options:
     chosen: dict[str, Any] = {"calls": parsed.calls and tuple(parsed.calls), "rounds": parsed.rounds}
     chosen["steady_s"] = parsed.seconds
     keys = set(parsed.only) - ({VENDOR.key} if parsed.no_vendor else set())
-    variants = tuple(one for one in (*VARIANTS, WATCHED) if one.key in keys)
+    variants = tuple(one for one in (*VARIANTS, *BESIDE_PLAIN) if one.key in keys)
     return replace(base, variants=variants, **{name: value for name, value in chosen.items() if value})
 
 

@@ -143,4 +143,10 @@ VARIANTS = (
 
 PLAIN = VARIANTS[-1]
 WATCHED = Variant("watched", "the same, read each second", "benchmarks.servers.watched")
-"""Beside "plain" it shows what being watched costs; only where it is asked for."""
+TRACED = Variant("traced", "the same, traced", "benchmarks.servers.traced")
+FLIGHT = Variant(
+    "flight", "the same, its last seconds kept", "benchmarks.servers.recorded", settings=("--flight",)
+)
+RECORDED = Variant("recorded", "the same, recorded", "benchmarks.servers.recorded")
+BESIDE_PLAIN = (WATCHED, TRACED, FLIGHT, RECORDED)
+"""Beside "plain" they show what it costs to look closer; only where they are asked for."""

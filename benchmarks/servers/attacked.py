@@ -17,6 +17,7 @@ from benchmarks.servers import echo
 from benchmarks.servers.control import serve_until_eof
 
 from audio_connector import AudioConnectorConnection, AudioConnectorServer
+from audio_connector.server.garbage import loaded_is_kept
 
 LOG_MARK = "\u00bb"
 """Before each record: a line without it was written by somebody else."""
@@ -60,7 +61,8 @@ async def serve(application: str, isolation: str, *, is_tls: bool) -> None:
             "tls": make_certificate(Path(folder)) if is_tls else None,
         }
         async with AudioConnectorServer(config) as handle:
-            await serve_until_eof(handle.port, is_tls=is_tls)
+            with loaded_is_kept():  # as audio_connector.run() does
+                await serve_until_eof(handle.port, is_tls=is_tls)
 
 
 def main() -> None:

@@ -18,6 +18,7 @@ async def serve(
     application: Callable[..., Any],
     settings: Sequence[str],
     on_port: Callable[[int], object] = lambda _: None,
+    **more: Any,  # noqa: ANN401 - as the configuration has them
 ) -> None:
     """Serve an application on a free port until stdin ends.
 
@@ -25,11 +26,12 @@ async def serve(
         application: Its `on_connect`.
         settings: `name=value` of the configuration.
         on_port: Given the port once it listens.
+        more: Other fields of the configuration.
     """
     chosen = dict(setting.split("=", 1) for setting in settings)
     # All of them come from one address, and as fast as they can.
     limits = Limits(max_connections_per_address=None, upgrades_per_second_per_address=None)
-    config = {"host": "127.0.0.1", "port": 0, "on_connect": application, "limits": limits, **chosen}
+    config = {"host": "127.0.0.1", "port": 0, "on_connect": application, "limits": limits, **more, **chosen}
     async with AudioConnectorServer(config) as handle:
         on_port(handle.port)
         await serve_until_eof(handle.port)

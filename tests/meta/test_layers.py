@@ -46,13 +46,28 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     # The router of the other side: a mistake shared with playback or intake would cancel itself out.
     "simulator": frozenset({*FLOW, "_version"}),
     # Its server-and-router pair is made of both ends.
-    "testing": frozenset({*PUBLIC, "simulator"}),
+    "testing": frozenset({*PUBLIC, "simulator", "engines"}),
     # Its Python side is the simulator, so that browser and command line behave alike.
-    "playground": frozenset({*PUBLIC, "simulator"}),
+    "playground": frozenset({*PUBLIC, "simulator", "live"}),
+    # Pages of applications; it knows none of them.
+    "live": frozenset(PUBLIC),
     "integrations": frozenset(PUBLIC),
     "cluster": frozenset(PUBLIC),
     "cli": frozenset(
-        {*PUBLIC, "auth", "turns", "engines", "testing", "simulator", "playground", "integrations", "cluster"}
+        {
+            *PUBLIC,
+            *(
+                "auth",
+                "turns",
+                "engines",
+                "live",
+                "testing",
+                "simulator",
+                "playground",
+                "integrations",
+                "cluster",
+            ),
+        }
     ),
 }
 # Each file for a partner of its own, behind an extra of its own: none of these parts' files knows another one. What

@@ -102,7 +102,9 @@ def test_panels_do_not_overlap_and_say_what_they_show() -> None:
 
 
 def test_the_page_has_a_row_for_each_metric_as_it_is() -> None:
-    rows = dict(re.findall(rf"^\| `{PREFIX}_(\w+)` \| (.*) \|$", PAGE.read_text(), re.MULTILINE))
+    table = PAGE.read_text().partition("## Every metric")[2].partition("| label |")[0]
+    assert f"`{PREFIX}_`" in table  # which its rows leave out, so that a name is not broken
+    rows = dict(re.findall(r"^\| `(\w+)` \| (.*) \|$", table, re.MULTILINE))
     expected = {}
     for name, metric in METRICS.items():
         told = f"{name}_total" if metric.kind == "counter" else name

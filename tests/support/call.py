@@ -16,12 +16,14 @@ from audio_connector.call.states import State
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.pacer import Pacer
 from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, Interrupted, Played
+from audio_connector.port.meters import Meters
 from audio_connector.server.config import AudioConnectorServerConfig
-from audio_connector.server.link import Link, Refresher
+from audio_connector.server.link import Link, Refresher, Shared
 from audio_connector.simulator.playout import PlayoutBuffer, PlayoutReport
 from audio_connector.wire.codec import decode_command, encode_event
 from audio_connector.wire.memory import UPGRADE, MemoryTransport, connect
 from audio_connector.wire.messages import ClearCommand, Connected, Disconnected, Event
+from audio_connector.wire.one_by_one import OneByOne
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
 TellT = TypeVar("TellT")
@@ -200,9 +202,13 @@ class VirtualCall:
             self.machine,
             post=self.told.post,
             note=self.told.note,
-            pacer=self.pacer,
-            refresher=Refresher(self.pacer),
-            clock=self.clock.time,
+            shared=Shared(
+                self.pacer,
+                Refresher(self.pacer),
+                OneByOne(lambda run: self.clock.call_later(0.0, run)),
+                self.clock.time,
+                Meters(),
+            ),
             on_end=self._end,
         )
         self._kernel_bytes = kernel_bytes

@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ from typing import Any, TypeVar
 
 from audio_connector.audio.format import SUPPORTED_RATES_HZ
 from audio_connector.errors import UsageError
+from audio_connector.server.garbage import loaded_is_kept
 
 T = TypeVar("T")
 
@@ -55,12 +55,8 @@ def accept_any_certificate() -> ssl.SSLContext:
 
 def run_async(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on the fastest loop there is."""
-    # What was imported stays to the end; without it, collections are short enough not to delay a frame.
-    gc.freeze()
-    try:
+    with loaded_is_kept():
         return _fastest_run()(main)
-    finally:
-        gc.unfreeze()
 
 
 def _fastest_run() -> Callable[[Coroutine[Any, Any, T]], T]:

@@ -91,9 +91,9 @@ def playground(  # noqa: PLR0913 - each one is an option of the command line
             "aiohttp is not installed; the playground needs: pip install 'audio-connector[playground]'"
         )
     # Not above, because all of them need aiohttp, and the other commands do not.
+    from audio_connector.live.security import is_loopback  # noqa: PLC0415
     from audio_connector.playground.bots import find_bot  # noqa: PLC0415
     from audio_connector.playground.run import serve  # noqa: PLC0415
-    from audio_connector.playground.security import is_loopback  # noqa: PLC0415
     from audio_connector.playground.session import Settings  # noqa: PLC0415
 
     check_rate(rate)

@@ -25,6 +25,7 @@ from audio_connector.port.meters import Found
 from audio_connector.port.stream import Stream
 from audio_connector.server.children import crossing_of
 from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.garbage import loaded_is_kept
 from audio_connector.server.io_meters import of_this_process
 from audio_connector.server.running import IO_HOST
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
@@ -85,7 +86,8 @@ class Worker:
             self._io.is_ready = True
         self._say(words.Ready())
         self._count(serve.number)
-        ended = await self._handle.drain(await self._ending)
+        with loaded_is_kept():
+            ended = await self._handle.drain(await self._ending)
         self._say(words.Drained(ended))
         return 0
 

@@ -25,10 +25,10 @@ from aiohttp import WSCloseCode, WSMsgType, hdrs, web
 from audio_connector import __version__
 from audio_connector.audio.format import SUPPORTED_RATES_HZ
 from audio_connector.errors import UsageError
+from audio_connector.live.security import Hosts, add_headers, guard
 from audio_connector.playground.messages import Speaker
 from audio_connector.playground.notices import Notices
 from audio_connector.playground.outbox import Outbox
-from audio_connector.playground.security import Hosts, add_headers, guard
 from audio_connector.playground.session import PageSession, Settings
 from audio_connector.playground.speeches import read_speech, sentences
 from audio_connector.simulator import PROFILES, Router

@@ -14,10 +14,10 @@ from typing import Final
 from aiohttp import web
 
 from audio_connector.errors import AudioConnectorStartServerError
+from audio_connector.live.security import Hosts
 from audio_connector.playground.app import Playground
 from audio_connector.playground.bots import Bot
 from audio_connector.playground.notices import Notices
-from audio_connector.playground.security import Hosts
 from audio_connector.playground.served import ServedBot
 from audio_connector.playground.session import Settings
 from audio_connector.simulator import Router

@@ -12,6 +12,7 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from ssl import SSLContext
 from typing import Any
 
@@ -28,7 +29,7 @@ from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.endpoints import EndpointOptions, Endpoints
 from audio_connector.server.io_meters import IoMeters
 from audio_connector.server.judging import Asker, Judging
-from audio_connector.server.link import Link, Refresher
+from audio_connector.server.link import Link, Refresher, Shared
 from audio_connector.server.load import LoopLag, Memory
 from audio_connector.wire.addresses import why_not_bound
 from audio_connector.wire.audio_transport import AudioTransport
@@ -36,6 +37,7 @@ from audio_connector.wire.forwarded import Proxies
 from audio_connector.wire.identity import identity_of
 from audio_connector.wire.json_audio import JsonAudio
 from audio_connector.wire.network import Cancel, Listen, Listening, ListenOptions, Refused, Verdict
+from audio_connector.wire.one_by_one import OneByOne
 from audio_connector.wire.refusals import NOT_NOW, OTHER_CALL, Refusal
 from audio_connector.wire.tls_files import TlsFiles
 from audio_connector.wire.transport import Headers, Receiver, Upgrade, WireLimits
@@ -88,7 +90,6 @@ class IoSide:
         """True from the listening to the first wish to end it."""
         self.links: dict[int, Link] = {}
         self.pacer = Pacer(clock, call_later, self._on_paced_error)
-        self._refresher = Refresher(self.pacer)
         self._config = config
         self._audio_transport = AudioTransport.of(config.audio_transport)
         self._post = post
@@ -103,6 +104,8 @@ class IoSide:
         self._overruns: Counter[str] = Counter()
         """Calls that a bound of time or size has ended, by its name."""
         self.meters = IoMeters(self.links, self._refused, self._overruns, clock)
+        ends = OneByOne(partial(call_later, 0.0))
+        self._shared = Shared(self.pacer, Refresher(self.pacer), ends, clock, self.meters.meters)
         self._lag = LoopLag(lambda: bool(self.links), self.meters.note_lag)
         self._memory = Memory()
         self._next_link = options.first_link
@@ -256,6 +259,7 @@ class IoSide:
             self._listening.stop()
         for link in list(self.links.values()):
             link.abort(1001, "the server has stopped")
+        self._shared.ends.finish()
 
     def apply(self, message: tuple[int, Ask], owner: object | None = None) -> None:
         """Do what an application asks of a link of its own. One that is gone has answered everybody at its end."""
@@ -338,11 +342,8 @@ class IoSide:
             ),
             post=self._post,
             note=self._note,
-            pacer=self.pacer,
-            refresher=self._refresher,
-            clock=self._clock,
+            shared=self._shared,
             on_end=self._forget,
-            meters=self.meters.meters,
         )
         self._admission.open(link_id, caller)
         self.meters.open()

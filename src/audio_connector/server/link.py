@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections import OrderedDict
 from collections.abc import Callable
+from typing import NamedTuple
 
 from audio_connector.call import asks, tells
 from audio_connector.call.machine import Call
@@ -20,6 +21,7 @@ from audio_connector.playback.pacer import Pacer
 from audio_connector.port.host import Deliver, Note
 from audio_connector.port.meters import Meters
 from audio_connector.wire.closing import ABNORMAL
+from audio_connector.wire.one_by_one import OneByOne
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
 BURST_FRAMES = 4
@@ -67,6 +69,24 @@ class Refresher:
         return math.inf
 
 
+class Shared(NamedTuple):
+    """What the links of one I/O side share.
+
+    Attributes:
+        pacer: Wakes them.
+        refresher: Has their figures told.
+        ends: Has their ends come one by one.
+        clock: In seconds.
+        meters: Count what is of no link alone.
+    """
+
+    pacer: Pacer
+    refresher: Refresher
+    ends: OneByOne
+    clock: Callable[[], float]
+    meters: Meters
+
+
 class Link:
     """One connection on the I/O side; a `wire.transport.Receiver` and a `playback.pacer.Paced`.
 
@@ -80,15 +100,12 @@ class Link:
         *,
         post: Deliver,
         note: Note,
-        pacer: Pacer,
-        refresher: Refresher,
-        clock: Callable[[], float],
+        shared: Shared,
         on_end: Callable[[int], None],
-        meters: Meters | None = None,
     ) -> None:
         self.id = link_id
         self.call = call
-        self.opened_at = clock()
+        self.opened_at = shared.clock()
         self.armed_at: float | None = None
         self.owner: object | None = None
         """The application that has the call, where there are several."""
@@ -98,18 +115,17 @@ class Link:
         """How many that had it have died."""
         self._post = post
         self._note = note
-        self._refresher = refresher
+        self._pacer, self._refresher, self._ends, self._clock, self._meters = shared
         self._is_refreshing = False
         """The refresher knows that the figures have changed."""
-        self._pacer = pacer
-        self._clock = clock
         self._on_end = on_end
-        self._meters = meters or Meters()
         self._transport: Transport | None = None
         self._tapes: Tapes | None = None
         """Of recorders; mostly there is none, and a frame costs a look at that."""
         self._is_open = False
         """The first socket was; it may be lost, and another one follow."""
+        self._is_ending = False
+        """The last socket is over, and the end waits for its turn."""
 
     # The wire calls these.
 
@@ -136,7 +152,7 @@ class Link:
         """Whether the call would go on over another socket."""
         transport = self._transport
         is_broken = transport is None or transport.closed_by == BROKEN.closed_by
-        return self._is_open and is_broken and self.call.can_resume
+        return self._is_open and is_broken and not self._is_ending and self.call.can_resume
 
     def on_audio(self, payload: bytes) -> None:
         """The path of every incoming frame."""
@@ -182,7 +198,8 @@ class Link:
         if self.call.lost(closed, now):
             self._follow(now)
         else:
-            self._end(closed, now)
+            self._is_ending = True
+            self._ends.do(lambda: self._end(closed, self._clock()))
 
     def _end(self, closed: Closed, now: float) -> None:
         self._pacer.disarm(self)
@@ -320,7 +337,7 @@ class Link:
 
     def _write_nowhere(self, now: float) -> None:
         """The socket is lost: what is asked is answered, and whoever wants the end has it."""
-        if not self._is_open or self.call.state is State.CLOSED:
+        if not self._is_open or self._is_ending or self.call.state is State.CLOSED:
             return
         for word in self.call.writes(now, 0):
             if isinstance(word, asks.Close):

@@ -25,6 +25,7 @@ from audio_connector.server.registry import Connections
 from audio_connector.server.session import STOPPED, Session
 from audio_connector.server.tracing import Tracing
 from audio_connector.validation.handlers import call_handler
+from audio_connector.wire.one_by_one import OneByOne
 
 logger = logging.getLogger("audio_connector.server")
 
@@ -63,6 +64,7 @@ class Running:
         self._budget = Budget(0 if config.flight_recorder is None else config.flight_recorder.min_interval_s)
         self._peer_faults = PeerFaults()
         self._loop = asyncio.get_running_loop()
+        self._ends = OneByOne(self._loop.call_soon)
         pause_s = config.playback.pause_ms / 1000
         self._tracing = Tracing(pause_s) if config.monitoring.traces else None
         self.io = self._start_io(in_process=config.isolation == "process")
@@ -172,7 +174,7 @@ class Running:
             line.trace = self._tracing.open(opened, at_opening(connection, self.io.worker))
             line.post(asks.Traced(line.trace.traceparent))
         session = self.sessions[link_id] = Session(
-            connection, config, lambda: self._forget(link_id), worker=self.io.worker
+            connection, config, lambda: self._forget(link_id), ends=self._ends, worker=self.io.worker
         )
         if self._drain is not None:
             self._drain.add(session)

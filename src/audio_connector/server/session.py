@@ -21,6 +21,7 @@ from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.validation.handlers import Handler, call_handler
 from audio_connector.wire.messages import Disconnected
+from audio_connector.wire.one_by_one import OneByOne
 from audio_connector.wire.transport import Upgrade
 
 GRACE_S = 5.0
@@ -43,6 +44,8 @@ STOPPED = Disconnected(code=1001, reason="the server has stopped", closed_by="se
 class Session:
     """Runs the handlers of one connection; ``on_over`` is called when on_disconnect has run.
 
+    Calls that end at once share ``ends``, so that their ends come one by one.
+
     They run in a context of the call's own: what they log has its fields, and what they trace belongs to its span.
     """
 
@@ -52,6 +55,7 @@ class Session:
         config: AudioConnectorServerConfig,
         on_over: Callable[[], None],
         *,
+        ends: OneByOne,
         worker: int | None = None,
     ) -> None:
         self.connection = connection
@@ -59,6 +63,7 @@ class Session:
         self.faults = self._dispatcher.faults
         self._handler_s = config.timeouts.handler_s  # for one call of a handler after the end
         self._on_over = on_over
+        self._ends = ends
         loop = self._loop = asyncio.get_running_loop()
         self._opened_at = self._ended_at = loop.time()
         self._ended: asyncio.Future[Disconnected] = loop.create_future()
@@ -146,6 +151,7 @@ class Session:
     async def _live(self) -> None:
         try:
             how = await self._ended
+            await self._ends.turn()
             dispatching, *connecting = self._running
             await self._finish_dispatching(dispatching)
             self._dispatcher.end_streams(how)

@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 
 from audio_connector.audio.format import FRAME_MS
+from audio_connector.intake.buffer import IntakeCounters
 from audio_connector.server.line import Line
+
+_INTAKE = tuple(field.name for field in fields(IntakeCounters))
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,7 +118,9 @@ def playback_of(line: Line) -> PlaybackState:
 def statistics_of(line: Line) -> ConnectionStatistics:
     """Read what the I/O side has counted; during a call a tenth of a second old at most."""
     figures, intake, ms = line.figures, line.figures.intake, line.format.duration_ms
-    counted = {**asdict(intake), **figures._asdict()}  # what has the same name is the same figure
+    # What has the same name is the same figure. Every end of a call asks for it, and `asdict` takes 40 µs.
+    counted = {name: getattr(intake, name) for name in _INTAKE}
+    counted.update(zip(figures._fields, figures, strict=True))
     if line.closed is not None:  # what was handed over and did not arrive before the end waits nowhere else
         counted["unsent_ms"] += ms(max(0, line.handed_bytes - figures.accepted_bytes))
     return ConnectionStatistics(

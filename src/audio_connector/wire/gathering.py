@@ -9,7 +9,12 @@ The rules:
    finds `WORTH_IT` readers or more at a time. So what arrives waits for `GATHER_S` at most, and only where many share
    the wake-up; writers, timers and other threads are not held up meanwhile.
 
-4. A reader is called as long as its socket has something to tell. uvloop's own watch tells of a reset once: what came
+4. A look lasts `LOOK_S` at most. Where it leaves readers, the next one comes in the loop's next round, whatever else
+   is ready before it, and begins with them.
+5. Readers that have been called for less than `PROVEN` times come last. Each dial and each beginning of a call costs
+   as much as ten frames, so that a peer which opens 200 calls at once, for whatever they bring, would keep the audio
+   of all others waiting.
+6. A reader is called as long as its socket has something to tell. uvloop's own watch tells of a reset once: what came
    before it is read then, and nobody hears of the reset. A peer that broke off a TLS handshake so kept its descriptor
    until the time for that was over.
 
@@ -20,6 +25,7 @@ from __future__ import annotations
 
 import contextlib
 import select
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -35,12 +41,31 @@ RETRY_S = 0.05
 """After a look that found fewer: whoever opens calls one after another is not held up by each."""
 
 
+LOOK_S = 0.004
+"""A fifth of a frame; time for the messages of 200 calls."""
+
+PROVEN = 10
+"""A fifth of a second of audio: whoever is to be refused is gone by then."""
+
+
+class _Reader:
+    """What is called for a descriptor, and how often that was done."""
+
+    __slots__ = ("args", "callback", "calls")
+
+    def __init__(self, callback: Callable[..., object], args: tuple[Any, ...]) -> None:
+        self.callback, self.args = callback, args
+        self.calls = 0
+
+
 class GatheringLoop(uvloop.Loop):
     """uvloop's, where there is epoll; for the descriptors of sockets."""
 
     def __init__(self) -> None:
         super().__init__()
-        self._readers: dict[int, tuple[Callable[..., object], tuple[Any, ...]]] = {}
+        self._readers: dict[int, _Reader] = {}
+        self._left: list[int] = []
+        """Those that the last look has left, in its order."""
         self._epoll = select.epoll()
         self._gathers = False
         self._looked_at = self._not_before = 0.0
@@ -52,7 +77,7 @@ class GatheringLoop(uvloop.Loop):
             with contextlib.suppress(OSError):  # it was closed meanwhile, and this is another of that number
                 self._epoll.unregister(fd)
         self._epoll.register(fd, select.EPOLLIN)
-        self._readers[fd] = callback, args
+        self._readers[fd] = _Reader(callback, args)
 
     def add_prompt_reader(self, fd: int, callback: Callable[..., object], *args: Any) -> None:  # noqa: ANN401
         """The same, without gathering."""
@@ -78,17 +103,37 @@ class GatheringLoop(uvloop.Loop):
         super().close()
 
     def _look(self) -> None:
-        found = self._epoll.poll(0)
-        for fd, _ in found:
+        found = self._in_order([fd for fd, _ in self._epoll.poll(0)])
+        until = time.monotonic() + LOOK_S
+        for at, fd in enumerate(found):
+            if time.monotonic() > until:
+                self._left = found[at:]
+                break
             reader = self._readers.get(fd)
             if reader is None:
                 continue  # one of those before has removed it
+            reader.calls += 1
             try:
-                reader[0](*reader[1])
+                reader.callback(*reader.args)
             except Exception as error:  # noqa: BLE001 - it is logged, and the others are called
                 self.call_exception_handler({"message": "a reader failed", "exception": error})
         if not self._epoll.closed:
             self._plan(len(found), self.time())
+
+    def _in_order(self, found: list[int]) -> list[int]:
+        """Those first that are proven, and of both those first that the last look has left."""
+        readers, left = self._readers, self._left
+        if left:
+            self._left = []
+            waited, ready = set(left), set(found)
+            found = [*(fd for fd in left if fd in ready), *(fd for fd in found if fd not in waited)]
+        proven = [fd for fd in found if readers[fd].calls >= PROVEN]
+        if len(proven) < len(found):
+            new = [fd for fd in found if readers[fd].calls < PROVEN]
+            if left:  # one gets on, however much the others have to tell
+                proven.insert(0, new.pop(0))
+            proven += new
+        return proven
 
     def _plan(self, found: int, now: float) -> None:
         """Decide how the next look comes about."""
@@ -99,6 +144,8 @@ class GatheringLoop(uvloop.Loop):
         elif not self._gathers and self._not_before <= now < self._looked_at + GATHER_S:
             self._gathers = True
             super().remove_reader(self._epoll.fileno())
-        if self._gathers:
+        if self._left and self._gathers:
+            self.call_soon(self._look)
+        elif self._gathers:
             self.call_later(GATHER_S, self._look)
         self._looked_at = now

@@ -8,13 +8,15 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import pytest
 
 if sys.platform != "linux":
     pytest.skip("there is epoll on Linux only", allow_module_level=True)
 
-from audio_connector.wire.gathering import GATHER_S, WORTH_IT, GatheringLoop
+from audio_connector.wire import gathering
+from audio_connector.wire.gathering import GATHER_S, LOOK_S, PROVEN, WORTH_IT, GatheringLoop
 from audio_connector.wire.loop import log_loop_error
 
 
@@ -179,3 +181,99 @@ def test_a_number_that_is_used_again_is_read_though_nobody_was_told_of_the_end(s
     assert stage.fd(after) == fd
     stage.send(after)
     stage.run_until(lambda: stage.looks == [{after}])
+
+
+class Slow:
+    """Readers that take a time of a clock of their own, so that a look ends when it should, on whatever machine."""
+
+    def __init__(self, stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = 0.0
+        self.order: list[int] = []
+        """Who was read, one after the other."""
+        self._stage = stage
+        monkeypatch.setattr(gathering, "time", SimpleNamespace(monotonic=lambda: self.now))
+
+    def open(self, takes_s: float) -> int:
+        number = self._stage.open()
+        self._stage.loop.add_reader(self._stage.fd(number), self._read, number, takes_s)
+        return number
+
+    def look(self) -> list[int]:
+        """Have it look once; returns who was read."""
+        self.order.clear()
+        self._stage.loop._look()
+        return list(self.order)
+
+    def _read(self, number: int, takes_s: float) -> None:
+        self._stage._pairs[number][0].recv(100)
+        self.order.append(number)
+        self.now += takes_s
+
+    def prove(self, number: int) -> None:
+        for _ in range(PROVEN):
+            self._stage.send(number)
+            assert self.look() == [number]
+
+
+def test_whoever_is_proven_comes_before_any_number_of_new_ones(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(stage, monkeypatch)
+    new = [slow.open(LOOK_S / 3) for _ in range(40)]
+    proven = [slow.open(0.0) for _ in range(5)]
+    for number in proven:
+        slow.prove(number)
+    for number in (*new, *proven):
+        stage.send(number)
+    first = slow.look()
+    assert set(first[: len(proven)]) == set(proven)
+    assert 3 <= len(first) - len(proven) <= 5  # and then the look is over
+    stage.send(proven[0])
+    assert proven[0] in slow.look()[:2]
+
+
+def test_a_look_that_leaves_some_is_followed_by_one_that_begins_with_them(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(stage, monkeypatch)
+    numbers = [slow.open(LOOK_S / 3) for _ in range(40)]
+    for number in numbers:
+        stage.send(number)
+    seen: list[int] = []
+    while len(set(seen)) < len(numbers):
+        seen += (read := slow.look())
+        assert read
+    assert sorted(seen) == numbers
+
+
+def test_those_that_are_new_get_on_beside_others_that_always_have_more(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(stage, monkeypatch)
+    proven = [slow.open(LOOK_S / 3) for _ in range(10)]
+    for number in proven:
+        slow.prove(number)
+    new = [slow.open(LOOK_S / 3) for _ in range(10)]
+    for number in new:
+        stage.send(number)
+    seen: set[int] = set()
+    for _ in range(len(new) + 1):
+        for number in proven:
+            stage.send(number)
+        seen.update(slow.look())
+    assert seen == {*proven, *new}
+
+
+def test_what_a_look_has_left_is_read_in_the_next_round_and_not_by_the_timer(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(stage, monkeypatch)
+    numbers = [slow.open(LOOK_S) for _ in range(60)]
+    for number in numbers:
+        stage.send(number)
+    began = time.perf_counter()
+    while len(slow.order) < len(numbers):
+        stage.loop.call_soon(stage.loop.stop)
+        stage.loop.run_forever()
+        assert time.perf_counter() < began + 5
+    assert time.perf_counter() - began < len(numbers) / 2 * GATHER_S

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Who may talk to the playground: the page that it has served itself, and nobody else.
+"""Who may talk to a page's server: the page that it has served itself, and nobody else.
 
 A page of any other site in the same browser can send requests to this machine. Three rules keep it out:
 
@@ -44,7 +44,7 @@ def is_loopback(host: str) -> bool:
 
 
 class Hosts:
-    """The names under which a playground may be asked for.
+    """The names under which a page may be asked for.
 
     Args:
         host: What it listens on.
@@ -88,10 +88,10 @@ def guard(hosts: Hosts) -> Middleware:
     ) -> web.StreamResponse:
         host = request.headers.get(hdrs.HOST)
         if not hosts.has(host):
-            raise web.HTTPMisdirectedRequest(text="this is not the name of the playground\n")
+            raise web.HTTPMisdirectedRequest(text="this is not the name of this page\n")
         is_upgrade = hdrs.UPGRADE in request.headers
         if (is_upgrade or request.method not in _SAFE_METHODS) and not _is_same_origin(request, host):
-            raise web.HTTPForbidden(text="only the playground's own page may do this\n")
+            raise web.HTTPForbidden(text="only the page that comes from here may do this\n")
         return await handler(request)
 
     return check

@@ -5,7 +5,7 @@ import socket
 
 import pytest
 
-from audio_connector.playground.security import Hosts, is_loopback
+from audio_connector.live.security import Hosts, is_loopback
 
 
 def hosts(host: str = "127.0.0.1", port: int = 8484) -> Hosts:

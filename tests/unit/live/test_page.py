@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A page is told what is shown, what was shown before it came included, and nobody else's page is."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from audio_connector import AudioConnectorStartServerError, UsageError
+from audio_connector.live import LivePage
+from audio_connector.live.page import MAX_BEHIND
+
+LIMIT_S = 5.0
+
+
+@pytest.fixture
+def html(tmp_path: Path) -> Path:
+    (tmp_path / "page.html").write_text("<title>page</title>")
+    (tmp_path / "page.js").write_text("// script")
+    (tmp_path / "settings.toml").write_text("key = 'secret'")
+    return tmp_path / "page.html"
+
+
+@asynccontextmanager
+async def watching(page: LivePage, seen: int | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
+    headers = {} if seen is None else {"Last-Event-ID": str(seen)}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{page.url}events", headers=headers) as answer,
+    ):
+        assert answer.status == 200
+        yield answer
+
+
+async def told(answer: aiohttp.ClientResponse, count: int) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    while len(found) < count:
+        line = await asyncio.wait_for(answer.content.readline(), LIMIT_S)
+        assert line, "hung up"
+        if line.startswith(b"data: "):
+            found.append(json.loads(line[6:]))
+    return found
+
+
+async def fetch(page: LivePage, path: str, **headers: str) -> tuple[int, str]:
+    async with aiohttp.ClientSession() as session, session.get(page.url + path, headers=headers) as answer:
+        return answer.status, await answer.text()
+
+
+async def test_who_looks_is_told_and_who_comes_later_too(html: Path) -> None:
+    page = LivePage(html, port=0)
+    page.show("line", text="before it is open")
+    async with page, watching(page) as first:
+        page.show("caption", key="1", text="so")
+        page.show("caption", key="1", text="so far")
+        got = await told(first, 3)
+        assert [one["data"]["text"] for one in got] == ["before it is open", "so", "so far"]
+        async with watching(page) as second:
+            assert [one["data"]["text"] for one in await told(second, 2)] == ["before it is open", "so far"]
+        async with watching(page, seen=2) as again:
+            assert [one["data"]["text"] for one in await told(again, 1)] == ["so far"]
+    page.show("line", text="after")
+
+
+async def test_what_is_beside_the_page_is_served_and_what_is_none_of_a_page_is_not(html: Path) -> None:
+    clips = html.parent / "clips"
+    async with LivePage(html, port=0, folder=clips) as page:
+        (clips / "one.wav").write_bytes(b"RIFF")
+        assert (await fetch(page, "")) == (200, "<title>page</title>")
+        assert (await fetch(page, "page.js")) == (200, "// script")
+        assert "export function live" in (await fetch(page, "live.js"))[1]
+        assert (await fetch(page, "live.css"))[0] == 200
+        assert (await fetch(page, "files/one.wav")) == (200, "RIFF")
+        for path in ("settings.toml", "nothing.js", "files/../settings.toml", "%2e%2e/x.js"):
+            assert (await fetch(page, path))[0] == 404, path
+
+
+async def test_a_page_of_somebody_else_gets_nothing(html: Path) -> None:
+    async with LivePage(html, port=0) as page:
+        assert (await fetch(page, "", Host="evil.example"))[0] == 421
+
+
+async def test_a_viewer_that_does_not_read_is_hung_up_on_and_nothing_grows(html: Path) -> None:
+    async with LivePage(html, port=0) as page:
+        async with watching(page):
+            assert page.viewers == 1
+            for number in range(MAX_BEHIND + 1):
+                page.show("line", number=number)
+            assert page.viewers == 0
+        async with watching(page, seen=MAX_BEHIND) as again:
+            assert (await told(again, 1))[0]["data"] == {"number": MAX_BEHIND}
+
+
+async def test_leaving_hangs_up_and_the_port_is_free_again(html: Path) -> None:
+    async with LivePage(html, port=0) as page:
+        port = int(page.url.rsplit(":", 1)[1].strip("/"))
+        async with watching(page) as answer:
+            leaving = asyncio.create_task(page.__aexit__(None, None, None))
+            await asyncio.wait_for(answer.content.read(), LIMIT_S)
+            await asyncio.wait_for(leaving, LIMIT_S)
+    async with LivePage(html, port=port):
+        with pytest.raises(AudioConnectorStartServerError, match=f"127.0.0.1:{port}.*choose another port"):
+            await LivePage(html, port=port).__aenter__()
+
+
+async def test_what_is_wrong_is_said(html: Path) -> None:
+    with pytest.raises(UsageError, match=r"none\.html.*expected an HTML file"):
+        LivePage(html.parent / "none.html")
+    page = LivePage(html, port=0)
+    async with page:
+        with pytest.raises(UsageError, match="opened once"):
+            await page.__aenter__()
+    with pytest.raises(UsageError, match="opened once"):
+        await page.__aenter__()
