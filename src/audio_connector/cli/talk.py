@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
@@ -51,6 +52,7 @@ class LocalVoices:
             _split(usual, _VOICES, "voice")
         self._usual = usual
         self._made: dict[str, Synthesiser] = {}
+        self._one_at_a_time = asyncio.Lock()
 
     async def named(self, name: str | None) -> tuple[str, Synthesiser]:
         """Return a voice, ready to speak.
@@ -59,12 +61,14 @@ class LocalVoices:
             UsageError: There is none of that name.
             EngineMissing: Its package, model or program is not there.
         """
-        wanted = name or self._usual or await self._first_of_all()
-        self._usual = self._usual or wanted
-        if wanted not in self._made:
-            kind, own = _split(wanted, _VOICES, "voice")
-            self._made[wanted] = await _ready(_VOICES[kind](own))
-        return wanted, self._made[wanted]
+        async with self._one_at_a_time:  # or two calls would load one voice twice
+            if name is None and self._usual is None:
+                self._usual = await self._first_of_all()
+            wanted = name or self._usual or ""
+            if wanted not in self._made:
+                kind, own = _split(wanted, _VOICES, "voice")
+                self._made[wanted] = await _ready(_VOICES[kind](own))
+            return wanted, self._made[wanted]
 
     async def close(self) -> None:
         """Free them."""

@@ -102,7 +102,7 @@ class LiveCall:
         self._frame_bytes = audio_format.frame_bytes
         self._zeros = bytes(audio_format.frame_bytes)
         self._wanted = len(lines.speech) if call.duration_s is None else round(call.duration_s / _FRAME_S)
-        self._tail: float = math.inf if call.tail_s is None else round(call.tail_s / _FRAME_S)
+        self._tail: float = math.inf if call.listens_s is None else round(call.listens_s / _FRAME_S)
         self._voice = Voice(lines.speech, ticks=self._wanted)
         self._opened_at = 0.0
         self._next_tick = 0

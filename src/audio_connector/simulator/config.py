@@ -79,7 +79,7 @@ class RouterCall:
         allow_hangup: A server that ends the call in good order before its time is no problem. It never is where
             ``tail_s`` is None: there, the end is as much the server's to choose as ours.
         expect: What has to be true of what the bot said.
-        persona: Plays the participant by itself: it listens, answers, and hangs up.
+        persona: Plays the participant: it listens, answers, and hangs up by itself; ``tail_s`` does not count then.
         transcribe: Write down what both sides said, also where nothing else needs the words.
         trace: Keep the call over time for the report; it costs some ten microseconds per frame.
         ssl_context: For ``wss``; None checks certificates against the system's.
@@ -140,6 +140,11 @@ class RouterCall:
         _check_choice("close", self.close, ("announce", "goodbye", "abrupt", None))
         if isinstance(self.profile, str):
             profile_named(self.profile)
+
+    @property
+    def listens_s(self) -> float | None:
+        """How long it goes on listening in the end; None for until somebody hangs up, as a persona does."""
+        return None if self.persona is not None else self.tail_s
 
     @property
     def needs_words(self) -> bool:

@@ -138,7 +138,7 @@ class CallReport:
             connection_id=call.connection_id,
             rate_hz=call.rate_hz,
             allow_silence=call.allow_silence,
-            allow_hangup=call.allow_hangup or call.tail_s is None,
+            allow_hangup=call.allow_hangup or call.listens_s is None,
         )
 
     @property

@@ -69,6 +69,11 @@ class Conversation:
                 await self._do(reply, is_interrupting)
         self._live.hang_up()
 
+    def give_up(self, why: str) -> None:
+        """Hang up at once, without a word."""
+        self.ended = why
+        self._live.hang_up()
+
     @property
     def _is_leaving(self) -> bool:
         return self.ended != "bot"

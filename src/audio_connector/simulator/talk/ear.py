@@ -12,9 +12,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Final
 
+from audio_connector.errors import DeadlineError
 from audio_connector.simulator.talk.pieces import Piece, PieceCutter
 from audio_connector.simulator.talk.ports import Recogniser
 from audio_connector.simulator.talk.transcript import TranscriptLine, said_by
+
+LONGEST_S: Final = 120
+"""Time that a piece of 25 s may take; the largest models that are of any use here take half of it."""
 
 MAX_WAITING: Final = 24
 """Pieces that wait to be recognised: ten minutes of speech at most, 29 MB at 24 kHz. A slower recogniser than that
@@ -116,14 +120,25 @@ class Ear:
         if self._work is None:
             self._work = asyncio.ensure_future(self._recognise())
 
+    async def _understood(self, piece: Piece) -> str:
+        recognising = self._recogniser.transcribe(
+            piece.pcm, sample_rate=self._rate_hz, language=self._language
+        )
+        try:
+            understood = await asyncio.wait_for(recognising, LONGEST_S)
+        except (TimeoutError, asyncio.TimeoutError) as error:  # not the same before Python 3.11
+            spoken_s = piece.end_s - piece.at_s
+            raise DeadlineError(
+                f"the recogniser took more than {LONGEST_S} s for {spoken_s:.1f} s of speech; take a smaller model, "
+                "fewer calls at once, or a machine with less to do"
+            ) from error
+        return " ".join(understood.text.split())
+
     async def _recognise(self) -> None:
         try:
             while self._waiting:
                 piece = self._waiting[0]
-                understood = await self._recogniser.transcribe(
-                    piece.pcm, sample_rate=self._rate_hz, language=self._language
-                )
-                text = " ".join(understood.text.split())
+                text = await self._understood(piece)
                 self.lines.append(TranscriptLine("bot", piece.at_s, piece.end_s - piece.at_s, text))
                 self._waiting.popleft()
         except Exception as error:  # noqa: BLE001 - whatever it was, the call's owner raises it

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import replace
+from typing import Final
 
 from audio_connector.errors import UsageError
 from audio_connector.simulator.call import LiveCall
@@ -14,12 +15,16 @@ from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.talk.conversation import Conversation
 from audio_connector.simulator.talk.ear import Ear
 from audio_connector.simulator.talk.meaning import Meaning
+from audio_connector.simulator.talk.persona import Persona
 from audio_connector.simulator.talk.ports import Talk
 from audio_connector.simulator.talk.replies import Replies
 from audio_connector.simulator.talk.speaker import Speaker
 from audio_connector.simulator.talk.transcript import said_by
 from audio_connector.simulator.talk.verdict import judge_call
 from audio_connector.simulator.talk.words import word_errors
+
+GRACE_S: Final = 30.0
+"""After `Persona.max_s`: the last sentence may be said to its end."""
 
 
 class Party:
@@ -76,7 +81,7 @@ class Party:
             replies=Replies(persona, self._meaning, answerer),
             seed=self._call.impairments.seed,
         )
-        self._task = asyncio.ensure_future(self._play(self._conversation))
+        self._task = asyncio.ensure_future(self._play(persona, self._conversation))
 
     async def finish(self, live: LiveCall) -> CallReport:
         """The call is over: understand the rest, and judge.
@@ -111,9 +116,12 @@ class Party:
             self._task.cancel()  # it may think about an answer that nobody will hear
             await asyncio.gather(self._task, return_exceptions=True)
 
-    async def _play(self, conversation: Conversation) -> None:
+    async def _play(self, persona: Persona, conversation: Conversation) -> None:
         try:
-            await conversation.run()
+            # A voice or a chat model that never comes back must not keep the call open.
+            await asyncio.wait_for(conversation.run(), persona.max_s + GRACE_S)
+        except (TimeoutError, asyncio.TimeoutError):  # not the same before Python 3.11
+            conversation.give_up("time")
         except Exception as error:  # noqa: BLE001 - whatever it was, Router.run raises it
             self._on_failure(error)
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from typing import Final
 
@@ -13,6 +14,9 @@ from audio_connector.simulator.talk.replies import answer_of
 from audio_connector.simulator.talk.transcript import TranscriptLine, said_by
 from audio_connector.simulator.talk.words import folded
 from audio_connector.wire.quoting import printable, quoted
+
+JUDGING_S: Final = 120
+"""Time for a chat model to judge a call; one on this machine's processor takes half of it."""
 
 _SHOWN_CHARS: Final = 160
 _MAX_TOLD_CHARS: Final = 20_000  # of a conversation: an hour
@@ -74,8 +78,11 @@ async def _against_words(judge: Judge, said: str, meaning: Meaning) -> list[str]
 async def _asked(answerer: Answerer, goal: str, lines: Sequence[TranscriptLine]) -> str:
     names = {"participant": "caller", "bot": "bot"}
     call = "\n".join(f"{names[line.who]}: {line.text}" for line in lines)[-_MAX_TOLD_CHARS:]
-    answer = await answer_of(answerer, [Message("user", _QUESTION.format(goal=goal, call=call))])
-    return " ".join(answer.split())
+    asking = answer_of(answerer, [Message("user", _QUESTION.format(goal=goal, call=call))])
+    try:
+        return " ".join((await asyncio.wait_for(asking, JUDGING_S)).split())
+    except (TimeoutError, asyncio.TimeoutError):  # not the same before Python 3.11
+        return f"nothing within {JUDGING_S} s"
 
 
 _HOW: Final = {

@@ -255,6 +255,29 @@ async def test_a_model_that_is_slow_does_not_hold_a_call_that_is_over() -> None:
 
 
 @in_virtual_time
+async def test_a_model_that_never_answers_does_not_keep_the_call_open() -> None:
+    chat = ChatBox(["never said"], takes_s=5000.0)
+    who = persona(opening="Hello.", rules=[], model={"model": "any"}, max_s=20)
+    report = await play(who, talking_bot(lambda text: "Yes?"), answerer=chat)
+    assert outcome(report)[:2] == (False, "time")
+    assert report.duration_s == pytest.approx(50, abs=1)
+
+
+@in_virtual_time
+async def test_a_judge_that_never_answers_is_not_waited_for() -> None:
+    chat = ChatBox(["Yes."], takes_s=5000.0)
+    who = persona(model={"model": "any"}, judge={"goal": "a table was booked", "by": "model"})
+    report = await play(who, answerer=chat)
+    assert report.unmet == ("the goal was not reached: the model judges: nothing within 120 s",)
+
+
+@in_virtual_time
+async def test_a_persona_lasts_until_it_hangs_up_whatever_the_tail() -> None:
+    report = await called(BOT, talk(), persona=persona(), tail_s=0.1)
+    assert outcome(report) == (True, "rule", 4)
+
+
+@in_virtual_time
 async def test_a_persona_of_a_chat_model_needs_one() -> None:
     with pytest.raises(UsageError, match=r"is played by a chat model, and there is none; expected"):
         await play(persona(model={"model": "any"}))

@@ -6,6 +6,7 @@ import asyncio
 import pytest
 from support.talking import Reader, frames_of, spelled
 
+from audio_connector.errors import DeadlineError
 from audio_connector.simulator.talk.ear import MAX_WAITING, Ear
 from audio_connector.testing import in_virtual_time
 
@@ -73,3 +74,13 @@ async def test_words_that_came_of_noise_leave_no_text() -> None:
     hear(ear, "     ", 0.0)
     await ear.finish()
     assert ear.text_since(0.0) == ""
+
+
+@in_virtual_time
+async def test_a_recogniser_that_never_comes_back_is_told() -> None:
+    ear = Ear(Reader(takes_s=5000.0), rate_hz=16000)
+    hear(ear, "hello", 0.0)
+    with pytest.raises(
+        DeadlineError, match=r"took more than 120 s for 0\.1 s of speech; take a smaller model"
+    ):
+        await ear.finish()
