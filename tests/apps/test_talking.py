@@ -15,6 +15,7 @@ from support.voice_bot import voice_bot
 from audio_connector.cli.talk import LocalVoices
 from audio_connector.engines import EngineMissing
 from audio_connector.simulator import Expect, Impairments, Persona, RouterCall, SayText, Step, Talk
+from audio_connector.simulator.talk.meaning import Meaning
 from audio_connector.testing import router, serve
 
 pytestmark = [pytest.mark.apps, pytest.mark.timeout(300)]
@@ -24,6 +25,34 @@ ANSWERS = {
     "four": "Your table is booked for four people. Goodbye.",
     "bye": "Goodbye.",
 }
+
+
+SAME = [
+    ("How may I help you?", "How can I help you?"),
+    ("What can I do for you?", "How can I help you?"),
+    ("Your table is booked for Friday. Is there anything else?", "Your table is booked for Friday."),
+    ("You have a reservation for four persons.", "Your table is booked for four people."),
+    ("The table is reserved for Friday evening.", "Your table is booked for Friday."),
+    ("For how many people?", "How many guests are you?"),
+    ("What size is your party?", "How many people?"),
+    ("When would you like to come?", "On which day would you like to visit?"),
+    ("We are open from nine to five.", "Our opening hours are 9 to 17."),
+    ("Thank you, goodbye.", "Bye, have a nice day."),
+    ("I have cancelled your order.", "Your order was cancelled."),
+    ("You will be called back tomorrow.", "Somebody will ring you tomorrow."),
+]
+OTHER = [
+    ("For how many people?", "Your table is booked for Friday."),
+    ("Sorry, I did not get that.", "How can I help you?"),
+    ("We are closed on Friday.", "Your table is booked for Friday."),
+    ("For when would you like a table?", "Your table is booked for Friday."),
+    ("When would you like to come?", "How many people?"),
+    ("Thank you, goodbye.", "How can I help you?"),
+    ("Your order is on its way.", "Your order was cancelled."),
+    ("Your table could not be booked for Friday.", "Your table is booked for Friday."),
+    ("We are open from nine to five.", "We are closed on Mondays."),
+    ("Please hold the line.", "Somebody will ring you tomorrow."),
+]
 
 
 async def ready(module: str, name: str, *arguments: Any) -> Any:
@@ -103,3 +132,12 @@ async def test_a_persona_reaches_its_goal(ear: Any, tmp_path: Path) -> None:
     assert report.outcome.reached, (report.outcome, report.transcript)
     assert (report.outcome.judged_by, report.outcome.turns) == ("meaning", 3)
     await asyncio.gather(voices.close(), voice.close(), minilm.close())
+
+
+async def test_what_meaning_tells_apart() -> None:
+    minilm = await ready("minilm", "MiniLm")
+    meaning = Meaning(minilm)
+    same = [await meaning.says(said, meant) for said, meant in SAME]
+    other = [await meaning.says(said, meant) for said, meant in OTHER]
+    await minilm.close()
+    assert (sum(same), sum(other)) == (10, 2), (same, other)

@@ -67,7 +67,7 @@ def _top(
     ]
     what += [f"{name} {_distinct(values)}" for name, values in _told_of(reports) if any(values)]
     if conditions:
-        what.append(f"fails on {', '.join(f'<code>{attribute(text)}</code>' for text in conditions)}")
+        what.append(f"checked: {', '.join(f'<code>{attribute(text)}</code>' for text in conditions)}")
     state, mark = ("passed", "✓") if verdict.passed else ("failed", "✗")
     remarks = f"<p>Noticed all the same:</p>{_lines(verdict.remarks)}" if verdict.remarks else ""
     return (
