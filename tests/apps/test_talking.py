@@ -106,7 +106,7 @@ async def test_a_caller_hears_what_it_waits_for(ear: Any, voices: LocalVoices, t
 async def test_a_persona_reaches_its_goal(ear: Any, tmp_path: Path) -> None:
     voices = LocalVoices("piper")
     voice, minilm = await ready("piper", "Piper"), await ready("minilm", "MiniLm")
-    bot = voice_bot(ear, voice, greeting="Hello. What can I do for you?", answers=ANSWERS)
+    bot = voice_bot(ear, voice, greeting="Hello. How can I help you today?", answers=ANSWERS)
     persona = Persona.from_values(
         {
             "goal": "Book a table for four.",

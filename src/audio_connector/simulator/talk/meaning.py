@@ -12,8 +12,8 @@ from audio_connector.simulator.talk.ports import Embedder
 from audio_connector.simulator.talk.words import folded
 
 LEAST_ALIKE: Final = 0.6
-"""Cosine from which on two sentences mean about the same to MiniLM. Of the pairs in tests/apps/test_talking.py it finds
-10 of 12 that do, and takes 2 of 10 that do not: a sentence and its negation are as alike as two paraphrases."""
+"""Cosine from which on two sentences mean about the same to MiniLM. Of the pairs in tests/apps/test_talking.py it
+finds 10 of 12 that do, and takes 2 of 10 that do not: a sentence and its negation are as alike as two paraphrases."""
 
 LEAST_SHARE: Final = 0.6
 """Without an engine: so many of the sentence's words were said. It takes "not booked" for "booked": a crutch."""
