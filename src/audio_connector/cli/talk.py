@@ -20,6 +20,9 @@ from audio_connector.simulator.talk.ports import Answerer, Embedder, Recogniser,
 DEFAULT_MODEL: Final = "tiny.en"
 """Half a second a sentence on one core; wrong in one word of fourteen."""
 
+NO_KEY: Final = "none"
+"""What a server is told that wants none."""
+
 OTHER_MODEL: Final = "base"
 """For languages other than English."""
 
@@ -135,11 +138,25 @@ async def open_talk(
 
 async def _chat(model: ChatModel, opened: list[Any]) -> Answerer:
     chat = import_module("audio_connector.engines.openai_chat")
-    key = os.environ.get(model.key_env)
-    engine: Answerer = await _opened(
-        chat.OpenAIAnswerer(model.model, api_key=key, base_url=model.base_url), opened
-    )
+    made = chat.OpenAIAnswerer(model.model, api_key=key_of(model), base_url=model.base_url)
+    engine: Answerer = await _opened(made, opened)
     return engine
+
+
+def key_of(model: ChatModel) -> str | None:
+    """The key for a chat model; None for the vendor's own variable.
+
+    Raises:
+        EngineMissing: The variable that it names is not set.
+    """
+    if model.key_env is not None:
+        key = os.environ.get(model.key_env)
+        if not key:
+            text = f"the chat model {model.model!r} takes its key from {model.key_env}, which is not set"
+            raise EngineMissing(text, mend=f"export {model.key_env}=...")
+        return key
+    # The vendor's key is not for a server that a file names.
+    return None if model.base_url is None else NO_KEY
 
 
 async def _opened(engine: Any, opened: list[Any]) -> Any:  # noqa: ANN401 - one of several ports

@@ -14,10 +14,11 @@ from support.talking import Reader, Speller
 
 from audio_connector.cli import main
 from audio_connector.cli import talk as cli_talk
-from audio_connector.cli.talk import LocalVoices, open_talk, spoken_folder
+from audio_connector.cli.talk import LocalVoices, key_of, open_talk, spoken_folder
 from audio_connector.engines import EngineMissing
 from audio_connector.errors import UsageError
 from audio_connector.simulator import Persona, RouterCall, Rule
+from audio_connector.simulator.talk.persona import ChatModel
 
 Capture = pytest.CaptureFixture[str]
 
@@ -189,3 +190,16 @@ def test_calls_of_a_persona_have_seeds_of_their_own(
 def test_a_seed_without_a_persona_is_refused(capsys: Capture) -> None:
     assert main(["simulate", URL, "--seed", "1"]) == 2
     assert "--seed goes with --persona; a scenario has impairments.seed" in capsys.readouterr().err
+
+
+def test_a_server_that_a_file_names_gets_no_key_but_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OPENAI_API_KEY", "the vendor's")
+    monkeypatch.setenv("MY_KEY", "mine")
+    other = "http://localhost:1/v1"
+    assert key_of(ChatModel(model="m")) is None  # the client takes the vendor's
+    assert key_of(ChatModel(model="m", base_url=other)) == "none"
+    assert key_of(ChatModel(model="m", base_url=other, key_env="MY_KEY")) == "mine"
+    with pytest.raises(
+        EngineMissing, match=r"takes its key from NO_KEY_HERE, which is not set; mend it with: export"
+    ):
+        key_of(ChatModel(model="m", key_env="NO_KEY_HERE"))

@@ -96,14 +96,15 @@ class ChatModel(FrozenValues):
     Attributes:
         model: Its name.
         base_url: Where it is; the vendor's own by default.
-        key_env: The variable that has the key; the key itself is never written down.
+        key_env: The variable that has the key; the key itself is never written down. ``OPENAI_API_KEY`` without a
+            ``base_url``; a server that a file names gets no key that the file does not name too.
     """
 
     error_class: ClassVar[type[UsageError]] = UsageError
 
     model: Phrase
     base_url: Phrase | None = None
-    key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] = "OPENAI_API_KEY"
+    key_env: Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")] | None = None
 
 
 class Judge(FrozenValues):
