@@ -1,0 +1,359 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The application: listens to both sides of a session, shows how the call goes, and tells the agent what helps now.
+
+Each session has one task that reads its turns, and one that understands them, so that what takes a while does not hold
+up who has the floor. Both end with the session, which leaves its summary in a file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import logging
+import re
+from collections import deque
+from collections.abc import Callable, Mapping
+from contextlib import aclosing
+from dataclasses import asdict, dataclass
+from datetime import datetime, timezone
+from pathlib import Path
+from typing import Annotated, Any, ClassVar, Final, Literal, Protocol
+from urllib.parse import parse_qs
+
+from pydantic import Field
+
+from audio_connector import AudioConnectorConnection, LiveSession, SessionStream, UsageError
+from audio_connector.engines import Embedder, EngineError, Recogniser
+from audio_connector.turns import (
+    SpeechEnded,
+    SpeechGoesOn,
+    SpeechStarted,
+    TurnEvent,
+    TurnSettings,
+    listen_apart,
+)
+from audio_connector.validation import FrozenValues
+from coaching.floor import AGENT, CUSTOMER, ROLES, Floor
+from coaching.hints import Hint, Limits, Rules
+from coaching.meaning import Meanings
+
+logger = logging.getLogger("coaching")
+
+TURNS: Final = TurnSettings(pause_ms=400, max_speech_s=10, silence_s=0.5)
+"""A hint has two seconds: 0.3 of them is the session behind the call, this pause is 0.4, and a decode of Whisper takes
+0.6. What is longer than ten seconds is understood in pieces, or it would be understood when it is over."""
+
+MAX_WAITING: Final = 20
+"""Utterances that wait to be understood; a recogniser that is further behind coaches nobody any more."""
+
+MAX_LINES: Final = 2000
+SHOW_EACH_S: Final = 0.5
+CLOSE_S: Final = 10.0
+"""For the last utterances and the summary, where the program ends during a call."""
+
+UPSET: Final = "upset"
+CLOSING: Final = "closing"
+ITEM: Final = "item: "
+
+
+class Show(Protocol):
+    """What shows something on the page: `LivePage.show`."""
+
+    def __call__(self, kind: str, *, key: str | None = None, **data: Any) -> None:  # noqa: ANN401 - JSON
+        """Show it."""
+
+
+class Item(FrozenValues):
+    """A thing that the agent should say: its name, and some ways to say it."""
+
+    error_class: ClassVar[type[UsageError]] = UsageError
+
+    name: Annotated[str, Field(min_length=1, max_length=100)]
+    phrases: Annotated[list[str], Field(min_length=1, max_length=50)]
+
+
+class Settings(FrozenValues):
+    """What can be set; the tables of ``settings.toml`` that are not engines.
+
+    Attributes:
+        role_by: Where a connection says whose it is: the last part of its path, a header, or a key of its query.
+        role_name: The name of that header or key.
+        roles: What it says there, for ``agent`` and ``customer``.
+        language: ISO 639-1.
+        folder: Where summaries go.
+        threshold: How near to a phrase a sentence has to be, by the embedder.
+        hints: When hints are given.
+        checklist: What the agent should say.
+        upset: What customers say who are upset.
+        closing: What people say when a call ends.
+    """
+
+    error_class: ClassVar[type[UsageError]] = UsageError
+
+    role_by: Literal["path", "header", "query"] = "path"
+    role_name: str = "role"
+    roles: dict[str, str] = {AGENT: AGENT, CUSTOMER: CUSTOMER}
+    language: str | None = "en"
+    folder: Path = Path("coaching-calls")
+    threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
+    hints: Limits = Limits()
+    checklist: list[Item] = []
+    upset: list[str] = []
+    closing: list[str] = []
+
+    def role_of(self, client: AudioConnectorConnection) -> str | None:
+        """Whose a connection is, or None where it does not say."""
+        if self.role_by == "path":
+            said = client.path.rstrip("/").rpartition("/")[2]
+        elif self.role_by == "header":
+            said = client.headers.get(self.role_name, "")
+        else:
+            said = parse_qs(client.query).get(self.role_name, [""])[0]
+        return next((role for role in ROLES if self.roles.get(role) == said), None)
+
+
+@dataclass(frozen=True)
+class Line:
+    """Something that was said."""
+
+    role: str
+    start_s: float
+    end_s: float
+    text: str
+
+
+class Coach:
+    """Coaches every session of a server; ``async with coach:`` around it.
+
+    Args:
+        settings: See `Settings`.
+        recogniser: Understands both sides.
+        embedder: Tells what they mean.
+        sessions: Gives the live sessions of the server, ``handle.sessions``.
+        show: Shows things on a page; the default shows nothing.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        recogniser: Recogniser,
+        embedder: Embedder,
+        sessions: Callable[[], Mapping[str, LiveSession]],
+        show: Show = lambda kind, *, key=None, **data: None,
+    ) -> None:
+        groups = {f"{ITEM}{item.name}": item.phrases for item in settings.checklist}
+        self.settings = settings
+        self.recogniser = recogniser
+        self.show = show
+        self.meanings = Meanings(
+            embedder,
+            {**groups, UPSET: settings.upset, CLOSING: settings.closing},
+            threshold=settings.threshold,
+        )
+        self.summaries: deque[dict[str, Any]] = deque(maxlen=100)
+        """Of the calls that are over, the latest."""
+        self._sessions = sessions
+        self._tasks: dict[LiveSession, asyncio.Task[None]] = {}
+
+    async def on_connect(self, client: AudioConnectorConnection) -> None:
+        """Coach the session of a connection, if nobody does yet."""
+        session = self._sessions().get(client.session_id or "")
+        if session is None:
+            logger.warning("a call without a session cannot be coached: it has one side only")
+            return
+        if session not in self._tasks:
+            task = asyncio.create_task(CoachedCall(self, session).run(), name="coaching a session")
+            self._tasks[session] = task
+            task.add_done_callback(lambda _: self._forget(session))
+
+    async def settled(self) -> None:
+        """Wait until no session is coached."""
+        while self._tasks:
+            await asyncio.wait(list(self._tasks.values()))
+
+    async def __aenter__(self) -> Coach:
+        """Embed the phrases."""
+        await self.meanings.warm()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """Let the calls that have ended leave their summaries."""
+        try:
+            await asyncio.wait_for(self.settled(), CLOSE_S)
+        except asyncio.TimeoutError:
+            late = list(self._tasks.values())
+            for task in late:
+                task.cancel()
+            await asyncio.wait(late)
+
+    def _forget(self, session: LiveSession) -> None:
+        task = self._tasks.pop(session)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("coaching a session failed", exc_info=error)
+
+
+class CoachedCall:
+    """One session, from its first stream to its last."""
+
+    def __init__(self, coach: Coach, session: LiveSession) -> None:
+        self._coach, self._settings, self._session = coach, coach.settings, session
+        self._began = datetime.now(timezone.utc)
+        self.id = f"{self._began:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9]', '', session.id)[:12]}"
+        self._floor = Floor()
+        self._rules = Rules(self._settings.hints)
+        self._roles: dict[SessionStream, str | None] = {}
+        self._said: dict[str, dict[str, Any]] = {}
+        self._hints: deque[dict[str, Any]] = deque(maxlen=MAX_LINES)
+        self._lines: deque[Line] = deque(maxlen=MAX_LINES)
+        self._waiting: asyncio.Queue[tuple[str, SpeechEnded] | None] = asyncio.Queue(MAX_WAITING)
+        self._not_understood = 0
+        self._has_closed = False
+        self._shown_s = 0.0
+
+    async def run(self) -> None:
+        """Coach until the session is over."""
+        self._show("call", key=self.id, began=self._began.isoformat(), is_over=False)
+        for item in self._settings.checklist:
+            self._show("item", key=f"{self.id} {item.name}", name=item.name, is_said=False)
+        understanding = asyncio.create_task(self._understand(), name="understanding a session")
+        try:
+            events: Any = listen_apart(self._session, settings=TURNS)
+            async with aclosing(events):
+                async for stream, event in events:
+                    role = self._role_of(stream)
+                    if role is not None:
+                        self._take(stream, role, event)
+            await self._waiting.put(None)
+            await understanding
+            await self._finish()
+        finally:
+            understanding.cancel()
+            await asyncio.wait((understanding,))
+
+    def _role_of(self, stream: SessionStream) -> str | None:
+        if stream not in self._roles:
+            role = self._roles[stream] = self._settings.role_of(stream.connection)
+            if role is None:
+                self._trouble(
+                    f"a stream does not say by its {self._settings.role_by} whether it is the agent or the customer; "
+                    "it is left out"
+                )
+        return self._roles[stream]
+
+    def _take(self, stream: SessionStream, role: str, event: TurnEvent) -> None:
+        """Take what one side does, without waiting for anything."""
+        self._floor.feed(stream.id, role, event)
+        for hint in self._rules.look(self._floor):
+            self._give(hint)
+        if isinstance(event, SpeechEnded):
+            self._show_span(stream, role, event.start_s, event.end_s)
+            if self._waiting.full():
+                self._waiting.get_nowait()
+                self._trouble("the recogniser is too slow for this call: an utterance is not understood")
+            self._waiting.put_nowait((role, event))
+        if self._floor.now_s - self._shown_s >= SHOW_EACH_S:
+            self._shown_s = self._floor.now_s
+            if isinstance(event, SpeechStarted | SpeechGoesOn):
+                self._show_span(stream, role, event.start_s, event.start_s + event.speech_s)
+            self._show("figures", key=self.id, figures=self._floor.figures())
+            for hint in self._remind(is_closing=False):
+                self._give(hint)
+
+    async def _understand(self) -> None:
+        """Understand one utterance after the other."""
+        while (waiting := await self._waiting.get()) is not None:
+            role, ended = waiting
+            try:
+                heard = await self._coach.recogniser.transcribe(
+                    ended.audio, sample_rate=ended.sample_rate, language=self._settings.language
+                )
+                if heard.text.strip():
+                    await self._weigh(Line(role, ended.start_s, ended.end_s, heard.text.strip()))
+            except EngineError as error:
+                self._not_understood += 1
+                self._trouble(f"an utterance was not understood: {error}")
+
+    async def _weigh(self, line: Line) -> None:
+        """Look what something that was said means for the call."""
+        self._lines.append(line)
+        self._show("line", **asdict(line))
+        self._floor.words(line.role, len(line.text.split()), line.end_s - line.start_s)
+        hints = self._rules.pace(self._floor, line.end_s) if line.role == AGENT else []
+        for match in (await self._coach.meanings.find(line.text)).values():
+            if match.group == CLOSING:
+                self._has_closed = True
+            elif match.group == UPSET and line.role == CUSTOMER:
+                hints += self._rules.upset(match.sentence, line.end_s)
+            elif match.group.startswith(ITEM) and line.role == AGENT:
+                self._tick(match.group[len(ITEM) :], line, match.sentence, match.likeness)
+        if self._has_closed:
+            hints += self._remind(is_closing=True)
+        for hint in hints:
+            self._give(hint)
+
+    def _tick(self, name: str, line: Line, sentence: str, likeness: float) -> None:
+        if name in self._said:
+            return
+        said = {"name": name, "is_said": True, "at_s": round(line.start_s, 2)}
+        self._said[name] = {**said, "sentence": sentence, "likeness": likeness}
+        self._show("item", key=f"{self.id} {name}", **self._said[name])
+
+    def _remind(self, *, is_closing: bool) -> list[Hint]:
+        missing = [item.name for item in self._settings.checklist if item.name not in self._said]
+        return self._rules.missing(missing, is_closing=is_closing, now_s=self._floor.now_s)
+
+    def _give(self, hint: Hint) -> None:
+        shown_s = self._session.now_s
+        given = {**asdict(hint), "shown_s": round(shown_s, 2), "late_s": round(shown_s - hint.cause_s, 2)}
+        self._hints.append(given)
+        self._show("hint", **given)
+        logger.info("hint %.1f s after its cause: %s", given["late_s"], hint.rule)
+
+    def _show_span(self, stream: SessionStream, role: str, start_s: float, end_s: float) -> None:
+        key = f"{self.id} {stream.id} {start_s:.2f}"
+        self._show("span", key=key, role=role, start_s=round(start_s, 2), end_s=round(end_s, 2))
+
+    def _show(self, kind: str, *, key: str | None = None, **data: Any) -> None:  # noqa: ANN401 - JSON
+        self._coach.show(kind, key=key, call=self.id, **data)
+
+    def _trouble(self, text: str) -> None:
+        logger.warning("%s", text)
+        self._show("trouble", key=f"{self.id} {text}", text=text)
+
+    def summary(self) -> dict[str, Any]:
+        """How the call went, as JSON holds it."""
+        return {
+            "call": self.id,
+            "began": self._began.isoformat(timespec="seconds"),
+            "figures": self._floor.figures(),
+            "checklist": [
+                self._said.get(item.name, {"name": item.name, "is_said": False})
+                for item in self._settings.checklist
+            ],
+            "hints": list(self._hints),
+            "transcript": [
+                {**asdict(line), "start_s": round(line.start_s, 2), "end_s": round(line.end_s, 2)}
+                for line in sorted(self._lines, key=lambda line: line.start_s)
+            ],
+            "timeline": [
+                [span.role, round(span.start_s, 2), round(span.end_s, 2)] for span in self._floor.spans
+            ],
+            "not_understood": self._not_understood,
+        }
+
+    async def _finish(self) -> None:
+        summary = self.summary()
+        path = self._settings.folder / f"{self.id}.json"
+        self._show("figures", key=self.id, figures=summary["figures"])
+        try:
+            await asyncio.to_thread(_write, path, summary)
+        except OSError as error:
+            self._trouble(f"the summary cannot be written to {path}: {error.strerror or error}")
+        self._coach.summaries.append(summary)
+        self._show("call", key=self.id, began=summary["began"], is_over=True, file=path.name)
+
+
+def _write(path: Path, summary: dict[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
