@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The application: listens to both sides of a session, shows how the call goes, and tells the agent what helps now.
 
-Each session has one task that reads its turns, and one that understands them, so that what takes a while does not hold
-up who has the floor. Both end with the session, which leaves its summary in a file.
+Each session has one task that reads its turns, and one that understands them, so that what takes a while does not
+hold up who has the floor. Both end with the session, which leaves its summary in a file.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ import json
 import logging
 import re
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from datetime import datetime, timezone
@@ -23,7 +23,10 @@ from urllib.parse import parse_qs
 from pydantic import Field
 
 from audio_connector import AudioConnectorConnection, LiveSession, SessionStream, UsageError
-from audio_connector.engines import Embedder, EngineError, Recogniser
+from audio_connector.engines import Embedder, Engine, EngineError, Recogniser
+from audio_connector.live.demo import Outcome
+from audio_connector.live.settings import AppSettings, EngineTable
+from audio_connector.simulator import CallReport
 from audio_connector.turns import (
     SpeechEnded,
     SpeechGoesOn,
@@ -40,8 +43,8 @@ from coaching.meaning import Meanings
 logger = logging.getLogger("coaching")
 
 TURNS: Final = TurnSettings(pause_ms=400, max_speech_s=10, silence_s=0.5)
-"""A hint has two seconds: 0.3 of them is the session behind the call, this pause is 0.4, and a decode of Whisper takes
-0.6. What is longer than ten seconds is understood in pieces, or it would be understood when it is over."""
+"""A hint has two seconds: 0.3 of them is the session behind the call, this pause is 0.4, and a decode of Whisper
+takes 0.6. What is longer than ten seconds is understood in pieces, or it would be understood when it is over."""
 
 MAX_WAITING: Final = 20
 """Utterances that wait to be understood; a recogniser that is further behind coaches nobody any more."""
@@ -69,18 +72,19 @@ class Item(FrozenValues):
     error_class: ClassVar[type[UsageError]] = UsageError
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    phrases: Annotated[list[str], Field(min_length=1, max_length=50)]
+    phrases: Annotated[tuple[str, ...], Field(min_length=1, max_length=50)]
 
 
-class Settings(FrozenValues):
-    """What can be set; the tables of ``settings.toml`` that are not engines.
+class Settings(AppSettings):
+    """What can be set, beside what every application can be told.
 
     Attributes:
+        recogniser: The engine that understands both sides.
+        embedder: The one that tells what they mean.
         role_by: Where a connection says whose it is: the last part of its path, a header, or a key of its query.
         role_name: The name of that header or key.
         roles: What it says there, for ``agent`` and ``customer``.
         language: ISO 639-1.
-        folder: Where summaries go.
         threshold: How near to a phrase a sentence has to be, by the embedder.
         hints: When hints are given.
         checklist: What the agent should say.
@@ -88,18 +92,17 @@ class Settings(FrozenValues):
         closing: What people say when a call ends.
     """
 
-    error_class: ClassVar[type[UsageError]] = UsageError
-
+    recogniser: EngineTable
+    embedder: EngineTable
     role_by: Literal["path", "header", "query"] = "path"
     role_name: str = "role"
-    roles: dict[str, str] = {AGENT: AGENT, CUSTOMER: CUSTOMER}
+    roles: dict[str, str] = Field(default_factory=lambda: {AGENT: AGENT, CUSTOMER: CUSTOMER})
     language: str | None = "en"
-    folder: Path = Path("coaching-calls")
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     hints: Limits = Limits()
-    checklist: list[Item] = []
-    upset: list[str] = []
-    closing: list[str] = []
+    checklist: tuple[Item, ...] = ()
+    upset: tuple[str, ...] = ()
+    closing: tuple[str, ...] = ()
 
     def role_of(self, client: AudioConnectorConnection) -> str | None:
         """Whose a connection is, or None where it does not say."""
@@ -123,12 +126,13 @@ class Line:
 
 
 class Coach:
-    """Coaches every session of a server; ``async with coach:`` around it.
+    """Coaches every session of a server.
 
     Args:
         settings: See `Settings`.
         recogniser: Understands both sides.
         embedder: Tells what they mean.
+        output: Where summaries go, a JSON file for each call.
         sessions: Gives the live sessions of the server, ``handle.sessions``.
         show: Shows things on a page; the default shows nothing.
     """
@@ -139,11 +143,14 @@ class Coach:
         *,
         recogniser: Recogniser,
         embedder: Embedder,
+        output: Path,
         sessions: Callable[[], Mapping[str, LiveSession]],
         show: Show = lambda kind, *, key=None, **data: None,
     ) -> None:
         groups = {f"{ITEM}{item.name}": item.phrases for item in settings.checklist}
+        self.engines: Sequence[Engine] = (recogniser, embedder)
         self.settings = settings
+        self.output = output
         self.recogniser = recogniser
         self.show = show
         self.meanings = Meanings(
@@ -172,12 +179,7 @@ class Coach:
         while self._tasks:
             await asyncio.wait(list(self._tasks.values()))
 
-    async def __aenter__(self) -> Coach:
-        """Embed the phrases."""
-        await self.meanings.warm()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
+    async def close(self) -> None:
         """Let the calls that have ended leave their summaries."""
         try:
             await asyncio.wait_for(self.settled(), CLOSE_S)
@@ -186,6 +188,14 @@ class Coach:
             for task in late:
                 task.cancel()
             await asyncio.wait(late)
+
+    async def outcome(self, reports: Sequence[CallReport]) -> Outcome:
+        """Say what came out of the demo's call."""
+        del reports  # the callers only talk
+        await self.settled()
+        if not self.summaries:
+            return Outcome(problems=["no call was coached"])
+        return demo_outcome(self.summaries[-1], self.output)
 
     def _forget(self, session: LiveSession) -> None:
         task = self._tasks.pop(session)
@@ -208,14 +218,14 @@ class CoachedCall:
         self._lines: deque[Line] = deque(maxlen=MAX_LINES)
         self._waiting: asyncio.Queue[tuple[str, SpeechEnded] | None] = asyncio.Queue(MAX_WAITING)
         self._not_understood = 0
-        self._has_closed = False
+        self._closed_s: float | None = None
         self._shown_s = 0.0
 
     async def run(self) -> None:
         """Coach until the session is over."""
         self._show("call", key=self.id, began=self._began.isoformat(), is_over=False)
         for item in self._settings.checklist:
-            self._show("item", key=f"{self.id} {item.name}", name=item.name, is_said=False)
+            self._show_item({"name": item.name, "is_said": False})
         understanding = asyncio.create_task(self._understand(), name="understanding a session")
         try:
             events: Any = listen_apart(self._session, settings=TURNS)
@@ -257,7 +267,7 @@ class CoachedCall:
             if isinstance(event, SpeechStarted | SpeechGoesOn):
                 self._show_span(stream, role, event.start_s, event.start_s + event.speech_s)
             self._show("figures", key=self.id, figures=self._floor.figures())
-            for hint in self._remind(is_closing=False):
+            for hint in self._remind():
                 self._give(hint)
 
     async def _understand(self) -> None:
@@ -282,14 +292,12 @@ class CoachedCall:
         hints = self._rules.pace(self._floor, line.end_s) if line.role == AGENT else []
         for match in (await self._coach.meanings.find(line.text)).values():
             if match.group == CLOSING:
-                self._has_closed = True
+                self._closed_s = self._closed_s or line.end_s
             elif match.group == UPSET and line.role == CUSTOMER:
                 hints += self._rules.upset(match.sentence, line.end_s)
             elif match.group.startswith(ITEM) and line.role == AGENT:
                 self._tick(match.group[len(ITEM) :], line, match.sentence, match.likeness)
-        if self._has_closed:
-            hints += self._remind(is_closing=True)
-        for hint in hints:
+        for hint in (*hints, *self._remind()):
             self._give(hint)
 
     def _tick(self, name: str, line: Line, sentence: str, likeness: float) -> None:
@@ -297,11 +305,11 @@ class CoachedCall:
             return
         said = {"name": name, "is_said": True, "at_s": round(line.start_s, 2)}
         self._said[name] = {**said, "sentence": sentence, "likeness": likeness}
-        self._show("item", key=f"{self.id} {name}", **self._said[name])
+        self._show_item(self._said[name])
 
-    def _remind(self, *, is_closing: bool) -> list[Hint]:
+    def _remind(self) -> list[Hint]:
         missing = [item.name for item in self._settings.checklist if item.name not in self._said]
-        return self._rules.missing(missing, is_closing=is_closing, now_s=self._floor.now_s)
+        return self._rules.missing(missing, now_s=self._floor.now_s, closed_s=self._closed_s)
 
     def _give(self, hint: Hint) -> None:
         shown_s = self._session.now_s
@@ -309,6 +317,10 @@ class CoachedCall:
         self._hints.append(given)
         self._show("hint", **given)
         logger.info("hint %.1f s after its cause: %s", given["late_s"], hint.rule)
+
+    def _show_item(self, item: dict[str, Any]) -> None:
+        number = [each.name for each in self._settings.checklist].index(item["name"])
+        self._show("item", key=f"{self.id} {number}", number=number, **item)
 
     def _show_span(self, stream: SessionStream, role: str, start_s: float, end_s: float) -> None:
         key = f"{self.id} {stream.id} {start_s:.2f}"
@@ -344,7 +356,7 @@ class CoachedCall:
 
     async def _finish(self) -> None:
         summary = self.summary()
-        path = self._settings.folder / f"{self.id}.json"
+        path = self._coach.output / f"{self.id}.json"
         self._show("figures", key=self.id, figures=summary["figures"])
         try:
             await asyncio.to_thread(_write, path, summary)
@@ -357,3 +369,36 @@ class CoachedCall:
 def _write(path: Path, summary: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+
+
+EXPECTED_HINTS: Final = ("upset", "interrupts", "fast", "silence", "talks long", "missing")
+"""What the agent of the demo has to be told."""
+
+HINT_WITHIN_S: Final = 2.0
+
+
+def demo_outcome(summary: dict[str, Any], folder: Path) -> Outcome:
+    """Say what came out of the demo, and what of it was not as expected."""
+    figures, hints = summary["figures"], summary["hints"]
+    said = {item["name"]: item["is_said"] for item in summary["checklist"]}
+    lines = [
+        f"the agent had {figures['share'][AGENT]:.0%} of the talk, {figures['words_per_minute'][AGENT]} words a minute",
+        f"both at once for {figures['overlap_s']} s; nobody for up to {figures['longest_silence_s']} s",
+        *(f"{'said' if is_said else 'not said'}: {name}" for name, is_said in said.items()),
+        *(
+            f"hint at {hint['shown_s']} s, {hint['late_s']} s after its cause: {hint['text']}"
+            for hint in hints
+        ),
+    ]
+    given = {hint["rule"] for hint in hints}
+    problems = [f"expected the hint {rule!r}" for rule in EXPECTED_HINTS if rule not in given]
+    # The best of each kind: a machine that does something else meanwhile is late now and then.
+    late_s = {rule: min(hint["late_s"] for hint in hints if hint["rule"] == rule) for rule in given}
+    problems += [
+        f"the hint {rule!r} came {each_s} s after its cause, expected {HINT_WITHIN_S} s"
+        for rule, each_s in late_s.items()
+        if each_s > HINT_WITHIN_S
+    ]
+    if [*said.values()].count(False) != 1:
+        problems.append(f"expected one thing of the checklist to be missing, got {said}")
+    return Outcome(lines, [folder / f"{summary['call']}.json"], problems)

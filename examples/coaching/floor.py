@@ -5,13 +5,15 @@ The rules:
 
 1. Times are the session's. What one stream tells may be up to half a second behind what the other has told.
 2. A *turn* passes to the other side once that has spoken for `REAL_S`: "mhm" takes no turn and ends none.
-3. An *interruption*: one begins to speak while the other has spoken for `REAL_S`, goes on for `REAL_S`, and the other was
-   still speaking `OVER_S` after that beginning. Who joins in at the last word does not interrupt.
+3. An *interruption*: one begins to speak while the other has spoken for `REAL_S`, goes on for `REAL_S`, and the
+   other was still speaking `OVER_S` after that beginning. Who joins in at the last word does not interrupt, and
+   who goes on after a breath, `BREATH_S`, does not either, whoever spoke into it.
 4. Where two streams have the same role, both count for it.
 """
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 from typing import Any, Final
@@ -27,6 +29,8 @@ REAL_S: Final = 0.7
 
 OVER_S: Final = 0.3
 """The other one goes on for so long: shorter overlaps are how turns change between people who get along."""
+
+BREATH_S: Final = 1.0
 
 LAPSE_S: Final = 3.0
 """A silence after which somebody begins anew, rather than going on."""
@@ -57,13 +61,17 @@ class Interruption:
 
 @dataclass
 class _Open:
-    """An utterance that goes on; ``voice_s`` is its latest sound, ``known_s`` up to where it is known."""
+    """An utterance that goes on; ``voice_s`` is its latest sound, ``known_s`` up to where it is known.
+
+    It takes the turn once at most, or two who speak at once would take it from each other all the time.
+    """
 
     role: str
     start_s: float
     voice_s: float
     known_s: float
     is_judged: bool
+    has_taken_turn: bool = False
 
 
 class Floor:
@@ -81,7 +89,8 @@ class Floor:
         self._talk_s = dict.fromkeys(ROLES, 0.0)
         self._turns = dict.fromkeys(ROLES, 0)
         self.interrupted = dict.fromkeys(ROLES, 0)
-        self._overlap_s = self._last_voice_s = 0.0
+        self._overlap_s = 0.0
+        self._last_voice_s = dict.fromkeys(ROLES, -math.inf)
         self._longest_silence_s = 0.0
         self._words = dict.fromkeys(ROLES, 0)
         self._worded_s = dict.fromkeys(ROLES, 0.0)
@@ -159,24 +168,34 @@ class Floor:
             if lapse_s > LAPSE_S:
                 self.turn_role = None
             self.quiet_since_s = None
-        began = _Open(role, event.start_s, event.at_s, event.at_s, is_judged=event.continues)
+        goes_on = event.start_s - self._last_voice_s[role] < BREATH_S
+        began = _Open(role, event.start_s, event.at_s, event.at_s, is_judged=goes_on)
         self._open[stream_id] = began
         self._pass_turn(began)
 
     def _pass_turn(self, ours: _Open) -> None:
-        if self.turn_role != ours.role and (self.turn_role is None or ours.voice_s - ours.start_s >= REAL_S):
-            self.turn_role, self.turn_start_s = ours.role, ours.start_s
-            self._turns[ours.role] += 1
+        is_real = ours.voice_s - ours.start_s >= REAL_S
+        if ours.has_taken_turn or not (is_real or self.turn_role is None):
+            return
+        ours.has_taken_turn = True
+        if self.turn_role != ours.role:
+            self._take_turn(ours.role, ours.start_s)
+
+    def _take_turn(self, role: str, start_s: float) -> None:
+        self.turn_role, self.turn_start_s = role, start_s
+        self._turns[role] += 1
 
     def _end(self, stream_id: str, ours: _Open) -> None:
         span = Span(ours.role, ours.start_s, ours.voice_s)
         self._talk_s[ours.role] += span.end_s - span.start_s
         self._overlap_s += self._overlap_with(span)
-        self._last_voice_s = max(self._last_voice_s, span.end_s)
+        self._last_voice_s[ours.role] = max(self._last_voice_s[ours.role], span.end_s)
         self.spans.append(span)
         del self._open[stream_id]
+        if ours.role == self.turn_role and (left := [o for o in self._open.values() if o.role != ours.role]):
+            self._take_turn(left[0].role, span.end_s)  # they had never stopped
         if not self._open:
-            self.quiet_since_s = self._last_voice_s
+            self.quiet_since_s = max(self._last_voice_s.values())
 
     def _overlap_with(self, span: Span) -> float:
         """How long the other side spoke meanwhile, in what has ended: each pair counts once, by who ends later."""

@@ -100,16 +100,19 @@ class Rules:
         """The customer has said something that upset people say."""
         return self._give("upset", f"The {CUSTOMER} is upset: “{sentence}” Say that you understand.", end_s)
 
-    def missing(self, names: Sequence[str], *, is_closing: bool, now_s: float) -> list[Hint]:
-        """Tell what of the checklist is missing, once, towards the end of the call."""
-        is_due = is_closing or now_s >= self._limits.remind_after_s
-        if self._has_reminded or not is_due:
+    def missing(self, names: Sequence[str], *, now_s: float, closed_s: float | None) -> list[Hint]:
+        """Tell what of the checklist is missing, once, towards the end of the call.
+
+        Args:
+            names: What is missing.
+            now_s: The clock of the session.
+            closed_s: When somebody said goodbye; None where nobody has.
+        """
+        cause_s = self._limits.remind_after_s if closed_s is None else closed_s
+        if self._has_reminded or now_s < cause_s:
             return []
         self._has_reminded = True
-        if not names:
-            return []
-        cause_s = now_s if is_closing else self._limits.remind_after_s
-        return self._give("missing", "Not said yet: " + "; ".join(names) + ".", cause_s)
+        return self._give("missing", "Not said yet: " + "; ".join(names) + ".", cause_s) if names else []
 
     def _give(self, rule: str, text: str, cause_s: float) -> list[Hint]:
         given_s = self._given_s.get(rule)

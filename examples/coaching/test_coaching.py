@@ -25,6 +25,8 @@ LATE_S = 2.0
 """Within which the agent has to be told."""
 
 SETTINGS = {
+    "recogniser": {},
+    "embedder": {},
     "threshold": 0.6,
     "hints": {"talk_s": 6, "silence_s": 4, "words_per_minute": 190, "pace_words": 5},
     "checklist": [
@@ -81,14 +83,16 @@ async def bench(ears: Any, folder: Path, **settings: Any) -> AsyncIterator[Bench
     page = Page()
     server: Server
     coach = Coach(
-        Settings.from_values({**SETTINGS, "folder": folder, **settings}),
+        Settings.from_values({**SETTINGS, **settings}),
         recogniser=ears,
         embedder=WordEmbedder(),
+        output=folder,
         sessions=lambda: server.handle.sessions,
         show=page.show,
     )
-    async with coach, serve(coach.on_connect) as server:
+    async with serve(coach.on_connect) as server:
         yield Bench(coach, server, page)
+    await coach.close()
 
 
 @in_virtual_time
@@ -126,8 +130,7 @@ async def test_a_call_is_counted_and_its_hints_come_in_time(tmp_path: Path) -> N
     assert figures["overlap_s"] == 0
     assert [item["is_said"] for item in summary["checklist"]] == [False, True]
     assert [line["role"] for line in summary["transcript"]] == [AGENT, CUSTOMER, AGENT, AGENT]
-    [path] = tmp_path.iterdir()
-    assert json.loads(path.read_text()) == summary
+    assert json.loads((tmp_path / f"{summary['call']}.json").read_text()) == summary
 
 
 @in_virtual_time
@@ -147,6 +150,7 @@ async def test_who_interrupts_is_told_and_who_says_mhm_is_not(tmp_path: Path) ->
     assert 0 <= hint["late_s"] <= LATE_S
     figures = on.coach.summaries[0]["figures"]
     assert figures["interruptions"] == {AGENT: 1, CUSTOMER: 0}
+    assert figures["turns"] == {AGENT: 2, CUSTOMER: 2}  # not each time that both are heard
     assert figures["overlap_s"] == pytest.approx(2.4, abs=0.4)
 
 
@@ -172,7 +176,7 @@ async def test_two_calls_at_once_keep_to_themselves(tmp_path: Path) -> None:
         await on.coach.settled()
     said = sorted([line["role"] for line in each["transcript"]] for each in on.coach.summaries)
     assert said == [[AGENT], [CUSTOMER]]
-    assert len(list(tmp_path.iterdir())) == 2
+    assert len({each["call"] for each in on.coach.summaries}) == 2
 
 
 class Deaf(ScriptedEars):
@@ -281,6 +285,17 @@ def test_figures_of_a_floor() -> None:
     assert figures["silence_s"] == pytest.approx(1.4)  # the first second, and the last pause
 
 
+def test_who_goes_on_after_a_breath_interrupts_nobody() -> None:
+    floor = Floor()
+    said(floor, "c", CUSTOMER, 1, 4)
+    said(floor, "a", AGENT, 3.8, 8)
+    said(floor, "c", CUSTOMER, 4.8, 7)
+    assert floor.interrupted == {AGENT: 0, CUSTOMER: 0}
+    said(floor, "c", CUSTOMER, 20, 22)
+    said(floor, "a", AGENT, 20.8, 23)
+    assert floor.interrupted == {AGENT: 1, CUSTOMER: 0}
+
+
 def test_what_meaning_looks_at() -> None:
     assert sentences_of("Yes. I am sorry. What is it?") == [
         "I am sorry.",
@@ -292,4 +307,4 @@ def test_what_meaning_looks_at() -> None:
 
 def test_a_setting_that_does_not_exist_is_named() -> None:
     with pytest.raises(UsageError, match="talks_s"):
-        Settings.from_values({"hints": {"talks_s": 3}})
+        Settings.from_values({**SETTINGS, "hints": {"talks_s": 3}})
