@@ -11,13 +11,13 @@ const choice = document.getElementById("calls");
 const template = document.getElementById("call");
 choice.addEventListener("change", () => choose(choice.value));
 
-function view(call, began) {
+function view(call) {
   if (!views.has(call)) {
     const root = template.content.firstElementChild.cloneNode(true);
     const find = (name) => root.querySelector(`.${name}`);
     views.set(call, { root, find, spans: new Map(), end_s: SHORTEST_S });
     document.body.append(root);
-    choice.append(element("option", { value: call }, began ? new Date(began).toLocaleTimeString() : call));
+    choice.append(element("option", { value: call }, call));
     choice.hidden = false;
     document.getElementById("empty").hidden = true;
     choose(call);
@@ -48,7 +48,8 @@ function mark(shown, key, attributes) {
 
 live({
   call({ call, began, is_over, file }) {
-    const shown = view(call, began);
+    const shown = view(call);
+    [...choice.options].find((option) => option.value === call).textContent = new Date(began).toLocaleTimeString();
     stretch(shown, 0);
     if (is_over) {
       clearTimeout(shown.fading);
