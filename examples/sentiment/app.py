@@ -247,11 +247,11 @@ def demo_outcome(call: FollowedCall) -> Outcome:
         f"moved {each.arousal:+.2f}: {each.text}"
         for each in said
     ]
-    problems = []
+    problems: list[str] = []
     if not any(each.label in ("angry", "unhappy") for each in said):
         problems.append("expected the complaint to be taken for one")
     if not said or said[-1].label not in ("content", "delighted"):
         problems.append("expected the caller to be content in the end")
     if said and said[0].label != "neutral":
         problems.append(f"expected the first question to be neutral, got {said[0].label}")
-    return Outcome(lines, call.files, problems)
+    return Outcome(lines, call.files, tuple(problems))

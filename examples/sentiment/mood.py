@@ -2,8 +2,8 @@
 """One mood out of words and tone. No clock, no model.
 
 Words say whether something is good or bad. Tone says how much somebody is moved, and not which way: joy and anger
-are both loud, high and fast. So tone never changes the sign, it makes it more; and it is measured against the speaker's own
-utterances, since one person's shout is another one's voice.
+are both loud, high and fast. So tone never changes the sign, it makes it more; and it is measured against the
+speaker's own utterances, since one person's shout is another one's voice.
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -14,14 +15,14 @@ from xml.etree import ElementTree as ET
 import numpy as np
 import pytest
 
-from audio_connector.engines import EngineError, Transcript
+from audio_connector.engines import EngineError, EngineMissing, Transcript
 from audio_connector.testing import Audio, Server, in_virtual_time, serve
 from audio_connector.testing.scripted import ScriptedEars, WordEmbedder
 from sentiment.app import MAX_WAITING, FollowedCall, Sentiment, Settings
 from sentiment.mood import KEPT, Moods, Utterance
 from sentiment.plot import plot
 from sentiment.tone import HIGHEST_HZ, LOWEST_HZ, Tone, pitches_of, tone_of
-from sentiment.words import Valence
+from sentiment.words import Vader, Valence
 
 RATE_HZ = 16_000
 EXAMPLES = {
@@ -147,8 +148,9 @@ def tone(
     hz: float, *, seconds: float = 0.5, rate_hz: int = RATE_HZ, harmonics: tuple[int, ...] = (1,)
 ) -> bytes:
     times = np.arange(round(seconds * rate_hz)) / rate_hz
-    wave = sum(np.sin(2 * np.pi * hz * number * times) / number for number in harmonics)
-    return (6000 * wave).astype("<i2").tobytes()
+    waves = [np.sin(2 * np.pi * hz * number * times) / number for number in harmonics]
+    wave = np.asarray(waves).sum(axis=0) * 6000
+    return bytes(wave.astype("<i2").tobytes())
 
 
 @pytest.mark.parametrize("rate_hz", [8_000, 16_000, 24_000])
@@ -242,6 +244,12 @@ async def test_words_and_meaning_are_both_asked() -> None:
     assert await Valence(FewWords(), WordEmbedder(), good=[], bad=[], neutral=[]).of("bad") == -0.3
 
 
+def test_a_list_of_words_that_is_not_there_says_what_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vaderSentiment.vaderSentiment", None)
+    with pytest.raises(EngineMissing, match="pip install vaderSentiment"):
+        Vader()
+
+
 def test_a_plot_of_anything_is_a_picture() -> None:
     moods = Moods()
     texts = ['<script>alert("x")</script> & so on', "é" * 500]
@@ -271,6 +279,7 @@ def test_a_call_has_a_name_that_is_a_file_name(tmp_path: Path) -> None:
     class Client:
         id = "../../etc/passwd\n"
 
-    call = FollowedCall(app, Client())  # type: ignore[arg-type] - only its id is looked at
+    client: Any = Client()
+    call = FollowedCall(app, client)
     assert [path.parent for path in call.files] == [tmp_path, tmp_path]
     assert call.id.endswith("-etcpasswd")

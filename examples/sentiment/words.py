@@ -6,7 +6,7 @@ weeks, and nobody answers", which has no bad word. An `Embedder` knows what that
 "good". So both are asked.
 
 Of the nearest example alone, "I ordered a lamp three weeks ago, and nobody answers" would be an order. What tells
-good from bad across topics is a direction in the space of meanings, which is found by ridge regression over all examples.
+good from bad across topics is a direction in the space of meanings, which ridge regression finds over all examples.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from audio_connector.engines import Embedder, Vector
+from audio_connector.engines import Embedder, EngineMissing, Vector
 
 RIDGE: Final = 0.3
 """How little the examples are trusted one by one: their topics are luck. 0.1 to 0.6 do about as well."""
@@ -36,11 +36,19 @@ class WordList(Protocol):
 
 
 class Vader:
-    """VADER, the word list of C. Hutto and E. Gilbert (MIT); package ``vaderSentiment``."""
+    """VADER, the word list of C. Hutto and E. Gilbert (MIT); package ``vaderSentiment``.
+
+    Raises:
+        EngineMissing: The package is not there.
+    """
 
     def __init__(self) -> None:
-        from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # noqa: PLC0415 - half a second
-
+        try:
+            from vaderSentiment.vaderSentiment import SentimentIntensityAnalyzer  # noqa: PLC0415 - may be missing
+        except ImportError as error:
+            raise EngineMissing(
+                "the list of words is not there", mend="pip install vaderSentiment"
+            ) from error
         self._analyser = SentimentIntensityAnalyzer()
 
     def score(self, text: str) -> float:

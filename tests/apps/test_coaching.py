@@ -23,7 +23,9 @@ pytestmark = [pytest.mark.apps, pytest.mark.timeout(120)]
 
 SETTINGS = Path(__file__).parents[2] / "examples" / "coaching" / "settings.toml"
 LATE_S = 2.0
-COMPLAINT = "I ordered a lamp three weeks ago, and nobody answers my letters. I want to speak to your manager."
+COMPLAINT = (
+    "I ordered a lamp three weeks ago, and nobody answers my letters. I want to speak to your manager."
+)
 
 
 def says(at_s: float, text: str, voice: str | None = None) -> Step:
@@ -80,7 +82,9 @@ async def test_an_agent_is_coached_in_time(
     late = {rule: hint["late_s"] for rule, hint in hints.items()}
     record_property("hints_late_s", late)
     assert max(late["interrupts"], late["silence"]) < LATE_S, late
-    assert min(late["upset"], late["missing"], late.get("fast", 9.0)) < LATE_S, late  # by words: the best of them
+    assert min(late["upset"], late["missing"], late.get("fast", 9.0)) < LATE_S, (
+        late
+    )  # by words: the best of them
     assert [data["rule"] for data in shown] == [hint["rule"] for hint in summary["hints"]]
     assert {item["name"]: item["is_said"] for item in summary["checklist"]} == {
         "Ask for the order number": True,
