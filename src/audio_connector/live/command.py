@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import inspect
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -59,7 +58,7 @@ class Application(Protocol):
         """Finish what is written; all calls have ended."""
 
     def outcome(self, reports: Sequence[CallReport]) -> Outcome | Awaitable[Outcome]:
-        """Say what came out of the demo's calls, and what of it was not as expected; may wait for their ends."""
+        """Say what came out of the demo's calls, and what of it was not as expected; a coroutine may wait for it."""
 
 
 @dataclass
@@ -259,11 +258,10 @@ class Command(Generic[S]):
         output: Path,
         say: Callable[[str], None],
     ) -> Outcome:
-        reports, files = await run_demo(
-            self._folder / "scenario.yaml", handle.get_address(), output=output, say=say
-        )
+        scenario = self._folder / "scenario.yaml"
+        reports, seen = await run_demo(scenario, handle.get_address(), output=output, say=say)
         said = app.outcome(reports)
-        outcome = (await said if inspect.isawaitable(said) else said).beside(reports, files)
+        outcome = (said if isinstance(said, Outcome) else await said).beside(seen)
         for line in outcome.told():
             say(line)
         return outcome
