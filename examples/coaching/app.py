@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
@@ -19,6 +19,7 @@ from datetime import datetime, timezone
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Final, Literal, Protocol
 from urllib.parse import parse_qs
+from weakref import WeakKeyDictionary
 
 from pydantic import Field
 
@@ -51,8 +52,14 @@ MAX_WAITING: Final = 20
 
 MAX_LINES: Final = 2000
 SHOW_EACH_S: Final = 0.5
-CLOSE_S: Final = 10.0
-"""For the last utterances and the summary, where the program ends during a call."""
+FINISH_S: Final = 8.0
+"""What is not understood by then after the end of a session is left out."""
+
+CLOSE_S: Final = FINISH_S + 2
+"""For the summaries, where the program ends during a call."""
+
+MAX_TROUBLES: Final = 20
+"""Different ones that are told of a call."""
 
 UPSET: Final = "upset"
 CLOSING: Final = "closing"
@@ -187,7 +194,7 @@ class Coach:
             late = list(self._tasks.values())
             for task in late:
                 task.cancel()
-            await asyncio.wait(late)
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def outcome(self, reports: Sequence[CallReport]) -> Outcome:
         """Say what came out of the demo's call."""
@@ -212,12 +219,12 @@ class CoachedCall:
         self.id = f"{self._began:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9]', '', session.id)[:12]}"
         self._floor = Floor()
         self._rules = Rules(self._settings.hints)
-        self._roles: dict[SessionStream, str | None] = {}
+        self._roles: WeakKeyDictionary[SessionStream, str | None] = WeakKeyDictionary()
         self._said: dict[str, dict[str, Any]] = {}
         self._hints: deque[dict[str, Any]] = deque(maxlen=MAX_LINES)
         self._lines: deque[Line] = deque(maxlen=MAX_LINES)
-        self._waiting: asyncio.Queue[tuple[str, SpeechEnded] | None] = asyncio.Queue(MAX_WAITING)
-        self._not_understood = 0
+        self._waiting: asyncio.Queue[tuple[str, SpeechEnded] | None] = asyncio.Queue()
+        self._troubles: Counter[str] = Counter()
         self._closed_s: float | None = None
         self._shown_s = 0.0
 
@@ -234,8 +241,12 @@ class CoachedCall:
                     role = self._role_of(stream)
                     if role is not None:
                         self._take(stream, role, event)
-            await self._waiting.put(None)
-            await understanding
+            self._waiting.put_nowait(None)
+            await asyncio.wait((understanding,), timeout=FINISH_S)
+            if understanding.done():
+                understanding.result()  # raises what is a mistake of this program
+            else:
+                self._trouble(f"the recogniser was more than {FINISH_S:.0f} s behind at the end of the call")
             await self._finish()
         finally:
             understanding.cancel()
@@ -258,7 +269,7 @@ class CoachedCall:
             self._give(hint)
         if isinstance(event, SpeechEnded):
             self._show_span(stream, role, event.start_s, event.end_s)
-            if self._waiting.full():
+            if self._waiting.qsize() >= MAX_WAITING:
                 self._waiting.get_nowait()
                 self._trouble("the recogniser is too slow for this call: an utterance is not understood")
             self._waiting.put_nowait((role, event))
@@ -281,7 +292,6 @@ class CoachedCall:
                 if heard.text.strip():
                     await self._weigh(Line(role, ended.start_s, ended.end_s, heard.text.strip()))
             except EngineError as error:
-                self._not_understood += 1
                 self._trouble(f"an utterance was not understood: {error}")
 
     async def _weigh(self, line: Line) -> None:
@@ -330,8 +340,12 @@ class CoachedCall:
         self._coach.show(kind, key=key, call=self.id, **data)
 
     def _trouble(self, text: str) -> None:
-        logger.warning("%s", text)
-        self._show("trouble", key=f"{self.id} {text}", text=text)
+        """Tell what went wrong, once; how often is in the summary."""
+        if text in self._troubles or len(self._troubles) < MAX_TROUBLES:
+            self._troubles[text] += 1
+            if self._troubles[text] == 1:
+                logger.warning("%s", text)
+                self._show("trouble", text=text)
 
     def summary(self) -> dict[str, Any]:
         """How the call went, as JSON holds it."""
@@ -351,7 +365,7 @@ class CoachedCall:
             "timeline": [
                 [span.role, round(span.start_s, 2), round(span.end_s, 2)] for span in self._floor.spans
             ],
-            "not_understood": self._not_understood,
+            "troubles": dict(self._troubles),
         }
 
     async def _finish(self) -> None:

@@ -79,7 +79,9 @@ class Bench:
 
 
 @asynccontextmanager
-async def bench(ears: Any, folder: Path, **settings: Any) -> AsyncIterator[Bench]:
+async def bench(
+    ears: Any, folder: Path, *, allow_errors: bool = False, **settings: Any
+) -> AsyncIterator[Bench]:
     page = Page()
     server: Server
     coach = Coach(
@@ -90,7 +92,7 @@ async def bench(ears: Any, folder: Path, **settings: Any) -> AsyncIterator[Bench
         sessions=lambda: server.handle.sessions,
         show=page.show,
     )
-    async with serve(coach.on_connect) as server:
+    async with serve(coach.on_connect, allow_errors=allow_errors) as server:
         yield Bench(coach, server, page)
     await coach.close()
 
@@ -200,7 +202,7 @@ async def test_a_recogniser_that_fails_is_told_and_the_call_goes_on(tmp_path: Pa
         await on.coach.settled()
     assert "the model is gone" in on.page.of("trouble")[0]["text"]
     [summary] = on.coach.summaries
-    assert summary["not_understood"] == 1
+    assert list(summary["troubles"].values()) == [1]
     assert summary["checklist"][1]["is_said"]
 
 
@@ -215,7 +217,28 @@ async def test_a_recogniser_that_is_too_slow_holds_up_nothing(tmp_path: Path) ->
                 await asyncio.sleep(0.6)
         assert on.page.of("figures")[-1]["figures"]["turns"][CUSTOMER] >= 14
         await on.coach.settled()
-    assert any("too slow" in each["text"] for each in on.page.of("trouble"))
+    told = [each["text"] for each in on.page.of("trouble")]
+    assert len(told) == 2, told  # once each
+    assert "too slow" in told[0]
+    assert "behind at the end" in told[1]
+    assert max(on.coach.summaries[0]["troubles"].values()) > 1
+
+
+@in_virtual_time
+async def test_a_mistake_in_the_program_leaves_no_call_behind(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def wrong(audio: bytes, rate_hz: int) -> str:
+        raise ZeroDivisionError
+
+    async with bench(ScriptedEars(wrong), tmp_path, allow_errors=True) as on:
+        async with on.session() as (agent, _):
+            for _ in range(3):
+                await agent.say(speech(1.4))
+                await asyncio.sleep(1)
+        await on.coach.settled()
+    assert "ZeroDivisionError" in caplog.text
+    assert not on.coach.summaries
 
 
 @pytest.mark.parametrize(

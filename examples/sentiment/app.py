@@ -11,7 +11,7 @@ import asyncio
 import json
 import logging
 import re
-from collections import deque
+from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
@@ -42,8 +42,14 @@ MAX_WAITING: Final = 10
 MAX_KEPT: Final = 2000
 """Utterances of a call in its files, the latest: three hours."""
 
-CLOSE_S: Final = 10.0
-"""For the last utterances and the files, where the program ends during a call."""
+FINISH_S: Final = 8.0
+"""What is not weighed by then after the end of a call is left out."""
+
+CLOSE_S: Final = FINISH_S + 2
+"""For the files, where the program ends during a call."""
+
+MAX_TROUBLES: Final = 20
+"""Different ones that are told of a call."""
 
 
 class Show(Protocol):
@@ -131,7 +137,7 @@ class Sentiment:
             late = list(self._tasks)
             for task in late:
                 task.cancel()
-            await asyncio.wait(late)
+            await asyncio.gather(*late, return_exceptions=True)
 
     async def outcome(self, reports: Sequence[CallReport]) -> Outcome:
         """Say what came out of the demo's call."""
@@ -153,9 +159,9 @@ class FollowedCall:
         self._began = datetime.now(timezone.utc)
         self.id = f"{self._began:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9]', '', client.id)[:12]}"
         self.utterances: deque[Utterance] = deque(maxlen=MAX_KEPT)
-        self.not_understood = 0
         self._moods = Moods()
-        self._waiting: asyncio.Queue[SpeechEnded | None] = asyncio.Queue(MAX_WAITING)
+        self._waiting: asyncio.Queue[SpeechEnded | None] = asyncio.Queue()
+        self._troubles: Counter[str] = Counter()
 
     @property
     def files(self) -> list[Path]:
@@ -172,15 +178,19 @@ class FollowedCall:
                 async for event in turns:
                     if isinstance(event, SpeechEnded):
                         self._take(event)
-            await self._waiting.put(None)
-            await weighing
+            self._waiting.put_nowait(None)
+            await asyncio.wait((weighing,), timeout=FINISH_S)
+            if weighing.done():
+                weighing.result()  # raises what is a mistake of this program
+            else:
+                self._trouble(f"the recogniser was more than {FINISH_S:.0f} s behind at the end of the call")
             await self._finish()
         finally:
             weighing.cancel()
             await asyncio.wait((weighing,))
 
     def _take(self, ended: SpeechEnded) -> None:
-        if self._waiting.full():
+        if self._waiting.qsize() >= MAX_WAITING:
             self._waiting.get_nowait()
             self._trouble("the recogniser is too slow for this call: an utterance is left out")
         self._waiting.put_nowait(ended)
@@ -190,7 +200,6 @@ class FollowedCall:
             try:
                 await self._weigh(ended)
             except EngineError as error:
-                self.not_understood += 1
                 self._trouble(f"an utterance was not understood: {error}")
 
     async def _weigh(self, ended: SpeechEnded) -> None:
@@ -227,7 +236,7 @@ class FollowedCall:
             "call": self.id,
             "began": self._began.isoformat(timespec="seconds"),
             "utterances": [asdict(each) for each in said],
-            "not_understood": self.not_understood,
+            "troubles": dict(self._troubles),
         }
         data.write_text(json.dumps(told, indent=2) + "\n", "utf-8")
 
@@ -235,8 +244,12 @@ class FollowedCall:
         self._app.show(kind, key=key, call=self.id, **data)
 
     def _trouble(self, text: str) -> None:
-        logger.warning("%s", text)
-        self._show("trouble", key=f"{self.id} {text}", text=text)
+        """Tell what went wrong, once; how often is in the file."""
+        if text in self._troubles or len(self._troubles) < MAX_TROUBLES:
+            self._troubles[text] += 1
+            if self._troubles[text] == 1:
+                logger.warning("%s", text)
+                self._show("trouble", text=text)
 
 
 def demo_outcome(call: FollowedCall) -> Outcome:
