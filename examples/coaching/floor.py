@@ -92,6 +92,8 @@ class Floor:
         self._overlap_s = 0.0
         self._last_voice_s = dict.fromkeys(ROLES, -math.inf)
         self._longest_silence_s = 0.0
+        self._silence: tuple[float, float] = (0.0, 0.0)
+        """The latest that has ended; whoever is told of later may have begun earlier."""
         self._words = dict.fromkeys(ROLES, 0)
         self._worded_s = dict.fromkeys(ROLES, 0.0)
         self._recent: dict[str, deque[tuple[int, float]]] = {role: deque() for role in ROLES}
@@ -163,11 +165,12 @@ class Floor:
 
     def _start(self, stream_id: str, role: str, event: SpeechStarted) -> None:
         if self.quiet_since_s is not None:
-            lapse_s = event.start_s - self.quiet_since_s
-            self._longest_silence_s = max(self._longest_silence_s, lapse_s)
-            if lapse_s > LAPSE_S:
+            self._longest_silence_s = max(self._longest_silence_s, self._silence[1] - self._silence[0])
+            self._silence = (self.quiet_since_s, event.start_s)
+            if event.start_s - self.quiet_since_s > LAPSE_S:
                 self.turn_role = None
             self.quiet_since_s = None
+        self._silence = (self._silence[0], min(self._silence[1], event.start_s))
         goes_on = event.start_s - self._last_voice_s[role] < BREATH_S
         began = _Open(role, event.start_s, event.at_s, event.at_s, is_judged=goes_on)
         self._open[stream_id] = began
@@ -202,8 +205,8 @@ class Floor:
         return sum(_shared_s(span, other) for other in self.spans if other.end_s > span.start_s)
 
     def _longest_silence(self) -> float:
-        since = self.quiet_since_s
-        return max(self._longest_silence_s, 0.0 if since is None else self.now_s - since)
+        now_s = 0.0 if self.quiet_since_s is None else self.now_s - self.quiet_since_s
+        return max(self._longest_silence_s, self._silence[1] - self._silence[0], now_s)
 
     def _judge(self) -> None:
         """Decide of each utterance once whether it interrupts: both sides have to be known for so long."""

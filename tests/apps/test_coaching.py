@@ -38,7 +38,7 @@ CALL = Scenario(
             name="Agent",
             path="/agent",
             steps=[
-                says(3.0, "Let me just look that up for you, one moment."),
+                Step(at_s=2.8, say="sample:he-was-not"),  # over the customer
                 says(7.5, "I am sorry about that. Could you tell me your order number?"),
                 says(13.5, "Thank you for calling, goodbye."),
             ],
@@ -96,5 +96,7 @@ async def test_an_agent_is_coached_in_time(
     assert figures["share"][AGENT] == pytest.approx(0.54, abs=0.06)
     assert figures["words_per_minute"][CUSTOMER] == pytest.approx(170, abs=35)
     customer = [line["text"] for line in summary["transcript"] if line["role"] == CUSTOMER]
+    agent = [line["text"] for line in summary["transcript"] if line["role"] == AGENT]
     assert {"weeks", "nobody", "letters", "manager"} <= set(folded(" ".join(customer)))
+    assert {"young", "man", "sorry", "number"} <= set(folded(" ".join(agent)))
     assert "expected the hint 'talks long'" in outcome.problems  # that of the demo, which this is not

@@ -56,9 +56,9 @@ NEUTRAL = [
 ]
 
 SAID = [
-    (0.3, "Hello, I am calling about a parcel."),
-    (3.8, "I ordered it three weeks ago, and nobody answers my letters."),
-    (8.8, "Oh, that is wonderful. Thank you very much for your help."),
+    (0.3, "sample:he-was-not"),
+    (4.0, "I ordered it three weeks ago, and nobody answers my letters."),
+    (9.0, "Oh, that is wonderful. Thank you very much for your help."),
 ]
 
 
@@ -93,7 +93,9 @@ async def test_a_call_that_ends_well(
     app = Sentiment(
         read_settings(SETTINGS, Settings), recogniser=tiny, embedder=minilm, words=vader, output=tmp_path
     )
-    steps = [Step(at_s=at_s, say=SayText(text=text)) for at_s, text in SAID]
+    steps = [
+        Step(at_s=at_s, say=text if text.startswith("sample:") else SayText(text=text)) for at_s, text in SAID
+    ]
     scenario = Scenario(participants=[Participant(steps=steps)], tail_s=2, allow_silence=True)
     voices = LocalVoices()
     async with serve(app.on_connect) as server:
@@ -106,6 +108,7 @@ async def test_a_call_that_ends_well(
     assert [each.label for each in said][:2] == ["neutral", "unhappy"]
     assert said[2].label in ("content", "delighted")
     assert said[1].curve < 0 < said[2].curve
+    assert {"not", "young", "man"} <= set(folded(said[0].text))
     assert {"weeks", "nobody", "letters"} <= set(folded(said[1].text))
     for each, (at_s, _) in zip(said, SAID, strict=True):
         assert each.start_s == pytest.approx(at_s, abs=0.3)
