@@ -28,8 +28,8 @@ COMPLAINT = (
 )
 
 
-def says(at_s: float, text: str, voice: str | None = None) -> Step:
-    return Step(at_s=at_s, say=SayText(text=text, voice=voice))
+def says(at_s: float, text: str) -> Step:
+    return Step(at_s=at_s, say=SayText(text=text))
 
 
 CALL = Scenario(
@@ -43,7 +43,7 @@ CALL = Scenario(
                 says(13.5, "Thank you for calling, goodbye."),
             ],
         ),
-        Participant(name="Customer", path="/customer", steps=[says(0.3, COMPLAINT, "espeak:en-us")]),
+        Participant(name="Customer", path="/customer", steps=[says(0.3, COMPLAINT)]),
     ],
     tail_s=2,
     allow_silence=True,
