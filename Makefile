@@ -23,8 +23,6 @@ endif
 # What the tests of the real engines take, in an environment of its own: it is kept from one run to the next.
 APPS := .venv-apps
 APPS_READY := $(APPS)/.ready-$(VERSION)
-# What an application needs beside engines.
-APPS_NEED := $(wildcard examples/*/requirements.txt)
 ENGINES ?= whisper,piper,silero,webrtcvad,minilm,speaker
 # How long each slow test lasts; the default of `make soak`, shortened by .ci/run.
 SOAK_SECONDS ?= 900
@@ -92,6 +90,9 @@ programs: $(READY) ## Tests that start programs of their own: processes, workers
 
 test-compiled: ## The same for the wheel with a compiled path of a frame; takes a C compiler
 	@$(MAKE) --no-print-directory test COMPILED=1 VENV=build/venv-compiled EXTRAS=dev
+
+# What an application needs beside engines.
+APPS_NEED := $(wildcard examples/*/requirements.txt)
 
 # With what pip says, since that is where the minutes go; stamped at the end, so that a broken one is made anew.
 $(APPS_READY): pyproject.toml tools/models.txt src/audio_connector/_version.py $(APPS_NEED)

@@ -238,6 +238,7 @@ def test_what_has_no_pitch_or_no_length_is_told_by_the_rest() -> None:
     assert moods.take(1.0, 1.0, text="word", tone=Tone(-20, None, 0, 0, 0), valence=0.0).pace == 0
 
 
+@in_virtual_time
 async def test_words_and_meaning_are_both_asked() -> None:
     valence = Valence(FewWords(), WordEmbedder(), **EXAMPLES)
     assert await valence.of("Nobody answers.") < -0.4  # no bad word

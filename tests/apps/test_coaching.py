@@ -94,7 +94,7 @@ async def test_an_agent_is_coached_in_time(
     }
     assert figures["interruptions"] == {AGENT: 1, CUSTOMER: 0}
     assert figures["share"][AGENT] == pytest.approx(0.54, abs=0.06)
-    assert figures["words_per_minute"][CUSTOMER] == pytest.approx(170, abs=35)
+    assert figures["words_per_minute"][CUSTOMER] == pytest.approx(205, abs=40)
     customer = [line["text"] for line in summary["transcript"] if line["role"] == CUSTOMER]
     agent = [line["text"] for line in summary["transcript"] if line["role"] == AGENT]
     assert {"weeks", "nobody", "letters", "manager"} <= set(folded(" ".join(customer)))
