@@ -4,6 +4,7 @@ import { clock, element, keyed, live } from "./live.js";
 
 const HINT_SHOWN_MS = 12000; // what is older is no longer about now
 const SHORTEST_S = 60; // of the timeline
+const MAX_CALLS = 50; // that a page which is open for days has in memory
 const SVG = "http://www.w3.org/2000/svg";
 
 const views = new Map();
@@ -20,9 +21,16 @@ function view(call) {
     choice.append(element("option", { value: call }, call));
     choice.hidden = false;
     document.getElementById("empty").hidden = true;
+    if (views.size > MAX_CALLS) forget(views.keys().next().value);
     choose(call);
   }
   return views.get(call);
+}
+
+function forget(call) {
+  views.get(call).root.remove();
+  views.delete(call);
+  [...choice.options].find((option) => option.value === call).remove();
 }
 
 function choose(call) {

@@ -3,6 +3,7 @@
 import { clock, element, keyed, live } from "./live.js";
 
 const SHORTEST_S = 30; // of the curve
+const MAX_CALLS = 50; // that a page which is open for days has in memory
 const SVG = "http://www.w3.org/2000/svg";
 const HEIGHT = 0.14; // of a mark; moods go from 1, at the top, to -1
 
@@ -29,9 +30,16 @@ function view(call) {
     choice.append(element("option", { value: call }, call));
     choice.hidden = false;
     document.getElementById("empty").hidden = true;
+    if (views.size > MAX_CALLS) forget(views.keys().next().value);
     choose(call);
   }
   return views.get(call);
+}
+
+function forget(call) {
+  views.get(call).root.remove();
+  views.delete(call);
+  [...choice.options].find((option) => option.value === call).remove();
 }
 
 function choose(call) {
