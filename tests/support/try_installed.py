@@ -11,6 +11,7 @@ import os
 import signal
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import aiohttp
 
@@ -90,9 +91,23 @@ async def try_playground(command: str) -> None:
     sys.stdout.write(f"the playground answered at {address} and ended by an interrupt\n")
 
 
+async def try_project(command: str) -> None:
+    """A project of each application that the wheel has, whose test passes."""
+    listed = await run(command, "new", "--list")
+    for name in [line.split()[0] for line in listed.splitlines()]:
+        with TemporaryDirectory() as folder:
+            await run(command, "new", f"{folder}/my-bot", "--app", name)
+            said = await run(
+                sys.executable, "-m", "pytest", "-q", "--rootdir", f"{folder}/my-bot", f"{folder}/my-bot"
+            )
+            assert " passed" in said, said
+            sys.stdout.write(f"a project of {name}: {said.splitlines()[-1]}\n")
+
+
 async def main(command: str) -> None:
     """Try everything."""
     await try_test_kit()
+    await try_project(command)
     await try_calls(command)
     await try_playground(command)
 
