@@ -105,6 +105,7 @@ cover: $(READY) ## The everyday suite with branch coverage
 docs: $(READY) ## The documentation, strictly: a broken link, anchor or API name fails; result in site/
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python tools/protocol_links.py site
+	$(BIN)/python tools/llms.py site
 
 wheel: $(READY) ## Build wheel and sdist, install the wheel in a clean environment and try it
 	rm -rf dist build/wheel
