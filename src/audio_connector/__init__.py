@@ -39,6 +39,18 @@ from audio_connector.server.recorder import Recorder
 from audio_connector.server.registry import Connections
 from audio_connector.server.run import run
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle, Video
+from audio_connector.server.session_events import (
+    ActiveSpeaker,
+    SessionAudio,
+    SessionEvent,
+    StreamActive,
+    StreamJoined,
+    StreamLeft,
+    StreamSpeaks,
+)
+from audio_connector.server.session_readers import SessionReader
+from audio_connector.server.session_stream import SessionStream
+from audio_connector.server.sessions import LiveSession, Sessions
 from audio_connector.server.speech import Speech
 from audio_connector.server.statistics import ConnectionStatistics, PlaybackState
 from audio_connector.wire.audio_transport import AudioTransport
@@ -55,6 +67,7 @@ from audio_connector.wire.messages import (
 from audio_connector.wire.transport import Headers
 
 __all__ = [
+    "ActiveSpeaker",
     "AudioConnectorConfigError",
     "AudioConnectorConnection",
     "AudioConnectorConnectionData",
@@ -87,6 +100,7 @@ __all__ = [
     "Interrupted",
     "LimitError",
     "Limits",
+    "LiveSession",
     "MediaUpdate",
     "MessageError",
     "Monitoring",
@@ -99,8 +113,17 @@ __all__ = [
     "Recorded",
     "Recorder",
     "RouterStalled",
+    "SessionAudio",
+    "SessionEvent",
+    "SessionReader",
+    "SessionStream",
+    "Sessions",
     "Speech",
     "SpeechInterrupted",
+    "StreamActive",
+    "StreamJoined",
+    "StreamLeft",
+    "StreamSpeaks",
     "Timeouts",
     "Tls",
     "UnknownEvent",

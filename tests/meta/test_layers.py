@@ -86,6 +86,11 @@ PURE = (
     "wire.quoting",
     "call",
     "recording.timeline",
+    "server.session_tracks",
+    "turns.barge_in",
+    "turns.detector",
+    "turns.events",
+    "turns.settings",
 )
 MAY_LOG = frozenset({f"{PACKAGE}.playback.pacer"})
 KNOWN_CIRCLES: frozenset[frozenset[str]] = frozenset()

@@ -8,7 +8,7 @@ is `playback.speech.PLAIN` or the number of a speech. A *token* is a number by w
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 
 class Write(NamedTuple):
@@ -107,8 +107,12 @@ class Close(NamedTuple):
     reason: str
 
 
+TELL_S: Final = 0.5
+"""Between two batches of a tape: what a recording is behind the call. Each is a wake-up, so not for every frame."""
+
+
 class TapeOn(NamedTuple):
-    """Keep what is heard, both ways, for ``keep_s``, and tell it as `call.tape` says.
+    """Keep what is heard, both ways, for ``keep_s``, and tell it as `call.tape` says, each ``tell_s``.
 
     With ``is_from_start`` the audio is in it that came before the application could ask for any.
     """
@@ -117,6 +121,7 @@ class TapeOn(NamedTuple):
     keep_s: float
     batches: int | None
     is_from_start: bool
+    tell_s: float = TELL_S
 
 
 class TapeMore(NamedTuple):

@@ -10,7 +10,7 @@ The rules:
 3. Where the router corrects its clock, what it has not played yet moves along.
 4. What exceeds ``keep_s``, or what a second of audio can be in bytes and in messages, is lost, the oldest first, and
    counted. Nothing moves by it: everything has its time.
-5. A tape with ``batches`` tells what it has twice a second and forgets it, so many times ahead of being asked for
+5. A tape with ``batches`` tells what it has each ``tell_s`` and forgets it, so many times ahead of being asked for
    more. One without tells when it is asked, and keeps it.
 """
 
@@ -23,13 +23,11 @@ from itertools import zip_longest
 from typing import Final
 
 from audio_connector.audio.format import AudioFormat
+from audio_connector.call.asks import TELL_S
 from audio_connector.call.tells import Taped, TapedEvent
 from audio_connector.playback.clock import RunClock
 from audio_connector.playback.schedule import Schedule
 from audio_connector.playback.speech import EPSILON_FRAMES, FRAME_S
-
-TELL_S: Final = 0.5
-"""Between two batches: what a recording is behind the call. Each costs a wake-up, so not for every frame."""
 
 PIECE_BYTES: Final = 1 << 18
 """Of audio in one tell: far below what a stream between two processes takes, and 4 s of both sides at 16 kHz."""
@@ -59,8 +57,11 @@ class Tape:
         batches: int | None,
         now: float,
         early: Sequence[tuple[float, bytes]] = (),
+        *,
+        tell_s: float = TELL_S,
     ) -> None:
         self.token = token
+        self._tell_s = tell_s
         self._since = min(now, early[0][0] - FRAME_S) if early else now
         self._keep_s = keep_s
         self._batches = batches
@@ -132,7 +133,7 @@ class Tape:
 
     def next_deadline(self) -> float:
         """When there is something to tell; infinity for a tape that has to be asked."""
-        return self._told_at + TELL_S if self._batches else math.inf
+        return self._told_at + self._tell_s if self._batches else math.inf
 
     def wake(self, audio_format: AudioFormat, now: float) -> list[Taped]:
         """Return what is due."""

@@ -63,9 +63,9 @@ class Tapes:
     def ask(self, ask: asks.Ask, now: float) -> list[tells.Taped]:
         """The application asks; returns what is to be told."""
         match ask:
-            case asks.TapeOn(token, keep_s, batches, is_from_start):
+            case asks.TapeOn(token, keep_s, batches, is_from_start, tell_s):
                 early = self._call.buffer.early_audio() if is_from_start else []
-                self._tapes.append(Tape(token, keep_s, batches, now, early))
+                self._tapes.append(Tape(token, keep_s, batches, now, early, tell_s=tell_s))
             case asks.TapeMore(token):
                 for tape in self._of(token):
                     tape.grant()

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from audio_connector import VideoError, __version__
-from audio_connector.cli import check, demo, new, playground, report, serve, simulate, tokens, top
+from audio_connector.cli import check, demo, engines, new, playground, report, serve, simulate, tokens, top
 from audio_connector.cli.statuses import BAD_INPUT, INTERRUPTED
 
 app = typer.Typer(
@@ -28,6 +28,7 @@ app.command(epilog=new.EXAMPLES)(new.new)
 app.command(epilog=check.EXAMPLES)(check.check)
 app.command(epilog=playground.EXAMPLES)(playground.playground)
 app.command(epilog=top.EXAMPLES)(top.top)
+app.command(epilog=engines.EXAMPLES)(engines.engines)
 app.command(epilog=tokens.EXAMPLES)(tokens.token)
 
 

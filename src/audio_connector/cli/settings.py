@@ -28,8 +28,8 @@ else:
 
 PREFIX: Final = "AUDIO_CONNECTOR_"
 
-OTHERS: Final = frozenset({f"{PREFIX}COMPILE"})
-"""Variables that the build reads."""
+OTHERS: Final = frozenset({f"{PREFIX}COMPILE", f"{PREFIX}MODELS"})
+"""Variables that the build and the speech engines read."""
 
 OF_KUBERNETES: Final = re.compile(rf"{PREFIX}(SERVICE_(HOST|PORT)|PORT_\d+_[A-Z]+)(_\w+)?")
 """What every container gets where a service is called audio-connector."""

@@ -23,7 +23,7 @@ from audio_connector.wire.codec import decode_event
 from audio_connector.wire.messages import Connected
 from audio_connector.wire.transport import Headers
 
-VERSION: Final = 6
+VERSION: Final = 7
 """Of what crosses; another one for each change of it."""
 
 

@@ -91,6 +91,9 @@ class Line:
         """What is called when one of them was heard to its end, or was cut."""
         self.open_speeches: dict[int, Speaker] = {}
         """Those that were begun and not ended, the oldest first."""
+        self.opened_at = clock()
+        """When it was told that there is a call, in the thread of the I/O side: nothing keeps that waiting."""
+        self.ended_at: float | None = None
         self.handed_at = -math.inf
         """When the application got the call."""
         self.recorders: dict[int, Callable[[Taped | None], None]] = {}
@@ -283,7 +286,7 @@ class Line:
         """The connection is over: whoever still waits is told so."""
         if self.closed is not None:
             return
-        self.closed, self.is_open = how, False
+        self.closed, self.is_open, self.ended_at = how, False, self.clock()
         for lane in list(self.speeches):
             self.finish(lane, Interrupted(0.0, 0.0))
         for token in list(self.recorders):

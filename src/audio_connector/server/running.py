@@ -23,6 +23,7 @@ from audio_connector.server.flight import Budget
 from audio_connector.server.line import Line
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import STOPPED, Session
+from audio_connector.server.sessions import Sessions
 from audio_connector.server.tracing import Tracing
 from audio_connector.validation.handlers import call_handler
 from audio_connector.wire.one_by_one import OneByOne
@@ -43,11 +44,15 @@ class Running:
     """A server from the beginning of its start to the end of its stop, when ``closed`` is done, and its calls.
 
     It belongs to the loop that starts it; what may be called elsewhere says so. A call is here from its opening until
-    its on_disconnect has run; ``connections`` are those that have not ended.
+    its on_disconnect has run; ``connections`` are those that have not ended, ``live_sessions`` what they are part of.
     """
 
     def __init__(
-        self, config: AudioConnectorServerConfig, connections: Connections, closed: Future[None]
+        self,
+        config: AudioConnectorServerConfig,
+        connections: Connections,
+        live_sessions: Sessions,
+        closed: Future[None],
     ) -> None:
         self.handle: Handle | None = None
         self.stopping: asyncio.Task[None] | None = None
@@ -57,6 +62,7 @@ class Running:
         self._session_of = self.sessions.get
         self._config = config
         self._connections = connections
+        self._live_sessions = live_sessions
         self._closed = closed
         self._drain: Drain | None = None
         self._drained: asyncio.Task[bool] | None = None
@@ -124,6 +130,7 @@ class Running:
         match tell:
             case tells.Settled():
                 self.lines[link_id].settle(*tell)
+                self._live_sessions._enter(link_id, session.connection)
                 session.settle()
             case tells.Failed():
                 session.feed_error(tell.error())
@@ -137,6 +144,7 @@ class Running:
                 session.release()
             case tells.Ended(how):
                 self._connections._live.pop(link_id, None)
+                self._live_sessions._leave(link_id)
                 session.end(how)
 
     def note(self, link_id: int, tell: tells.Tell | tells.Figures) -> None:
@@ -168,6 +176,7 @@ class Running:
         line.handed_at = line.clock()
         connection = AudioConnectorConnection(line, opened, config, made_id=made_id)
         self._connections._live[link_id] = connection
+        self._live_sessions._enter(link_id, connection)
         if config.flight_recorder is not None:
             connection._keep_flight(config.flight_recorder, self._budget)
         if self._tracing is not None:
@@ -206,6 +215,7 @@ class Running:
         self._connections._live.pop(link_id, None)
         if (line := self.lines.pop(link_id, None)) is not None:
             line.end(STOPPED)
+        self._live_sessions._leave(link_id)
 
     # Its drain, and its stop.
 

@@ -15,6 +15,7 @@ from audio_connector.errors import AudioConnectorStartServerError, UsageError
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.registry import Connections
 from audio_connector.server.running import Running
+from audio_connector.server.sessions import Sessions
 from audio_connector.validation.arguments import check_number
 from audio_connector.validation.handlers import call_handler
 from audio_connector.wire.addresses import why_not_bound
@@ -43,6 +44,11 @@ class AudioConnectorServerHandle(BaseModel):
     def connections(self) -> Connections:
         """The live connections: by id, and ``by_session``."""
         return Connections() if self._server is None else self._server.connections
+
+    @property
+    def sessions(self) -> Sessions:
+        """The live sessions by id: all streams of one on one clock, who speaks, and what they say together."""
+        return Sessions() if self._server is None else self._server.sessions
 
     @property
     def refusals(self) -> Mapping[str, int]:
@@ -109,6 +115,7 @@ class AudioConnectorServer:
     def __init__(self, config: AudioConnectorServerConfig | dict[str, Any] | None = None) -> None:
         self._config = None if config is None else AudioConnectorServerConfig.from_values(config)
         self.connections = Connections()
+        self.sessions = Sessions()
         self._running: Running | None = None
         self._closed: Future[None] = Future()
 
@@ -142,7 +149,7 @@ class AudioConnectorServer:
             raise UsageError("this server was started before; make another AudioConnectorServer")
         if config.ssl is not None:
             check_context(config.ssl)
-        running = self._running = Running(config, self.connections, self._closed)
+        running = self._running = Running(config, self.connections, self.sessions, self._closed)
         port = await self._listen(running, config)
         handle = AudioConnectorServerHandle(
             host=config.host, port=port, running=True, secure=config.is_secure

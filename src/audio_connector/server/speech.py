@@ -138,6 +138,11 @@ class Speech:
         """True from the flush, or the end of the connection, on that cut it."""
         return isinstance(self._outcome, Interrupted)
 
+    @property
+    def is_over(self) -> bool:
+        """True once it was heard to its end, or cut."""
+        return self._outcome is not None
+
     def _finish(self, outcome: Played | Interrupted) -> None:
         self._outcome = outcome
         for future in list(self._waiting):

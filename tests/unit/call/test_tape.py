@@ -16,7 +16,8 @@ from support.recordings import TOKEN, stop, tape, taped
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.call import asks
-from audio_connector.call.tape import EVENTS, MESSAGES_PER_S, PIECE_BYTES, TELL_S, Tape
+from audio_connector.call.asks import TELL_S
+from audio_connector.call.tape import EVENTS, MESSAGES_PER_S, PIECE_BYTES, Tape
 from audio_connector.simulator.playout import PlayoutBuffer
 from audio_connector.wire.messages import MediaUpdate, Notified
 

@@ -47,6 +47,7 @@ ASKS: list[asks.Ask] = [
     asks.SetLead(7.5),
     asks.Want(True, False, 12, True),
     asks.TapeOn(9, 10.0, None, False),
+    asks.TapeOn(10, 5.0, 4, True, 0.1),
     asks.TapeMore(9),
     asks.TakeTape(9, True),
     asks.Released(),

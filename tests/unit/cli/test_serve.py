@@ -294,6 +294,7 @@ def test_an_unknown_variable_is_one_line(name: str, words: str) -> None:
     "name",
     [
         "AUDIO_CONNECTOR_COMPILE",
+        "AUDIO_CONNECTOR_MODELS",
         "audio_connector_port",
         "AUDIO_CONNECTOR_SERVICE_HOST",
         "AUDIO_CONNECTOR_SERVICE_PORT_WS",

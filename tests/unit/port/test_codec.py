@@ -63,7 +63,7 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     asks.StandInTextLine: st.builds(asks.StandInTextLine, NUMBER),
     asks.SetLead: st.builds(asks.SetLead, MS),
     asks.Want: st.builds(asks.Want, st.booleans(), st.booleans(), NUMBER, st.booleans()),
-    asks.TapeOn: st.builds(asks.TapeOn, NUMBER, MS, st.none() | NUMBER, st.booleans()),
+    asks.TapeOn: st.builds(asks.TapeOn, NUMBER, MS, st.none() | NUMBER, st.booleans(), MS),
     asks.TapeMore: st.builds(asks.TapeMore, NUMBER),
     asks.TakeTape: st.builds(asks.TakeTape, NUMBER, st.booleans()),
     asks.Released: st.just(asks.Released()),

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A text in the pieces that a synthesiser is asked for, one after the other."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Final
+
+LONGEST: Final = 300
+"""Characters in a piece, some twenty seconds of speech: what is made in vain, and what others wait for, where a
+caller interrupts."""
+
+_ENDS: Final = re.compile(
+    r"""[.!?\u2026]+["'\u201d\u2019)\]]*(?=\s+["'\u201c\u2018(\[]?[^\sa-z])|[\u3002\uff01\uff1f]|\n\s*\n"""
+)
+"""Where a sentence may end: before what does not begin with a small letter, after a CJK mark, or at an empty line."""
+
+_ABBREVIATED: Final = re.compile(
+    r"(?:^|[\s(])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|Sr|Sra|No|vs|etc|e\.g|i\.e|a\.m|p\.m|U\.S)\.$", re.IGNORECASE
+)
+
+
+def sentences(text: str) -> Iterator[str]:
+    """Cut a text at the ends of its sentences, and sentences that are too long at a comma or a blank.
+
+    Args:
+        text: Of any length. Nothing of it is lost but blanks around the cuts.
+
+    Returns:
+        Pieces of at most `LONGEST` characters, none of them empty.
+    """
+    begin = 0
+    for end in _ENDS.finditer(text):
+        if end.group().startswith(".") and _ABBREVIATED.search(text, begin, end.start() + 1):
+            continue
+        yield from _cut(text[begin : end.end()].strip())
+        begin = end.end()
+    yield from _cut(text[begin:].strip())
+
+
+def _cut(sentence: str) -> Iterator[str]:
+    while len(sentence) > LONGEST:
+        head = sentence[:LONGEST]
+        # Not in its first half, so that the number of pieces stays in proportion.
+        at = max((head.rfind(mark, LONGEST // 2) for mark in (", ", "; ", ": ", "\uff0c")), default=-1)
+        at = at + 1 if at >= 0 else head.rfind(" ", LONGEST // 2)
+        at = at if at > 0 else LONGEST
+        yield sentence[:at].strip()
+        sentence = sentence[at:].strip()
+    if sentence:
+        yield sentence

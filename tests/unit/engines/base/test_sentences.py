@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Texts in pieces: at the ends of sentences, bounded, and nothing lost."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from audio_connector.engines.base.sentences import LONGEST, sentences
+
+
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        ("", []),
+        ("  \n ", []),
+        ("Hello", ["Hello"]),
+        ("Hello. How are you? Fine!", ["Hello.", "How are you?", "Fine!"]),
+        (
+            "It costs 3.50 euros, e.g. on Mr. Smith's bill. Yes.",
+            ["It costs 3.50 euros, e.g. on Mr. Smith's bill.", "Yes."],
+        ),
+        ("J. S. Bach wrote it. In 1720.", ["J. S. Bach wrote it.", "In 1720."]),
+        ('He said "Stop!" Then he left.', ['He said "Stop!"', "Then he left."]),
+        ("well... perhaps. so be it", ["well... perhaps. so be it"]),
+        ("One\n\nTwo", ["One", "Two"]),
+        ("好。吗？", ["好。", "吗？"]),  # noqa: RUF001 - as such texts have them
+        ("¿Cómo está? ¡Bien! Él también.", ["¿Cómo está?", "¡Bien!", "Él también."]),
+    ],
+)
+def test_a_text_is_cut_where_a_speaker_pauses(text: str, pieces: list[str]) -> None:
+    assert list(sentences(text)) == pieces
+
+
+def test_a_sentence_that_is_too_long_is_cut_at_a_comma_or_a_blank() -> None:
+    half = "a" * (LONGEST // 2 + 10)
+    assert list(sentences(f"{half}, {half} end.")) == [f"{half},", f"{half} end."]
+    assert list(sentences(f"{half} {half}")) == [half, half]
+    assert [len(piece) for piece in sentences("x" * (2 * LONGEST + 1))] == [LONGEST, LONGEST, 1]
+
+
+@given(st.text(alphabet="aB1.!?, \n\"'(。", max_size=1000))
+def test_nothing_is_lost_and_every_piece_is_short(text: str) -> None:
+    pieces = list(sentences(text))
+    assert "".join("".join(pieces).split()) == "".join(text.split())
+    assert all(0 < len(piece) <= LONGEST and piece == piece.strip() for piece in pieces)
