@@ -3,10 +3,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from audio_connector.cli.projects.applications import Application
+from audio_connector.engines.base.catalogue import OFFERS, Offer
+from audio_connector.engines.base.pins import PACKAGED
 
 ALWAYS: Final = ("cli", "live")
 """The simulator that the demo calls with, and the page."""
@@ -29,4 +32,26 @@ class Needs:
 
 def needs_of(application: Application) -> Needs:
     """Return what an application needs: as its folder says, and what the engines of its settings take."""
-    return Needs(ALWAYS, tuple(application.requirements()), ())
+    offers = [offer for table in _engine_tables(application.settings()) for offer in _offers(table)]
+    extras = {offer.extra: None for offer in offers if offer.extra}
+    carried = [PACKAGED[offer.model] for offer in offers if offer.model in PACKAGED]
+    models = {requirement: None for each in carried for requirement in each.requirements}
+    return Needs((*ALWAYS, *sorted(extras)), tuple(application.requirements()), tuple(models))
+
+
+def _engine_tables(settings: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """Every table that names an engine, however deep."""
+    if isinstance(settings.get("engine"), str):
+        yield settings
+    for value in settings.values():
+        if isinstance(value, Mapping):
+            yield from _engine_tables(value)
+
+
+def _offers(table: Mapping[str, Any]) -> list[Offer]:
+    """What a table asks for: by the name of its engine, and of its model where it names one."""
+    named = [
+        offer for offer in OFFERS if offer.adapter.partition(".")[0] == table["engine"].replace("-", "_")
+    ]
+    of_model = [offer for offer in named if offer.model.endswith(f"-{table.get('model')}")]
+    return of_model or named[:1]
