@@ -1,0 +1,144 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The programs of the page that builds an assistant, with the engines that it names, called in real time."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from support.ends import heed_interrupts
+from support.spoken import errors, folded, whole
+from support.titled import titled_blocks
+
+from audio_connector.engines.faster_whisper import FasterWhisper
+from audio_connector.engines.minilm import MiniLm
+from audio_connector.engines.piper import Piper
+from audio_connector.simulator import RouterCall, run_calls
+from audio_connector.testing import Audio
+
+pytestmark = pytest.mark.apps
+
+BLOCKS = titled_blocks("first-assistant.md")
+DEADLINE_S = 60
+RATE_HZ = 16_000
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the files of the page, whose programs take a free port."""
+    folder = tmp_path_factory.mktemp("first")
+    for name, text in BLOCKS.items():
+        free = text.replace('run({"on_connect"', 'run({"port": 0, "on_connect"')
+        (folder / name).write_text(free, encoding="utf-8")
+    return folder
+
+
+@dataclass
+class Program:
+    """A program that runs, and what it says."""
+
+    process: asyncio.subprocess.Process
+    url: str = ""
+    said: str = ""
+
+    async def read(self) -> str:
+        assert self.process.stdout is not None
+        line = (await asyncio.wait_for(self.process.stdout.readline(), DEADLINE_S)).decode()
+        self.said += line
+        return line
+
+
+@asynccontextmanager
+async def started(name: str, folder: Path) -> AsyncIterator[Program]:
+    """A program of the page, from where it listens to its quiet end; its errors are among what it says."""
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, name),
+        cwd=folder,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        preexec_fn=heed_interrupts,
+    )
+    program = Program(process)
+    try:
+        while line := await program.read():
+            _, listens, program.url = line.strip().partition("listening on ")
+            if listens:
+                break
+        assert program.url, program.said
+        yield program
+        process.send_signal(2)
+        while await program.read():
+            pass
+        assert await process.wait() == 0
+        assert "Traceback" not in program.said
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+
+
+async def call(url: str, said: Audio | None, *, tail_s: float) -> bytes:
+    """Call, say something, and return what is heard until so long after."""
+    heard = bytearray()
+    pcm = None if said is None else said.at_rate(RATE_HZ).pcm
+    (report,) = await run_calls(
+        [RouterCall(url=url, speech=pcm, tail_s=tail_s, heard=heard.extend, allow_silence=True)]
+    )
+    assert report.error is None
+    return bytes(heard)
+
+
+@dataclass
+class Outcome:
+    """What a caller heard of a program, and what the program printed."""
+
+    heard: bytes
+    printed: str
+
+
+@pytest.fixture(scope="module")
+def outcomes(folder: Path, piper: Piper, minilm: MiniLm, tiny: FasterWhisper) -> dict[str, Outcome]:
+    """All three programs at once, since most of it is waiting for what is said."""
+
+    async def run(name: str, said: Audio | None, tail_s: float) -> Outcome:
+        async with started(name, folder) as program:
+            heard = await call(program.url, said, tail_s=tail_s)
+        return Outcome(heard, program.said)
+
+    async def run_all() -> list[Outcome]:
+        """The question is in words that are not in the file, and is asked when the greeting is over."""
+        asked = await whole(piper.say("Can I come on a Sunday afternoon, are you open then?"))
+        question = Audio.silence(3.5) + Audio(asked, piper.sample_rate).at_rate(RATE_HZ)
+        novel = Audio.of("sample:he-was-not") + Audio.of("sample:unless-to-be")
+        return await asyncio.gather(
+            run("hello.py", None, 4.0), run("ears.py", novel, 3.0), run("main.py", question, 6.0)
+        )
+
+    return dict(zip(("hello.py", "ears.py", "main.py"), asyncio.run(run_all()), strict=True))
+
+
+async def words(tiny: FasterWhisper, outcome: Outcome) -> set[str]:
+    return set(folded((await tiny.transcribe(outcome.heard, sample_rate=RATE_HZ)).text))
+
+
+async def test_it_speaks(outcomes: dict[str, Outcome], tiny: FasterWhisper) -> None:
+    assert {"hello", "bicycle", "shop"} <= await words(tiny, outcomes["hello.py"])
+
+
+def test_it_prints_what_it_heard_as_the_page_shows(outcomes: dict[str, Outcome]) -> None:
+    """To a word: two machines need not decode alike."""
+    printed = re.findall(r"^[\d.]+ s: (.*)$", outcomes["ears.py"].printed, flags=re.MULTILINE)
+    quoted = re.findall(r"^[\d.]+ s: (.*)$", BLOCKS["ears.py prints"], flags=re.MULTILINE)
+    assert len(printed) == len(quoted) == 2
+    assert errors(" ".join(quoted), " ".join(printed)) <= 1
+
+
+async def test_it_answers(outcomes: dict[str, Outcome], tiny: FasterWhisper) -> None:
+    outcome = outcomes["main.py"]
+    assert {"hello", "monday", "saturday"} <= await words(tiny, outcome), outcome.printed
