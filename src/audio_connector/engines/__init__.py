@@ -20,6 +20,7 @@ from audio_connector.engines.base.ports import (
     Vector,
     Word,
 )
+from audio_connector.engines.choosing import engine_of
 
 __all__ = [
     "Answerer",
@@ -37,4 +38,5 @@ __all__ = [
     "Translator",
     "Vector",
     "Word",
+    "engine_of",
 ]

@@ -6,7 +6,7 @@ from __future__ import annotations
 import shutil
 import subprocess
 from collections.abc import AsyncGenerator, Iterator
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from functools import partial
 from typing import IO, Final
 
@@ -88,8 +88,9 @@ class Espeak:
                 raise EngineError("cannot happen: all three were asked for")
             try:
                 stop.then(process.kill)
-                process.stdin.write(sentence.encode())  # one sentence fits into the pipe
-                process.stdin.close()
+                with suppress(BrokenPipeError):  # it has ended already, and says why
+                    process.stdin.write(sentence.encode())  # one sentence fits into the pipe
+                    process.stdin.close()
                 yield from _pieces(process.stdout)
                 complaint = process.stderr.read(1_000).decode(errors="replace").strip()
                 if process.wait() > 0:

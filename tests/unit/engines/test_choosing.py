@@ -1,0 +1,71 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Settings name an engine, and what they may say of it is what its adapter takes."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+
+import pytest
+
+from audio_connector import UsageError
+from audio_connector.engines import (
+    Answerer,
+    Embedder,
+    Recogniser,
+    SpeakerEncoder,
+    Synthesiser,
+    Translator,
+    engine_of,
+)
+from audio_connector.engines.choosing import ADAPTERS
+
+PORTS = {
+    "recogniser": Recogniser,
+    "synthesiser": Synthesiser,
+    "answerer": Answerer,
+    "embedder": Embedder,
+    "translator": Translator,
+    "speaker-encoder": SpeakerEncoder,
+}
+NEEDED = {"answerer": {"model": "some"}}
+
+
+@pytest.mark.parametrize(("job", "name"), [(job, name) for job in PORTS for name in ADAPTERS[job]])
+def test_every_name_gives_an_engine_of_its_port(job: str, name: str) -> None:
+    engine = engine_of(job, {"engine": name, **NEEDED.get(job, {})})
+    assert isinstance(engine, PORTS[job])
+
+
+def test_without_a_name_it_is_the_one_that_needs_no_network() -> None:
+    assert type(engine_of("recogniser", {})).__name__ == "FasterWhisper"
+    assert type(engine_of("synthesiser", {"speed": 1.1})).__name__ == "Piper"
+
+
+@pytest.mark.parametrize(
+    ("job", "table", "said"),
+    [
+        ("ears", {}, "got job 'ears'; expected one of recogniser, synth"),
+        ("recogniser", {"engine": "wisper"}, "expected one of faster-whisper, openai"),
+        ("recogniser", {"engine": "deepgramm"}, "did you mean 'deepgram'"),
+        (
+            "synthesiser",
+            {"engine": "piper", "sped": 1.0},
+            "got 'sped' for synthesiser 'piper'.*did you mean 'speed'",
+        ),
+        ("synthesiser", {"engine": "piper", "speed": 9.0}, "speed"),
+        ("answerer", {"engine": "openai"}, "got no model for answerer 'openai'"),
+    ],
+)
+def test_what_is_wrong_is_said(job: str, table: dict[str, object], said: str) -> None:
+    with pytest.raises(UsageError, match=said):
+        engine_of(job, table)
+
+
+def test_to_import_the_chooser_loads_no_adapter() -> None:
+    program = (
+        "import sys, audio_connector.engines;"
+        "print([name for name in sys.modules if name.startswith('audio_connector.engines.')])"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert {name.split(".")[2] for name in eval(done.stdout)} == {"base", "choosing"}
