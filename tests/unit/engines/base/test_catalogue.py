@@ -15,8 +15,8 @@ from audio_connector.engines.base.pins import PACKAGED
 
 ROOT = Path(__file__).parents[4]
 ENGINES = ROOT / "src" / "audio_connector" / "engines"
-NO_OFFER = {"retrieval"}
-"""Works on another engine, and needs nothing itself."""
+NO_OFFER = {"retrieval", "choosing"}
+"""The one works on another engine, and needs nothing itself; the other finds them by their names."""
 
 
 def test_every_adapter_is_offered_and_is_there() -> None:
