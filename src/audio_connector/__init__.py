@@ -27,6 +27,7 @@ from audio_connector.errors import (
 from audio_connector.intake.log_fields import ConnectionLogFilter
 from audio_connector.playback.speech import Flushed, Interrupted, Played
 from audio_connector.recording.outcome import Recorded
+from audio_connector.server.background import Background
 from audio_connector.server.config import (
     AudioConnectorConnectionData,
     AudioConnectorServerConfig,
@@ -80,6 +81,7 @@ __all__ = [
     "AudioFormat",
     "AudioFormatError",
     "AudioTransport",
+    "Background",
     "Cleared",
     "Connected",
     "ConnectionClosed",

@@ -17,7 +17,7 @@ from audio_connector.server.io_process import IoProcess
 __all__ = ["collected_transports", "pytest_asyncio_loop_factories"]
 
 CARRIERS = ("thread", "process")
-ON_BOTH = ("handle", "stopping", "authentication_sides", "soak")
+ON_BOTH = ("handle", "pausing", "stopping", "authentication_sides", "soak")
 """What is about the handle, what is decided on either side, and what lasts, runs over both, and all else over the
 first."""
 

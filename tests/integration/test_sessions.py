@@ -65,7 +65,7 @@ async def test_streams_of_real_sockets_are_on_one_clock_while_the_application_is
         calls = [
             RouterCall(
                 url=handle.get_address(), speech=Audio.tone(440, 1.0).pcm, connection_id=name, session_id="room",
-                tail_s=0.5, dial_after_s=joins_s, allow_silence=True,
+                tail_s=3.0 - joins_s, dial_after_s=joins_s, allow_silence=True,
             )
             for name, joins_s in (("ann", 0.0), ("bob", 1.5))
         ]  # fmt: skip

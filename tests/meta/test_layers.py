@@ -82,6 +82,7 @@ PURE = (
     "playback",
     "intake.buffer",
     "wire.episodes",
+    "intake.gaps",
     "intake.items",
     "wire.quoting",
     "call",

@@ -11,9 +11,10 @@ from typing import Any
 import pytest
 
 from audio_connector.audio.format import AudioFormat
+from audio_connector.playback.background import Background
 from audio_connector.playback.queue import PlaybackEvent, PlaybackQueue
 from audio_connector.playback.schedule import NO_LIMIT, Schedule
-from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, Interrupted, Played
+from audio_connector.playback.speech import PLAIN, Answered, Beside, Finished, Flushed, Interrupted, Played
 
 FRAME_S = 0.02
 ROUNDING_S = 1e-7
@@ -31,6 +32,8 @@ class Sent:
 
     at: float
     frame: bytes
+    is_beside: bool = False
+    """It is of no utterance."""
 
 
 def heard_until(sent: list[Sent], now: float) -> int:
@@ -42,8 +45,19 @@ def heard_until(sent: list[Sent], now: float) -> int:
     for frame in sent:
         end_at = max(frame.at, end_at) + FRAME_S
         if end_at <= now + ROUNDING_S:
-            heard += 1
+            heard += not frame.is_beside
     return heard
+
+
+def begun_until(sent: list[Sent], now: float) -> tuple[int, float]:
+    """How many of these frames, of whatever kind, such a router has begun to play; and when the last of them ends."""
+    end_at = float("-inf")
+    for begun, frame in enumerate(sent):
+        begins_at = max(frame.at, end_at)
+        if begins_at > now + ROUNDING_S:
+            return begun, end_at
+        end_at = begins_at + FRAME_S
+    return len(sent), end_at
 
 
 class Player:
@@ -54,6 +68,7 @@ class Player:
         lead_s: As `Schedule`; so are ``prime_s`` and ``pause_s``.
         max_bytes: As `PlaybackQueue`; so is ``max_delay_s``.
         now: When it begins.
+        fade_s: As `PlaybackQueue`; so is ``flush_fade_s``.
     """
 
     def __init__(
@@ -66,9 +81,19 @@ class Player:
         max_bytes: int = 1 << 40,
         max_delay_s: float | None = None,
         now: float = 5000.0,
+        fade_s: float = 0.0,
+        flush_fade_s: float = 0.0,
+        can_clear: bool = True,
     ) -> None:
         self.schedule = Schedule(lead_s=lead_s, prime_s=prime_s, pause_s=pause_s)
-        self.queue = PlaybackQueue(self.schedule, max_bytes=max_bytes, max_delay_s=max_delay_s)
+        self.queue = PlaybackQueue(
+            self.schedule,
+            max_bytes=max_bytes,
+            max_delay_s=max_delay_s,
+            fade_s=fade_s,
+            flush_fade_s=flush_fade_s,
+            can_clear=can_clear,
+        )
         self.start = self.now = now
         self.sent: list[Sent] = []
         self.events: list[tuple[float, PlaybackEvent]] = []
@@ -82,7 +107,18 @@ class Player:
 
     @property
     def frames(self) -> list[bytes]:
-        return [sent.frame for sent in self.sent]
+        """Those of utterances."""
+        return self.frames_from(0)
+
+    def frames_from(self, index: int) -> list[bytes]:
+        """Those of utterances among what was sent from then on."""
+        return [sent.frame for sent in self.sent[index:] if not sent.is_beside]
+
+    def drop_last(self, count: int) -> None:
+        """So many of these were never sent, nor what is behind the first of them."""
+        said = [at for at, sent in enumerate(self.sent) if not sent.is_beside]
+        if count:
+            del self.sent[said[-count] :]
 
     @property
     def heard(self) -> int:
@@ -95,7 +131,9 @@ class Player:
 
     def advance(self, limit: int = NO_LIMIT) -> list[bytes]:
         frames = self.queue.advance(self.now, limit)
-        self.sent += [Sent(self.now, frame) for frame in frames]
+        for frame in frames:
+            is_beside = isinstance(frame, Beside)
+            self.sent.append(Sent(self.now, frame.pcm if is_beside else frame, is_beside))
         self.events += [(self.now, event) for event in self.queue.events]
         self.queue.events.clear()
         return frames
@@ -151,6 +189,35 @@ class Player:
 
     def wait(self, token: int, *, inside: int | None = None) -> None:
         self.queue.wait(token, self.now, inside=inside)
+        self.advance()
+
+    def pause(self, lane: int, token: int = 0, *, since: int = 0) -> bool:
+        """At a router that obeys clear, which has what was sent ``since`` then. True where it was told to."""
+        is_cleared = self.queue.pause(lane, token, self.now)
+        if is_cleared:
+            self.clear(since)
+        self.advance()
+        return is_cleared
+
+    def clear(self, since: int = 0) -> float:
+        """The router drops what it has not begun to play; returns when that ends which it plays."""
+        begun, ends_at = begun_until(self.sent[since:], self.now)
+        del self.sent[since + begun :]
+        return ends_at
+
+    def go_on(self, lane: int) -> None:
+        self.queue.go_on(lane, self.now)
+        self.advance()
+
+    def play_under(self, pcm: bytes, *, number: int = 77, volume: float = 1.0, duck: float = 1.0) -> None:
+        """A background of one piece."""
+        background = Background(number, self.schedule.format.rate_hz, volume=volume, duck=duck)
+        self.queue.beside.add(background, pcm, is_last=True)
+        self.advance()
+
+    def stop_under(self, token: int, fade_s: float = 0.0, *, number: int = 77) -> None:
+        self.queue.beside.stop(number, fade_s, token)
+        self.queue.take_answers()
         self.advance()
 
     def flush(self) -> Flushed:

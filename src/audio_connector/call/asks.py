@@ -55,6 +55,51 @@ class EndSpeech(NamedTuple):
     lane: int
 
 
+class PauseSpeech(NamedTuple):
+    """Hold a speech where it is heard; answered by the milliseconds of it that were heard, None where it is over."""
+
+    lane: int
+    token: int
+
+
+class ResumeSpeech(NamedTuple):
+    """It goes on from there."""
+
+    lane: int
+
+
+class AddBackground(NamedTuple):
+    """A piece of what is played under all that is said, answered by True; with the last one it is played.
+
+    ``volume`` is what it is multiplied by, ``duck`` what that is multiplied by while somebody speaks. Another
+    ``number`` is another background, which takes the place of the one before.
+    """
+
+    number: int
+    token: int
+    pcm: bytes
+    rate_hz: int
+    volume: float
+    duck: float
+    is_last: bool
+
+
+class SetBackground(NamedTuple):
+    """How loud it is from now on."""
+
+    number: int
+    volume: float
+    duck: float
+
+
+class StopBackground(NamedTuple):
+    """Fade it out; answered by True once nothing more of it is sent."""
+
+    number: int
+    token: int
+    fade_s: float
+
+
 class Flush(NamedTuple):
     """Cut all audio that was asked for so far; answered by a `Flushed`."""
 
@@ -158,4 +203,5 @@ class Judged(NamedTuple):
 Ask = (
     bytes | Write | StandInLine | WriteGranted | Leave | BeginSpeech | EndSpeech | Flush | WaitPlayed | SendText
     | StandInTextLine | SetLead | Want | Close | Traced | Released | Judged | TapeOn | TapeMore | TakeTape
+    | PauseSpeech | ResumeSpeech | AddBackground | SetBackground | StopBackground
 )  # fmt: skip

@@ -18,6 +18,7 @@ from audio_connector.call.ends import how_ended
 from audio_connector.call.handed import MANY, Handed
 from audio_connector.call.notifies import Notifies
 from audio_connector.call.settings import Intake, Playback, Timeouts
+from audio_connector.call.speaking import ask_queue
 from audio_connector.call.states import TABLE, Move, State
 from audio_connector.call.texts import TextQueue
 from audio_connector.call.writes import Abort, Ping, Write
@@ -358,23 +359,23 @@ class Call:
                 if self._handed is not None:
                     self._handed.unhandled -= credit
                 self._pump(now)
-            case asks.StandInLine(lane, token, is_end):
-                queue.ask(lane, token, now, is_end=is_end)
-            case asks.WriteGranted(token, pcm, rate_hz, has_more):
-                queue.write_granted(token, pcm, rate_hz, now, has_more=has_more)
             case asks.Leave(token):
                 self._texts.leave(token)
                 queue.leave(token, now)
-            case asks.BeginSpeech(lane):
-                queue.begin(lane, now)
-            case asks.EndSpeech(lane):
-                queue.end(lane, now)
             case asks.Flush(token):
-                self._flush(token, now)
-            case asks.WaitPlayed(token, inside, to_end):
-                queue.wait(token, now, inside=inside, to_end=to_end)
+                flushed = queue.flush(now)
+                self._clear()
+                self._take_events()
+                self.tells.append(Answered(token, flushed))
+            case asks.PauseSpeech(lane, token):
+                if queue.pause(lane, token, now):
+                    self._clear()
+            case asks.ResumeSpeech(lane):
+                queue.go_on(lane, now)
+                self.has_news = True  # what is played is worked out from the run that begins
             case _:
-                self._do_beside_audio(ask)
+                if not ask_queue(queue, ask, now):
+                    self._do_beside_audio(ask)
 
     def _do_beside_audio(self, ask: asks.Ask) -> None:
         match ask:
@@ -394,15 +395,13 @@ class Call:
             case asks.Traced(traceparent):
                 self._trace = traceparent
 
-    def _flush(self, token: int, now: float) -> None:
-        flushed = self._queue.flush(now)
+    def _clear(self) -> None:
+        """Have the router drop what it has."""
         self._notifies.clear()
         if self.can_send and not self._is_cleared:
             self._urgent += self._playback.clear_commands
             # Nothing follows it until the router reads again, so that one is enough.
             self._is_cleared = self.liveness.is_blocked
-        self._take_events()
-        self.tells.append(Answered(token, flushed))
 
     # States.
 

@@ -50,8 +50,14 @@ class Playback(FrozenValues):
         max_delay_ms: Plain writes that would be heard later than this lose their oldest audio, blended at the cut,
             until the delay is half of it: for a relay, which otherwise stays late for ever once it was stopped. None
             plays everything.
+        fade_ms: Where `Speech.pause` cuts, what would have been heard next dies away within so long, in a frame that
+            follows the clear command; and what goes on comes up within so long. 10 ms are too short to be heard as
+            a fade and long enough not to click. 0 for a plain cut, 20 at most.
+        fade_on_flush: Whether a flush ends with such a frame too. A router that ignores clear then plays it behind
+            all the rest; the vendor's programs send nothing behind a clear, and so it is not done unless asked for.
         clear_commands: JSON texts sent on a flush. Three forms are in use (PROTOCOL 3.3); unknown ones are
-            harmless, so the default sends the two that Vonage's own code sends.
+            harmless, so the default sends the two that Vonage's own code sends. Without any, a pause lets be heard
+            what the router has.
     """
 
     lead_ms: LeadMs = 200
@@ -60,6 +66,8 @@ class Playback(FrozenValues):
     max_buffer_s: Annotated[float, Field(ge=0.1, le=3600)] = 30
     keeps_on_resume: bool = True
     max_delay_ms: MaxDelayMs | None = None
+    fade_ms: Annotated[float, Field(ge=0, le=20)] = 10
+    fade_on_flush: bool = False
     clear_commands: tuple[str, ...] = (CLEAR_FORMS["action"], CLEAR_FORMS["event"])
 
     def machines(self) -> tuple[Schedule, PlaybackQueue]:
@@ -71,7 +79,16 @@ class Playback(FrozenValues):
             lead_s=self.lead_ms / 1000, prime_s=self.prime_ms / 1000, pause_s=self.pause_ms / 1000
         )
         max_delay_s = None if self.max_delay_ms is None else self.max_delay_ms / 1000
-        return schedule, PlaybackQueue(schedule, max_bytes=0, max_delay_s=max_delay_s)
+        fade_s = self.fade_ms / 1000
+        queue = PlaybackQueue(
+            schedule,
+            max_bytes=0,
+            max_delay_s=max_delay_s,
+            fade_s=fade_s,
+            flush_fade_s=fade_s if self.fade_on_flush else 0.0,
+            can_clear=bool(self.clear_commands),
+        )
+        return schedule, queue
 
     @model_validator(mode="after")
     def _can_be_kept(self) -> Playback:

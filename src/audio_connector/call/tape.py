@@ -5,8 +5,9 @@ The rules:
 
 1. The caller's audio is kept with the time at which each message arrived, whether or not the application took it.
    What came before the application could ask for it may be there from the start.
-2. Ours is kept once it was *heard*, by the router's clock (`playback.clock`), with the time at which it was. A flush
-   cuts what was sent and not heard by then, to the frame, as `Flushed` says it.
+2. Ours is kept once it was *heard*, by the router's clock (`playback.clock`), with the time at which it was, and with
+   what is under it and beside it. A flush cuts what was sent and not heard by then, to the frame, as `Flushed` says
+   it, and so does a pause.
 3. Where the router corrects its clock, what it has not played yet moves along.
 4. What exceeds ``keep_s``, or what a second of audio can be in bytes and in messages, is lost, the oldest first, and
    counted. Nothing moves by it: everything has its time.
@@ -25,9 +26,8 @@ from typing import Final
 from audio_connector.audio.format import AudioFormat
 from audio_connector.call.asks import TELL_S
 from audio_connector.call.tells import Taped, TapedEvent
-from audio_connector.playback.clock import RunClock
 from audio_connector.playback.schedule import Schedule
-from audio_connector.playback.speech import EPSILON_FRAMES, FRAME_S
+from audio_connector.playback.speech import EPSILON_FRAMES, FRAME_S, Beside
 
 PIECE_BYTES: Final = 1 << 18
 """Of audio in one tell: far below what a stream between two processes takes, and 4 s of both sides at 16 kHz."""
@@ -74,6 +74,7 @@ class Tape:
         self._anchor_s: float | None = None
         self._heard_before = 0
         self._underruns = -1
+        self._drops = 0
         self._underrun_ms = 0.0
         for at, payload in early:
             self.hear(payload, at)
@@ -91,20 +92,29 @@ class Tape:
         ):
             self._lose_oldest()
 
-    def play(self, frames: list[bytes], schedule: Schedule, now: float) -> None:
+    def play(self, frames: list[bytes | Beside], schedule: Schedule, now: float) -> None:
         """These are sent, the last ones so far, and will be heard."""
         clock = schedule.clock
-        if clock.anchor_s is None:  # cannot be: what is sent belongs to a run
-            return
-        self.follow(clock, now)
+        self.follow(schedule, now)
         self._note_underruns(schedule, now)
-        first = clock.sent - len(frames)
-        for at, frame in enumerate(frames, first):
-            self._sent.append((clock.time_of(clock.heard_before + at), at == 0, frame))
+        at = clock.sent - sum(type(frame) is bytes for frame in frames)
+        for frame in frames:
+            if isinstance(frame, Beside):
+                is_first = not self._sent or frame.at_s > self._sent[-1][0] + FRAME_S + _EPSILON_S
+                self._sent.append((frame.at_s, is_first, frame.pcm))
+            else:
+                self._sent.append((clock.time_of(clock.heard_before + at), at == 0, frame))
+                at += 1
         self._settle(now)
 
-    def follow(self, clock: RunClock, now: float) -> None:
-        """The router may have corrected its clock."""
+    def follow(self, schedule: Schedule, now: float) -> None:
+        """The router may have been told to drop what it has, or have corrected its clock."""
+        clock = schedule.clock
+        if schedule.drops != self._drops:
+            self._drops = schedule.drops
+            self._settle(now)
+            until_s = schedule.kept_until_s + _EPSILON_S
+            self._sent = deque(entry for entry in self._sent if entry[0] + FRAME_S <= until_s)
         was_s, anchor_s = self._anchor_s, clock.anchor_s
         is_same_run = was_s is not None and anchor_s is not None and clock.heard_before == self._heard_before
         if is_same_run and anchor_s != was_s:

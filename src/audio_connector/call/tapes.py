@@ -9,6 +9,7 @@ from audio_connector.call import asks, tells
 from audio_connector.call.ends import is_abnormal
 from audio_connector.call.machine import Call
 from audio_connector.call.tape import Tape
+from audio_connector.playback.speech import Beside
 from audio_connector.wire.codec import name_of_text
 
 
@@ -32,7 +33,7 @@ class Tapes:
 
     def play(self, writes: list[Any], now: float) -> None:
         """These were written; what of it is audio are the last frames so far."""
-        frames = [write for write in writes if type(write) is bytes]
+        frames = [write for write in writes if type(write) is bytes or isinstance(write, Beside)]
         if frames:
             for tape in self._tapes:
                 tape.play(frames, self._schedule, now)
@@ -40,7 +41,7 @@ class Tapes:
     def text(self, source: str, text: str, now: float) -> None:
         """A text came, or is to be sent."""
         for tape in self._tapes:
-            tape.follow(self._schedule.clock, now)  # it may have been a notify
+            tape.follow(self._schedule, now)  # it may have been a notify
         self.note(source, name_of_text(text) or "text", now, text)
 
     def note(self, source: str, name: str, now: float, detail: str = "") -> None:
@@ -75,10 +76,12 @@ class Tapes:
                     self._tapes = [tape for tape in self._tapes if tape.token != token]
                 pieces = [tape.take(self._schedule.format, now, is_last=is_last) for tape in taken]
                 return [piece for of_one in pieces for piece in of_one]
-            case asks.Flush():
+            case asks.Flush() | asks.PauseSpeech():
                 for tape in self._tapes:
-                    tape.cut(now)
-                self.note("server", "flush", now)
+                    tape.follow(self._schedule, now)
+                self.note("server", "flush" if isinstance(ask, asks.Flush) else "pause", now)
+            case asks.ResumeSpeech():
+                self.note("server", "resume", now)
             case asks.SendText(text):
                 self.text("server", text, now)
         return []

@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from audio_connector.call import asks
+from audio_connector.playback.speech import Beside
 
 
 class Ping(NamedTuple):
@@ -16,5 +17,5 @@ class Abort(NamedTuple):
     """The connection is to be ended at once."""
 
 
-Write = bytes | str | Ping | asks.Close | Abort
-"""What goes to the wire: a frame of audio, a text, or a word about the connection itself."""
+Write = bytes | Beside | str | Ping | asks.Close | Abort
+"""What goes to the wire: a frame of an utterance or beside them, a text, or a word about the connection itself."""

@@ -10,17 +10,25 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
 
 from audio_connector.audio.format import SAMPLE_BYTES, AudioFormat
 from audio_connector.audio.pieces import Pieces
 from audio_connector.errors import IntakeOverflow, LimitError, UsageError
 from audio_connector.intake.buffer import MAX_TEXT_BYTES
+from audio_connector.intake.gaps import Gap
 from audio_connector.intake.items import TextItem
 from audio_connector.wire.codec import held_bytes
 from audio_connector.wire.messages import Event
 
 T = TypeVar("T")
+
+
+class Watch(Protocol):
+    """Something that goes on while somebody waits."""
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
 
 
 class Stream(Generic[T]):
@@ -52,9 +60,12 @@ class Stream(Generic[T]):
                     "call of client.audio() or client.events()"
                 )
             waiter = self._waiter = self._loop.create_future()
+            timer = self._watch(self._loop)
             try:
                 await waiter
             finally:
+                if timer is not None:
+                    timer.cancel()
                 if self._waiter is waiter:  # one that was cancelled may have a successor
                     self._waiter = None
         return self._take()
@@ -93,6 +104,10 @@ class Stream(Generic[T]):
     def _add(self, item: T, is_last: bool) -> None:
         raise NotImplementedError
 
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> Watch | None:
+        """Somebody begins to wait: watch what happens meanwhile, until it is cancelled."""
+        return None
+
     def _take(self) -> T:
         return self._ready.popleft()
 
@@ -106,7 +121,8 @@ class AudioStream(Stream[bytes]):
 
     Each piece is ``bytes``: whole 16-bit samples, mono, little-endian. Half a sample at a message's end is left out.
     The format is asked for when audio arrives, for it may change. Beyond ``max_buffer_ms`` the oldest audio is
-    dropped, and ``on_overflow`` is told once per episode.
+    dropped, and ``on_overflow`` is told once per episode. With ``gap_s`` it goes on with silence where no audio came
+    for so long, see `intake.gaps`.
     """
 
     def __init__(
@@ -117,8 +133,10 @@ class AudioStream(Stream[bytes]):
         sample_rate: int | None,
         max_buffer_ms: float,
         on_overflow: Callable[[IntakeOverflow], None],
+        gap_s: float | None = None,
     ) -> None:
         super().__init__()
+        self._gap = None if gap_s is None else Gap(gap_s, max_buffer_ms / 1000)
         self._get_format = get_format
         self._pieces = Pieces(chunk_ms=chunk_ms, rate_hz=sample_rate)
         self._max_buffer_ms = max_buffer_ms
@@ -126,6 +144,19 @@ class AudioStream(Stream[bytes]):
         self._ready_bytes = 0
         self._is_dropping = False
         self.dropped_bytes = 0
+
+    def _receive(self, item: Any, is_last: bool) -> None:  # noqa: ANN401 - as above
+        if self._gap is not None and self._loop is not None and not is_last:
+            self._gap.note_audio(self._loop.time())
+        super()._receive(item, is_last)
+
+    def _watch(self, loop: asyncio.AbstractEventLoop) -> Watch | None:
+        return None if self._gap is None else _GapWatch(loop, self._gap, self._be_silent)
+
+    def _be_silent(self, frames: int) -> bool:
+        """Go on with so much silence, as if it had come; True where somebody still waits then."""
+        super()._receive(bytes(frames * self._get_format().frame_bytes), False)
+        return self._waiter is not None and not self._waiter.done()
 
     def _add(self, item: bytes, is_last: bool) -> None:
         pieces = self._pieces.finish() if is_last else self._pieces.push(item, self._get_format().rate_hz)
@@ -150,6 +181,28 @@ class AudioStream(Stream[bytes]):
         if not self._ready:
             self._is_dropping = False
         return piece
+
+
+class _GapWatch:
+    """Wakes at the deadlines of a gap while somebody waits for audio."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop, gap: Gap, be_silent: Callable[[int], bool]) -> None:
+        self._loop = loop
+        self._gap = gap
+        self._be_silent = be_silent
+        self._arm(gap.begin_to_wait(loop.time()))
+
+    def cancel(self) -> None:
+        """Nobody waits any more."""
+        self._timer.cancel()
+
+    def _arm(self, at: float) -> None:
+        self._timer = self._loop.call_at(at, self._wake)
+
+    def _wake(self) -> None:
+        frames = self._gap.frames_due(self._loop.time())
+        if not frames or self._be_silent(frames):
+            self._arm(self._gap.next_deadline())
 
 
 class EventStream(Stream[Event]):

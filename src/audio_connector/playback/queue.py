@@ -11,7 +11,9 @@ The rules:
    share as much again. So the queue is bounded by twice ``max_bytes`` and a piece for each line.
 4. An end holds from when it was asked for: nobody joins the line any more, and whoever stands in it is heard first.
 5. A flush cuts all that was asked for before it: audio, lines, and whoever waits to hear something.
-6. Each ask to wait, and each piece with more behind it, is answered exactly once; whoever has left is not.
+6. A speech that is paused keeps its place, and what it says later goes on from what was heard. It ends, and what is
+   behind it begins, only once it goes on.
+7. Each ask to wait, and each piece with more behind it, is answered exactly once; whoever has left is not.
 
 Time is an argument, and so is the format: until `settle` nothing is framed.
 """
@@ -20,9 +22,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.errors import AudioDataError, PlaybackOverflow, UsageError
+from audio_connector.playback.beside import BesideSpeech
 from audio_connector.playback.schedule import NO_LIMIT, Schedule
 from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, Interrupted, Played
 from audio_connector.playback.utterance import Mark, Utterance, Writer
@@ -39,6 +43,11 @@ WRITE_STARVES = (
     "that it was made in does not run"
 )
 
+PAUSE_STARVES = (
+    f"a speech has been paused for {STARVING_S:g} s while others wait behind it; go on with speech.resume(), or cut "
+    "it with flush_buffer()"
+)
+
 PlaybackEvent = Answered | Finished | UsageError | PlaybackOverflow | str
 """What came to pass: an answer, an end, something to report, or a warning."""
 
@@ -46,11 +55,25 @@ PlaybackEvent = Answered | Finished | UsageError | PlaybackOverflow | str
 class PlaybackQueue:
     """What one connection says: writers wait while more than ``max_bytes`` is queued.
 
-    Plain writes that would be heard later than ``max_delay_s`` lose their oldest audio; None for any delay.
+    Plain writes that would be heard later than ``max_delay_s`` lose their oldest audio; None for any delay. What is
+    cut by a pause, or goes on after one, fades for ``fade_s``; by a flush for ``flush_fade_s``. With ``can_clear``
+    the router is told to drop what it has where that is cut.
     """
 
-    def __init__(self, schedule: Schedule, *, max_bytes: int, max_delay_s: float | None) -> None:
+    def __init__(
+        self,
+        schedule: Schedule,
+        *,
+        max_bytes: int,
+        max_delay_s: float | None,
+        fade_s: float = 0.0,
+        flush_fade_s: float = 0.0,
+        can_clear: bool = True,
+    ) -> None:
         self.schedule = schedule
+        self.beside = BesideSpeech(schedule)
+        self._fade_s, self._flush_fade_s = fade_s, flush_fade_s
+        self._can_clear = can_clear
         self.max_bytes = max_bytes
         self.max_delay_s = max_delay_s
         self.events: list[PlaybackEvent] = []
@@ -125,6 +148,7 @@ class PlaybackQueue:
 
     def leave(self, token: int, now: float) -> None:
         """Wait no more, in a line or for something to be heard. Nothing that was asked for later waits for it."""
+        self.beside.leave(token)
         writer = self._writers.pop(token, None)
         for utterance in self.schedule.utterances() if writer is None else (writer.utterance,):
             utterance.forget(token)
@@ -171,6 +195,7 @@ class PlaybackQueue:
         schedule = self.schedule
         self.note(now)
         utterances = schedule.utterances()
+        self._let_go(now)
         heard = schedule.cut(now)
         played_ms = discarded_ms = 0.0
         marks: list[Mark] = []
@@ -196,10 +221,50 @@ class PlaybackQueue:
         self._last_outcome = Played(0.0)
         return Flushed(played_ms, discarded_ms)
 
+    def pause(self, lane: int, token: int, now: float) -> bool:
+        """Hold a speech where it is: answered with the milliseconds of it that were heard, or None where it is over.
+
+        True where the router is to be told to drop what it has.
+        """
+        self.note(now)
+        schedule = self.schedule
+        utterance = next((u for u in schedule.utterances() if u.lane == lane), None)
+        if utterance is None:
+            self.events.append(Answered(token, None))
+            return False
+        is_recalled = False
+        if utterance.paused_at is None:
+            schedule.pause(utterance, now)
+            heard_in_all = schedule.clock.heard_in_all(now)
+            is_in_flight = utterance.sent > utterance.heard(heard_in_all)
+            if is_in_flight and self._can_clear and schedule.can_recall(now):
+                is_recalled = True
+                is_being_said = heard_in_all >= utterance.first
+                self.beside.go_back(now)
+                cut_off = schedule.recall(now)
+                if is_being_said:
+                    self.beside.fade(cut_off, self._samples(self._fade_s))
+                self.note(now)
+        heard = utterance.heard(schedule.clock.heard_in_all(now))
+        self.events.append(Answered(token, utterance.said_ms(heard)))
+        return is_recalled
+
+    def go_on(self, lane: int, now: float) -> None:
+        """Say what a paused speech still has to say, and what is behind it."""
+        self.note(now)
+        utterance = next((u for u in self.schedule.utterances() if u.lane == lane), None)
+        if utterance is not None and utterance.paused_at is not None:
+            self.schedule.go_on(utterance, now, self._samples(self._fade_s))
+            self.note(now)
+            self.grant(now)
+
     def abandon(self, now: float) -> None:
         """Whoever asked so far is gone: what was written is heard, nobody is waited for, and nobody is answered."""
         self._writers.clear()
+        self.beside.abandon()
         for utterance in self.schedule.utterances():
+            if utterance.paused_at is not None:  # nobody else could have it go on
+                self.schedule.go_on(utterance, now, self._samples(self._fade_s))
             utterance.line.clear()
             utterance.marks.clear()
             utterance.end_marks.clear()
@@ -218,34 +283,50 @@ class PlaybackQueue:
                 utterance.is_labelled = True
         kept = [(utterance, utterance.settle(audio_format)) for utterance in self.schedule.waiting]
         self.schedule.settle(audio_format)
+        self.beside.settle(audio_format)
         for utterance, early in kept:
             for pcm, rate_hz in early:
                 self._write(utterance, pcm, rate_hz, now)
             utterance.aim_marks()
         self._lines_moved([utterance for utterance, _ in kept], now)
 
-    def advance(self, now: float, limit: int = NO_LIMIT) -> list[bytes]:
-        """Return the frames that are due, see `Schedule.advance`."""
-        schedule = self.schedule
-        frames = schedule.advance(now, limit)
+    def advance(self, now: float, limit: int = NO_LIMIT) -> list[Any]:
+        """Return the frames that are due, see `Schedule.advance`; and each `Beside` them."""
+        schedule, beside = self.schedule, self.beside
+        tail = beside.take_tail(now, limit) if beside.is_on else None
+        frames = schedule.advance(now, limit if tail is None else limit - len(tail))
         if schedule.ended or schedule.has_marks:
             self.note(now)
         if self._writers and frames:
             self.grant(now)
         if self._writers or len(schedule.waiting) > 1 or self._warn_at is not None:
             self._mind_the_starving(now, is_silent=not frames)
-        return frames
+        return frames if tail is None else self._cover(tail, frames, now, limit)
+
+    def _cover(self, tail: list[Any], frames: list[bytes], now: float, limit: int) -> list[Any]:
+        sent = self.beside.cover(tail, frames, now, limit)
+        self.take_answers()
+        return sent
+
+    def take_answers(self) -> None:
+        """Tell who has waited for the end of a background."""
+        answers, self.beside.answers = self.beside.answers, []
+        self.events += answers
 
     def restart(self, now: float) -> None:
         """Another router plays on: what the one before was sent counts as heard, and this one holds nothing yet."""
         clock = self.schedule.clock
         self.note(now)
+        clock.is_passed = False
         clock.correct(now, clock.sent_in_all)
+        clock.busy_until_s = -math.inf
         self.note(now)
 
     def next_deadline(self) -> float:
         """When `advance` has something to do next; infinity where only the application can change that."""
         deadline = self.schedule.next_deadline()
+        if self.beside.is_on:
+            deadline = min(deadline, self.beside.next_deadline())
         return deadline if self._warn_at is None else min(deadline, self._warn_at)
 
     def grant(self, now: float) -> None:
@@ -277,6 +358,22 @@ class PlaybackQueue:
                     self._reach(mark, outcome.played_ms)
 
     # Inside.
+
+    def _let_go(self, now: float) -> None:
+        """All that the router has is cut; where it drops that, what is beside goes on from what was heard."""
+        beside, clock = self.beside, self.schedule.clock
+        if not self._can_clear:
+            if beside.is_on:
+                clock.busy_until_s = clock.ends_at(now)
+            return
+        cut_off = self.schedule.next_frame(now) if self._flush_fade_s else b""
+        if beside.is_on or cut_off:
+            beside.go_back(now)
+            clock.drop(now)
+        beside.fade(cut_off, self._samples(self._flush_fade_s))
+
+    def _samples(self, seconds: float) -> int:
+        return round(self.schedule.format.rate_hz * seconds)
 
     def _append(self, lane: int) -> Utterance:
         utterance = self._open[lane] = Utterance(lane, self.format)
@@ -355,11 +452,20 @@ class PlaybackQueue:
     def _mind_the_starving(self, now: float, *, is_silent: bool) -> None:
         """Is it a speech that says nothing which keeps the others waiting?"""
         waiting = self.schedule.waiting
-        head = waiting[0] if waiting and is_silent and not waiting[0].queued_bytes else None
-        if head is None or (head.is_sealed and not head.line) or (len(waiting) <= 1 and len(head.line) <= 1):
+        head = waiting[0] if waiting and is_silent else None
+        if head is None:
+            starves = ""
+        elif head.paused_at is not None:
+            starves = PAUSE_STARVES if len(waiting) > 1 else ""
+        elif head.queued_bytes or (head.is_sealed and not head.line):
+            starves = ""
+        else:
+            is_alone = len(waiting) <= 1 and len(head.line) <= 1
+            starves = "" if is_alone else WRITE_STARVES if head.line else SPEECH_STARVES
+        if not starves:
             self._warn_at = None
         elif self._warn_at is None:
             self._warn_at = now + STARVING_S
         elif now >= self._warn_at:
             self._warn_at = math.inf
-            self.events.append(WRITE_STARVES if head.line else SPEECH_STARVES)
+            self.events.append(starves)

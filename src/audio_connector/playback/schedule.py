@@ -14,7 +14,11 @@ The rules:
 4. Utterances play in the order in which they began; a later one waits until the earlier one is complete.
 5. Just before the router would run dry, what an utterance holds back is played: the resampler's part, and a
    remainder shorter than a frame, padded with silence.
-6. `advance` may be called at any time, early or late, any number of times. `next_deadline` says when it has
+6. A paused utterance stays where it is, and so does all behind it. What the router has not begun to play is taken
+   back where it is told to drop that (`recall`): it is sent again, so that all is heard, and once.
+7. Where the router has other audio, of no utterance, a run is heard behind that; and where such audio was sent behind
+   a run, the run ends with what was sent.
+8. `advance` may be called at any time, early or late, any number of times. `next_deadline` says when it has
    something to do; between calls nothing changes but the clock.
 """
 
@@ -24,10 +28,10 @@ import math
 from collections import deque
 
 from audio_connector.audio.format import FRAME_MS, AudioFormat
-from audio_connector.audio.mixing import crossfade
+from audio_connector.audio.mixing import crossfade, fade_in
 from audio_connector.errors import AudioDataError
 from audio_connector.playback.clock import RunClock
-from audio_connector.playback.speech import FRAME_S, PLAIN, Progress
+from audio_connector.playback.speech import EPSILON_FRAMES, FRAME_S, PLAIN, Progress
 from audio_connector.playback.utterance import Utterance
 
 MIN_LEAD_S = 0.04
@@ -39,6 +43,10 @@ DRAIN_BEFORE_DRY_S = 0.015
 NO_LIMIT = 1 << 30
 
 
+IN_PLAY_FRAMES = 2
+"""More than the lead that a router may have: the one that it plays, and the one that is sent early by a rounding."""
+
+
 class Schedule:
     """The timing of one connection's utterances; ``lead``, ``prime`` and ``pause`` are those of the rules."""
 
@@ -47,6 +55,9 @@ class Schedule:
         self.frame_bytes = self.format.frame_bytes
         self.prime_s = prime_s
         self.pause_s = pause_s
+        self.drain_before_s = DRAIN_BEFORE_DRY_S
+        self.flown: deque[bytes] = deque()
+        """The frames that were sent last, as many as the router may have of them: what `recall` takes back."""
         self.set_lead(lead_s)
         self.is_held = True
         """Nothing is sent: the format is not known yet, the router does not read, or the call ends."""
@@ -57,6 +68,10 @@ class Schedule:
         self.queued_bytes = self.queued_peak_bytes = 0
         self.underruns = self.skipped_frames = 0
         self.underrun_ms = 0.0
+        self.drops = 0
+        """How often the router was told to drop what it has."""
+        self.kept_until_s = -math.inf
+        """What it was to play until then it has played all the same, the last time."""
         self.clock = RunClock()
 
     # What is written.
@@ -125,6 +140,7 @@ class Schedule:
 
     def cut(self, now: float) -> int:
         """End everything; return how many frames of all were heard. The utterances are the caller's to end."""
+        self._note_drop(now)
         self.clock.end(self.clock.heard(now))
         self.finishing.clear()
         self.waiting.clear()
@@ -132,8 +148,77 @@ class Schedule:
         self.has_marks = False
         return self.clock.heard_before
 
+    def pause(self, utterance: Utterance, now: float) -> None:
+        """Nothing more of it is sent, nor of what comes behind it; what the router has is heard, or see `recall`."""
+        utterance.paused_at = now
+
+    def go_on(self, utterance: Utterance, now: float, fade_samples: int) -> None:
+        """It is paused no longer, and fades in over so many samples where it was cut."""
+        paused_at, utterance.paused_at = utterance.paused_at, None
+        if utterance.starved_at is not None and paused_at is not None:
+            had_gap = utterance.starved_at < paused_at  # which goes on now; a later one is the pause itself
+            utterance.starved_at = utterance.starved_at + now - paused_at if had_gap else None
+        if utterance.frames:
+            utterance.waiting_since = now
+            if utterance.is_cut and fade_samples:
+                utterance.frames[0] = fade_in(utterance.frames[0], fade_samples)
+        utterance.is_cut = False
+        self._finish_sent()
+
+    def recall(self, now: float) -> bytes:
+        """The router is told to drop what it has: all of it that it has not begun to play waits to be sent again.
+
+        Only where `can_recall` says so.
+
+        Returns:
+            The frame that would have been heard next; nothing where there was none.
+        """
+        self.note_heard(now)
+        clock, flown = self.clock, self.flown
+        count = self._not_begun(now)
+        back = [flown.pop() for _ in range(count)][::-1]
+        first = back[0] if back else b""
+        clock.drop(now)
+        self._note_drop(now)
+        clock.end(clock.sent - count)
+        while back:
+            if not (self.waiting and self.waiting[0].sent and self.waiting[0].end > clock.heard_before):
+                self.waiting.appendleft(self.finishing.pop())
+            last = self.waiting[0]
+            take = min(len(back), last.sent, last.end - clock.heard_before)
+            last.take_back(back[-take:])
+            del back[-take:]
+        self.ended += self.finishing  # whose last frame is being played
+        self.finishing.clear()
+        self._note_more(count * self.frame_bytes)
+        if self.waiting and self.waiting[0].frames:
+            self.waiting[0].waiting_since = now
+        return first
+
+    def can_recall(self, now: float) -> bool:
+        """Whether all that the router has not begun to play could be sent again."""
+        return self._not_begun(now) <= len(self.flown)
+
+    def next_frame(self, now: float) -> bytes:
+        """What the router plays next, behind the frame that it is at; nothing where it has none."""
+        count = self._not_begun(now)
+        return self.flown[-count] if 0 < count <= len(self.flown) else b""
+
+    def _note_drop(self, now: float) -> None:
+        self.drops += 1
+        self.kept_until_s = max(now, self.clock.busy_until_s)
+
+    def _not_begun(self, now: float) -> int:
+        """How many of the frames that were sent the router has not begun to play."""
+        anchor_s = self.clock.anchor_s
+        if anchor_s is None:
+            return 0
+        return max(0, self.clock.sent - self.clock.heard(now) - (now >= anchor_s - EPSILON_FRAMES * FRAME_S))
+
     def settle(self, audio_format: AudioFormat) -> None:
         """The format is known, and what waits is in it."""
+        if audio_format != self.format:
+            self.flown.clear()  # of another format: what the router has of these cannot be sent again
         self.format = audio_format
         self.frame_bytes = audio_format.frame_bytes
         self.queued_bytes = 0
@@ -143,6 +228,11 @@ class Schedule:
     def set_lead(self, lead_s: float) -> None:
         """Change how far ahead of the router's clock frames are sent, from now on."""
         self.lead_s = max(lead_s, MIN_LEAD_S)
+        most = int(self.lead_s / FRAME_S) + IN_PLAY_FRAMES
+        if most > (
+            self.flown.maxlen or 0
+        ):  # never less: the router may still have what an older lead has let go
+            self.flown = deque(self.flown, maxlen=most)
 
     # What is sent.
 
@@ -157,7 +247,7 @@ class Schedule:
         count = clock.due(now, self.lead_s)
         if count > limit:
             count = limit
-        while count > 0 and waiting:
+        while count > 0 and waiting and waiting[0].paused_at is None:
             head = waiting[0]
             queued = head.frames
             if queued:
@@ -174,6 +264,7 @@ class Schedule:
             elif queued or not head.has_remainder or not self._drain(now):
                 break
         self.queued_bytes -= len(frames) * self.frame_bytes
+        self.flown.extend(frames)
         return frames
 
     def note_heard(self, now: float) -> None:
@@ -210,6 +301,12 @@ class Schedule:
     # Asked by anyone on the I/O side.
 
     @property
+    def goes_on(self) -> bool:
+        """Whether there is something to be sent behind what is being said."""
+        head = self.waiting[0] if self.waiting else None
+        return head is not None and head.paused_at is None and bool(head.frames)
+
+    @property
     def queued_ms(self) -> float:
         """Audio that waits to be sent."""
         return self.format.duration_ms(self.queued_bytes)
@@ -234,7 +331,9 @@ class Schedule:
     def progress(self) -> Progress:
         """The whole connection's progress, valid until the next call that changes something."""
         coming = 0
-        for utterance in () if self.is_held else self.waiting:
+        for utterance in () if self.is_held or self.clock.is_passed else self.waiting:
+            if utterance.paused_at is not None:
+                break
             coming += len(utterance.frames)
             if not utterance.is_complete:
                 break
@@ -242,7 +341,8 @@ class Schedule:
 
     def progress_of(self, utterance: Utterance) -> Progress:
         """One utterance's progress, valid until the next call that changes something."""
-        is_sending = not self.is_held and bool(self.waiting) and self.waiting[0] is utterance
+        can_send = not self.is_held and not self.clock.is_passed and utterance.paused_at is None
+        is_sending = can_send and bool(self.waiting) and self.waiting[0] is utterance
         coming = len(utterance.frames) if is_sending else 0
         first = utterance.first if utterance.sent else self.clock.sent_in_all
         return self._progress(first, utterance.sent, utterance.queued_bytes, coming)
@@ -261,13 +361,15 @@ class Schedule:
     def _start_run(self, now: float) -> bool:
         """Start a run, where there is enough to play; False where not."""
         head = self.waiting[0]
+        if head.paused_at is not None:
+            return False
         self._drain(now)
         if now < self._starts_at(head):
             return False
         self.clock.start(now)
         if head.starved_at is not None:
             self.underruns += 1
-            self.underrun_ms += (now - head.starved_at) * 1000
+            self.underrun_ms += (max(now, self.clock.busy_until_s) - head.starved_at) * 1000
             head.starved_at = None
         return True
 
@@ -283,7 +385,7 @@ class Schedule:
     def _finish_sent(self) -> None:
         """Move utterances on that are complete and wholly sent."""
         waiting = self.waiting
-        while waiting and waiting[0].is_complete and not waiting[0].frames:
+        while waiting and waiting[0].is_complete and not waiting[0].frames and waiting[0].paused_at is None:
             utterance = waiting.popleft()
             if utterance.end > self.clock.heard_before:
                 self.finishing.append(utterance)
@@ -302,7 +404,7 @@ class Schedule:
 
     def _drain_at(self, head: Utterance) -> float:
         is_idle = self.clock.anchor_s is None
-        return head.last_write_at + self.prime_s if is_idle else self.clock.dry_at_s - DRAIN_BEFORE_DRY_S
+        return head.last_write_at + self.prime_s if is_idle else self.clock.dry_at_s - self.drain_before_s
 
     def _rests_at(self, head: Utterance) -> float:
         """When a pause in plain writes is one of the speaker; infinity where there is none."""
@@ -310,7 +412,11 @@ class Schedule:
 
     def _deadline_of_head(self, head: Utterance) -> float:
         """When something of it is to be sent, or its speaker rests; infinity for never."""
+        if head.paused_at is not None:
+            return math.inf
         is_idle = self.clock.anchor_s is None
+        if self.clock.is_passed:  # what was sent is heard to its end first
+            return self.clock.dry_at_s if head.frames or head.remainder_bytes else math.inf
         if not head.frames:
             drain_at = self._drain_at(head) if head.remainder_bytes else math.inf
             return min(drain_at, self._rests_at(head)) if is_idle else drain_at

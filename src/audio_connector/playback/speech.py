@@ -55,7 +55,7 @@ class Flushed:
 
 
 class Answered(NamedTuple):
-    """The answer to whoever waits: True or False to a writer in line, an outcome to all others."""
+    """The answer: True or False to a writer in line, milliseconds heard to who pauses, an outcome to all others."""
 
     token: int
     value: object
@@ -66,6 +66,13 @@ class Finished(NamedTuple):
 
     lane: int
     outcome: Played | Interrupted
+
+
+class Beside(NamedTuple):
+    """One frame that is sent and is no utterance's; it is heard from ``at_s`` on."""
+
+    at_s: float
+    pcm: bytes
 
 
 class Progress(NamedTuple):

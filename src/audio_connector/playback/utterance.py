@@ -43,8 +43,8 @@ class Utterance(PcmFrames):
     """
 
     __slots__ = (
-        "end_marks", "first", "is_sealed", "lane", "last_write_at", "line", "marks", "rested_ms", "said_from", "sent",
-        "starved_at", "waiting_since",
+        "end_marks", "first", "is_cut", "is_sealed", "lane", "last_write_at", "line", "marks", "paused_at",
+        "rested_ms", "said_from", "sent", "starved_at", "waiting_since",
     )  # fmt: skip
 
     def __init__(self, lane: int, audio_format: AudioFormat | None) -> None:
@@ -58,6 +58,10 @@ class Utterance(PcmFrames):
         self.rested_ms = 0.0  # what was said before that pause
         self.starved_at: float | None = None
         """Since when the router has nothing of it to play, and had before."""
+        self.paused_at: float | None = None
+        """Since when nothing of it is to be heard, nor of what comes behind it."""
+        self.is_cut = False
+        """What was sent of it last was taken back in the middle: where it goes on, it fades in."""
         self.last_write_at = -math.inf
         self.waiting_since: float | None = None
         """Since when the first audio waits that the router has to play next."""
@@ -94,6 +98,12 @@ class Utterance(PcmFrames):
     def target(self) -> int:
         """How many of its frames hold all that was written so far; `NEVER` before there can be frames."""
         return self.sent + self.frames_in_all if self.frame_bytes else NEVER
+
+    def take_back(self, frames: list[bytes]) -> None:
+        """The last ones that were sent are not heard, and wait once more."""
+        self.frames.extendleft(reversed(frames))
+        self.sent -= len(frames)
+        self.is_cut = self.sent > 0
 
     def rest(self) -> None:
         """A pause ended what was said; what follows is said anew."""

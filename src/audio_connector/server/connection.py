@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from audio_connector.audio.admission import Admission
-from audio_connector.audio.format import FRAME_MS, AudioFormat, check_rate_hz
+from audio_connector.audio.format import FRAME_MS, AudioFormat
 from audio_connector.audio.pcm import AudioInput
 from audio_connector.call import asks
 from audio_connector.call.tells import Opened
@@ -23,6 +23,8 @@ from audio_connector.errors import UsageError
 from audio_connector.intake.dispatch import Dispatcher
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.playback.speech import PLAIN, Flushed, Interrupted, Played
+from audio_connector.server.arguments import check_compatible, check_lead, check_pieces
+from audio_connector.server.background import Background
 from audio_connector.server.config import (
     AudioConnectorConnectionData,
     AudioConnectorServerConfig,
@@ -43,10 +45,6 @@ from audio_connector.wire.transport import Headers, Upgrade
 
 USUAL_FRAME_BYTES = 640
 """A frame at 16 kHz; the vendor's default of an argument that does not matter here."""
-
-MAX_CHUNK_MS = 60_000
-MAX_LEAD_S = 60
-"""The router holds 60 s (PROTOCOL 4.12)."""
 
 
 class AudioConnectorConnection:
@@ -248,7 +246,9 @@ class AudioConnectorConnection:
             on_disconnect=check_disconnect_handler(on_disconnect),
         )
 
-    def audio(self, *, chunk_ms: float | None = None, sample_rate: int | None = None) -> AudioStream:
+    def audio(
+        self, *, chunk_ms: float | None = None, sample_rate: int | None = None, gap_s: float | None = None
+    ) -> AudioStream:
         """Iterate over the incoming audio until the connection ends; what came early comes first.
 
         Args:
@@ -256,6 +256,10 @@ class AudioConnectorConnection:
                 None gives frames of exactly 20 ms, whatever the messages were, as a voice activity detector takes
                 them: 640 bytes at 16 kHz.
             sample_rate: Rate of the pieces in Hz, 4,000 to 192,000; None keeps the connection's.
+            gap_s: Where no audio has come for so long, 0.06 to 60 s, go on with silence, since a router sends
+                nothing while a stream is muted or silent (PROTOCOL 2.7, 2.8) and a turn would never end by a pause.
+                It begins with the silence that was missed, and then keeps pace with time until audio comes again.
+                More than the network's jitter, or what is late is preceded by silence. None waits.
 
         Returns:
             An async iterator of bytes: 16-bit mono PCM, little-endian. The last piece, and the last one before the
@@ -264,15 +268,12 @@ class AudioConnectorConnection:
         Raises:
             UsageError: A value is out of range.
         """
-        if chunk_ms is not None:
-            expected = f"1 to {MAX_CHUNK_MS} ms, or None for one frame at a time"
-            check_number("chunk_ms", chunk_ms, lambda ms: 1 <= ms <= MAX_CHUNK_MS, expected)
-        if sample_rate is not None:
-            check_rate_hz(sample_rate)
+        check_pieces(chunk_ms, sample_rate, gap_s)
         stream = AudioStream(
             lambda: self.format,
             chunk_ms=chunk_ms,
             sample_rate=sample_rate,
+            gap_s=gap_s,
             max_buffer_ms=self._config.intake.max_buffer_ms,
             on_overflow=self._line.report,
         )
@@ -314,7 +315,7 @@ class AudioConnectorConnection:
             ConnectionClosed: The connection is over.
         """
         if bytes_per_sample != USUAL_FRAME_BYTES or frames_ms != FRAME_MS:
-            _check_compatible(bytes_per_sample, frames_ms)
+            check_compatible(bytes_per_sample, frames_ms)
         line, lane = self._line, self._plain
         if not line.is_open:
             await line.give_way()
@@ -356,6 +357,33 @@ class AudioConnectorConnection:
                 pcm, rate_hz = block
                 await speech.write(pcm, sample_rate=rate_hz)
         return speech
+
+    async def background(
+        self, path: str | PathLike[str], *, volume: float = 0.2, duck: float = 0.3
+    ) -> Background:
+        """Play a file under all that is said, looped, until it is stopped or another one takes its place.
+
+        It counts as nothing that is said: nobody waits for it, and no figure has it. A flush cuts speech alone; at a
+        router that ignores clear each flush, and each pause, then delays all that follows by what that has. What is
+        said begins up to 0.1 s later under it. It ends with the call, and where another worker takes that.
+
+        Args:
+            path: As `play` takes it, up to two minutes long.
+            volume: What its samples are multiplied by, 0 to 1. 0.2 are -14 dB.
+            duck: What that is multiplied by while something is said, 0 to 1. 0.3 are -10 dB; 1 leaves it.
+
+        Returns:
+            What changes its volume and stops it, once all of it is handed over; before the rate is known it waits.
+
+        Raises:
+            AudioFileError: It cannot be read as audio.
+            UsageError: It is too long, or a value is out of range.
+            ConnectionClosed: The connection is over.
+        """
+        self._line.check_open("play a background")
+        background = Background(self._line, volume, duck)
+        await background._start(path)
+        return background
 
     async def flush_buffer(self) -> Flushed:
         """Cut everything that is being said: barge-in.
@@ -413,8 +441,7 @@ class AudioConnectorConnection:
             UsageError: Another value.
         """
         if active_seconds is not None:
-            expected = f"seconds, more than 0 and at most {MAX_LEAD_S}"
-            check_number("active_seconds", active_seconds, lambda s: 0 < s <= MAX_LEAD_S, expected)
+            check_lead(active_seconds)
             self._line.post(asks.SetLead(float(active_seconds)))
 
     async def send_json_packet(self, data: str | dict[str, Any] | list[Any]) -> None:
@@ -465,10 +492,3 @@ class AudioConnectorConnection:
         self._line.close(code, reason)
         # The socket's own deadline ends it after close_s; a second more covers a busy machine.
         await self._line.wait_closed(self._config.timeouts.close_s + 1.0)
-
-
-def _check_compatible(bytes_per_sample: int, frames_ms: int) -> None:
-    sizes = "the bytes of a frame, 320, 640 or 960; leave it out, since frames follow the connection's rate"
-    lengths = "10 or 20; leave it out, the wire carries 20 ms frames"
-    check_number("bytes_per_sample", bytes_per_sample, lambda size: isinstance(size, int) and size > 0, sizes)
-    check_number("frames_ms", frames_ms, (10, 20).__contains__, lengths)

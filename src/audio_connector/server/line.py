@@ -23,6 +23,7 @@ from audio_connector.call.asks import (
     EndSpeech,
     Leave,
     Released,
+    ResumeSpeech,
     SendText,
     StandInTextLine,
 )
@@ -78,7 +79,9 @@ class Line:
         self.owes_work = owes_work
         self.clock = clock
         self._max_buffer_s = max_buffer_s
-        self.settle(AudioFormat(), None)
+        self._settling: list[int] = []  # the tokens of who waits for the format
+        self._take_format(AudioFormat(), None)
+        self._is_settled = False
         self.figures = Figures()
         self.is_open = True
         """False from our own wish to close, or the end of the connection, on."""
@@ -91,6 +94,8 @@ class Line:
         """What is called when one of them was heard to its end, or was cut."""
         self.open_speeches: dict[int, Speaker] = {}
         """Those that were begun and not ended, the oldest first."""
+        self.paused: dict[int, asyncio.AbstractEventLoop] = {}
+        """The speeches that are to wait until somebody has them go on, and the loop in which that was asked."""
         self.opened_at = clock()
         """When it was told that there is a call, in the thread of the I/O side: nothing keeps that waiting."""
         self.ended_at: float | None = None
@@ -177,6 +182,18 @@ class Line:
         finally:
             self._waits.pop(token, None)
 
+    async def wait_settled(self) -> None:
+        """Wait until the format is known, or has to be thought to be what it is; or until the end."""
+        token = next(self.numbers)
+        future = self._waits[token] = asyncio.get_running_loop().create_future()
+        self._settling.append(token)
+        try:
+            if not self._is_settled and self.closed is None:
+                await future
+        finally:
+            self._waits.pop(token, None)
+            self._answered.pop(token, None)
+
     def close(self, code: int, reason: str) -> None:
         """Start the closing handshake; nothing can be sent afterwards."""
         self.is_open = False
@@ -195,6 +212,12 @@ class Line:
 
     def settle(self, audio_format: AudioFormat, first_message: Connected | None) -> None:
         """The format is known, or is thought to be this one."""
+        self._take_format(audio_format, first_message)
+        self._is_settled = True
+        while self._settling:
+            self.answer(self._settling.pop(), True)
+
+    def _take_format(self, audio_format: AudioFormat, first_message: Connected | None) -> None:
         self.format, self.first_message = audio_format, first_message
         self.max_queued_bytes = self._max_buffer_s * audio_format.bytes_per_second
         """While more is queued, writers wait."""
@@ -211,6 +234,10 @@ class Line:
         for number, speaker in list(self.open_speeches.items()):
             if speaker.loop.is_closed():
                 self.end_speech(number)
+        for number, loop in list(self.paused.items()):
+            if loop.is_closed():
+                self.paused.pop(number, None)
+                self.post(ResumeSpeech(number))
         for token, future in list(self._answered.items()):
             if future.get_loop().is_closed():
                 self._answered.pop(token, None)
@@ -247,6 +274,7 @@ class Line:
 
     def finish(self, lane: int, outcome: Played | Interrupted) -> None:
         """A speech is over."""
+        self.paused.pop(lane, None)
         if (tell := self.speeches.pop(lane, None)) is not None:
             self.meters.add("speeches", 1.0, "played" if isinstance(outcome, Played) else "interrupted")
             tell(outcome)

@@ -18,6 +18,7 @@ from audio_connector.call.states import State
 from audio_connector.call.tapes import Tapes
 from audio_connector.call.writes import Abort, Ping
 from audio_connector.playback.pacer import Pacer
+from audio_connector.playback.speech import Beside
 from audio_connector.port.host import Deliver, Note
 from audio_connector.port.meters import Meters
 from audio_connector.wire.closing import ABNORMAL
@@ -354,6 +355,8 @@ class Link:
             return
         elif isinstance(word, str):
             transport.send_text(word)
+        elif isinstance(word, Beside):
+            transport.send_audio(word.pcm)
         elif isinstance(word, asks.Close):
             transport.close(word.code, word.reason)
         elif isinstance(word, Ping):

@@ -7,7 +7,7 @@ import asyncio
 from types import TracebackType
 
 from audio_connector.audio.pcm import AudioInput
-from audio_connector.call.asks import WaitPlayed
+from audio_connector.call.asks import PauseSpeech, ResumeSpeech, WaitPlayed
 from audio_connector.errors import AudioDataError, SpeechInterrupted, UsageError
 from audio_connector.playback.speech import NOTHING_PLAYED, Interrupted, Played, Progress
 from audio_connector.server.lane import Lane
@@ -27,6 +27,7 @@ class Speech:
 
     Leaving the ``async with`` block ends the utterance; its audio plays on. A flush, or the end of the connection,
     interrupts it: `write` raises `SpeechInterrupted`, which the block swallows, so the loop that feeds it just stops.
+    `pause` holds it, and `resume` has it go on.
     """
 
     def __init__(self, line: Line, plain: Lane) -> None:
@@ -99,6 +100,61 @@ class Speech:
                 await asyncio.sleep(0)
         elif not await lane.write(audio, sample_rate):
             raise self._interruption()
+
+    async def pause(self) -> float:
+        """Hold it where it is heard, until `resume`: for a barge-in that may turn out to be none.
+
+        The router is told to drop what it has (PROTOCOL 3.3); what of that was not heard is kept, and said when the
+        speech goes on. Meanwhile nothing that comes behind it is heard either; `write` takes what there is room for,
+        and what waits for it to be heard goes on waiting. A speech whose turn has not come is held when it comes. A
+        flush cuts it as ever, and so does the end of the connection. Where it is over already, nothing happens. A
+        call of this that is cancelled has paused nothing.
+
+        At a router that ignores clear what it has is heard, up to ``Playback.lead_ms``, and once more afterwards.
+
+        Returns:
+            Milliseconds of it that were heard, right within one frame.
+
+        Raises:
+            UsageError: It was not begun with ``async with``.
+        """
+        if not self._is_begun:
+            raise UsageError(NOT_BEGUN)
+        line = self._line
+        was_paused = self.is_paused
+        line.paused[self._number] = asyncio.get_running_loop()
+        try:
+            heard_ms = await line.ask(lambda token: PauseSpeech(self._number, token))
+        except BaseException:
+            if not was_paused:
+                self._go_on()
+            raise
+        if heard_ms is None:
+            line.paused.pop(self._number, None)
+        else:
+            self._best_ms = max(self._best_ms, heard_ms)
+        return self.played_ms
+
+    async def resume(self) -> None:
+        """Go on from what was heard; where it is not paused, nothing happens.
+
+        Raises:
+            UsageError: It was not begun with ``async with``.
+        """
+        if not self._is_begun:
+            raise UsageError(NOT_BEGUN)
+        if self.is_paused:
+            self._go_on()
+        await self._line.give_way()
+
+    @property
+    def is_paused(self) -> bool:
+        """True from `pause` on until `resume`, or until it is over."""
+        return self._outcome is None and self._number in self._line.paused
+
+    def _go_on(self) -> None:
+        self._line.paused.pop(self._number, None)
+        self._line.post(ResumeSpeech(self._number))
 
     async def finished(self) -> Played | Interrupted:
         """Wait until the utterance was heard to its end, or was cut; also when the connection ends.

@@ -75,24 +75,34 @@ def test_ours_is_taped_once_it_was_heard() -> None:
 
 Step = tuple[str, float]
 STEPS = st.lists(
-    st.tuples(st.sampled_from(("say", "write", "flush", "wait")), st.floats(0.001, 1.5)),
+    st.tuples(st.sampled_from(("say", "write", "flush", "pause", "go on", "wait")), st.floats(0.001, 1.5)),
     min_size=1,
     max_size=25,
 )
 
 
-@given(steps=STEPS, prime_ms=st.sampled_from((0, 100)))
-def test_it_is_what_a_router_plays_and_when(steps: list[Step], prime_ms: int) -> None:
+@given(
+    steps=STEPS,
+    prime_ms=st.sampled_from((0, 100)),
+    fade_ms=st.sampled_from((0, 10)),
+    has_background=st.booleans(),
+)
+def test_it_is_what_a_router_plays_and_when(
+    steps: list[Step], prime_ms: int, fade_ms: int, has_background: bool
+) -> None:
     """The simulated router is the judge, which knows nothing of our clock; a frame that is cut may be missing."""
-    call = VirtualCall(playback={"prime_ms": prime_ms})
+    call = VirtualCall(playback={"prime_ms": prime_ms, "fade_ms": fade_ms})
     played: list[tuple[float, bytes]] = []
     call.router.playout = PlayoutBuffer(FORMAT, on_play=lambda frame, at: played.append((at, frame)))
     tape(call)
+    if has_background:
+        call.ask(asks.AddBackground(9000, 9000, bytes(64_000), 16000, 0.0, 0.0, True))
+    lane = 0
     number, flushes = 1, []
     for what, amount in steps:
         pcm = b"".join(numbered(number + k, 640) for k in range(max(1, int(amount * 50))))
         if what == "say":
-            call.say(pcm)
+            lane = call.say(pcm).lane
             number += len(pcm) // 640
         elif what == "write":
             call.write(pcm)
@@ -100,8 +110,15 @@ def test_it_is_what_a_router_plays_and_when(steps: list[Step], prime_ms: int) ->
         elif what == "flush":
             flushes.append(call.clock.now)
             call.flush()
+        elif what == "pause":
+            call.ask(asks.PauseSpeech(lane, 9001))
+        elif what == "go on":
+            call.ask(asks.ResumeSpeech(lane))
         call.run_for(amount)
-    call.run_for(60.0)
+    call.ask(asks.ResumeSpeech(lane))
+    call.run_for(20.0)
+    call.ask(asks.StopBackground(9000, 9002, 0.0))
+    call.run_for(20.0)
     call.router.playout.advance(call.clock.now)
     stop(call)
     at_clears = [

@@ -393,3 +393,79 @@ async def test_a_consumer_whose_loop_is_gone_is_nobody() -> None:
     stream.push(FRAME)
     assert stream.is_over
     stream.end()
+
+
+# Where no audio comes.
+
+
+def gap_stream(gap_s: float = 0.5, **options: float) -> AudioStream:
+    return AudioStream(
+        lambda: AudioFormat(16000),
+        chunk_ms=options.get("chunk_ms"),
+        sample_rate=None,
+        max_buffer_ms=10_000,
+        on_overflow=lambda error: pytest.fail(str(error)),
+        gap_s=gap_s,
+    )
+
+
+@in_virtual_time
+async def test_silence_is_as_long_as_what_was_missed_and_ends_with_audio() -> None:
+    stream, loop = gap_stream(), asyncio.get_running_loop()
+    got: list[tuple[float, bytes]] = []
+
+    async def read() -> None:
+        got.extend([(loop.time(), piece) async for piece in stream])
+
+    reading = asyncio.ensure_future(read())
+    begun = loop.time()
+    for _ in range(10):
+        stream.push(FRAME)
+        await asyncio.sleep(0.02)
+    last = loop.time() - 0.02
+    await asyncio.sleep(2.0)
+    stream.push(FRAME)
+    await rest()
+    stream.end()
+    await reading
+    silent = [at for at, piece in got if piece == bytes(640)]
+    assert [piece for _, piece in got if piece != bytes(640)] == [FRAME] * 11
+    assert got[-1][1] == FRAME
+    assert [at for at in silent if at <= last + 0.5 + 1e-6] == [pytest.approx(last + 0.5)] * 25
+    assert silent[25:] == pytest.approx([last + 0.52 + 0.02 * k for k in range(len(silent) - 25)])
+    assert len(got) * 0.02 == pytest.approx(loop.time() - begun, abs=0.05)
+
+
+@in_virtual_time
+async def test_pieces_of_any_length_go_on_and_what_was_begun_is_completed() -> None:
+    stream, loop = gap_stream(0.2, chunk_ms=100), asyncio.get_running_loop()
+    stream.push(FRAME * 2)
+    begun = loop.time()
+    first = await anext(stream)
+    assert first == FRAME * 2 + bytes(3 * 640)
+    assert loop.time() == pytest.approx(begun + 0.2)
+    assert await anext(stream) == bytes(3200)
+    assert await anext(stream) == bytes(3200)
+    assert loop.time() == pytest.approx(begun + 0.2 + 0.06, abs=0.021)
+    await stream.aclose()
+
+
+@in_virtual_time
+async def test_who_does_not_read_is_given_no_silence_to_keep() -> None:
+    stream = gap_stream(0.1)
+    stream.push(FRAME)
+    assert await anext(stream) == FRAME
+    await asyncio.sleep(3000.0)
+    stream.push(FRAME)
+    assert await anext(stream) == FRAME
+    assert not stream._ready
+
+
+@in_virtual_time
+async def test_a_reader_that_is_cancelled_leaves_no_timer() -> None:
+    stream = gap_stream(0.5)
+    with pytest.raises(asyncio.TimeoutError):
+        await asyncio.wait_for(anext(stream), 0.1)
+    await asyncio.sleep(10.0)
+    assert not stream._ready
+    assert await asyncio.wait_for(anext(stream), 0.6) == bytes(640)

@@ -4,59 +4,29 @@
 from __future__ import annotations
 
 import math
-import random
-from dataclasses import dataclass, field
 
-import numpy as np
 import pytest
 from hypothesis import Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
-from support.player import FRAME_S, ROUNDING_S, Player, heard_until
+from support.playback_model import (
+    PIECE_BYTES,
+    RATES_HZ,
+    ROUTER_RATES_HZ,
+    SIZES,
+    TIMES_S,
+    WHICH,
+    Said,
+    content,
+    pcm_at,
+    waiting_bytes,
+)
+from support.player import FRAME_S, ROUNDING_S, Player, Sent, heard_until
 
 from audio_connector.playback.queue import PlaybackEvent
 from audio_connector.playback.schedule import NO_LIMIT
 from audio_connector.playback.speech import PLAIN, Answered, Finished, Interrupted, Played
-from audio_connector.playback.utterance import Utterance, Writer
-
-PIECE_BYTES = 16_000
-SIZES = st.one_of(st.integers(0, 3000), st.sampled_from([320, 640, 640, 960, 1, 641, PIECE_BYTES]))
-TIMES_S = st.one_of(st.sampled_from([0.0, 0.005, 0.02, 0.1, 0.2]), st.floats(0.0, 1.0))
-RATES_HZ = st.sampled_from([None, None, 8000, 16000, 22050, 24000])
-ROUTER_RATES_HZ = st.sampled_from([8000, 16000, 24000])
-WHICH = st.integers(0, 99)
-
-BYTES = bytes(random.Random(7).choices(range(1, 256), k=1 << 20))
-"""No byte is zero, so that no sample is, wherever it is cut; and no two pieces are the same."""
-
-
-def content(frames: list[bytes]) -> bytes:
-    """What frames carry beside padding."""
-    samples = np.frombuffer(b"".join(frames), dtype="<u2")
-    return bytes(samples[samples != 0])
-
-
-def waiting_bytes(utterance: Utterance) -> int:
-    """What waits in an utterance, beside padding."""
-    if not utterance.is_settled:
-        return utterance.queued_bytes
-    pending_bytes = utterance.framer.pending_bytes
-    return len(content(list(utterance.frames))) + pending_bytes + utterance.ingest.has_half
-
-
-@dataclass
-class Said:
-    """What the model knows of an utterance."""
-
-    lane: int
-    pcm: bytes = b""
-    duration_s: float = 0.0
-    is_sealed: bool = False
-    line: list[int] = field(default_factory=list)
-
-    @property
-    def is_complete(self) -> bool:
-        return self.is_sealed and not self.line
+from audio_connector.playback.utterance import Writer
 
 
 class QueueMachine(RuleBasedStateMachine):
@@ -69,6 +39,7 @@ class QueueMachine(RuleBasedStateMachine):
         has_rates=st.booleans(),
         is_polite=st.booleans(),
         is_known=st.booleans(),
+        has_background=st.booleans(),
     )
     def connect(
         self,
@@ -80,6 +51,7 @@ class QueueMachine(RuleBasedStateMachine):
         has_rates: bool,
         is_polite: bool,
         is_known: bool,
+        has_background: bool,
     ) -> None:
         rate_hz = 16000 if is_known else None
         self.player = Player(rate_hz, lead_s=lead_s, prime_s=prime_s, pause_s=pause_s, max_bytes=max_bytes)
@@ -91,6 +63,10 @@ class QueueMachine(RuleBasedStateMachine):
         self.plain: Said | None = None
         self.speeches: dict[int, Said] = {}
         self.numbers = 0
+        self.paused: set[int] = set()
+        self.has_background = has_background
+        if has_background:  # a silent one, so that what is said can be compared
+            self.player.play_under(bytes(64_000), volume=0.0)
         self.at = 0
         self.writers: dict[int, Said] = {}
         self.granted: set[int] = set()
@@ -110,8 +86,8 @@ class QueueMachine(RuleBasedStateMachine):
         return self.numbers
 
     def pcm(self, size_bytes: int) -> bytes:
-        self.at = 0 if self.at + size_bytes > len(BYTES) else self.at + size_bytes
-        return BYTES[self.at : self.at + size_bytes]
+        self.at, pcm = pcm_at(self.at, size_bytes)
+        return pcm
 
     def lane_of(self, which: int) -> int:
         """Plain writes as often as any speech; a speech that is over now and then."""
@@ -165,7 +141,7 @@ class QueueMachine(RuleBasedStateMachine):
         if isinstance(event, Answered):
             kind = self.awaited.pop(event.token)
             assert isinstance(event.value, kind)
-            if event.value is True:
+            if event.value is True and event.token:  # that is who stops the background
                 assert self.writers[event.token].line[0] == event.token, "granted out of turn"
                 self.granted.add(event.token)
             elif event.value is False:
@@ -240,6 +216,37 @@ class QueueMachine(RuleBasedStateMachine):
             self.give_up(1 + which % (self.numbers + 1))  # also nobody, and twice
 
     @rule(which=WHICH)
+    def pause(self, which: int) -> None:
+        """Of a speech, open or not; what the router drops of it is said again."""
+        lanes = sorted(self.unfinished) or self.gone[:1]
+        lane, token = lanes[which % len(lanes)], self.number()
+        self.awaited[token] = float | None  # type: ignore[assignment]
+        self.player.advance()
+        self.look()
+        before = self.schedule.queued_bytes
+        has_paused = self.queue.pause(lane, token, self.player.now)
+        dropped = (self.schedule.queued_bytes - before) // self.schedule.frame_bytes
+        if has_paused and self.has_corrections:  # what the router says is not what it does here
+            self.player.drop_last(dropped)
+        elif has_paused:
+            count = len(self.player.frames)
+            self.player.clear(self.cleared)
+            assert count - len(self.player.frames) == dropped
+        if lane in self.unfinished:
+            self.paused.add(lane)
+        self.player.advance()
+        self.look()
+        self.paused &= self.unfinished
+
+    @precondition(lambda self: self.paused)
+    @rule(which=WHICH)
+    def go_on(self, which: int) -> None:
+        lane = sorted(self.paused)[which % len(self.paused)]
+        self.paused.discard(lane)
+        self.player.go_on(lane)
+        self.look()
+
+    @rule(which=WHICH)
     def end(self, which: int) -> None:
         lane = self.lane_of(which)
         if lane != PLAIN:
@@ -262,6 +269,7 @@ class QueueMachine(RuleBasedStateMachine):
             for u in self.schedule.waiting
         ) + self.schedule.in_flight_ms(self.player.now)
         self.heard_before += self.heard_since_flush()
+        has_background = self.queue.beside.is_on
         flushed = self.queue.flush(self.player.now)
         assert flushed.discarded_ms == pytest.approx(known_ms)
         lost_bytes = sum(len(said.pcm) % 2 for said in self.said if said.is_complete and self.is_settled)
@@ -269,10 +277,19 @@ class QueueMachine(RuleBasedStateMachine):
         self.look()
         assert not self.awaited, "a flush answers everybody"
         assert not self.unfinished, "and ends everything"
-        assert self.queue.next_deadline() == math.inf
+        assert has_background or self.queue.next_deadline() == math.inf
+        in_play: list[Sent] = []
+        if has_background:
+            said_bytes = len(content(self.player.frames))
+            ends_at = self.player.clear(self.cleared)
+            cut_bytes += said_bytes - len(content(self.player.frames))
+            if ends_at > self.player.now:  # what comes is heard behind that
+                in_play = [Sent(ends_at - FRAME_S, bytes(self.player.frame_bytes), is_beside=True)]
+        self.paused.clear()
         self.lost_bytes += lost_bytes
         self.cut_bytes += cut_bytes
         self.cleared = len(self.player.sent)
+        self.player.sent += in_play
         self.gone += self.speeches
         self.said.clear()
         self.speeches.clear()
@@ -291,6 +308,8 @@ class QueueMachine(RuleBasedStateMachine):
             said.line.clear()
         for open_ in (self.plain, *list(self.speeches.values())):
             self.seal(open_)
+        self.paused.clear()
+        self.has_background = False  # it stops by itself
         self.unfinished -= {event.lane for event in self.queue.events if isinstance(event, Finished)}
         assert not any(isinstance(event, Answered) for event in self.queue.events)
         self.queue.events.clear()
@@ -311,9 +330,10 @@ class QueueMachine(RuleBasedStateMachine):
     def advance(self, limit: int) -> None:
         frames = self.player.advance(limit)
         assert len(frames) <= limit
-        assert {len(frame) for frame in frames} <= {self.schedule.frame_bytes}
+        sent = self.player.sent[len(self.player.sent) - len(frames) :]
+        assert {len(one.frame) for one in sent} <= {self.schedule.frame_bytes}
         clock = self.schedule.clock
-        if frames:
+        if not all(one.is_beside for one in sent):
             assert clock.anchor_s is not None
             due_at = clock.anchor_s + (clock.sent - 1) * FRAME_S - self.schedule.lead_s
             assert self.player.now >= due_at - ROUNDING_S
@@ -370,7 +390,7 @@ class QueueMachine(RuleBasedStateMachine):
     @invariant()
     def what_is_sent_is_what_was_asked_for_in_order(self) -> None:
         if not self.has_rates:
-            assert self.expected().startswith(content(self.player.frames[self.cleared :]))
+            assert self.expected().startswith(content(self.player.frames_from(self.cleared)))
 
     @invariant()
     def bytes_in_are_bytes_sent_and_cut_and_waiting(self) -> None:
@@ -394,18 +414,20 @@ class QueueMachine(RuleBasedStateMachine):
         self.played_ms = played_ms
         if not self.has_corrections:
             heard = self.heard_since_flush()
-            assert self.schedule.in_flight_ms(self.player.now) == 20.0 * (
-                len(self.player.sent) - self.cleared - heard
-            )
+            since = self.player.frames_from(self.cleared)
+            in_flight = int(self.schedule.in_flight_ms(self.player.now) / 20)
+            # The frame at which a pause came counts as heard then.
+            assert len(since) - heard - in_flight in ((0, 1) if self.schedule.drops else (0,))
             heard_in_all = self.schedule.clock.heard_in_all(self.player.now)
             live = sum(u.heard(heard_in_all) for u in self.schedule.utterances())
-            assert live <= heard
+            assert live <= len(since) - in_flight
 
     @invariant()
     def the_queue_is_bounded(self) -> None:
         if self.is_polite:
             lines = len(self.schedule.waiting) + 1
             most_bytes = 2 * self.queue.max_bytes + lines * (PIECE_BYTES + 960)
+            most_bytes += len(self.schedule.flown) * 960 * bool(self.schedule.drops)  # taken back
             assert self.schedule.queued_bytes <= most_bytes
         assert len(self.queue._writers) == len(self.writers)
 
@@ -424,6 +446,11 @@ class QueueMachine(RuleBasedStateMachine):
         if not self.is_settled:
             self.settle(16000)
         self.player.release()
+        for lane in self.paused:
+            self.player.go_on(lane)
+        if self.has_background:
+            self.awaited[0] = bool
+            self.player.stop_under(0)
         for lane in list(self.speeches):
             self.seal(self.speeches[lane])
             self.queue.end(lane, self.player.now)
@@ -434,13 +461,15 @@ class QueueMachine(RuleBasedStateMachine):
         assert not self.awaited
         assert not self.unfinished
         assert self.schedule.queued_bytes == 0
-        heard = self.player.frames[self.cleared :]
+        heard = self.player.frames_from(self.cleared)
         if not self.has_rates:
             assert (
                 content(heard) == self.expected() == b"".join(u.pcm[: len(u.pcm) // 2 * 2] for u in self.said)
             )
         elif not self.faults and not self.queue.refused_bytes:
-            assert len(heard) * FRAME_S >= sum(said.duration_s for said in self.said) - 0.001 * self.numbers
+            assert len(heard) * FRAME_S >= sum(said.duration_s for said in self.said) - 0.001 * (
+                self.numbers + 1
+            )
 
     def finish(self) -> None:
         """Write what is granted until nobody waits for room any more, waking only at the deadlines."""

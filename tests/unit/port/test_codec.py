@@ -26,6 +26,7 @@ from audio_connector.wire.transport import Headers, Upgrade
 TEXT = st.text(st.characters(exclude_categories=["Cs"]), max_size=40)
 NUMBER = st.integers(0, 2**31)
 MS = st.floats(0, 1e9)
+SHARE = st.floats(0, 1)
 MAYBE_RATE = st.none() | st.integers(4000, 192_000)
 PCM = st.binary(max_size=1300)
 JSON = st.recursive(
@@ -57,6 +58,13 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     asks.Leave: st.builds(asks.Leave, NUMBER),
     asks.BeginSpeech: st.builds(asks.BeginSpeech, NUMBER),
     asks.EndSpeech: st.builds(asks.EndSpeech, NUMBER),
+    asks.PauseSpeech: st.builds(asks.PauseSpeech, NUMBER, NUMBER),
+    asks.ResumeSpeech: st.builds(asks.ResumeSpeech, NUMBER),
+    asks.AddBackground: st.builds(
+        asks.AddBackground, NUMBER, NUMBER, PCM, NUMBER, SHARE, SHARE, st.booleans()
+    ),
+    asks.SetBackground: st.builds(asks.SetBackground, NUMBER, SHARE, SHARE),
+    asks.StopBackground: st.builds(asks.StopBackground, NUMBER, NUMBER, MS),
     asks.Flush: st.builds(asks.Flush, NUMBER),
     asks.WaitPlayed: st.builds(asks.WaitPlayed, NUMBER, st.none() | NUMBER, st.booleans()),
     asks.SendText: st.builds(asks.SendText, TEXT, st.none() | NUMBER),
@@ -81,7 +89,9 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
         st.builds(AudioFormat, st.sampled_from((8000, 16000, 24000))),
         st.none() | FIRST.filter(lambda event: isinstance(event, Connected)),
     ),
-    Answered: st.builds(Answered, NUMBER, st.none() | st.booleans() | OUTCOME | st.builds(Flushed, MS, MS)),
+    Answered: st.builds(
+        Answered, NUMBER, st.none() | st.booleans() | MS | OUTCOME | st.builds(Flushed, MS, MS)
+    ),
     Finished: st.builds(Finished, NUMBER, OUTCOME),
     tells.Taped: st.builds(
         tells.Taped,
