@@ -60,7 +60,7 @@ setup(name="compiled", ext_modules=modules)
 """
 
 
-APPLICATIONS = "audio_connector/cli/projects/applications"
+APPLICATIONS = "audio_connector/cli/projects/sources"
 
 
 class Hook(BuildHookInterface[Any]):

@@ -29,7 +29,7 @@ def test_the_wheel_has_all_of_an_application_but_its_pictures(tmp_path: Path) ->
 
 
 def test_they_are_put_where_they_are_looked_for() -> None:
-    shelf = Path(applications.__file__).parent / "applications"
+    shelf = Path(applications.__file__).parent / "sources"
     assert shelf.parts[-4:] == Path(HOOK["APPLICATIONS"]).parts
 
 

@@ -113,7 +113,7 @@ def _is_application(path: Path) -> bool:
 
 def _shelf() -> Path:
     """The wheel's own; of an editable installation the repository's."""
-    packaged = Path(__file__).parent / "applications"
+    packaged = Path(__file__).parent / "sources"
     return packaged if packaged.is_dir() else Path(__file__).parents[4] / "examples"
 
 
