@@ -111,14 +111,22 @@ async def test_greeter_greets_is_interrupted_and_answers() -> None:
         greeting = await audio_from(socket, 5)
         assert {len(frame) for frame in greeting} == {FRAME_BYTES}
         assert any(any(frame) for frame in greeting)
-        for _ in range(3):
-            await socket.send(LOUD)
+        for frame in [SILENT] * 10 + [LOUD] * 20:
+            await socket.send(frame)
         said = sorted([await example.next_line(), await example.next_line()])
         assert said[0].startswith("caller-1: Interrupted(")
         assert said[1].startswith("caller-1: barge-in, Flushed(")
         for _ in range(30):
             await socket.send(SILENT)
         assert (await example.next_line()).startswith("caller-1: Played(")
+
+
+async def test_greeter_goes_on_after_a_cough() -> None:
+    async with started("greeter.py", *ANY_PORT) as example, dialled(example) as socket:
+        await audio_from(socket, 5)
+        for frame in [SILENT] * 10 + [LOUD] * 7 + [SILENT] * 40:
+            await socket.send(frame)
+        assert await example.next_line() == "caller-1: Played(played_ms=3000.0)"
 
 
 async def test_greeter_plays_a_file(tmp_path: Path) -> None:

@@ -11,16 +11,20 @@ import typer.main
 from audio_connector.cli.app import app
 from audio_connector.simulator import METRICS, PROFILES, Impairments, Participant, Scenario
 from audio_connector.simulator.script import VERBS
+from audio_connector.simulator.talk.expect import Expect
+from audio_connector.simulator.talk.persona import Judge, Persona, Rule
+from audio_connector.simulator.talk.words import Wanted
 
 DOCS = Path(__file__).parents[2] / "docs" / "testing"
 SIMULATOR = (DOCS / "simulator.md").read_text(encoding="utf-8")
 SCENARIOS = (DOCS / "scenarios.md").read_text(encoding="utf-8")
+TALKING = (DOCS / "talking.md").read_text(encoding="utf-8")
 
 
 def table_words(text: str, heading: str) -> set[str]:
     """The words in backticks in the first column of the table below a heading."""
     found = re.search(
-        rf"^## {re.escape(heading)}\n(.*?)(?=^## |^:::|\Z)", text, flags=re.MULTILINE | re.DOTALL
+        rf"^##+ {re.escape(heading)}\n(.*?)(?=^##|^:::|\Z)", text, flags=re.MULTILINE | re.DOTALL
     )
     assert found, f"no heading {heading!r}"
     cells = re.findall(r"^\| (`[^|]*) \|", found.group(1), flags=re.MULTILINE)
@@ -36,6 +40,15 @@ def test_every_word_of_a_scenario_is_explained() -> None:
     assert table_words(SCENARIOS, "A participant") == set(Participant.model_fields)
     assert table_words(SCENARIOS, "A step") - {"destroyed"} == set(VERBS)
     assert table_words(SCENARIOS, "Impairments") == set(Impairments.model_fields)
+
+
+def test_every_word_of_a_caller_that_talks_is_explained() -> None:
+    assert table_words(TALKING, "What has to be true of the words") == set(Expect.model_fields)
+    assert table_words(TALKING, "A persona") == set(Persona.model_fields)
+    assert table_words(TALKING, "A rule") == set(Rule.model_fields)
+    assert table_words(TALKING, "The judge") == set(Judge.model_fields)
+    for way in Wanted.ways:
+        assert f"`{{{way}: " in TALKING
 
 
 def test_every_option_of_the_command_is_explained() -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import threading
 from http import HTTPStatus
 
+from support.talking import frames_of
 from websockets.exceptions import ConnectionClosed
 from websockets.http11 import Request, Response
 from websockets.sync.server import ServerConnection, serve
@@ -42,6 +43,9 @@ class Peer:
             if path == "/burst":
                 for _ in range(5):
                     connection.send(FRAME)
+            if path == "/welcomes":
+                for frame in frames_of("welcome goodbye"):
+                    connection.send(frame)
             if path == "/sloppy":
                 connection.send(FRAME[:-2])
             if path == "/leaves":

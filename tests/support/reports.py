@@ -12,6 +12,7 @@ import numpy as np
 from audio_connector.simulator.playout import PlayoutReport
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.speech import sample_speech
+from audio_connector.simulator.talk.transcript import TranscriptLine
 from audio_connector.simulator.trace import (
     BargeIn,
     Envelope,
@@ -131,7 +132,7 @@ def long_report(duration_s: float = 600.0) -> CallReport:
     """A call of ten minutes with a turn every five seconds, and a barge-in every thirty."""
     sentence = sample_speech(rate_hz=RATE_HZ)
     spoken, heard, depths = EnvelopeRecorder(RATE_HZ), EnvelopeRecorder(RATE_HZ), SeriesRecorder()
-    turns, barge_ins, events = [], [], []
+    turns, barge_ins, events, said = [], [], [], []
     for begin in range(0, int(duration_s), 5):
         spoken.write(sentence[: 2 * RATE_HZ * 2].ljust(5 * RATE_HZ * 2, b"\0"))
         heard.write(bytes(3 * RATE_HZ * 2) + sentence[: 2 * RATE_HZ * 2])
@@ -140,13 +141,22 @@ def long_report(duration_s: float = 600.0) -> CallReport:
             TraceEvent(begin + 0.0, "participant", "say", "sample:he-was-not"),
             TraceEvent(begin + 3.0, "server", "notify", '{"part": 1}'),
         ]
+        said += [
+            TranscriptLine("participant", begin, 2.0, "What can you tell me about this?"),
+            TranscriptLine("bot", begin + 3.0, 2.0, "A thing or two. " * (1 + begin % 20)),
+        ]
         if begin % 30 == 0:
             barge_ins.append(BargeIn(begin + 4.0, begin + 4.3, begin + 4.34, 600.0))
         for frame in range(250):
             depths.note(begin + frame * FRAME_S, 200.0 if frame > 150 else 0.0)
     trace = Trace(spoken.envelope(), heard.envelope(), depths.series(), tuple(events))
     return replace(
-        busy_report(), duration_s=duration_s, trace=trace, turns=tuple(turns), barge_ins=tuple(barge_ins)
+        busy_report(),
+        duration_s=duration_s,
+        trace=trace,
+        turns=tuple(turns),
+        barge_ins=tuple(barge_ins),
+        transcript=tuple(said),
     )
 
 

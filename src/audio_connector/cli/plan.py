@@ -11,7 +11,15 @@ from typing import Final
 
 from audio_connector.cli.common import check_rate
 from audio_connector.errors import UsageError
-from audio_connector.simulator import PROFILES, Condition, RouterCall, load_scenario, sample_speech
+from audio_connector.simulator import (
+    PROFILES,
+    Condition,
+    Impairments,
+    RouterCall,
+    load_persona,
+    load_scenario,
+    sample_speech,
+)
 from audio_connector.wire.audio_transport import AudioTransport
 
 RAMP_S_PER_CALL: Final = 0.005
@@ -25,6 +33,7 @@ _FIELD_OF: Final = {
     "json-audio": "audio_transport",
     "duration": "say_for_s or duration_s",
     "tail": "tail_s",
+    "persona": "a scenario's callers are its participants",
 }
 """Where a scenario says what an option says."""
 
@@ -48,15 +57,24 @@ class Plan:
     conditions: tuple[Condition, ...] = ()
 
 
-def check_unused(options: Mapping[str, object]) -> None:
-    """Refuse options that a scenario's file has words for.
+_PERSONA_FIELD_OF: Final = {
+    "wav": "opening and rules",
+    "duration": "max_s",
+    "tail": "patience_s",
+}
+"""Where a persona's file says what an option says."""
+
+
+def check_unused(options: Mapping[str, object], *, by: str = "scenario") -> None:
+    """Refuse options that a scenario's or a persona's file has words for.
 
     Raises:
         UsageError: One was given.
     """
     for name, value in options.items():
         if value is not None:
-            raise UsageError(f"--{name} does not go with --scenario; its file says it: {_FIELD_OF[name]}")
+            field = (_FIELD_OF if by == "scenario" else _PERSONA_FIELD_OF)[name]
+            raise UsageError(f"--{name} does not go with --{by}; its file says it: {field}")
 
 
 def plan_scenario(
@@ -79,6 +97,44 @@ def plan_scenario(
     return Plan(calls, 0.0, scenario.name, path.read_text(encoding="utf-8"), scenario.conditions)
 
 
+def plan_persona(
+    path: Path,
+    url: str | None,
+    count: int,
+    *,
+    profile: str,
+    rate_hz: int,
+    headers: Mapping[str, str],
+    json_audio: bool,
+    seed: int,
+    ssl_context: ssl.SSLContext | None,
+) -> Plan:
+    """Plan so many calls of a persona; each has a seed of its own, counted up from ``seed``.
+
+    Raises:
+        UsageError: The file is no persona, a value that a call cannot have, or no server.
+    """
+    persona = load_persona(path)
+    _check(url, profile, rate_hz)
+    calls = [
+        RouterCall(
+            url=url or "",
+            name=persona.name if count == 1 else f"{persona.name}, seed {seed + number}",
+            persona=persona,
+            profile=profile,
+            rate_hz=rate_hz,
+            headers=headers,
+            audio_transport=AudioTransport(transport="json" if json_audio else "binary"),
+            impairments=Impairments(seed=seed + number),
+            tail_s=None,
+            ssl_context=ssl_context,
+        )
+        for number in range(count)
+    ]
+    title = f"{persona.name}: {persona.goal}"
+    return Plan(calls, RAMP_S_PER_CALL * count, title, path.read_text(encoding="utf-8"))
+
+
 def plan_calls(  # noqa: PLR0913 - each one is an option of the command line
     url: str | None,
     count: int,
@@ -97,15 +153,11 @@ def plan_calls(  # noqa: PLR0913 - each one is an option of the command line
     Raises:
         UsageError: A value that a call cannot have, or no server.
     """
-    if url is None:
-        raise UsageError("which server? expected ws://host:port/path, or --scenario FILE with a url in it")
-    check_rate(rate_hz)
-    if profile not in PROFILES:
-        raise UsageError(f"--profile is {profile!r}; expected one of {', '.join(PROFILES)}")
+    _check(url, profile, rate_hz)
     speech = sample_speech(rate_hz=rate_hz) if wav is None else wav
     calls = [
         RouterCall(
-            url=url,
+            url=url or "",
             speech=speech,
             profile=profile,
             rate_hz=rate_hz,
@@ -120,3 +172,11 @@ def plan_calls(  # noqa: PLR0913 - each one is an option of the command line
     return Plan(
         calls, RAMP_S_PER_CALL * count, "Simulated call" if count == 1 else f"{count} simulated calls"
     )
+
+
+def _check(url: str | None, profile: str, rate_hz: int) -> None:
+    if url is None:
+        raise UsageError("which server? expected ws://host:port/path, or --scenario FILE with a url in it")
+    check_rate(rate_hz)
+    if profile not in PROFILES:
+        raise UsageError(f"--profile is {profile!r}; expected one of {', '.join(PROFILES)}")

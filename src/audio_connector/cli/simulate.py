@@ -14,15 +14,16 @@ from rich.console import Console
 from rich.live import Live
 
 from audio_connector.cli.common import accept_any_certificate, parse_headers, refreshing, run_async
-from audio_connector.cli.plan import Plan, check_unused, plan_calls, plan_scenario
+from audio_connector.cli.plan import Plan, check_unused, plan_calls, plan_persona, plan_scenario
 from audio_connector.cli.statuses import BAD_INPUT
+from audio_connector.cli.talk import open_talk
 from audio_connector.cli.tokens import CARRIER, LIFETIME_S, TokenCarrier, TokenKey, credentials
 from audio_connector.cli.view import progress_view, show_summary
 from audio_connector.errors import UsageError
 from audio_connector.simulator import (
     PROFILES,
     CallReport,
-    Condition,
+    Expect,
     LiveCall,
     RouterCall,
     failures,
@@ -48,8 +49,13 @@ audio-connector simulate ws://localhost:8765 --profile wsbridge --fail-on 'under
 
 audio-connector simulate wss://bot.example.org --header caller=Ann --calls 100 --duration 60 --json
 
+audio-connector simulate ws://localhost:8765 --persona guest.yaml --seed 7 --html report.html
+
+audio-connector simulate ws://localhost:8765 --wav question.wav --said 'opening hours' --never-said 'as an AI'
+
 [bold]Exit status[/bold]: 0 clean, or every condition held; 1 something was lost, the bot said nothing or \
-hung up, or a condition failed; 2 bad input or unreachable server."""
+hung up, a condition failed, words were not as expected, or a persona did not reach its goal; 2 bad input, an \
+engine that is missing, or an unreachable server."""
 
 
 def simulate(  # noqa: PLR0913 - each one is an option of the command line
@@ -65,6 +71,10 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
         typer.Option(
             "--scenario", "-s", metavar="FILE.yaml", help="Who says and does what, when, over which network."
         ),
+    ] = None,
+    persona: Annotated[
+        Path | None,
+        typer.Option("--persona", metavar="FILE.yaml", help="A caller with a goal, who listens and answers."),
     ] = None,
     wav: Annotated[
         Path | None,
@@ -118,6 +128,41 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
             help="Fail where this is true of a call, such as 'underrun_ms>0'; may be repeated.",
         ),
     ] = None,
+    said: Annotated[
+        list[str] | None,
+        typer.Option("--said", metavar="WORDS", help="Fail where the bot never says this; may be repeated."),
+    ] = None,
+    never_said: Annotated[
+        list[str] | None,
+        typer.Option("--never-said", metavar="WORDS", help="Fail where the bot says this; may be repeated."),
+    ] = None,
+    transcript: Annotated[
+        bool, typer.Option("--transcript", help="Write down what the bot says, in the report.")
+    ] = False,
+    voice: Annotated[
+        str | None,
+        typer.Option(
+            "--voice",
+            metavar="VOICE",
+            help="Who speaks texts: piper, espeak, or piper:NAME.",
+            show_default="piper",
+        ),
+    ] = None,
+    recogniser: Annotated[
+        str | None,
+        typer.Option(
+            "--recogniser",
+            metavar="NAME",
+            help="Who understands the bot: whisper:MODEL.",
+            show_default="whisper",
+        ),
+    ] = None,
+    seed: Annotated[
+        int | None,
+        typer.Option(
+            "--seed", help="Of a persona's interruptions: the same seed, the same call.", show_default="0"
+        ),
+    ] = None,
     allow_silence: Annotated[
         bool, typer.Option("--allow-silence", help="Do not fail where the bot says nothing: it only listens.")
     ] = False,
@@ -131,6 +176,8 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
     conditions = [parse_condition(text) for text in fail_on or ()]
     if html is not None and not html.absolute().parent.is_dir():
         raise UsageError(f"--html {html}: there is no folder {html.absolute().parent}")
+    if seed is not None and persona is None:
+        raise UsageError("--seed goes with --persona; a scenario has impairments.seed")
     headers = parse_headers(header or ())
     ssl_context = accept_any_certificate() if insecure else None
     if scenario is not None:
@@ -143,7 +190,21 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
             "tail": tail,
         }
         check_unused({**of_one_call, "json-audio": json_audio or None})
+        check_unused({"persona": persona})
         plan = plan_scenario(scenario, url, headers=headers, ssl_context=ssl_context)
+    elif persona is not None:
+        check_unused({"wav": wav, "duration": duration, "tail": tail}, by="persona")
+        plan = plan_persona(
+            persona,
+            url,
+            calls or 1,
+            profile=profile or "video",
+            rate_hz=16000 if rate is None else rate,
+            headers=headers,
+            json_audio=json_audio,
+            seed=seed or 0,
+            ssl_context=ssl_context,
+        )
     else:
         plan = plan_calls(
             url,
@@ -170,29 +231,33 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
             trace=is_traced,
             allow_silence=allow_silence or call.allow_silence,
             allow_hangup=allow_hangup or call.allow_hangup,
+            expect=_expecting(call.expect, said or (), never_said or ()),
+            transcribe=transcript,
         )
         for call, (heard, spoken) in zip(plan.calls, recordings, strict=True)
     ]
     console = Console()
-    reports = run_async(_run(planned, plan.ramp_s, console if console.is_terminal and not json else None))
+    screen = console if console.is_terminal and not json else None
+    reports = run_async(_run(planned, plan.ramp_s, screen, voice=voice, recogniser=recogniser))
     if all(report.error is not None for report in reports):
         typer.echo(f"audio-connector: {reports[0].error}", err=True)
         return BAD_INPUT
-    failed = failures(conditions, reports) if conditions else []
-    checked = [str(condition) for condition in conditions]
+    expected = dict.fromkeys(text for call in planned for text in call.expect.texts)
+    checked = [*map(str, conditions), *expected]
+    failed = failures(conditions, reports) if checked else []
     if html is not None:
         page = render_page(
             reports, title=plan.title, conditions=checked, conditions_failed=failed, scenario=plan.text
         )
         _write(html, page)
     if json:
-        print(json_module.dumps(_as_json(reports, conditions, failed)))
+        print(json_module.dumps(_as_json(reports, checked, failed)))
     else:
         files = [path for pair in recordings for path in pair if path is not None]
         show_summary(console, reports, files, conditions=checked, conditions_failed=failed)
         if html is not None:
             console.print(f"  report: {html}", highlight=False, soft_wrap=True)
-    return 0 if _is_good(reports, conditions, failed) else 1
+    return 0 if _is_good(reports, checked, failed) else 1
 
 
 def carrying(plan: Plan, key: str, carrier: str) -> Plan:
@@ -211,15 +276,15 @@ def _write(path: Path, page: str) -> None:
         raise UsageError(f"--html {path}: cannot be written: {error.strerror}") from error
 
 
-def _is_good(reports: Sequence[CallReport], conditions: Sequence[Condition], failed: Sequence[str]) -> bool:
+def _is_good(reports: Sequence[CallReport], conditions: Sequence[str], failed: Sequence[str]) -> bool:
     return not failed if conditions else all(report.is_clean for report in reports)
 
 
-def _as_json(reports: Sequence[CallReport], conditions: Sequence[Condition], failed: Sequence[str]) -> object:
+def _as_json(reports: Sequence[CallReport], conditions: Sequence[str], failed: Sequence[str]) -> object:
     values = {
         "is_clean": all(report.is_clean for report in reports),
         "passed": _is_good(reports, conditions, failed),
-        "conditions": [str(condition) for condition in conditions],
+        "conditions": list(conditions),
         "conditions_failed": list(failed),
         "in_sum": figures_in_sum(reports),
         "calls": [{**report.to_dict(), "figures": figures(report)} for report in reports],
@@ -236,17 +301,39 @@ def _rounded(value: object, digits: int = 6) -> object:
     return [_rounded(each, digits) for each in value] if isinstance(value, list | tuple) else value
 
 
-async def _run(calls: Sequence[RouterCall], ramp_s: float, console: Console | None) -> list[CallReport]:
+def _expecting(expect: Expect, said: Sequence[str], never_said: Sequence[str]) -> Expect:
+    """What a call expects, and what the options say beside it."""
+    more = Expect.from_values({"said": said, "never_said": never_said})
+    return Expect(
+        said=(*expect.said, *more.said),
+        never_said=(*expect.never_said, *more.never_said),
+        word_errors=expect.word_errors,
+    )
+
+
+def _tell(text: str) -> None:
+    typer.echo(f"audio-connector: {text}", err=True)
+
+
+async def _run(
+    calls: Sequence[RouterCall],
+    ramp_s: float,
+    console: Console | None,
+    *,
+    voice: str | None,
+    recogniser: str | None,
+) -> list[CallReport]:
     live_calls: list[LiveCall] = []
-    if console is None:
-        return await run_calls(calls, ramp_s=ramp_s, on_start=live_calls.append)
-    with Live(console=console, transient=True, auto_refresh=False) as screen:
+    async with open_talk(calls, voice=voice, recogniser=recogniser, tell=_tell) as talk:
+        if console is None:
+            return await run_calls(calls, ramp_s=ramp_s, on_start=live_calls.append, talk=talk)
+        with Live(console=console, transient=True, auto_refresh=False) as screen:
 
-        def refresh() -> None:
-            screen.update(progress_view(live_calls, len(calls)), refresh=True)
+            def refresh() -> None:
+                screen.update(progress_view(live_calls, len(calls)), refresh=True)
 
-        async with refreshing(refresh):
-            return await run_calls(calls, ramp_s=ramp_s, on_start=live_calls.append)
+            async with refreshing(refresh):
+                return await run_calls(calls, ramp_s=ramp_s, on_start=live_calls.append, talk=talk)
 
 
 def _recordings(record: Path | None, calls: int) -> list[tuple[Path | None, Path | None]]:

@@ -35,6 +35,8 @@ _FILES_SHOWN = 2
 _NOTES_SHOWN = 6
 _ENDS_SHOWN = 3
 _WORST_SHOWN = 3
+_LINES_SHOWN = 40
+_LINE_CHARS = 500
 _COLUMNS = 48  # with names and frame that is 80, the width that a terminal has at least
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 # The range of levels that speech has, in dB of full scale.
@@ -57,7 +59,7 @@ def progress_view(calls: Sequence[LiveCall], planned: int) -> RenderableType:
     sent_ms = sum(report.frames_sent for report in reports) * FRAME_MS
     bar = Table.grid(padding=(0, 2))
     done_s = max((report.duration_s for report in reports), default=0.0)
-    total_s = max((call.planned_s for call in calls), default=1.0)
+    total_s = max(map(_planned_s, calls), default=1.0)
     bar.add_row(
         "calling", ProgressBar(total=total_s, completed=done_s, width=40), f"{done_s:.1f} of {total_s:.1f} s"
     )
@@ -75,6 +77,12 @@ def progress_view(calls: Sequence[LiveCall], planned: int) -> RenderableType:
         _count("overflows", sum(report.playout.overflow_frames for report in reports)),
     )
     return Group(bar, counts, faults)
+
+
+def _planned_s(live: LiveCall) -> float:
+    """The longest that a call may last; a persona hangs up by itself, and at last when its time is over."""
+    persona = live.call.persona
+    return live.planned_s if persona is None else persona.max_s
 
 
 def show_summary(
@@ -97,6 +105,8 @@ def show_summary(
     verdict = judge(reports, conditions=conditions, conditions_failed=conditions_failed)
     console.print(_figures_table(reports))
     console.print(Padding(_facts(reports), (0, 0, 0, 2)))
+    if len(reports) == 1:
+        show_talk(console, reports[0])
     lines = Table.grid(padding=(0, 1, 0, 0))
     lines.add_column(width=3, justify="right")
     lines.add_column(overflow="fold")
@@ -167,6 +177,29 @@ def _facts(reports: Sequence[CallReport]) -> Table:
         text = f"{label_of(place + 1, reports[place])}: {printable('; '.join(reports[place].problems))}"
         facts.add_row("" if number else "worst", Text(text, no_wrap=True, overflow="ellipsis"))
     return facts
+
+
+def show_talk(console: Console, report: CallReport) -> None:
+    """Print who said what, and how a persona's call ended."""
+    outcome = report.outcome
+    if outcome is not None:
+        mark = "reached" if outcome.reached else "not reached"
+        told = f"goal {mark} after {counted(outcome.turns, 'turn')}, by {outcome.judged_by}: {outcome.goal}"
+        console.print(Padding(Text(printable(told)), (0, 0, 0, 2)))
+    if not report.transcript:
+        return
+    lines = Table.grid(padding=(0, 2, 0, 0))
+    lines.add_column(justify="right", no_wrap=True)
+    lines.add_column(no_wrap=True)
+    lines.add_column(overflow="fold")
+    for line in report.transcript[:_LINES_SHOWN]:
+        style = "blue" if line.who == "participant" else "dark_orange"
+        text = Text(printable(line.text, _LINE_CHARS))
+        lines.add_row(f"{line.at_s:.1f} s", Text(line.who, style=style), text)
+    rest = len(report.transcript) - _LINES_SHOWN
+    if rest > 0:
+        lines.add_row("…", "", f"and {rest} more; --json has all of them")
+    console.print(Padding(lines, (1, 0, 1, 2)))
 
 
 def _answers(report: CallReport) -> list[str]:

@@ -19,8 +19,14 @@ from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.router import Router, run_calls
 from audio_connector.simulator.scenario import Participant, Scenario
 from audio_connector.simulator.scenario_file import load_scenario, parse_scenario
-from audio_connector.simulator.script import Impairments, Step
+from audio_connector.simulator.script import Impairments, SayText, Step
 from audio_connector.simulator.speech import SAMPLES, sample_speech
+from audio_connector.simulator.talk.expect import Expect
+from audio_connector.simulator.talk.persona import Judge, Outcome, Persona, Rule
+from audio_connector.simulator.talk.persona_file import load_persona, parse_persona
+from audio_connector.simulator.talk.ports import Talk
+from audio_connector.simulator.talk.transcript import TranscriptLine
+from audio_connector.simulator.talk.words import Wanted, word_errors
 from audio_connector.simulator.trace import BargeIn, Envelope, Series, Trace, TraceEvent, Turn
 
 __all__ = [
@@ -31,10 +37,14 @@ __all__ = [
     "CallReport",
     "Condition",
     "Envelope",
+    "Expect",
     "Impairments",
+    "Judge",
     "LiveCall",
     "Metric",
+    "Outcome",
     "Participant",
+    "Persona",
     "PlayoutBuffer",
     "PlayoutReport",
     "Profile",
@@ -42,20 +52,28 @@ __all__ = [
     "RecordingReader",
     "Router",
     "RouterCall",
+    "Rule",
+    "SayText",
     "Scenario",
     "Series",
     "Step",
+    "Talk",
     "Trace",
     "TraceEvent",
+    "TranscriptLine",
     "Turn",
+    "Wanted",
     "failures",
     "figures",
     "figures_in_sum",
+    "load_persona",
     "load_scenario",
     "parse_condition",
+    "parse_persona",
     "parse_scenario",
     "render_page",
     "render_recorded",
     "run_calls",
     "sample_speech",
+    "word_errors",
 ]

@@ -30,10 +30,12 @@ from audio_connector.simulator.playout import PlayoutBuffer
 from audio_connector.simulator.profile import Close
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.speech import Lines, cut_to_frames
-from audio_connector.simulator.steps import StepRunner, note_speech
+from audio_connector.simulator.steps import StepRunner
+from audio_connector.simulator.talk.ear import Ear
 from audio_connector.simulator.tally import Tally
-from audio_connector.simulator.trace import Source, TraceEvent, TraceRecorder
+from audio_connector.simulator.trace import Source, TraceEvent
 from audio_connector.simulator.voice import Voice
+from audio_connector.simulator.witness import Witness
 from audio_connector.wire.messages import Connected, Disconnected, Dtmf, Event, MediaUpdate
 from audio_connector.wire.transport import Closed, Transport, Upgrade
 
@@ -59,9 +61,10 @@ class LiveCall:
         on_end: Called when a connection is over; with a number in `redial_after_s` another one is to be made.
         on_event: Called with everything that happens, as it happens.
         on_text: Called with each text of the server, commands included, before it is obeyed.
+        ear: Understands what the bot says.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - whoever is told of it has an argument
         self,
         call: RouterCall,
         lines: Lines,
@@ -73,41 +76,39 @@ class LiveCall:
         on_end: Callable[[], None] = lambda: None,
         on_event: Callable[[TraceEvent], None] | None = None,
         on_text: Callable[[str], None] | None = None,
+        ear: Ear | None = None,
     ) -> None:
         self.call = call
         self.router = call.router
         audio_format = call.audio_format
         self._clock = clock
-        self._heard = heard
         self._spoken = spoken
         self._on_begin = on_begin
         self._on_end = on_end
-        self._on_event = on_event
         self._on_text = on_text
-        self._trace = TraceRecorder(call.rate_hz) if call.trace else None
         self._observer = Observer(audio_format.frame_bytes, waiting=lambda: self.playout.waiting)
-        self._is_watched = call.trace or heard is not None or on_event is not None
+        self._witness = Witness(call, self._observer, ear=ear, heard=heard, on_event=on_event)
+        self._trace = self._witness.recorder
+        self._is_watched = self._witness.is_watching
         self.playout = PlayoutBuffer(
             audio_format,
             max_buffer_ms=self.router.max_buffer_frames * FRAME_MS,
             pause_after_ms=call.pause_after_ms,
             appends_short=self.router.short_messages == "append",
-            record=self._record_heard if heard is not None or call.trace else None,
-            on_play=self._observer.played,
-            on_underrun=self._note_hole if call.trace else None,
+            record=self._witness.record,
+            on_play=self._witness.played,
+            on_underrun=self._witness.note_hole,
         )
         self._frame_bytes = audio_format.frame_bytes
         self._zeros = bytes(audio_format.frame_bytes)
-        wanted = len(lines.speech) if call.duration_s is None else round(call.duration_s / _FRAME_S)
-        self._voice = Voice(lines.speech, ticks=wanted)
-        self._steps = StepRunner(self, call.steps, lines.says, speech_ticks=self._voice.waiting_frames)
-        self._total_ticks = (
-            math.inf
-            if call.tail_s is None
-            else max(wanted, self._steps.last_tick) + round(call.tail_s / _FRAME_S)
-        )
+        self._wanted = len(lines.speech) if call.duration_s is None else round(call.duration_s / _FRAME_S)
+        self._tail: float = math.inf if call.listens_s is None else round(call.listens_s / _FRAME_S)
+        self._voice = Voice(lines.speech, ticks=self._wanted)
         self._opened_at = 0.0
         self._next_tick = 0
+        speech_ticks = self._voice.waiting_frames
+        self._steps = StepRunner(self, call.steps, lines.says, speech_ticks=speech_ticks, ear=ear)
+        self._total_ticks = max(self._wanted, self._steps.last_tick) + self._tail
         self._stop_tick: float = min(self._steps.next_tick, self._total_ticks)
         self._abort_at: float | None = None
         self._is_ticking = self._is_over = False
@@ -147,7 +148,7 @@ class LiveCall:
         self.note("router", "connected" if is_first else "connected again", self.call.address)
         audio_format = self.call.audio_format
         if is_first and self.call.speech is not None:
-            note_speech(self, self.call.speech, self._voice.waiting_frames)
+            self._note_line(self.call.speech, 0, self._voice.waiting_frames)
         self.send_event(
             Connected(
                 format=audio_format,
@@ -201,7 +202,7 @@ class LiveCall:
         tally, now = self._tally, self._clock()
         self.out.end()
         self.playout.advance(now)
-        self._observer.look(now)
+        self._witness.look(now)
         who = {"us": "router", "peer": "server", "network": "network"}
         reason = f" {closed.reason!r}" if closed.reason else ""
         self.note(who[closed.closed_by], "closed", f"{closed.code}{reason}")  # type: ignore[arg-type]  # a Source
@@ -263,7 +264,7 @@ class LiveCall:
     @property
     def planned_s(self) -> float:
         """How long the call is meant to last, in seconds; infinite where it lasts until somebody hangs up."""
-        return self._total_ticks * _FRAME_S
+        return (max(self._wanted, self._steps.planned_tick) + self._tail) * _FRAME_S
 
     @property
     def unsaid_ms(self) -> int:
@@ -290,9 +291,15 @@ class LiveCall:
         """Speak whole frames of the call's format."""
         self._voice.put_in(frames)
 
+    def say_line(self, what: object, frames: tuple[bytes, ...]) -> None:
+        """Speak whole frames, and note what they are: a `SayText`, a path, or PCM."""
+        self._note_line(what, self._voice.waiting_frames, len(frames))
+        self.say_frames(frames)
+
     def stop_speaking(self) -> None:
         """Break off what is being said."""
         self._voice.stop()
+        self._witness.breaks_off(self._next_tick * _FRAME_S)
 
     def mute(self) -> None:
         """Mute the participant: an event, and no frames until `unmute`."""
@@ -346,14 +353,16 @@ class LiveCall:
         if self.out.transport is not None:
             self._tally.hung_up = True
             self.redial_after_s = None
-            self._reset(self.out.transport)
+            self.note("network", "reset")
+            self.out.transport.reset()
 
     def reconnect(self, after_s: float) -> None:
         """Reset the connection, and let it be made again after so many seconds."""
         transport = self.out.transport
         if transport is not None and not (self._tally.hung_up or transport.is_closing):
             self.redial_after_s = after_s
-            self._reset(transport)
+            self.note("network", "reset")
+            transport.reset()
 
     def abort(self) -> None:
         """Drop the connection, where there is one, without a word; no other one is made."""
@@ -385,17 +394,17 @@ class LiveCall:
 
     def note(self, source: Source, name: str, detail: str = "", *, for_s: float = 0.0) -> None:
         """Note that something happened now, or begins now and lasts so many seconds."""
-        event = TraceEvent(self.now_s, source, name, detail, for_s)
-        if self._trace is not None:
-            self._trace.log.add(event)
-        if self._on_event is not None:
-            self._on_event(event)
+        self._witness.note(TraceEvent(self.now_s, source, name, detail, for_s))
 
     def fail_redial(self, why: str) -> None:
         """The connection could not be made again."""
         self.note("network", "not connected again", why)
         self._tally.redial_error = why
         self._end_between()
+
+    def conclude(self) -> None:
+        """The call is over, and all of it was understood: nobody waits for words any more."""
+        self._steps.finish()
 
     def report(self, *, with_trace: bool = True) -> CallReport:
         """What was seen so far; final once the connection is over.
@@ -404,9 +413,9 @@ class LiveCall:
             with_trace: Draw up the call over time too, where it is kept; it takes a millisecond.
         """
         now = self._clock() if self._tally.ended_at is None else self._tally.ended_at
-        playout = self.playout.report(now)
-        trace = self._trace.trace() if self._trace is not None and with_trace else None
-        return self._tally.report(self.call, playout, now, observer=self._observer, trace=trace)
+        trace = self._witness.trace() if with_trace else None
+        report = self._tally.report(self.call, self.playout.report(now), now, self._observer, trace)
+        return self._witness.complete(report, self._steps.missed)
 
     # Inside
 
@@ -424,6 +433,7 @@ class LiveCall:
     def _do_steps(self, tick: int) -> None:
         """Do what is due by a tick, the end of the call included."""
         self._steps.run(tick)
+        self._total_ticks = max(self._wanted, self._steps.last_tick) + self._tail
         self._stop_tick = min(self._steps.next_tick, self._total_ticks)
         if tick >= self._total_ticks:
             self.hang_up()
@@ -446,7 +456,7 @@ class LiveCall:
     def _listen(self, now: float) -> None:
         playout = self.playout
         playout.advance(now)
-        self._observer.look(now)
+        self._witness.look(now)
         if self._commands.is_waiting:
             self._commands.answer(now)
         if self._trace is not None:
@@ -473,10 +483,6 @@ class LiveCall:
         self._is_ticking = False
         return None
 
-    def _reset(self, transport: Transport) -> None:
-        self.note("network", "reset")
-        transport.reset()
-
     def _end_between(self) -> None:
         self._is_over = True
         self.redial_after_s = None
@@ -489,12 +495,6 @@ class LiveCall:
             self.note("participant", "mute" if muted else "unmute")
             self.send_event(MediaUpdate(active=not muted, raw={}))
 
-    def _note_hole(self, begin_at: float, end_at: float) -> None:
-        if self._trace is not None:
-            self._trace.note_hole(begin_at - self._opened_at, end_at - begin_at)
-
-    def _record_heard(self, pcm: bytes) -> None:
-        if self._heard is not None:
-            self._heard(pcm)
-        if self._trace is not None:
-            self._trace.heard.write(pcm)
+    def _note_line(self, what: object, wait: int, frames: int) -> None:
+        at_s, for_s = (self._next_tick + wait) * _FRAME_S, frames * _FRAME_S
+        self.note("participant", "say", self._witness.says(what, at_s, for_s), for_s=for_s)

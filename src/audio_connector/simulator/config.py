@@ -16,13 +16,18 @@ from audio_connector.audio.format import FRAME_MS, AudioFormat
 from audio_connector.audio.wav import FilePath
 from audio_connector.errors import UsageError
 from audio_connector.simulator.profile import Close, Profile, Silence, profile_named
-from audio_connector.simulator.script import Impairments, Step
+from audio_connector.simulator.script import Impairments, SayText, Step
+from audio_connector.simulator.talk.expect import Expect
+from audio_connector.simulator.talk.persona import Persona
 from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.carrier import Carrier
 from audio_connector.wire.quoting import without_secrets
 
 Sink: TypeAlias = "Callable[[bytes], None]"
 """Takes 16-bit PCM at the call's rate, piece by piece, with silence where nothing was said."""
+
+Speech: TypeAlias = "FilePath | bytes | SayText"
+"""What can be said: the path of a 16-bit WAV or ``sample:NAME``, PCM bytes, or words to be spoken."""
 
 MAX_HEADERS_BYTES = 512
 """Most that the custom headers of a call may have in sum (PROTOCOL 2.4)."""
@@ -44,7 +49,7 @@ class RouterCall:
         url: The server, ``ws://host:port/path`` or wss; path and query arrive as they are (PROTOCOL 1.5).
         name: The participant's name, for reports.
         profile: Which router: the name of one of `PROFILES`, or a profile of one's own.
-        speech: What the participant says: the path of a 16-bit WAV, PCM bytes, or None for a silent one.
+        speech: What the participant says: the path of a 16-bit WAV, PCM bytes, a `SayText`, or None for a silent one.
             Another rate than the call's is resampled.
         speech_rate_hz: Rate of ``speech`` where it is bytes; the call's rate by default.
         rate_hz: Rate of the call: 8000, 16000 or 24000.
@@ -73,6 +78,9 @@ class RouterCall:
         allow_silence: A bot that says nothing though it was spoken to is no problem: it records, or only listens.
         allow_hangup: A server that ends the call in good order before its time is no problem. It never is where
             ``tail_s`` is None: there, the end is as much the server's to choose as ours.
+        expect: What has to be true of what the bot said.
+        persona: Plays the participant: it listens, answers, and hangs up by itself; ``tail_s`` does not count then.
+        transcribe: Write down what both sides said, also where nothing else needs the words.
         trace: Keep the call over time for the report; it costs some ten microseconds per frame.
         ssl_context: For ``wss``; None checks certificates against the system's.
         dial_timeout_s: Time for the connection to be made, in seconds; the router gives 6 (PROTOCOL 1.1).
@@ -84,7 +92,7 @@ class RouterCall:
     url: str
     name: str = ""
     profile: str | Profile = "video"
-    speech: FilePath | bytes | None = None
+    speech: Speech | None = None
     speech_rate_hz: int | None = None
     rate_hz: int = 16000
     steps: Sequence[Step] = ()
@@ -107,6 +115,9 @@ class RouterCall:
     dial_after_s: float = 0.0
     allow_silence: bool = False
     allow_hangup: bool = False
+    expect: Expect = field(default_factory=Expect)
+    persona: Persona | None = None
+    transcribe: bool = False
     trace: bool = True
     ssl_context: ssl.SSLContext | None = None
     dial_timeout_s: float = 6.0
@@ -129,6 +140,23 @@ class RouterCall:
         _check_choice("close", self.close, ("announce", "goodbye", "abrupt", None))
         if isinstance(self.profile, str):
             profile_named(self.profile)
+
+    @property
+    def listens_s(self) -> float | None:
+        """How long it goes on listening in the end; None for until somebody hangs up, as a persona does."""
+        return None if self.persona is not None else self.tail_s
+
+    @property
+    def needs_words(self) -> bool:
+        """Whether somebody has to understand the bot."""
+        waits = any(step.hear is not None for step in self.steps)
+        return self.transcribe or waits or self.persona is not None or bool(self.expect.texts)
+
+    @property
+    def texts(self) -> tuple[SayText, ...]:
+        """What has to be spoken before the call is made."""
+        said = (self.speech, *(step.say for step in self.steps))
+        return tuple(text for text in said if isinstance(text, SayText))
 
     @property
     def audio_format(self) -> AudioFormat:

@@ -17,7 +17,7 @@ from audio_connector.simulator.metrics import METRICS, Metric
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.summary import label_of
 
-_FORM: Final = re.compile(r"\s*(sum\.)?([A-Za-z_]+)\s*(>=|<=|==|!=|>|<)\s*(\S+)\s*")
+_FORM: Final = re.compile(r"\s*(sum\.)?([A-Za-z][A-Za-z0-9_]*)\s*(>=|<=|==|!=|>|<)\s*(\S+)\s*")
 
 OPERATORS: Final[Mapping[str, Callable[[float, float], bool]]] = MappingProxyType(
     {
@@ -70,7 +70,7 @@ class Condition:
             return [f"{self}: {who}: there is no {self.metric.name}: {self.metric.text}"]
         if not OPERATORS[self.sign](value, self.limit):
             return []
-        unit = f" {self.metric.unit}" if self.metric.unit else ""
+        unit = f" {self.metric.unit}" if self.metric.unit not in {"", "share"} else ""
         return [f"{self}: {who}: {_exact(value)}{unit}"]
 
 
@@ -104,12 +104,12 @@ def failures(conditions: Iterable[Condition], reports: Sequence[CallReport]) -> 
     """Say why a run has failed, one line each; empty where it passed.
 
     A call that was not the one that was planned fails by itself, whatever the conditions: where nothing was said,
-    no figure can be too high.
+    no figure can be too high. So does one whose words are not as `RouterCall.expect` has them.
     """
     lines = [
         f"{label_of(number, report)}: {line}"
         for number, report in enumerate(reports, start=1)
-        for line in report.shortfalls
+        for line in (*report.shortfalls, *report.unmet)
     ]
     for condition in conditions:
         lines += condition.failures(reports)

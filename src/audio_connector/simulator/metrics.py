@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from statistics import median
 from typing import Final, Literal, TypeAlias
 
 from audio_connector.audio.format import FRAME_MS
@@ -20,7 +21,7 @@ class Metric:
     Attributes:
         name: Its name, unit included where it has one; the key in JSON and in ``--fail-on``.
         label: What a person is shown.
-        unit: "ms", "s", "bytes", or "" for a count.
+        unit: "ms", "s", "bytes", "share" of 1, or "" for a count.
         text: What it is, in a sentence.
         take: Takes it from a report; None where the call has none.
         in_sum: What the figure of many calls is: their total, or that of the worst of them.
@@ -86,14 +87,19 @@ def _shown_bytes(value: float) -> str:
     return f"{value:,.0f} bytes"
 
 
+def _shown_share(value: float) -> str:
+    return f"{100 * value:.1f} %"
+
+
 _SHORT_MS, _LONG_MS = 100, 10_000
-_DIGITS: Final[Mapping[str, int]] = {"": 0, "s": 3, "ms": 2, "bytes": 0}
+_DIGITS: Final[Mapping[str, int]] = {"": 0, "s": 3, "ms": 2, "bytes": 0, "share": 3}
 """Digits after the point that say something: one sample at 24 kHz lasts 0.04 ms."""
 _UNITS: Final[Mapping[str, Callable[[float], str]]] = {
     "": _shown_count,
     "s": _shown_s,
     "ms": _shown_ms,
     "bytes": _shown_bytes,
+    "share": _shown_share,
 }
 
 
@@ -132,6 +138,15 @@ _ALL: Final[Sequence[Metric]] = (
         "ms",
         "from the end of the participant's speech to the first sound of the answer, the slowest",
         lambda r: _greatest(turn.latency_ms for turn in r.turns),
+        "worst",
+        absent=lambda reports: "no answer",
+    ),
+    Metric(
+        "turn_latency_p50_ms",
+        "answer, median",
+        "ms",
+        "the same, of the answer in the middle",
+        lambda r: median(turn.latency_ms for turn in r.turns) if r.turns else None,
         "worst",
         absent=lambda reports: "no answer",
     ),
@@ -241,6 +256,23 @@ _ALL: Final[Sequence[Metric]] = (
         lambda r: r.frames_dropped,
         is_fault=True,
         fault="frames not sent because the server did not read",
+    ),
+    Metric(
+        "word_errors",
+        "word errors",
+        "share",
+        "wrong words of the bot per word of the reference that it is compared with",
+        lambda r: r.word_errors,
+        "worst",
+        absent=lambda reports: "no reference",
+    ),
+    Metric(
+        "missed",
+        "missed words",
+        "",
+        "words that a step waited for in vain",
+        lambda r: len(r.missed),
+        is_fault=True,
     ),
     Metric("clears", "clear commands", "", "clear commands received", lambda r: r.clears),
     Metric("notifies", "notify commands", "", "notify commands received", lambda r: r.notifies),

@@ -38,6 +38,12 @@ MAX_NOTES: Final = 10_000
 """Turns and barge-ins kept; a call of six hours has fewer, unless somebody plays tricks."""
 
 
+def _ends_in_silence(payload: bytes) -> bool:
+    """Whether a message is silence, or fades into it: so somebody stops without a click, and does not go on."""
+    half = len(payload) // 2
+    return payload.count(0, half) == len(payload) - half
+
+
 class Observer:
     """Notes of one call.
 
@@ -98,7 +104,7 @@ class Observer:
             self.first_sound_at = at
         at_s = at - self.origin
         gap_s, self._last_arrival_s = at_s - self._last_arrival_s, at_s
-        if self.open is not None and at_s <= self._stale_until_s and payload.count(0) != len(payload):
+        if self.open is not None and at_s <= self._stale_until_s and not _ends_in_silence(payload):
             self._stale_until_s = at_s + STALE_GAP_S
             self.open = replace(self.open, stale_ms=self.open.stale_ms + FRAME_MS)
         if gap_s > PAUSE_S:

@@ -11,6 +11,7 @@ import numpy as np
 from audio_connector.audio.format import FRAME_MS
 from audio_connector.simulator.activity import is_loud
 from audio_connector.simulator.observer import Observer
+from audio_connector.simulator.talk.transcript import TranscriptLine
 from audio_connector.simulator.trace import BargeIn, Trace, TraceEvent, TraceRecorder, Turn
 
 FLUSH = "flush"
@@ -33,6 +34,7 @@ class RecordedCall:
         barge_ins: Each time that it was spoken over, or flushed.
         trace: Both sides over time.
         is_whole: It says what happened too; one of another program, or of a process that was killed, does not.
+        transcript: Who said what, where somebody has understood it.
     """
 
     title: str
@@ -43,6 +45,7 @@ class RecordedCall:
     barge_ins: tuple[BargeIn, ...]
     trace: Trace
     is_whole: bool
+    transcript: tuple[TranscriptLine, ...] = ()
 
 
 class RecordingReader:

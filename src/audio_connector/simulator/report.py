@@ -9,6 +9,8 @@ from typing import Literal
 from audio_connector.audio.format import FRAME_MS
 from audio_connector.simulator.config import RouterCall
 from audio_connector.simulator.playout import PlayoutReport
+from audio_connector.simulator.talk.persona import Outcome
+from audio_connector.simulator.talk.transcript import TranscriptLine
 from audio_connector.simulator.trace import BargeIn, Trace, Turn
 
 NORMAL_CLOSE = (1000, 1001, 1005)
@@ -67,6 +69,13 @@ class CallReport:
         redial_error: Why the connection could not be made again; None where it could, or was not tried.
         allow_silence: Whether a bot that says nothing is as it should be.
         allow_hangup: Whether a server that ends the call in good order is as it should be.
+        transcript: Who said what, where somebody wanted the bot's words.
+        unheard_s: How much of the bot's speech was not recognised, because the recogniser was too slow.
+        missed: Words that a step waited for and never heard, one line each.
+        expected: What had to be true of the bot's words, one line each.
+        unmet: What of it was not, and why.
+        word_errors: The bot's word error rate against the reference of `RouterCall.expect`; None without one.
+        outcome: How a persona's call ended; None where nobody played one.
         trace: The call over time, where ``RouterCall.trace`` asked for it.
     """
 
@@ -109,6 +118,13 @@ class CallReport:
     redial_error: str | None = None
     allow_silence: bool = False
     allow_hangup: bool = False
+    transcript: tuple[TranscriptLine, ...] = ()
+    unheard_s: float = 0.0
+    missed: tuple[str, ...] = ()
+    expected: tuple[str, ...] = ()
+    unmet: tuple[str, ...] = ()
+    word_errors: float | None = None
+    outcome: Outcome | None = None
     trace: Trace | None = None
 
     @classmethod
@@ -122,7 +138,7 @@ class CallReport:
             connection_id=call.connection_id,
             rate_hz=call.rate_hz,
             allow_silence=call.allow_silence,
-            allow_hangup=call.allow_hangup or call.tail_s is None,
+            allow_hangup=call.allow_hangup or call.listens_s is None,
         )
 
     @property
@@ -150,8 +166,12 @@ class CallReport:
         """How this was not the call that was planned, one line each: no figure of it says anything then.
 
         It was never made, broke, was ended too early, or the bot said nothing though it was spoken to; the first
-        of these that it was.
+        of these that it was. Words that a step waited for in vain are told beside it.
         """
+        return (*self._shortfall, *self.missed)
+
+    @property
+    def _shortfall(self) -> tuple[str, ...]:
         if self.how_it_ended is not None:
             return (self.how_it_ended,)
         if not self.frames_sent and self.duration_s * 1000 < FRAME_MS:
@@ -161,8 +181,8 @@ class CallReport:
 
     @property
     def problems(self) -> tuple[str, ...]:
-        """What was lost, and how it was not the call that was planned; empty for a clean call."""
-        return (*self.losses, *self.shortfalls)
+        """What was lost, how it was not the call that was planned, and what was not said as expected."""
+        return (*self.losses, *self.shortfalls, *self.unmet)
 
     @property
     def losses(self) -> tuple[str, ...]:

@@ -20,6 +20,9 @@ from audio_connector.simulator.driver import Tick, TickDriver
 from audio_connector.simulator.network import Add, Network
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.speech import Lines, SpeechLibrary
+from audio_connector.simulator.talk.party import Party
+from audio_connector.simulator.talk.ports import Talk
+from audio_connector.simulator.talk.speaker import Speaker
 from audio_connector.simulator.trace import TraceEvent
 from audio_connector.wire import picows
 from audio_connector.wire.json_audio import JsonAudio
@@ -52,9 +55,18 @@ class Router:
     Args:
         dial: How connections are made; a real socket by default.
         clock: Seconds of a monotonic clock; that of a loop in virtual time where its calls are to live in it.
+        talk: What speaks texts and understands the bot, for calls that need it.
     """
 
-    def __init__(self, *, dial: Dial = picows.dial, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        *,
+        dial: Dial = picows.dial,
+        clock: Callable[[], float] = time.monotonic,
+        talk: Talk | None = None,
+    ) -> None:
+        self._talk = talk or Talk()
+        self._speaker = Speaker(self._talk)
         self._dial = dial
         self._clock = clock
         self._loop = asyncio.get_running_loop()
@@ -81,6 +93,18 @@ class Router:
         """
         return self._library.lines_of(call)
 
+    async def speak(self, call: RouterCall) -> None:
+        """Let the texts be spoken that a call says, so that `run` does not have to; those of a persona too.
+
+        Raises:
+            UsageError: There are no voices.
+            Exception: Whatever the voice raises.
+        """
+        for text in call.texts:
+            self._library.keep(text, *await self._speaker.spoken(text))
+        for text in call.persona.texts if call.persona is not None else ():
+            await self._speaker.spoken(text)
+
     async def run(
         self,
         call: RouterCall,
@@ -104,11 +128,14 @@ class Router:
             DialError: The server cannot be reached, or does not speak WebSocket there.
             AudioFileError: The speech cannot be read, or a recording cannot be written.
             AudioDataError: The speech is bytes with half a sample at the end.
-            Exception: Whatever ``on_start``, ``on_event``, ``on_text``, or ``heard`` or ``spoken`` of the call
-                raised. It ends this call, and no other one.
+            UsageError: The call needs a voice, a recogniser or a chat model, and there is none.
+            Exception: Whatever an engine raised, or ``on_start``, ``on_event``, ``on_text``, or ``heard`` or
+                ``spoken`` of the call. It ends this call, and no other one.
         """
+        await self.speak(call)
         lines = self.prepare(call)
         course = _Course()
+        party = Party(call, self._talk, self._speaker, on_failure=course.fail)
 
         def add(tick: Tick, at: float) -> None:
             self._driver.add(tick, at, course.fail)
@@ -124,9 +151,11 @@ class Router:
                 on_end=course.go_on,
                 on_event=course.guarded(on_event),
                 on_text=course.guarded(on_text),
+                ear=party.ear,
             )
             try:
                 await self._connect(live, add)
+                party.begin(live)
                 if on_start is not None:
                     on_start(live)
                 await course.next_end()
@@ -136,10 +165,12 @@ class Router:
                         await self._connect_again(live, add)
                     if live.is_open:
                         await course.next_end()
+                live.abort()
+                return await party.finish(live)
             finally:
                 course.is_over = True
                 live.abort()
-            return live.report()
+                await party.abandon()
 
     async def _connect(self, live: LiveCall, add: Add) -> None:
         call = live.call
@@ -230,6 +261,7 @@ async def run_calls(
     on_start: OnStart | None = None,
     dial: Dial = picows.dial,
     clock: Callable[[], float] = time.monotonic,
+    talk: Talk | None = None,
 ) -> list[CallReport]:
     """Run many calls at once.
 
@@ -239,6 +271,7 @@ async def run_calls(
         on_start: Told of each live call when its connection was made.
         dial: How connections are made; a real socket by default.
         clock: As `Router`.
+        talk: As `Router`.
 
     Returns:
         One report per call, in the order given; `CallReport.error` says where a server could not be reached.
@@ -247,8 +280,9 @@ async def run_calls(
         AudioFileError: The speech of a call cannot be read, or a recording cannot be written.
         AudioDataError: The speech of a call is bytes with half a sample at the end.
     """
-    async with Router(dial=dial, clock=clock) as router:
+    async with Router(dial=dial, clock=clock, talk=talk) as router:
         for call in calls:
+            await router.speak(call)
             router.prepare(call)
 
         async def run_one(number: int, call: RouterCall) -> CallReport:

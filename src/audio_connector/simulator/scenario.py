@@ -17,7 +17,17 @@ from audio_connector.simulator.config import RouterCall, check_headers, check_ur
 from audio_connector.simulator.gate import Condition, parse_condition
 from audio_connector.simulator.profile import PROFILES
 from audio_connector.simulator.samples import is_sample
-from audio_connector.simulator.script import At, Duration, Impairments, Number, Say, Step, Whole
+from audio_connector.simulator.script import (
+    At,
+    Duration,
+    Impairments,
+    Number,
+    Say,
+    SayText,
+    Step,
+    Whole,
+)
+from audio_connector.simulator.talk.expect import Expect
 from audio_connector.validation import FrozenValues
 from audio_connector.wire.audio_transport import AudioTransport
 
@@ -53,14 +63,15 @@ class Participant(FrozenValues):
 
     Attributes:
         name: For reports; "participant 1" and so on by default.
-        say: Said from the beginning: the path of a 16-bit WAV, ``sample:NAME`` for a packaged sentence, or PCM
-            bytes at the call's rate.
+        say: Said from the beginning: the path of a 16-bit WAV, ``sample:NAME`` for a packaged sentence, PCM bytes at
+            the call's rate, or a `SayText` (in a file ``{text: "..."}``).
         say_for_s: Say it for so long, repeated or cut; once by default.
         joins_at_s: When its connection is made, in seconds since the scenario began.
         path: Put behind the URL: who is speaking is often told so (PROTOCOL 1.14).
         headers: Custom headers of this connection, beside those of the scenario.
         steps: What else happens, in seconds since the connection was made.
         impairments: Instead of the scenario's.
+        expect: Instead of the scenario's.
 
     Raises:
         UsageError: A value that it cannot have.
@@ -76,6 +87,7 @@ class Participant(FrozenValues):
     headers: CustomHeaders = Field(default_factory=dict)
     steps: Annotated[Steps, Field(max_length=10_000)] = ()
     impairments: Impairments | None = None
+    expect: Expect | None = None
 
     @field_validator("path")
     @classmethod
@@ -103,6 +115,7 @@ class Scenario(FrozenValues):
         duration_s: Each call is hung up after so long; by default when all was said and done, and `tail_s`.
         tail_s: How long to go on listening then.
         impairments: What is wrong with the network or the router during the whole call.
+        expect: What has to be true of what the bot said, in each call.
         allow_silence: A bot that says nothing though it was spoken to does not fail the run: it records.
         allow_hangup: A server that ends a call in good order before its time does not fail the run.
         fail_on: Conditions under which the run has failed, such as ``underrun_ms>0``.
@@ -125,6 +138,7 @@ class Scenario(FrozenValues):
     duration_s: Duration | None = None
     tail_s: At = 2.0
     impairments: Impairments = Impairments()
+    expect: Expect = Expect()
     allow_silence: bool = False
     allow_hangup: bool = False
     fail_on: Texts = ()
@@ -244,6 +258,7 @@ class Scenario(FrozenValues):
             rate_hz=self.rate_hz,
             steps=steps,
             impairments=participant.impairments or self.impairments,
+            expect=participant.expect or self.expect,
             audio_transport=self.audio_transport,
             headers={**self.headers, **participant.headers},
             duration_s=participant.say_for_s,
@@ -281,7 +296,7 @@ def _with_path(url: str, path: str) -> str:
     return f"{base.rstrip('/')}/{more.lstrip('/')}{'?' if mark or more_mark else ''}{both}"
 
 
-def _in_folder(say: str | bytes | Path | None, folder: Path) -> str | bytes | Path | None:
-    if say is None or isinstance(say, bytes) or is_sample(str(say)):
+def _in_folder(say: str | bytes | Path | SayText | None, folder: Path) -> str | bytes | Path | SayText | None:
+    if say is None or isinstance(say, bytes | SayText) or is_sample(str(say)):
         return say
     return folder / say

@@ -19,6 +19,7 @@ from pydantic import (
 from audio_connector.audio.format import SAMPLE_BYTES
 from audio_connector.errors import MessageError, UsageError
 from audio_connector.simulator.samples import is_sample, sample_named
+from audio_connector.simulator.talk.words import MAX_TEXT_CHARS, AnyWanted, folded
 from audio_connector.validation import FrozenValues
 from audio_connector.wire.codec import encode_json
 
@@ -35,10 +36,38 @@ def _is_no_bool(value: object) -> object:
     return value
 
 
-def _as_speech(value: object) -> str | bytes | Path:
-    # Not left to pydantic, which has an error for each of the three.
-    if not isinstance(value, str | bytes | Path):
-        raise ValueError("expected the path of a WAV file, or sample:NAME")
+class SayText(FrozenValues):
+    """Words that are to be spoken by a synthetic voice.
+
+    Attributes:
+        text: The words; in the language of the voice.
+        voice: The name of a voice; None for the usual one.
+        language: ISO 639-1, "en", where the voice has several.
+
+    Raises:
+        UsageError: A text without a word, or a value that it cannot have.
+    """
+
+    error_class: ClassVar[type[UsageError]] = UsageError
+
+    text: Annotated[str, Field(max_length=MAX_TEXT_CHARS)]
+    voice: Annotated[str, Field(min_length=1, max_length=100)] | None = None
+    language: Annotated[str, Field(min_length=2, max_length=20)] | None = None
+
+    @field_validator("text")
+    @classmethod
+    def _has_words(cls, text: str) -> str:
+        if not folded(text):
+            raise ValueError("expected a text with words in it")
+        return text
+
+
+def _as_speech(value: object) -> str | bytes | Path | SayText:
+    # Not left to pydantic, which has an error for each of the four.
+    if isinstance(value, dict):
+        return SayText.from_values(value)
+    if not isinstance(value, str | bytes | Path | SayText):
+        raise ValueError('expected the path of a WAV file, sample:NAME, or {text: "words to be spoken"}')
     if isinstance(value, bytes) and len(value) % SAMPLE_BYTES:
         raise ValueError(f"{len(value)} bytes; expected 16-bit samples, an even number")
     if isinstance(value, str) and is_sample(value):
@@ -60,19 +89,22 @@ Whole = Annotated[int, BeforeValidator(_is_no_bool)]
 At = Annotated[Number, Field(ge=0, le=MAX_S)]
 Duration = Annotated[Number, Field(gt=0, le=MAX_S)]
 Ms = Annotated[Number, Field(ge=0, le=MAX_MS)]
-Say: TypeAlias = Annotated[str | bytes | Path, PlainValidator(_as_speech)]
+Say: TypeAlias = Annotated[str | bytes | Path | SayText, PlainValidator(_as_speech)]
 
 Garbage: TypeAlias = Literal["not-json", "empty", "odd-audio", "oversized", "bad-utf8", "bad-frame"]
 """What no router should send; see `Step`."""
 
 VERBS: Final = (
-    "say", "stop_speaking", "mute", "silence", "dtmf", "notify", "event", "stream", "text", "garbage",
+    "say", "hear", "stop_speaking", "mute", "silence", "dtmf", "notify", "event", "stream", "text", "garbage",
     "stall", "slow_reader_ms", "half_open", "reset", "reconnect_s", "hang_up",
 )  # fmt: skip
 """The words that say what a step does; each step has one of them."""
 
 KEYS: Final = "0123456789ABCD*#"
 """What a telephone can have."""
+
+WITHIN_S: Final = 10.0
+"""How long a step waits for words where it does not say so; nobody on a telephone waits longer for an answer."""
 
 _LASTING: Final = frozenset({"mute", "silence", "stall", "slow_reader_ms"})
 _NEEDS_FOR_S: Final = frozenset({"silence", "stall"})
@@ -83,10 +115,15 @@ class Step(FrozenValues):
 
     Attributes:
         at_s: When, in seconds since the connection was made.
+        after_s: Instead of it: so many seconds after the step before it has ended. Its speech was said then, its
+            words were heard, its time is over; the first step follows the connection.
         for_s: How long it lasts, in seconds, for what lasts: ``mute``, ``silence``, ``stall``,
             ``slow_reader_ms``.
-        say: Speak: the path of a 16-bit WAV, ``sample:NAME`` for a packaged sentence, or PCM bytes at the
-            call's rate. Begins when what is being said has ended.
+        say: Speak: the path of a 16-bit WAV, ``sample:NAME`` for a packaged sentence, PCM bytes at the call's rate,
+            or a `SayText` (in a file ``{text: "..."}``). Begins when what is being said has ended.
+        hear: Wait until the bot has said these words, a phrase or a `Wanted`, since the step before this one began.
+            Where it does not, the run fails, and the steps that follow by ``after_s`` are left out.
+        within_s: How long to wait for them, in seconds: until the bot begins to say them. 10 by default.
         stop_speaking: Break off what is being said.
         mute: True mutes the participant, False unmutes: an event, and no frames meanwhile (PROTOCOL 2.7).
         silence: No frames come while the participant says nothing (PROTOCOL 2.8), without any event.
@@ -117,9 +154,12 @@ class Step(FrozenValues):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
     error_class: ClassVar[type[UsageError]] = UsageError
 
-    at_s: At
+    at_s: At | None = None
+    after_s: At | None = None
     for_s: Duration | None = None
     say: Say | None = None
+    hear: AnyWanted | None = None
+    within_s: Duration | None = None
     stop_speaking: Literal[True] | None = None
     mute: Annotated[bool, Field(strict=True)] | None = None
     silence: Literal[True] | None = None
@@ -161,10 +201,14 @@ class Step(FrozenValues):
 
     @model_validator(mode="after")
     def _is_one_thing(self) -> Step:
+        if self.at_s is None and self.after_s is None:
+            raise ValueError("at_s is missing, or after_s, for how long after the step before it")
+        if self.at_s is not None and self.after_s is not None:
+            raise ValueError("at_s and after_s do not go together; expected one of them")
         verbs = [verb for verb in VERBS if verb in self.model_fields_set and self._has(verb)]
         if len(verbs) != 1:
             has = f"has {' and '.join(verbs)}" if verbs else "has nothing to do"
-            raise ValueError(f"the step at {self.at_s:g} s {has}; expected exactly one of {', '.join(VERBS)}")
+            raise ValueError(f"the step {self.when} {has}; expected exactly one of {', '.join(VERBS)}")
         verb = verbs[0]
         if self.for_s is not None and self.mute is False:
             raise ValueError("an unmute has no for_s, it does not last")
@@ -174,6 +218,8 @@ class Step(FrozenValues):
             raise ValueError(f"{verb} needs for_s, how long it lasts in seconds")
         if self.duration_ms is not None and verb != "dtmf":
             raise ValueError(f"{verb} has no duration_ms; dtmf has one")
+        if self.within_s is not None and verb != "hear":
+            raise ValueError(f"{verb} has no within_s; hear has one")
         for name in ("event", "notify"):
             _check_json(name, getattr(self, name))
         return self
@@ -184,9 +230,14 @@ class Step(FrozenValues):
         return next(verb for verb in VERBS if verb in self.model_fields_set and self._has(verb))
 
     @property
-    def end_s(self) -> float:
-        """When it is over; of ``say`` only the beginning is known here."""
-        return self.at_s + (self.for_s or 0.0)
+    def when(self) -> str:
+        """When it happens, in words."""
+        return f"at {self.at_s:g} s" if self.at_s is not None else f"{self.after_s:g} s after the one before"
+
+    @property
+    def heard_within_s(self) -> float:
+        """How long ``hear`` waits."""
+        return WITHIN_S if self.within_s is None else self.within_s
 
     def _has(self, verb: str) -> bool:
         return verb == "notify" or getattr(self, verb) is not None
@@ -223,9 +274,15 @@ class Impairments(FrozenValues):
         return self.clear_ack / 1000
 
 
-def in_order(steps: Iterable[Step]) -> list[Step]:
-    """The steps by their time; those of one time stay in their order."""
-    return sorted(steps, key=lambda step: step.at_s)
+def in_chains(steps: Iterable[Step]) -> list[list[int]]:
+    """The places of steps that follow each other: the first of a chain has a time, the others ``after_s``."""
+    chains: list[list[int]] = []
+    for place, step in enumerate(steps):
+        if chains and step.at_s is None:
+            chains[-1].append(place)
+        else:
+            chains.append([place])
+    return chains
 
 
 def _check_json(name: str, value: object) -> None:

@@ -13,14 +13,14 @@ from audio_connector.audio.framing import Framer
 from audio_connector.audio.resample import resample
 from audio_connector.audio.wav import FilePath, read_wav
 from audio_connector.errors import AudioDataError
-from audio_connector.simulator.config import RouterCall
+from audio_connector.simulator.config import RouterCall, Speech
 from audio_connector.simulator.samples import (
     SAMPLE_RATE_HZ,
     SAMPLES,
     is_sample,
     sample_named,
 )
-from audio_connector.simulator.script import in_order
+from audio_connector.simulator.script import SayText
 
 __all__ = [
     "SAMPLES",
@@ -72,7 +72,7 @@ class Lines:
 
     Attributes:
         speech: From the beginning.
-        says: The frames of each ``say``, in the order of `script.in_order`; empty for other steps.
+        says: The frames of each ``say``, in the order of the steps; empty for other steps.
     """
 
     speech: Frames = ()
@@ -85,6 +85,11 @@ class SpeechLibrary:
     def __init__(self) -> None:
         # The bytes object is kept beside its id, so that the id cannot be given to another one meanwhile.
         self._frames: dict[tuple[object, int, int], tuple[Frames, object]] = {}
+        self._spoken: dict[SayText, tuple[bytes, int]] = {}
+
+    def keep(self, text: SayText, pcm: bytes, rate_hz: int) -> None:
+        """Take the audio of a text, before `lines_of` is asked for it."""
+        self._spoken[text] = (pcm, rate_hz)
 
     def lines_of(self, call: RouterCall) -> Lines:
         """Return what a call says, at its rate.
@@ -94,22 +99,26 @@ class SpeechLibrary:
             AudioDataError: PCM bytes with half a sample at the end.
             AudioFormatError: ``speech_rate_hz`` is out of range.
             UsageError: There is no packaged sentence of that name.
+            KeyError: A text was not given to `keep` before.
         """
         speech = () if call.speech is None else self._frames_of(call.speech, call.speech_rate_hz, call)
-        says = tuple(
-            () if step.say is None else self._frames_of(step.say, None, call) for step in in_order(call.steps)
-        )
+        says = tuple(() if step.say is None else self._frames_of(step.say, None, call) for step in call.steps)
         return Lines(speech, says)
 
-    def _frames_of(self, speech: FilePath | bytes, rate_hz: int | None, call: RouterCall) -> Frames:
+    def _frames_of(self, speech: Speech, rate_hz: int | None, call: RouterCall) -> Frames:
         rate_hz = rate_hz or call.rate_hz
-        name: object = id(speech) if isinstance(speech, bytes) else os.fspath(speech)
-        key = (name, rate_hz, call.rate_hz)
+        key = (_name_of(speech), rate_hz, call.rate_hz)
         if key not in self._frames:
-            pcm, rate_hz = _read(speech, rate_hz)
+            pcm, rate_hz = self._spoken[speech] if isinstance(speech, SayText) else _read(speech, rate_hz)
             pcm = resample(pcm, rate_hz, call.rate_hz)
             self._frames[key] = (cut_to_frames(pcm, call.audio_format), speech)
         return self._frames[key][0]
+
+
+def _name_of(speech: Speech) -> object:
+    if isinstance(speech, bytes):
+        return id(speech)
+    return speech if isinstance(speech, SayText) else os.fspath(speech)
 
 
 def _read(speech: FilePath | bytes, rate_hz: int) -> tuple[bytes, int]:

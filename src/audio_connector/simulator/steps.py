@@ -5,81 +5,48 @@ from __future__ import annotations
 
 import heapq
 import math
+from collections import deque
 from collections.abc import Callable, Sequence
-from pathlib import PurePath
-from typing import Any, Final, Protocol
+from dataclasses import dataclass
+from typing import Final
 
 from audio_connector.audio.format import FRAME_MS
-from audio_connector.simulator.config import RouterCall
-from audio_connector.simulator.network import Network
-from audio_connector.simulator.outgoing import Outgoing
-from audio_connector.simulator.profile import Close
-from audio_connector.simulator.script import Garbage, Step, in_order
-from audio_connector.simulator.trace import Source
-from audio_connector.wire.codec import encode_json
-from audio_connector.wire.messages import Event, Notified, UnknownEvent
+from audio_connector.simulator.actions import ACTIONS, UNDO, Steered
+from audio_connector.simulator.script import Step, in_chains
+from audio_connector.simulator.talk.ear import Ear
+from audio_connector.simulator.talk.words import Wanted
+from audio_connector.wire.quoting import quoted
 
 _FRAME_S = FRAME_MS / 1000
 
-OVERSIZED_BYTES: Final = 2 << 20
-"""Twice what this library's server takes by default."""
-
-_TEXT, _RESERVED = 0x81, 0x83
+_QUOTED_CHARS: Final = 160
+"""How much of what was heard instead a miss shows."""
 
 
-class Steered(Protocol):
-    """What a step can do to a call; `call.LiveCall` is the one that there is.
+@dataclass(slots=True)
+class _Chain:
+    """Steps that follow each other.
 
     Attributes:
-        call: What was planned.
-        out: The way to the server.
+        places: Of those that are not planned yet.
+        is_fixed: One step whose end is known beforehand; nothing waits for it.
+        since_s: When the last one that was planned begins.
     """
 
-    call: RouterCall
-    out: Outgoing
+    places: deque[int]
+    is_fixed: bool
+    since_s: float
 
-    @property
-    def network(self) -> Network:
-        """What can be done to its network."""
-        ...
 
-    def note(self, source: Source, name: str, detail: str = "", *, for_s: float = 0.0) -> None:
-        """Note that something happened now, or begins now and lasts so many seconds."""
+@dataclass(frozen=True, slots=True)
+class _Hearing:
+    """A step that waits for words, said after ``since_s``, and begun by ``until_s``."""
 
-    def say_frames(self, frames: tuple[bytes, ...]) -> None:
-        """Speak whole frames, after what is being said."""
-
-    def stop_speaking(self) -> None:
-        """Break off what is being said."""
-
-    def mute(self) -> None:
-        """Mute the participant."""
-
-    def unmute(self) -> None:
-        """Let the participant be heard again."""
-
-    def send_no_frames(self, wanted: bool = True) -> None:
-        """Send no frames while nothing is said."""
-
-    def send_event(self, event: Event) -> bool:
-        """Send an event."""
-        ...
-
-    def send_text(self, text: str) -> bool:
-        """Send a text as it is."""
-        ...
-
-    def press(self, digit: str, duration_ms: int | None = 260) -> None:
-        """Press a telephone key."""
-
-    def reset(self) -> None:
-        """Reset the connection; that ends the call."""
-
-    def reconnect(self, after_s: float) -> None:
-        """Reset the connection, and let it be made again after so many seconds."""
-
-    def hang_up(self, how: Close | None = None) -> None:
-        """End the call now."""
+    chain: _Chain
+    step: Step
+    wanted: Wanted
+    since_s: float
+    until_s: float
 
 
 class StepRunner:
@@ -87,9 +54,10 @@ class StepRunner:
 
     Args:
         call: Does them.
-        steps: In any order.
-        says: The frames of each ``say``, in the order of `in_order`; empty for other steps.
+        steps: In any order; those that follow by ``after_s`` behind the one that they follow.
+        says: The frames of each ``say``, in the order of the steps; empty for other steps.
         speech_ticks: How long the call speaks before it says the first of them.
+        ear: Knows what the bot has said; needed where a step waits for words.
     """
 
     def __init__(
@@ -99,185 +67,157 @@ class StepRunner:
         says: Sequence[Sequence[bytes]],
         *,
         speech_ticks: int = 0,
+        ear: Ear | None = None,
     ) -> None:
         self._call = call
+        self._steps = tuple(steps)
+        self._says = [tuple(frames) for frames in says]
+        self._ear = ear
         self._waiting: list[tuple[int, int, Callable[[], None]]] = []
-        self._order = 0
-        self._speech_end_tick = speech_ticks
+        self._hearing: list[_Hearing] = []
+        self._order = self._now = 0
         self._lasts_until: dict[str, float] = {}
+        self._last_tick = self._open_chains = 0
         self.next_tick: float = math.inf
         """When there is something to do; infinity for never."""
-        self.last_tick = 0
-        """When everything has been done and said, in ticks."""
-        for step, frames in zip(in_order(steps), says, strict=True):
-            self._plan(step, tuple(frames))
+        self.missed: list[str] = []
+        """What was waited for and never heard, one line each."""
+        chains = sorted(in_chains(steps), key=lambda chain: self._begins_s(chain[0]))
+        self.planned_tick = self._planned(chains, speech_ticks)
+        """When everything will be done and said, where all words that are waited for come at the last moment."""
+        for places in chains:
+            is_fixed = len(places) == 1 and self._steps[places[0]].verb != "hear"
+            self._open_chains += not is_fixed
+            begins_s = self._begins_s(places[0])
+            self._plan_next(_Chain(deque(places), is_fixed, begins_s), begins_s)
+        fixed = [places for places in chains if len(places) == 1 and self._steps[places[0]].verb != "hear"]
+        self._last_tick = self._planned(fixed, speech_ticks)
         self._look_ahead()
+
+    @property
+    def last_tick(self) -> float:
+        """When everything has been done and said, in ticks; infinity while nobody knows."""
+        return math.inf if self._open_chains else self._last_tick
 
     def run(self, tick: int) -> None:
         """Do what is due by a tick."""
-        while self._waiting and self._waiting[0][0] <= tick:
-            heapq.heappop(self._waiting)[2]()
+        self._now = tick
+        while True:
+            while self._waiting and self._waiting[0][0] <= tick:
+                heapq.heappop(self._waiting)[2]()
+            ended = [each for each in self._hearing if self._is_over(each)]
+            if not ended:
+                break
+            self._hearing = [each for each in self._hearing if each not in ended]
         self._look_ahead()
 
-    def _look_ahead(self) -> None:
-        self.next_tick = self._waiting[0][0] if self._waiting else math.inf
+    def finish(self) -> None:
+        """The call is over: what is waited for never comes, unless it was understood at the last moment."""
+        for hearing in self._hearing:
+            if not self._is_heard(hearing):
+                self._miss(hearing, "before the call ended")
+        self._hearing.clear()
 
-    def _plan(self, step: Step, frames: tuple[bytes, ...]) -> None:
-        verb = step.verb
+    def _begins_s(self, place: int) -> float:
+        step = self._steps[place]
+        return (step.after_s or 0.0) if step.at_s is None else step.at_s
+
+    def _planned(self, chains: Sequence[Sequence[int]], speech_ticks: int) -> int:
+        speech_end, last = speech_ticks, 0
+        for chain in chains:
+            end_s = 0.0  # of what stands before the first of a chain: the connection
+            for place in chain:
+                step = self._steps[place]
+                end_s += self._begins_s(place)
+                if step.verb == "say":
+                    # Each begins when the one before has ended.
+                    speech_end = max(_tick(end_s), speech_end) + len(self._says[place])
+                    end_s = speech_end * _FRAME_S
+                else:
+                    end_s += step.heard_within_s if step.verb == "hear" else step.for_s or 0.0
+            last = max(last, _tick(end_s))
+        return last
+
+    def _look_ahead(self) -> None:
+        first = self._waiting[0][0] if self._waiting else math.inf
+        self.next_tick = min(first, self._now + 1) if self._hearing else first
+
+    def _plan_next(self, chain: _Chain, at_s: float) -> None:
+        """Plan the next step of a chain; it plans the one behind it when it has ended."""
+        place = chain.places.popleft()
+        step = self._steps[place]
+        verb, end_s = step.verb, at_s + (step.for_s or 0.0)
+        since_s, chain.since_s = chain.since_s, at_s
         if verb == "say":
-            # Each begins when the one before has ended.
-            self._speech_end_tick = max(_tick(step.at_s), self._speech_end_tick) + len(frames)
-            self.last_tick = max(self.last_tick, self._speech_end_tick)
-            self._at(step.at_s, lambda: self._say(step, frames))
+            self._at(at_s, lambda: self._say(step, self._says[place], chain))
             return
-        self.last_tick = max(self.last_tick, _tick(step.end_s))
-        self._at(step.at_s, lambda: self._do(verb, step))
-        if verb in _UNDO and step.for_s is not None:
-            self._at(step.end_s, lambda: self._undo(verb, step))
+        if verb == "hear":
+            self._at(at_s, lambda: self._hear(step, since_s, chain))
+            return
+        self._at(at_s, lambda: self._do(verb, step, end_s))
+        if verb in UNDO and step.for_s is not None:
+            self._at(end_s, lambda: self._undo(verb, end_s))
+        if not chain.is_fixed:
+            self._at(end_s, lambda: self._go_on(chain))
 
     def _at(self, at_s: float, action: Callable[[], None]) -> None:
         self._order += 1
         heapq.heappush(self._waiting, (_tick(at_s), self._order, action))
 
-    def _do(self, verb: str, step: Step) -> None:
+    def _go_on(self, chain: _Chain) -> None:
+        """A step of a chain has ended now."""
+        if chain.places:
+            self._plan_next(chain, self._now * _FRAME_S + self._begins_s(chain.places[0]))
+        else:
+            self._open_chains -= 1
+            self._last_tick = max(self._last_tick, self._now)
+
+    def _do(self, verb: str, step: Step, end_s: float) -> None:
         value = getattr(step, verb)
-        if verb in _UNDO:
+        if verb in UNDO:
             # Of two that overlap, the later end counts; without an end, only an unmute ends it.
-            until = math.inf if step.for_s is None else step.end_s
+            until = math.inf if step.for_s is None else end_s
             self._lasts_until[verb] = max(self._lasts_until.get(verb, 0.0), until) if value else 0.0
-        _ACTIONS[verb](self._call, value, step)
+        ACTIONS[verb](self._call, value, step)
 
-    def _undo(self, verb: str, step: Step) -> None:
-        if step.end_s >= self._lasts_until[verb]:
+    def _undo(self, verb: str, end_s: float) -> None:
+        if end_s >= self._lasts_until[verb]:
             self._lasts_until[verb] = 0.0
-            _UNDO[verb](self._call)
+            UNDO[verb](self._call)
 
-    def _say(self, step: Step, frames: tuple[bytes, ...]) -> None:
-        note_speech(self._call, step.say, len(frames))
-        self._call.say_frames(frames)
+    def _say(self, step: Step, frames: tuple[bytes, ...], chain: _Chain) -> None:
+        self._call.say_line(step.say, frames)
+        if not chain.is_fixed:
+            self._at((self._now + self._call.unsaid_ms // FRAME_MS) * _FRAME_S, lambda: self._go_on(chain))
 
+    def _hear(self, step: Step, since_s: float, chain: _Chain) -> None:
+        until_s = self._now * _FRAME_S + step.heard_within_s
+        self._hearing.append(_Hearing(chain, step, Wanted.of(step.hear), since_s, until_s))
 
-def note_speech(call: Steered, speech: object, frames: int) -> None:
-    """Note that the participant begins to say so many frames now: a file by its name."""
-    what = "speech" if isinstance(speech, bytes) else PurePath(str(speech)).name
-    length_s = frames * _FRAME_S
-    call.note("participant", "say", f"{what}, {length_s:.2f} s", for_s=length_s)
+    def _is_over(self, hearing: _Hearing) -> bool:
+        """Go on where the words were said; note it where they cannot come any more."""
+        if self._is_heard(hearing):
+            self._call.note("participant", "heard", str(hearing.wanted))
+            self._go_on(hearing.chain)
+            return True
+        if self._ear is not None and self._ear.settled_s >= hearing.until_s:
+            self._miss(hearing, f"within {hearing.step.heard_within_s:g} s")
+            return True
+        return False
+
+    def _is_heard(self, hearing: _Hearing) -> bool:
+        return self._ear is not None and hearing.wanted.found_in(self._ear.text_since(hearing.since_s))
+
+    def _miss(self, hearing: _Hearing, when: str) -> None:
+        text = "" if self._ear is None else self._ear.text_since(hearing.since_s)
+        instead = f"heard {quoted(text, _QUOTED_CHARS)} instead" if text else "nothing was heard"
+        left_out = len(hearing.chain.places)
+        rest = f"; {left_out} step{'s' * (left_out > 1)} after it left out" if left_out else ""
+        self.missed.append(f"did not hear {hearing.wanted} {when}: {instead}{rest}")
+        self._call.note("participant", "missed", f"{hearing.wanted} {when}: {instead}")
+        hearing.chain.places.clear()
+        self._go_on(hearing.chain)
 
 
 def _tick(at_s: float) -> int:
     return round(at_s / _FRAME_S)
-
-
-def _mute(call: Steered, muted: bool, _: Step) -> None:
-    if muted:
-        call.mute()
-    else:
-        call.unmute()
-
-
-def _be_silent(call: Steered, _: object, step: Step) -> None:
-    call.note("router", "no frames", f"for {step.for_s:g} s", for_s=step.for_s or 0.0)
-    call.send_no_frames()
-
-
-def _stream(call: Steered, what: str, _: Step) -> None:
-    call.note("router", f"stream {what}")
-    text = f' {{"event":"websocket:stream:{what}","streamId":"{call.call.connection_id}"}}'
-    call.send_event(UnknownEvent(name=f"websocket:stream:{what}", text=text))
-
-
-def _event(call: Steered, values: dict[str, Any], _: Step) -> None:
-    text = " " + encode_json(values)
-    call.note("router", "event", text.strip()[:200])
-    call.send_event(UnknownEvent(name=None, text=text))
-
-
-def _notify(call: Steered, payload: object, _: Step) -> None:
-    call.note("router", "notify nobody asked for")
-    call.send_event(Notified(payload=payload, raw={}))
-
-
-def _text(call: Steered, text: str, _: Step) -> None:
-    call.note("router", "text", text[:200])
-    call.send_text(text)
-
-
-def _garbage(call: Steered, kind: Garbage, _: Step) -> None:
-    call.note("router", "garbage", kind)
-    if kind == "not-json":
-        call.send_text(' {"event": websocket:garbage')
-    elif kind == "empty":
-        call.out.audio(b"")
-    elif kind == "odd-audio":
-        call.out.audio(b"\x01" * (call.call.audio_format.frame_bytes + 1))
-    elif kind == "oversized":
-        call.out.audio(bytes(OVERSIZED_BYTES))
-    elif kind == "bad-utf8":
-        call.out.raw(_masked(_TEXT, b"\xff\xfe\xfd"))
-    else:
-        call.out.raw(_masked(_RESERVED, b"?"))
-
-
-def _masked(first: int, payload: bytes) -> bytes:
-    """A short frame as a client sends it (RFC 6455 5.2); the mask of zeros changes nothing."""
-    return bytes([first, 0x80 | len(payload), 0, 0, 0, 0]) + payload
-
-
-def _stall(call: Steered, _: object, step: Step) -> None:
-    call.note("network", "stall", f"for {step.for_s:g} s", for_s=step.for_s or 0.0)
-    call.network.stall(step.for_s or 0.0)
-
-
-def _read_slowly(call: Steered, interval_ms: float, step: Step) -> None:
-    lasting = "" if step.for_s is None else f", for {step.for_s:g} s"
-    call.note("network", "slow reader", f"a message per {interval_ms:g} ms{lasting}", for_s=step.for_s or 0.0)
-    call.network.read_slowly(interval_ms / 1000, step.for_s)
-
-
-def _half_open(call: Steered, _value: object, _: Step) -> None:
-    call.note("network", "half-open", "reads nothing, sends nothing")
-    call.network.half_open()
-
-
-def _reset(call: Steered, _value: object, _: Step) -> None:
-    call.reset()
-
-
-def _reconnect(call: Steered, after_s: float, _: Step) -> None:
-    call.reconnect(after_s)
-
-
-def _dtmf(call: Steered, digit: str, step: Step) -> None:
-    call.press(digit, step.duration_ms)
-
-
-def _stop_speaking(call: Steered, _value: object, _: Step) -> None:
-    call.note("participant", "stop speaking")
-    call.stop_speaking()
-
-
-def _hang_up(call: Steered, how: Any, _: Step) -> None:  # noqa: ANN401 - True, or a Close
-    call.hang_up(None if how is True else how)
-
-
-_ACTIONS: Final[dict[str, Callable[[Steered, Any, Step], None]]] = {
-    "stop_speaking": _stop_speaking,
-    "mute": _mute,
-    "silence": _be_silent,
-    "dtmf": _dtmf,
-    "notify": _notify,
-    "event": _event,
-    "stream": _stream,
-    "text": _text,
-    "garbage": _garbage,
-    "stall": _stall,
-    "slow_reader_ms": _read_slowly,
-    "half_open": _half_open,
-    "reset": _reset,
-    "reconnect_s": _reconnect,
-    "hang_up": _hang_up,
-}
-_UNDO: Final[dict[str, Callable[[Steered], None]]] = {
-    "mute": lambda call: call.unmute(),
-    "silence": lambda call: call.send_no_frames(False),
-}

@@ -64,7 +64,9 @@ def problems_of(reports: Sequence[CallReport], *, with_shortfalls: bool = True) 
         if metric.fault and affected:
             total = metric.shown(metric.of_all(affected))
             lines.append(f"{metric.fault}: {total}, in {len(affected)} of {len(reports)} calls")
-    short = Counter(line for report in reports for line in report.shortfalls if with_shortfalls)
+    short = Counter(
+        line for report in reports for line in (*report.shortfalls, *report.unmet) if with_shortfalls
+    )
     return lines + [f"{counted(count, 'call')}: {printable(line)}" for line, count in short.most_common()]
 
 

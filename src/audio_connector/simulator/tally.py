@@ -55,7 +55,7 @@ class Tally:
             self.other_texts.append(text[:_OTHER_TEXT_CHARACTERS])
 
     def report(
-        self, call: RouterCall, playout: PlayoutReport, now: float, *, observer: Observer, trace: Trace | None
+        self, call: RouterCall, playout: PlayoutReport, now: float, observer: Observer, trace: Trace | None
     ) -> CallReport:
         """Return the counts as a report, up to ``now``."""
         delay_ms = None

@@ -19,6 +19,7 @@ from audio_connector.simulator.config import RouterCall
 from audio_connector.simulator.profile import Close
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.router import Router
+from audio_connector.simulator.talk.ports import Talk
 from audio_connector.simulator.trace import BargeIn, TraceEvent
 from audio_connector.testing import network
 from audio_connector.testing.audio import Audio, AudioSource
@@ -46,15 +47,16 @@ class CallFailed(AssertionError):
     """A bot did not do in time what a test waits for; the text says what was heard of it instead."""
 
 
-def router(*, dial: Dial | None = None) -> Router:
+def router(*, dial: Dial | None = None, talk: Talk | None = None) -> Router:
     """Make a simulated router for the running loop: on real sockets, or in virtual time on those in memory.
 
     Args:
         dial: How connections are made; None for what suits the loop.
+        talk: What speaks texts and understands the bot, for calls that need it.
     """
     loop = asyncio.get_running_loop()
     suiting: Dial = network.dial if isinstance(loop, VirtualLoop) else picows.dial
-    return Router(dial=dial or suiting, clock=_clock_of(loop))
+    return Router(dial=dial or suiting, clock=_clock_of(loop), talk=talk)
 
 
 def _clock_of(loop: asyncio.AbstractEventLoop) -> Callable[[], float]:

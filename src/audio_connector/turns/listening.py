@@ -24,11 +24,16 @@ EndOfTurn: TypeAlias = Callable[[SpeechPaused], "Judgement | Awaitable[Judgement
 """Asked in each pause whether the turn is over; a coroutine may take its time, the utterance goes on meanwhile."""
 
 
+GAP_S = 0.2
+"""Without audio for so long, time goes on with silence (PROTOCOL 2.7, 2.8): more than a network holds up as a rule,
+and no longer than the shortest pause that ends a turn."""
+
+
 class HasAudio(Protocol):
     """What has audio to listen to: `audio_connector.AudioConnectorConnection`."""
 
-    def audio(self, *, sample_rate: int | None = None) -> AsyncIterable[bytes]:
-        """Iterate over its audio, at a rate."""
+    def audio(self, *, sample_rate: int | None = None, gap_s: float | None = None) -> AsyncIterable[bytes]:
+        """Iterate over its audio at a rate, and over silence where none has come for so long."""
 
 
 def listen(
@@ -38,6 +43,7 @@ def listen(
     settings: TurnSettings | None = None,
     end_of_turn: EndOfTurn | None = None,
     sample_rate: int = DEFAULT_RATE_HZ,
+    gap_s: float | None = GAP_S,
     start_s: float = 0.0,
 ) -> AsyncIterator[TurnEvent]:
     """Iterate over what is said, until the call ends; what was being said then is ended with it.
@@ -51,6 +57,8 @@ def listen(
         end_of_turn: Asked in each pause how likely the turn is over, so that a sure one ends earlier and an unsure
             one later (`TurnSettings.min_pause_ms`, ``max_pause_ms``). What it raises ends the iteration.
         sample_rate: Rate of the audio of the events in Hz; a call of another rate is converted.
+        gap_s: Where no audio of a call has come for so long, it was silence, as in `AudioConnectorConnection.audio`:
+            a muted stream ends an utterance too. None waits.
         start_s: What their clock shows at the first sample.
 
     Returns:
@@ -61,17 +69,17 @@ def listen(
     """
     turns = TurnDetector(detector, settings, sample_rate=sample_rate, start_s=start_s)
     is_ours = not isinstance(source, AsyncIterable)
-    audio = source if isinstance(source, AsyncIterable) else _audio_of(source, sample_rate)
+    audio = source if isinstance(source, AsyncIterable) else _audio_of(source, sample_rate, gap_s)
     return _listen(turns, audio, end_of_turn, is_ours=is_ours)
 
 
-def _audio_of(source: HasAudio, sample_rate: int) -> AsyncIterable[bytes]:
+def _audio_of(source: HasAudio, sample_rate: int, gap_s: float | None) -> AsyncIterable[bytes]:
     if not callable(getattr(source, "audio", None)):
         raise UsageError(
             f"got {type(source).__name__}; expected the client that on_connect was given, or an async iterable of "
             "16-bit PCM, such as client.audio()"
         )
-    return source.audio(sample_rate=sample_rate)
+    return source.audio(sample_rate=sample_rate, gap_s=gap_s)
 
 
 async def _listen(

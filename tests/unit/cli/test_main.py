@@ -104,7 +104,7 @@ def test_an_interrupt_is_one_line(monkeypatch: pytest.MonkeyPatch, capsys: Captu
 
     monkeypatch.setattr("audio_connector.cli.simulate.run_async", interrupted)
     # Made before the interrupt, and never awaited.
-    monkeypatch.setattr("audio_connector.cli.simulate._run", lambda *_: None)
+    monkeypatch.setattr("audio_connector.cli.simulate._run", lambda *_, **__: None)
     assert main(["simulate", "ws://127.0.0.1:1"]) == 130
     assert capsys.readouterr().err == "audio-connector: interrupted\n"
 

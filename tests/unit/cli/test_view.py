@@ -12,6 +12,8 @@ from support.reports import CLEAN, UNREACHED, busy_report, many_reports
 
 from audio_connector.cli.view import show_summary
 from audio_connector.simulator import CallReport, PlayoutReport
+from audio_connector.simulator.talk.persona import Outcome
+from audio_connector.simulator.talk.transcript import TranscriptLine
 from audio_connector.simulator.trace import BargeIn, Turn
 
 WIDTH = 80
@@ -41,6 +43,7 @@ def test_one_call_shows_its_figures_and_what_happened() -> None:
         "audio_received_ms 16.0 s audio received",
         "first_audio_delay_ms 3,200 ms first answer after",
         "turn_latency_ms 1,200 ms slowest answer",
+        "turn_latency_p50_ms 900 ms answer, median",
         "turns 3 answers",
         "barge_in_ms 40 ms clear to silence",
         "speech_to_silence_ms 540 ms speech to silence",
@@ -165,3 +168,24 @@ def test_what_a_peer_says_cannot_act_on_the_terminal() -> None:
 def test_recordings_are_named_briefly() -> None:
     assert lines_of([CLEAN], [Path("a.wav")])[-1] == "recorded: a.wav"
     assert lines_of([CLEAN], [Path(f"{n}.wav") for n in range(5)])[-1] == "recorded: 0.wav, 1.wav and 3 more"
+
+
+def test_what_was_said_is_shown_and_cannot_act() -> None:
+    lines = (
+        TranscriptLine("participant", 1.0, 2.0, "A table, please."),
+        TranscriptLine("bot", 4.25, 2.0, "\x1b[31mHello [bold]you[/bold] " + "very " * 200),
+    )
+    outcome = Outcome("Book a table", True, (), "words", 1, "rule")
+    shown = lines_of([replace(busy_report(), transcript=lines, outcome=outcome)])
+    assert "goal reached after 1 turn, by words: Book a table" in shown
+    assert "1.0 s participant A table, please." in shown
+    [first] = [line for line in shown if line.startswith("4.2 s bot")]
+    assert first.startswith("4.2 s bot \\x1b[31mHello [bold]you[/bold] very")
+    assert sum(line.count("very") for line in shown) < 120
+
+
+def test_of_a_long_talk_the_beginning_is_shown() -> None:
+    lines = tuple(TranscriptLine("bot", float(number), 0.5, f"line {number}") for number in range(50))
+    shown = lines_of([replace(busy_report(), transcript=lines)])
+    assert "39.0 s bot line 39" in shown
+    assert "… and 10 more; --json has all of them" in shown

@@ -38,7 +38,7 @@ def test_one_frame_leaves_every_20_ms_and_none_before_its_time() -> None:
 
 def test_frames_keep_to_the_absolute_clock_for_an_hour() -> None:
     stage = Stage(duration_s=3600.0, trace=False).open()
-    stage.live._heard = None  # an hour of it is 115 MB
+    stage.live._witness._sink = None  # an hour of it is 115 MB
     stage.run_until(3599.97)
     assert len(stage.transport.audio) == 3599 * 50 + 49
 

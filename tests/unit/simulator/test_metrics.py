@@ -21,6 +21,7 @@ def test_every_figure_of_a_call_in_which_everything_happens() -> None:
             "audio_received_ms": 16_020.0,
             "first_audio_delay_ms": 3200.0,
             "turn_latency_ms": 1200.0,
+            "turn_latency_p50_ms": 900.0,
             "turns": 3,
             "barge_in_ms": 40.0,
             "speech_to_silence_ms": 540.0,
@@ -36,6 +37,8 @@ def test_every_figure_of_a_call_in_which_everything_happens() -> None:
             "jitter_ms": 2.25,
             "jitter_peak_ms": 11.5,
             "frames_dropped": 0,
+            "word_errors": None,
+            "missed": 0,
             "clears": 1,
             "notifies": 0,
             "reconnects": 0,
@@ -51,7 +54,10 @@ def test_a_call_in_which_nothing_happened_has_no_latencies_and_zeros() -> None:
     found = figures(EMPTY)
     assert found.pop("problems") == 1  # it was no call
     absent = {name for name, value in found.items() if value is None}
-    assert absent == {"first_audio_delay_ms", "turn_latency_ms", "barge_in_ms", "speech_to_silence_ms"}
+    assert absent == {
+        "first_audio_delay_ms", "turn_latency_ms", "turn_latency_p50_ms", "barge_in_ms", "speech_to_silence_ms",
+        "word_errors",
+    }  # fmt: skip
     assert {value for value in found.values() if value is not None} == {0}
     assert figures(UNREACHED)["problems"] == 1
 
@@ -94,7 +100,7 @@ def test_names_carry_their_unit() -> None:
     for name, metric in METRICS.items():
         assert name == metric.name
         if metric.unit:
-            assert name.endswith(f"_{metric.unit}") or name in {"bytes_sent", "bytes_received"}
+            assert name.endswith(f"_{metric.unit}") or name in {"bytes_sent", "bytes_received", "word_errors"}
         assert metric.text
         assert metric.text[0].islower()
 

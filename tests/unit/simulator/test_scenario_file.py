@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 
 from audio_connector.audio.wav import WavWriter
 from audio_connector.errors import AudioFileError, UsageError
-from audio_connector.simulator import scenario_file
+from audio_connector.simulator import yaml_file
 from audio_connector.simulator.scenario import Participant, Scenario
 from audio_connector.simulator.scenario_file import load_scenario, parse_scenario
 from audio_connector.simulator.script import Impairments, Step
@@ -129,9 +129,9 @@ def test_what_was_said_once_may_be_merged() -> None:
         (STEPS + "      - {at_s: -1, dtmf: 5}\n", ", line 4: participants.0.steps.0: at_s=-1: input should be greater than or equal to 0"),
         (STEPS + "      - {at_s: on, dtmf: 5}\n", ", line 4: participants.0.steps.0: at_s=True: expected a number"),
         (STEPS + "      - {at_s: .nan, dtmf: 5}\n", ", line 4: participants.0.steps.0: at_s=nan: input should be a finite number"),
-        (STEPS + "      - {dtmf: 5}\n", ", line 4: participants.0.steps.0: at_s is missing"),
+        (STEPS + "      - {dtmf: 5}\n", ", line 4: participants.0.steps.0: at_s is missing, or after_s, for how long after the step before it"),
         (STEPS + "      - {at_s: 1, dtmf: 55}\n", ", line 4: participants.0.steps.0: dtmf=55: expected one telephone key: 0 to 9, A to D, * or #"),
-        (STEPS + "      - {at_s: 1, say: [a, b]}\n", ", line 4: participants.0.steps.0: say=['a', 'b']: expected the path of a WAV file, or sample:NAME"),
+        (STEPS + "      - {at_s: 1, say: [a, b]}\n", ", line 4: participants.0.steps.0: say=['a', 'b']: expected the path of a WAV file, sample:NAME, or {text: \"words to be spoken\"}"),
         (STEPS + "      - {at_s: 1, stop_speaking: no}\n", ", line 4: participants.0.steps.0: stop_speaking=False: expected true"),
         (STEPS + "      - {at_s: 1, notify: .inf}\n", ", line 4: participants.0.steps.0: notify cannot be written as JSON: Out of range float values are not JSON compliant"),
         ("profile: vdeo\nparticipants: [{}]\n", ", line 1: profile='vdeo': expected one of 'video', 'wsbridge', 'voice'"),
@@ -147,7 +147,7 @@ def test_what_was_said_once_may_be_merged() -> None:
         # What belongs together.
         (
             STEPS + "      - {at_s: 1, dtmf: 5}\n      - {at_s: 2, say: a.wav, mute: true}\n",
-            ", line 5: participants.0.steps.1: the step at 2 s has say and mute; expected exactly one of say, stop_speaking, mute, silence, dtmf, notify, event, stream, text, garbage, stall, slow_reader_ms, half_open, reset, reconnect_s, hang_up",
+            ", line 5: participants.0.steps.1: the step at 2 s has say and mute; expected exactly one of say, hear, stop_speaking, mute, silence, dtmf, notify, event, stream, text, garbage, stall, slow_reader_ms, half_open, reset, reconnect_s, hang_up",
         ),
         (STEPS + "      - {at_s: 1, dtmf: 5, for_s: 2}\n", ", line 4: participants.0.steps.0: dtmf has no for_s; mute, silence, slow_reader_ms, stall have one"),
         ("sessions: 1000\nparticipants: [{}, {}, {}]\n", ", line 1: 1000 sessions of 3 participants are 3000 connections; expected at most 2000"),
@@ -222,6 +222,11 @@ def test_a_wav_that_is_missing_is_told_with_its_line(tmp_path: Path) -> None:
         load_scenario(path)
 
 
+def test_words_where_a_path_should_be_are_told_how_they_are_written(tmp_path: Path) -> None:
+    path = written(tmp_path, STEPS + "      - {at_s: 1, say: I'd like a table}\n")
+    assert told_of(path).endswith("""; words to be spoken are written {text: "I'd like a table"}""")
+
+
 def test_a_wav_that_is_none_is_told_with_its_line(tmp_path: Path) -> None:
     (tmp_path / "text.wav").write_text("hello " * 20)
     (tmp_path / "empty.wav").write_text("")
@@ -256,7 +261,7 @@ def test_a_file_that_is_no_text(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_far_too_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(scenario_file, "MAX_FILE_BYTES", 100)
+    monkeypatch.setattr(yaml_file, "MAX_FILE_BYTES", 100)
     path = written(tmp_path, "#" * 101)
     assert told_of(path) == f"{path}: more than 100 bytes are no scenario; is it the right file?"
     if os.path.exists("/dev/zero"):  # noqa: PTH110 - a device has no size

@@ -1,7 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import itertools
 import math
 from pathlib import Path
 from typing import Any
@@ -11,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_connector.errors import UsageError
-from audio_connector.simulator.script import VERBS, Impairments, Step, in_order
+from audio_connector.simulator.script import VERBS, Impairments, Step, in_chains
 
 ONE_OF = (
-    "say, stop_speaking, mute, silence, dtmf, notify, event, stream, text, garbage, stall, slow_reader_ms, "
+    "say, hear, stop_speaking, mute, silence, dtmf, notify, event, stream, text, garbage, stall, slow_reader_ms, "
     "half_open, reset, reconnect_s, hang_up"
 )
 NO_NUMBER = "input should be a valid number, unable to parse string as a number"
@@ -40,8 +39,8 @@ def step(**values: Any) -> Step:
         (
             {"xyz": 1},
             (
-                "xyz is not a field; it has at_s, for_s, say, stop_speaking, mute, silence, dtmf, duration_ms, "
-                "notify, " + ONE_OF.partition("notify, ")[2]
+                "xyz is not a field; it has at_s, after_s, for_s, say, hear, within_s, stop_speaking, mute, silence, "
+                "dtmf, duration_ms, notify, " + ONE_OF.partition("notify, ")[2]
             ),
         ),
         ({"at_s": -1, "dtmf": "1"}, "at_s=-1: input should be greater than or equal to 0"),
@@ -50,7 +49,7 @@ def step(**values: Any) -> Step:
         ({"at_s": math.nan, "dtmf": "1"}, "at_s=nan: input should be a finite number"),
         ({"at_s": math.inf, "dtmf": "1"}, "at_s=inf: input should be a finite number"),
         ({"at_s": 21601, "dtmf": "1"}, "at_s=21601: input should be less than or equal to 21600"),
-        ({"at_s": None, "dtmf": "1"}, "at_s=None: input should be a valid number"),
+        ({"at_s": None, "dtmf": "1"}, "at_s is missing, or after_s, for how long after the step before it"),
         ({"dtmf": "1", "for_s": 2}, "dtmf has no for_s; mute, silence, slow_reader_ms, stall have one"),
         ({"mute": False, "for_s": 2}, "an unmute has no for_s, it does not last"),
         ({"mute": True, "for_s": 0}, "for_s=0: input should be greater than 0"),
@@ -59,7 +58,7 @@ def step(**values: Any) -> Step:
         ({"stall": True, "for_s": 1, "duration_ms": 5}, "stall has no duration_ms; dtmf has one"),
         ({"mute": 1}, "mute=1: input should be a valid boolean"),
         ({"stop_speaking": False}, "stop_speaking=False: input should be True"),
-        ({"say": 5}, "say=5: expected the path of a WAV file, or sample:NAME"),
+        ({"say": 5}, 'say=5: expected the path of a WAV file, sample:NAME, or {text: "words to be spoken"}'),
         ({"say": b"abc"}, "say=b'abc': 3 bytes; expected 16-bit samples, an even number"),
         (
             {"say": "sample:x"},
@@ -68,6 +67,19 @@ def step(**values: Any) -> Step:
                 "sample:unless-to-be"
             ),
         ),
+        ({"say": {"text": "?!"}}, "say.text='?!': expected a text with words in it"),
+        ({"say": {"txt": "a"}}, "say.text is missing; txt is not a field; did you mean 'text'?"),
+        ({"hear": 5}, "hear=5: expected a phrase, or a mapping with any, all, pattern"),
+        ({"hear": "!"}, "hear: '!' has no word in it"),
+        (
+            {"hear": {"any": ["a"], "pattern": "b"}},
+            "hear: it has any and pattern; expected a phrase, or one of any, all, pattern",
+        ),
+        (
+            {"hear": {"pattern": "("}},
+            "hear.pattern='(': no regular expression: missing ), unterminated subpattern at position 0",
+        ),
+        ({"dtmf": "1", "within_s": 2}, "dtmf has no within_s; hear has one"),
         ({"dtmf": "55"}, "dtmf='55': expected one telephone key: 0 to 9, A to D, * or #"),
         ({"dtmf": "5\n"}, "dtmf='5\\n': expected one telephone key: 0 to 9, A to D, * or #"),
         ({"dtmf": ""}, "dtmf='': expected one telephone key: 0 to 9, A to D, * or #"),
@@ -102,37 +114,41 @@ def test_a_step_that_makes_no_sense_is_refused_in_one_line(values: dict[str, Any
 
 
 def test_a_step_without_a_time_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"^Step: at_s is missing$"):
-        Step(dtmf="1")  # type: ignore[call-arg]  # that is the point
+    with pytest.raises(UsageError, match=r"^Step: at_s is missing, or after_s, for how long after"):
+        Step(dtmf="1")
+    with pytest.raises(UsageError, match=r"^Step: at_s and after_s do not go together"):
+        Step(at_s=1, after_s=1, dtmf="1")
+    with pytest.raises(UsageError, match=r"^Step: the step 2 s after the one before has nothing to do;"):
+        Step(after_s=2)
 
 
 @pytest.mark.parametrize(
-    ("values", "verb", "end_s"),
+    ("values", "verb"),
     [
-        ({"say": "a.wav"}, "say", 1.0),
-        ({"say": Path("a.wav")}, "say", 1.0),
-        ({"say": b"\1\1"}, "say", 1.0),
-        ({"say": "sample:he-was-not"}, "say", 1.0),
-        ({"stop_speaking": True}, "stop_speaking", 1.0),
-        ({"mute": True}, "mute", 1.0),
-        ({"mute": True, "for_s": 2}, "mute", 3.0),
-        ({"mute": False}, "mute", 1.0),
-        ({"silence": True, "for_s": 0.5}, "silence", 1.5),
-        ({"dtmf": 5}, "dtmf", 1.0),
-        ({"dtmf": "*", "duration_ms": 0}, "dtmf", 1.0),
-        ({"notify": None}, "notify", 1.0),
-        ({"notify": 0}, "notify", 1.0),
-        ({"event": {}}, "event", 1.0),
-        ({"text": ""}, "text", 1.0),
-        ({"slow_reader_ms": 0.5}, "slow_reader_ms", 1.0),
-        ({"reconnect_s": 0}, "reconnect_s", 1.0),
-        ({"hang_up": "abrupt"}, "hang_up", 1.0),
-        ({"dtmf": "1", "say": None, "mute": None}, "dtmf", 1.0),
+        ({"say": "a.wav"}, "say"),
+        ({"say": Path("a.wav")}, "say"),
+        ({"say": b"\1\1"}, "say"),
+        ({"say": "sample:he-was-not"}, "say"),
+        ({"stop_speaking": True}, "stop_speaking"),
+        ({"mute": True}, "mute"),
+        ({"mute": True, "for_s": 2}, "mute"),
+        ({"mute": False}, "mute"),
+        ({"silence": True, "for_s": 0.5}, "silence"),
+        ({"dtmf": 5}, "dtmf"),
+        ({"dtmf": "*", "duration_ms": 0}, "dtmf"),
+        ({"notify": None}, "notify"),
+        ({"notify": 0}, "notify"),
+        ({"event": {}}, "event"),
+        ({"text": ""}, "text"),
+        ({"slow_reader_ms": 0.5}, "slow_reader_ms"),
+        ({"reconnect_s": 0}, "reconnect_s"),
+        ({"hang_up": "abrupt"}, "hang_up"),
+        ({"dtmf": "1", "say": None, "mute": None}, "dtmf"),
     ],
 )
-def test_a_step_that_makes_sense(values: dict[str, Any], verb: str, end_s: float) -> None:
+def test_a_step_that_makes_sense(values: dict[str, Any], verb: str) -> None:
     made = step(**values)
-    assert (made.verb, made.end_s) == (verb, end_s)
+    assert made.verb == verb
     assert verb in VERBS
 
 
@@ -141,14 +157,13 @@ def test_a_step_does_not_change() -> None:
         step(dtmf="1").dtmf = "2"
 
 
-@given(st.lists(st.floats(0, 100), max_size=30))
-def test_steps_come_by_their_time_and_those_of_one_time_in_their_order(times: list[float]) -> None:
-    steps = [Step(at_s=round(at_s), text=str(number)) for number, at_s in enumerate(times)]
-    ordered = in_order(steps)
-    assert sorted(steps, key=steps.index) == steps
-    for before, after in itertools.pairwise(ordered):
-        assert (before.at_s, int(before.text or 0)) < (after.at_s, int(after.text or 0))
-    assert sorted(map(id, ordered)) == sorted(map(id, steps))
+@given(st.lists(st.booleans(), max_size=30))
+def test_each_chain_begins_with_a_time_and_all_steps_are_in_one(are_timed: list[bool]) -> None:
+    steps = [Step(at_s=1, text="") if timed else Step(after_s=1, text="") for timed in are_timed]
+    chains = in_chains(steps)
+    assert [place for chain in chains for place in chain] == list(range(len(steps)))
+    assert all(steps[chain[0]].at_s is not None for chain in chains[1:])
+    assert all(steps[place].at_s is None for chain in chains for place in chain[1:])
 
 
 @pytest.mark.parametrize(

@@ -76,8 +76,8 @@ def test_what_steps_say_comes_in_the_order_of_the_steps(tmp_path: Path) -> None:
     ]
     lines = SpeechLibrary().lines_of(RouterCall(url=URL, steps=steps))
     assert lines.speech == ()
-    assert [len(frames) for frames in lines.says] == [1, 0, 2, 150]
-    assert b"".join(lines.says[2]) == pcm + bytes(320)
+    assert [len(frames) for frames in lines.says] == [2, 0, 1, 150]
+    assert b"".join(lines.says[0]) == pcm + bytes(320)
 
 
 @pytest.mark.parametrize("rate_hz", [8000, 16000, 24000])

@@ -4,10 +4,12 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from support.stage import Stage
+from hypothesis import given
+from hypothesis import strategies as st
+from support.stage import FRAME, Stage, about
 
+from audio_connector.simulator.actions import OVERSIZED_BYTES
 from audio_connector.simulator.script import VERBS, Step
-from audio_connector.simulator.steps import OVERSIZED_BYTES
 
 
 def acting(*steps: Step, **options: Any) -> Stage:
@@ -79,7 +81,7 @@ def test_every_verb_can_be_done() -> None:
         "say": "sample:he-was-not", "dtmf": "1", "notify": 1, "event": {}, "stream": "destroyed", "text": "x",
         "garbage": "empty", "slow_reader_ms": 5, "reconnect_s": 0.5,
     }  # fmt: skip
-    for verb in VERBS:
+    for verb in set(VERBS) - {"hear"}:  # which needs somebody who understands: test_hearing.py
         step = Step(**{"at_s": 0.1, verb: values.get(verb, True), "for_s": lasting.get(verb)})
         stage = acting(step)
         assert stage.noted("connected")
@@ -197,3 +199,60 @@ def test_a_huge_number_of_steps_is_done_in_time() -> None:
     steps = [Step(at_s=number / 500, text="x") for number in range(5000)]
     stage = acting(*steps, trace=False)
     assert len(stage.transport.texts) == 5002
+
+
+# Steps that follow each other.
+
+
+def times(stage: Stage, name: str) -> list[float]:
+    return [round(event.at_s, 6) for event in stage.events if event.name == name]
+
+
+def test_a_step_follows_the_end_of_the_one_before_it() -> None:
+    steps = [
+        Step(after_s=0.1, dtmf="1"),
+        Step(after_s=0.2, mute=True, for_s=0.3),
+        Step(after_s=0.1, say=b"said"),
+        Step(after_s=0.1, dtmf="2"),
+        Step(at_s=0.04, dtmf="3"),
+        Step(after_s=0.04, dtmf="4"),
+    ]
+    says = ((), (), (FRAME,) * 5, (), (), ())
+    stage = Stage((), says, has_network=True, steps=steps, tail_s=0.5).open().run_until(10.0)
+    assert times(stage, "key") == [0.04, 0.08, 0.1, 0.9]
+    assert times(stage, "mute") == [0.3]
+    assert times(stage, "unmute") == [0.6]
+    assert times(stage, "say") == [0.7]
+    assert times(stage, "hang up") == [1.4]
+    assert stage.live.planned_s == about(1.4)
+
+
+def test_speech_that_waits_for_its_turn_is_waited_for() -> None:
+    steps = [Step(at_s=0.02, say=b"ones"), Step(at_s=0.04, say=b"twos"), Step(after_s=0, dtmf="1")]
+    stage = Stage((), ((FRAME,) * 10, (FRAME,) * 5, ()), steps=steps, tail_s=0.2).open().run_until(5.0)
+    assert times(stage, "key") == [0.32]
+    assert times(stage, "hang up") == [0.52]
+
+
+@given(
+    st.lists(st.tuples(st.integers(0, 30), st.integers(1, 20) | st.none()), min_size=1, max_size=8),
+    st.integers(0, 9),
+)
+def test_a_chain_does_what_steps_with_the_same_times_do(
+    parts: list[tuple[int, int | None]], tail: int
+) -> None:
+    chain, alone, at_ticks = [], [], 0
+    for after, lasts in parts:
+        at_ticks += after
+        what: dict[str, Any] = {"dtmf": "1"} if lasts is None else {"silence": True, "for_s": lasts * 0.02}
+        chain.append(Step(after_s=after * 0.02, **what))
+        alone.append(Step(at_s=at_ticks * 0.02, **what))
+        at_ticks += lasts or 0
+    first, second = (
+        Stage((), has_network=True, steps=steps, tail_s=tail * 0.02).open().run_until(60.0)
+        for steps in (chain, alone)
+    )
+    assert [(event.name, about(event.at_s)) for event in first.events] == [
+        (event.name, event.at_s) for event in second.events
+    ]
+    assert first.live.planned_s == about(second.live.planned_s)

@@ -5,9 +5,16 @@ import asyncio
 
 from support.turns import Marks, going, started
 
-from audio_connector import AudioConnectorConnection, ConnectionClosed, Flushed, PlaybackState
-from audio_connector.testing import in_virtual_time, serve
-from audio_connector.turns import BargeIn, Decision, Interrupter, SpeechEnded, listen
+from audio_connector import (
+    AudioConnectorConnection,
+    ConnectionClosed,
+    Flushed,
+    Interrupted,
+    PlaybackState,
+    Played,
+)
+from audio_connector.testing import Audio, in_virtual_time, serve
+from audio_connector.turns import BargeIn, Decision, Interrupter, SpeechEnded, TurnEvent, listen
 
 
 class FakeSpeech:
@@ -104,3 +111,34 @@ async def _talk(client: AudioConnectorConnection) -> None:
         for _ in range(20):
             await speech.write(b"\0\x10" * 16000)
     await speech.finished()
+
+
+@in_virtual_time
+async def test_in_a_real_call_a_cough_holds_the_speech_and_nothing_of_it_is_lost() -> None:
+    decisions: list[Decision] = []
+    outcomes: list[Played | Interrupted] = []
+    story = Audio.tone(440, 5.0)
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        interrupter = Interrupter(client)
+
+        async def tell() -> None:
+            async with client.speech() as speech:
+                interrupter.watch(speech)
+                await speech.write(story.pcm)
+            outcomes.append(await speech.finished())
+
+        async def note(interrupter: Interrupter, event: TurnEvent) -> None:
+            if (decision := await interrupter.take(event)) is not None:
+                decisions.append(decision)
+
+        telling = asyncio.create_task(tell())
+        async for event in listen(client, detector=Marks()):
+            await note(interrupter, event)
+        await telling
+
+    async with serve(on_connect) as server, server.call() as call:
+        await call.say(bytes(2 * 16000) + b"\1\1" * 2400 + bytes(2 * 16000))  # 150 ms of it
+        await asyncio.sleep(6.0)
+    assert decisions == [Decision.PAUSE, Decision.RESUME]
+    assert outcomes == [Played(played_ms=5000.0)]

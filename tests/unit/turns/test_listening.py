@@ -12,6 +12,7 @@ from audio_connector.simulator import sample_speech
 from audio_connector.testing import in_virtual_time, serve
 from audio_connector.turns import (
     EndOfTurn,
+    Silence,
     SpeechEnded,
     SpeechPaused,
     SpeechStarted,
@@ -19,6 +20,7 @@ from audio_connector.turns import (
     listen,
     listen_apart,
 )
+from audio_connector.turns.listening import GAP_S
 
 FRAME_BYTES = 640
 
@@ -104,8 +106,10 @@ async def test_leaving_early_leaves_nothing_behind() -> None:
         return await asyncio.Event().wait()
 
     class Client:
-        def audio(self, *, sample_rate: int | None = None) -> AsyncIterator[bytes]:
-            assert sample_rate == 16000
+        def audio(
+            self, *, sample_rate: int | None = None, gap_s: float | None = None
+        ) -> AsyncIterator[bytes]:
+            assert (sample_rate, gap_s) == (16000, GAP_S)
             return frames_of(TWO)
 
     events = listen(Client(), detector=Marks(), end_of_turn=is_over)
@@ -176,3 +180,26 @@ async def test_a_session_is_listened_to_stream_by_stream_on_its_clock() -> None:
     assert [event.end_s for _, event in spans] == pytest.approx([1.0, 2.5, 4.0], abs=0.1)
     assert spans[0][1].at_s == pytest.approx(1.2, abs=0.1)
     assert set(asked) == {"ann"}
+
+
+@in_virtual_time
+async def test_where_no_audio_comes_an_utterance_ends_and_time_goes_on() -> None:
+    told: list[TurnEvent] = []
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        note = told.append
+        async for event in listen(client, detector=Marks()):
+            note(event)
+
+    async with serve(on_connect) as server, server.call() as call:
+        await call.say(audio_of("#" * 25))
+        call.mute()
+        await asyncio.sleep(3.0)
+        ends = [event for event in told if isinstance(event, SpeechEnded)]
+        assert [event.cause for event in ends] == ["pause"]
+        call.unmute()
+        await asyncio.sleep(0.1)
+        await call.say(audio_of("#" * 25))
+    ends = [event for event in told if isinstance(event, SpeechEnded)]
+    assert [event.end_s for event in ends] == pytest.approx([0.5, 4.1], abs=0.15)
+    assert len([event for event in told if isinstance(event, Silence)]) == 3

@@ -67,7 +67,7 @@ def _top(
     ]
     what += [f"{name} {_distinct(values)}" for name, values in _told_of(reports) if any(values)]
     if conditions:
-        what.append(f"fails on {', '.join(f'<code>{attribute(text)}</code>' for text in conditions)}")
+        what.append(f"checked: {', '.join(f'<code>{attribute(text)}</code>' for text in conditions)}")
     state, mark = ("passed", "✓") if verdict.passed else ("failed", "✗")
     remarks = f"<p>Noticed all the same:</p>{_lines(verdict.remarks)}" if verdict.remarks else ""
     return (
@@ -174,6 +174,7 @@ def _call(number: int, report: CallReport, *, columns: int | None, alone: bool =
         parts.append(_lines(report.problems))
     if columns is not None:
         parts.append(_picture(number, report, columns))
+    parts.append(tables.transcript(report.transcript))
     parts += [tables.answers(report.turns), tables.barge_ins(report.barge_ins)]
     if report.trace is not None and columns is not None:
         parts.append(tables.events(report.trace))
@@ -186,6 +187,12 @@ def _call(number: int, report: CallReport, *, columns: int | None, alone: bool =
 def _facts(report: CallReport) -> list[str]:
     named = (("session", report.session_id), ("connection", report.connection_id))
     facts = [f"{name} <code>{attribute(value, 80)}</code>" for name, value in named if value]
+    if report.outcome is not None:
+        outcome = report.outcome
+        reached = "reached" if outcome.reached else "not reached"
+        facts.append(
+            f"goal {reached} after {counted(outcome.turns, 'turn')}, by {outcome.judged_by}: {shown(outcome.goal)}"
+        )
     facts.append(f"closed with {shown(how_closed(report))}" if report.closed else "its end was not seen")
     counts = Counter(report.events_sent).most_common(_LINES)
     sent = [f"{f'{count} ' if count > 1 else ''}{attribute(name, 60)}" for name, count in counts]

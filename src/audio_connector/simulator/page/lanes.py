@@ -10,6 +10,7 @@ from audio_connector.simulator.page.axis import Place
 from audio_connector.simulator.page.outline import HALF, HEIGHT, Drawn
 from audio_connector.simulator.page.shapes import Row, titled
 from audio_connector.simulator.page.text import at, milliseconds
+from audio_connector.simulator.talk.transcript import TranscriptLine
 from audio_connector.simulator.trace import BargeIn, Trace, TraceEvent, Turn
 
 OVERFLOW: Final = "overflow"
@@ -20,6 +21,7 @@ FAULTS: Final = ("underrun", OVERFLOW, "wrong size", "bad audio", "drop", "handl
 
 _LINES_OF_MARK: Final = 6
 _NAME: Final = 28
+_WORDS: Final = 24
 _SHORT_DETAIL: Final = 8
 _LONG_BAR: Final = 0.03
 
@@ -94,6 +96,24 @@ def _barge_in(row: Row, across: Row, barge_in: BargeIn, where: tuple[_Thing, Pla
         shapes += [across.tick(clear_s, "across"), row.bar(clear_s, end_s, "silence", 8)]
     shapes += [row.tick(begin_s if clear_s is None else clear_s, "end", 14), row.label(*where)]
     return titled("barge-in", begin_s if clear_s is None else clear_s, told, *shapes)
+
+
+def lines(row: Row, said: Sequence[TranscriptLine], kind: str) -> str:
+    """What one side said: a bar for each line, with its first words where there is room."""
+    groups = row.together(said, lambda line: line.at_s)
+    # A label begins with its bar, and has the room to the next one.
+    things = [(group[0].at_s, group[0].at_s, _first_words(group)) for group in groups]
+    parts = []
+    for group, thing, place in zip(groups, things, row.places(things), strict=True):
+        told = [f"{at(line.at_s)} · {line.who}: {line.text}" for line in group[:_LINES_OF_MARK]]
+        bar = row.bar(group[0].at_s, max(line.end_s for line in group), "bar", 16)
+        parts.append(titled(f"line {kind}", group[0].at_s, told, bar, row.label(thing, place)))
+    return "".join(parts)
+
+
+def _first_words(group: Sequence[TranscriptLine]) -> str:
+    text = " / ".join(line.text for line in group)
+    return text if len(text) <= _WORDS else f"{text[:_WORDS].rstrip()}…"
 
 
 def losses(row: Row, across: Row, trace: Trace) -> str:

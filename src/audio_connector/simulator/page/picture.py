@@ -10,9 +10,10 @@ from typing import Final, Protocol, get_args
 from audio_connector.simulator.page import lanes
 from audio_connector.simulator.page.axis import LEVELS_PX, TimeAxis, nice_top
 from audio_connector.simulator.page.outline import depth_path, peak_of, wave_path
-from audio_connector.simulator.page.shapes import Row
+from audio_connector.simulator.page.shapes import ROW_PX, Row
 from audio_connector.simulator.page.text import attribute
 from audio_connector.simulator.summary import counted
+from audio_connector.simulator.talk.transcript import TranscriptLine
 from audio_connector.simulator.trace import BargeIn, Source, Trace, Turn
 
 GUTTER_PX: Final = 86
@@ -49,6 +50,8 @@ class Course(Protocol):
     def turns(self) -> Sequence[Turn]: ...  # noqa: D102
     @property
     def barge_ins(self) -> Sequence[BargeIn]: ...  # noqa: D102
+    @property
+    def transcript(self) -> Sequence[TranscriptLine]: ...  # noqa: D102
 
 
 def draw_call(report: Course, trace: Trace, *, label: str, columns: int, is_recorded: bool = False) -> str:
@@ -92,15 +95,20 @@ def _draw_sides(drawing: _Drawing, axis: TimeAxis, report: Course, trace: Trace,
     # One scale for both: a bot that is too quiet has to look quiet.
     top = min(1.0, nice_top(100 * max(peak_of(trace.spoken), peak_of(trace.heard)), 100 * _LEAST_TOP) / 100)
     spoken = Row(axis, 6, _WAVE_PX)
-    turns = Row(axis, spoken.bottom + _GAP_PX / 2)
+    said = [line for line in report.transcript if line.who == "participant"]
+    understood = [line for line in report.transcript if line.who == "bot"]
+    words_px = ROW_PX if report.transcript else 0.0
+    turns = Row(axis, spoken.bottom + words_px + _GAP_PX / 2)
     barge_ins = Row(axis, turns.bottom)
-    heard = Row(axis, barge_ins.bottom + _GAP_PX / 2, _WAVE_PX)
+    heard = Row(axis, barge_ins.bottom + words_px + _GAP_PX / 2, _WAVE_PX)
     across = Row(axis, spoken.top, heard.bottom - spoken.top)
     drawing.rows += [
         lanes.barge_ins(barge_ins, across, report.barge_ins),
         lanes.wave(spoken, wave_path(trace.spoken, top=top, columns=columns), "spoken", "nothing was said"),
         lanes.answers(turns, report.turns),
         lanes.wave(heard, wave_path(trace.heard, top=top, columns=columns), "heard", "the bot said nothing"),
+        lanes.lines(Row(axis, spoken.bottom), said, "spoken"),
+        lanes.lines(Row(axis, barge_ins.bottom + _GAP_PX / 2), understood, "heard"),
     ]
     for row, name in ((spoken, "spoken"), (heard, "heard")):
         drawing.name(name, row.middle, name)

@@ -11,7 +11,17 @@ from audio_connector.simulator.metrics import METRICS, Metric
 from audio_connector.simulator.page.text import at, attribute, shown
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.summary import counted, greatest_of, label_of
+from audio_connector.simulator.talk.transcript import TranscriptLine
 from audio_connector.simulator.trace import BargeIn, Trace, TraceEvent, Turn
+
+LINE_CHARS: Final = 2000
+"""Most that is shown of a line: two minutes of speech."""
+
+OPEN_LINES: Final = 60
+"""Up to so many can be read without looking for them."""
+
+_NOTHING: Final = '<i class="none">not understood</i>'
+_SIDES: Final = {"participant": "spoken", "bot": "heard"}
 
 ROWS: Final = 200
 """Most rows of a table; the JSON report has everything."""
@@ -46,6 +56,22 @@ def barge_ins(found: Sequence[BargeIn], *, is_recorded: bool = False) -> str:
     columns = len(heads) - 2 * is_recorded
     rows = ("".join(f"<td>{cell}</td>" for cell in _barge_in(each)[:columns]) for each in found[:ROWS])
     return _titled("barge-in", len(found), _table("", heads[:columns], rows))
+
+
+def transcript(lines: Sequence[TranscriptLine]) -> str:
+    """Who said what, to be read; nothing where nobody has understood it."""
+    if not lines:
+        return ""
+    rows = "".join(
+        f'<li class="{_SIDES[line.who]}"><time>{at(line.at_s)}</time><b>{line.who}</b>'
+        f"<span>{shown(line.text, LINE_CHARS) if line.text else _NOTHING}</span></li>"
+        for line in lines[:ROWS]
+    )
+    missing = f'<p class="none">… and {len(lines) - ROWS:,} more; the JSON report has them.</p>'
+    more = missing if len(lines) > ROWS else ""
+    opened = " open" if len(lines) <= OPEN_LINES else ""
+    summary = f"<summary>{counted(len(lines), 'line')} said</summary>"
+    return f'<details class="talk"{opened}>{summary}<ol>{rows}</ol>{more}</details>'
 
 
 def events(trace: Trace, *, more: str = "the JSON report has them") -> str:

@@ -17,6 +17,8 @@ from support.reports import CLEAN, UNREACHED, busy_report, long_report, many_rep
 from audio_connector.simulator.metrics import METRICS
 from audio_connector.simulator.page import render_page
 from audio_connector.simulator.report import CallReport
+from audio_connector.simulator.talk.persona import Outcome
+from audio_connector.simulator.talk.transcript import TranscriptLine
 from audio_connector.simulator.trace import Envelope, Series, Trace, TraceEvent
 
 
@@ -261,8 +263,40 @@ def test_the_page_of_ten_minutes_is_drawn_in_50_ms() -> None:
         seconds.append(time.thread_time() - begin)
     # Measured: 10 ms, and 24 ms on a busy machine; of its own work, because others may have the core meanwhile.
     assert min(seconds) < 0.05
-    assert len(text) < 200_000
+    assert len(text) < 300_000  # a third of it is what was said
 
 
 def test_the_page_of_300_calls_is_below_two_megabytes() -> None:
     assert len(render_page(many_reports(300), title="A run")) < 2_000_000
+
+
+def line(number: int, text: str) -> TranscriptLine:
+    return TranscriptLine("bot" if number % 2 else "participant", number * 0.1, 0.05, text)
+
+
+def test_what_was_said_is_listed_and_drawn_as_text() -> None:
+    lines = (line(0, "For <b>four</b>."), line(1, ""), line(2, "x" * 3000))
+    page = page_of([replace(busy_report(), transcript=lines)])
+    [talk] = [each for each in page.all("details") if each.attributes.get("class") == "talk"]
+    assert "open" in talk.attributes
+    said = texts(talk.all("li"))
+    assert said[0] == "0.00 sparticipantFor <b>four</b>."
+    assert said[1] == "0.10 sbotnot understood"
+    assert len(said[2]) < 2100
+    bars = [each for each in page.all("g") if "line" in each.attributes.get("class", "").split()]
+    assert [bar.attributes["class"] for bar in bars] == ["line spoken", "line spoken", "line heard"]
+    assert bars[0].all("title")[0].text == "0.00 s \N{MIDDLE DOT} participant: For <b>four</b>."
+
+
+def test_a_long_talk_is_closed_and_cut() -> None:
+    page = page_of([replace(busy_report(), transcript=tuple(line(n, f"line {n}") for n in range(250)))])
+    [talk] = [each for each in page.all("details") if each.attributes.get("class") == "talk"]
+    assert "open" not in talk.attributes
+    assert len(talk.all("li")) == 200
+    assert "and 50 more; the JSON report has them" in talk.text
+
+
+def test_how_a_persona_fared_is_told() -> None:
+    outcome = Outcome("Book a <table>", False, ("nothing said",), "meaning", 3, "patience")
+    page = page_of([replace(busy_report(), outcome=outcome)])
+    assert "goal not reached after 3 turns, by meaning: Book a <table>" in page.text
