@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from latency_picture import LEFT, MAX_TICKS, MAX_TURNS, WIDTH, draw
+from latency_picture import BAR, LEFT, MAX_TICKS, MAX_TURNS, WIDTH, draw
 
 TURNS = [{"pause": 500.0, "text": 100.0, "first <audio>": 200.0}, {"pause": 500.0, "text": 0.0}]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -53,5 +53,5 @@ def test_without_turns_there_is_nothing_to_draw() -> None:
 def test_any_figures_fit_into_the_picture(turns: list[dict[str, float]], wanted_ms: float | None) -> None:
     picture = draw(turns, wanted_ms=wanted_ms)
     assert all(x + width <= WIDTH for x, width in bars(picture))
-    assert len(set(re.findall(r'y="(\d+)" width="[\d.]+" height', picture))) <= MAX_TURNS
+    assert len(set(re.findall(rf'y="(\d+)" width="[\d.]+" height="{BAR}"', picture))) <= MAX_TURNS
     assert picture.count('class="quiet"') <= MAX_TICKS + 3
