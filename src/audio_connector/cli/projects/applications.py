@@ -22,7 +22,7 @@ else:
     import tomli as tomllib
 
 MARKS: Final = frozenset({"__init__.py", "__main__.py", "app.py", "settings.toml"})
-"""A folder that has all of these is an application."""
+"""A folder that has all of these, and its test, is an application."""
 
 REQUIREMENTS: Final = "requirements.txt"
 """What an application needs beside this library and its engines: a package a line, as pip takes them."""
@@ -108,7 +108,7 @@ def applications(folder: Path | None = None) -> dict[str, Application]:
 
 
 def _is_application(path: Path) -> bool:
-    return path.is_dir() and {inner.name for inner in path.iterdir()} >= MARKS
+    return path.is_dir() and {inner.name for inner in path.iterdir()} >= {*MARKS, f"test_{path.name}.py"}
 
 
 def _shelf() -> Path:

@@ -45,6 +45,7 @@ def test_only_a_folder_with_all_that_marks_one_is_an_application(tmp_path: Path)
     for mark in MARKS:
         folder = write_application(tmp_path, f"no_{mark.strip('_').partition('.')[0].strip('_')}")
         (folder / mark).unlink()
+    (write_application(tmp_path, "untested") / "test_untested.py").unlink()
     (tmp_path / "file").touch()
     assert list(applications(tmp_path)) == ["other", "parrot"]
 
