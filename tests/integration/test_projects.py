@@ -68,7 +68,12 @@ async def test_it_starts_or_says_what_to_install(
 ) -> None:
     """Engines and models may be there or not, where this runs: both is told in a line."""
     process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", application.name, *([] if application.name == SMALL else ["--port", "0"])),
+        *(
+            sys.executable,
+            "-m",
+            application.name,
+            *([] if application.name == SMALL else ["--port", "0", "--page-port", "0"]),
+        ),
         cwd=project,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
