@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import asyncio
+import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -39,6 +41,16 @@ def project(application: Application, tmp_path_factory: pytest.TempPathFactory) 
 def test_it_has_what_marks_an_application(application: Application) -> None:
     assert {path.name for path in application.files()} >= MARKS
     assert application.test.is_file()
+
+
+@pytest.mark.skipif(shutil.which("git") is None, reason="asks git what it ignores")
+def test_git_takes_all_of_it(application: Application, tmp_path: Path) -> None:
+    files = plan("my-bot", application)
+    write(files.items(), tmp_path)
+    for command in (["init", "-q"], ["add", "-A"]):
+        subprocess.run(["git", *command], cwd=tmp_path, check=True)
+    listed = subprocess.run(["git", "ls-files"], cwd=tmp_path, check=True, capture_output=True, text=True)
+    assert sorted(listed.stdout.splitlines()) == sorted(files)
 
 
 def test_its_own_test_passes_as_generated(project: Path) -> None:
