@@ -1,16 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Draws where the time of each turn goes, from measured figures: a bar for each turn, a colour for each stage.
+"""Draws where the time of each turn goes, from what the assistant's demo prints: a bar a turn, a colour a stage.
 
-    python tools/latency_picture.py turns.json docs/assets/assistant-latency.svg --wanted-ms 1200
+    PYTHONPATH=examples python -m assistant --demo | tee demo.txt
+    python tools/latency_picture.py demo.txt docs/assets/assistant-latency.svg --wanted-ms 1200
 
-The figures are a list of turns, each with the milliseconds of its stages in their order, as the assistant's demo
-writes them: ``[{"pause": 510, "text": 30, "answer": 12, "first audio": 148}, …]``.
+What counts are lines such as ``turn 2: 812 ms = pause 500 + text 30 + answer 12 + voice 270 | …``.
 """
 
 from __future__ import annotations
 
 import argparse
-import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -44,6 +44,14 @@ text { font: 13px system-ui, sans-serif; fill: #1d2433 }
 """
 
 Turn = Mapping[str, float]
+
+_TURN: Final = re.compile(r"^turn \d+: \d+ ms = (.+?) \|", re.MULTILINE)
+
+
+def read_turns(printed: str) -> list[Turn]:
+    """Return the milliseconds of the stages of each turn that was answered, as a demo prints them."""
+    found = [dict(stage.rsplit(" ", 1) for stage in line.split(" + ")) for line in _TURN.findall(printed)]
+    return [{name: float(value) for name, value in turn.items()} for turn in found]
 
 
 def draw(turns: Sequence[Turn], *, wanted_ms: float | None = None) -> str:
@@ -126,11 +134,11 @@ def _upright(at_ms: float, per_ms: float, bottom: int, kind: str, text_y: int, l
 def main() -> None:
     """Read the arguments, and write the picture."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("turns", type=Path, help="a JSON file, see above")
+    parser.add_argument("printed", type=Path, help="what the demo has printed")
     parser.add_argument("picture", type=Path, help="the SVG file to write")
     parser.add_argument("--wanted-ms", type=float, help="a line that the turns should not pass")
     told = parser.parse_args()
-    turns = json.loads(told.turns.read_text(encoding="utf-8"))
+    turns = read_turns(told.printed.read_text(encoding="utf-8"))
     told.picture.write_text(draw(turns, wanted_ms=told.wanted_ms), encoding="utf-8")
 
 

@@ -9,7 +9,7 @@ from xml.etree import ElementTree as ET
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from latency_picture import BAR, LEFT, MAX_TICKS, MAX_TURNS, WIDTH, draw
+from latency_picture import BAR, LEFT, MAX_TICKS, MAX_TURNS, WIDTH, draw, read_turns
 
 TURNS = [{"pause": 500.0, "text": 100.0, "first <audio>": 200.0}, {"pause": 500.0, "text": 0.0}]
 SVG = "{http://www.w3.org/2000/svg}"
@@ -21,6 +21,19 @@ def bars(picture: str) -> list[tuple[float, float]]:
         rect for rect in ET.fromstring(picture).iter(f"{SVG}rect") if rect.find(f"{SVG}title") is not None
     ]
     return [(float(rect.get("x", 0)), float(rect.get("width", 0))) for rect in found]
+
+
+def test_turns_are_read_from_what_the_demo_prints() -> None:
+    printed = """page: http://localhost:8080/
+turn 1: 812 ms = pause 500 + text 30 + answer 12 + voice 270 | 'When | now?' -> 'From nine to six.'
+turn 2: no answer = pause 500 | '' -> ''
+turn 3: 600 ms = pause 500 + first sound 100 | 'a' -> 'b' [not heard: c]
+p50 latency: 706 ms here
+"""
+    assert read_turns(printed) == [
+        {"pause": 500, "text": 30, "answer": 12, "voice": 270},
+        {"pause": 500, "first sound": 100},
+    ]
 
 
 def test_bars_are_to_scale_and_follow_each_other() -> None:
