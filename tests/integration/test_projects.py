@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from zipfile import ZipFile
 
 import pytest
 from support.inner_pytest import OPTIONS, run_python
@@ -51,6 +52,15 @@ def test_git_takes_all_of_it(application: Application, tmp_path: Path) -> None:
         subprocess.run(["git", *command], cwd=tmp_path, check=True)
     listed = subprocess.run(["git", "ls-files"], cwd=tmp_path, check=True, capture_output=True, text=True)
     assert sorted(listed.stdout.splitlines()) == sorted(files)
+
+
+def test_what_is_installed_of_it_is_whole(project: Path, application: Application, tmp_path: Path) -> None:
+    """As its Dockerfile does: pages, settings and audio too."""
+    ended = run_python("-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path), folder=project)
+    assert ended.returncode == 0, ended.stderr
+    (wheel,) = tmp_path.glob("my_bot-0.1.0-*.whl")
+    packed = {name for name in ZipFile(wheel).namelist() if not name.startswith("my_bot-0.1.0.dist-info/")}
+    assert packed == {way for way in plan("my-bot", application) if way.startswith(f"{application.name}/")}
 
 
 def test_its_own_test_passes_as_generated(project: Path) -> None:
