@@ -49,9 +49,11 @@ def command_faults(words: list[str], targets: set[str]) -> list[str]:
 
 
 def make_targets() -> set[str]:
-    return set(
-        re.findall(r"^([a-z][a-z-]*):", (ROOT / "Makefile").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    )
+    """Those that are named, and the applications, which one rule is for."""
+    makefile = (ROOT / "Makefile").read_text(encoding="utf-8")
+    named = set(re.findall(r"^([a-z][a-z-]*):", makefile, flags=re.MULTILINE))
+    one_for_all = "\n$(APPLICATIONS):" in makefile
+    return named | {path.parent.name for path in (ROOT / "examples").glob("*/app.py") if one_for_all}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
