@@ -48,7 +48,7 @@ class Application:
 
     @property
     def summary(self) -> str:
-        """The first sentence of what it says of itself."""
+        """The first paragraph of what it says of itself."""
         return _summary(self.folder / "__init__.py")
 
     @property
