@@ -16,6 +16,7 @@ from tempfile import TemporaryDirectory
 import aiohttp
 
 from audio_connector import AudioConnectorServer
+from audio_connector.cli.projects.applications import applications
 from audio_connector.playground.parrot import parrot
 
 DEADLINE_S = 60
@@ -92,11 +93,14 @@ async def try_playground(command: str) -> None:
 
 
 async def try_project(command: str) -> None:
-    """A project of each application that the wheel has, whose test passes."""
-    listed = await run(command, "new", "--list")
-    for name in [line.split()[0] for line in listed.splitlines()]:
+    """A project of each application that the wheel has, whose test passes with what it asks for beside engines."""
+    for name, application in applications().items():
         with TemporaryDirectory() as folder:
             await run(command, "new", f"{folder}/my-bot", "--app", name)
+            if wanted := application.requirements():
+                await run(
+                    sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", *wanted
+                )
             said = await run(
                 sys.executable, "-m", "pytest", "-q", "--rootdir", f"{folder}/my-bot", f"{folder}/my-bot"
             )
