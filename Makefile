@@ -168,8 +168,9 @@ deploy: $(READY) ## The files of deploy/, with real proxies; Debian: apt install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL) '.[deploy]'
 	$(BIN)/python -m pytest -m deploy -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
-pictures: $(READY) ## Take the pictures of the playground's documentation anew
+pictures: $(READY) ## Take the documentation's pictures of the playground anew, and make small ones of the applications'
 	PYTHONPATH=tests $(BIN)/python -m browser.pictures
+	$(BIN)/python tools/thumbnails.py
 
 format: $(READY) ## Put the sources into their format
 	$(BIN)/ruff check --fix .
