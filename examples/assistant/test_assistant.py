@@ -4,15 +4,20 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+import assistant
+from assistant.__main__ import Settings
 from assistant.app import Assistant, Manner
 from assistant.brain import Brain
 from assistant.memory import Turn
 from audio_connector.engines import EngineError, Message, Transcript
-from audio_connector.engines.retrieval import Entry
+from audio_connector.engines.retrieval import Entry, read_knowledge
+from audio_connector.live.settings import read_settings
+from audio_connector.simulator import load_persona, load_scenario
 from audio_connector.testing import Audio, in_virtual_time, serve
 from audio_connector.testing.scripted import ScriptedAnswerer, ScriptedEars, ScriptedVoice, WordEmbedder
 from audio_connector.turns import BargeIn
@@ -276,3 +281,13 @@ async def test_a_call_may_end_in_the_middle_of_anything() -> None:
                 await call.say(bytes(round(after_s * 1000) * 32 + 2), rate_hz=16000)
                 await call.hang_up()
     assert case.page.of("state")[-1]["state"] == "ended"
+
+
+def test_what_lies_beside_it_is_in_order() -> None:
+    folder = Path(str(assistant.__file__)).parent
+    settings = read_settings(folder / "settings.toml", Settings)
+    entries = read_knowledge(folder / settings.knowledge)
+    assert len({entry.answer for entry in entries}) == len(entries)
+    assert settings.talk.phrases.goodbye.endswith("Goodbye!")
+    load_scenario(folder / "scenario.yaml")
+    load_persona(folder / "persona.yaml")
