@@ -209,7 +209,7 @@ class FollowedCall:
         text = heard.text.strip()
         if not text:  # a cough, a door
             return
-        # Six milliseconds a second of audio: not in the loop.
+        # Some ten milliseconds a second of audio: not in the loop.
         tone = await asyncio.to_thread(tone_of, ended.audio, ended.sample_rate)
         valence = await self._app.valence.of(text)
         utterance = self._moods.take(ended.start_s, ended.end_s, text=text, tone=tone, valence=valence)
