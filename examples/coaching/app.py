@@ -226,6 +226,7 @@ class CoachedCall:
         self._waiting: asyncio.Queue[tuple[str, SpeechEnded] | None] = asyncio.Queue()
         self._troubles: Counter[str] = Counter()
         self._closed_s: float | None = None
+        self._together_s: float | None = None
         self._shown_s = 0.0
 
     async def run(self) -> None:
@@ -265,7 +266,12 @@ class CoachedCall:
     def _take(self, stream: SessionStream, role: str, event: TurnEvent) -> None:
         """Take what one side does, without waiting for anything."""
         self._floor.feed(stream.id, role, event)
-        for hint in self._rules.look(self._floor):
+        there = {self._role_of(each) for each in self._session.streams}
+        if not there.issuperset(ROLES):
+            self._together_s = None
+        elif self._together_s is None:
+            self._together_s = self._floor.now_s
+        for hint in self._rules.look(self._floor, together_s=self._together_s):
             self._give(hint)
         if isinstance(event, SpeechEnded):
             self._show_span(stream, role, event.start_s, event.end_s)

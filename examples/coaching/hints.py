@@ -61,28 +61,26 @@ class Rules:
         self._interruptions = 0
         self._has_reminded = False
 
-    def look(self, floor: Floor) -> list[Hint]:
-        """Look who has the floor."""
+    def look(self, floor: Floor, *, together_s: float | None) -> list[Hint]:
+        """Look who has the floor.
+
+        Args:
+            floor: Of the call.
+            together_s: Since when both sides are there: who waits for the other one need not talk. None while one is
+                not.
+        """
         limits, due = self._limits, []
-        if (
-            floor.turn_role == AGENT
-            and floor.monologue_s >= limits.talk_s
-            and floor.turn_start_s != self._turn_told_s
-        ):
+        talks = floor.turn_role == AGENT and floor.monologue_s >= limits.talk_s
+        if talks and floor.turn_start_s != self._turn_told_s:
             self._turn_told_s = floor.turn_start_s
-            due += self._give(
-                "talks long",
-                f"You have talked for {limits.talk_s:.0f} s. Ask a question.",
-                floor.turn_start_s + limits.talk_s,
-            )
-        since = floor.quiet_since_s
-        if since is not None and floor.now_s - since >= limits.silence_s and since != self._quiet_told_s:
-            self._quiet_told_s = since
-            due += self._give(
-                "silence",
-                f"Nobody has spoken for {limits.silence_s:.0f} s. Say what you are doing.",
-                since + limits.silence_s,
-            )
+            text = f"You have talked for {limits.talk_s:.0f} s. Ask a question."
+            due += self._give("talks long", text, floor.turn_start_s + limits.talk_s)
+        if floor.quiet_since_s is not None and together_s is not None:
+            since_s = max(floor.quiet_since_s, together_s)
+            if floor.now_s - since_s >= limits.silence_s and since_s != self._quiet_told_s:
+                self._quiet_told_s = since_s
+                text = f"Nobody has spoken for {limits.silence_s:.0f} s. Say what you are doing."
+                due += self._give("silence", text, since_s + limits.silence_s)
         if floor.interrupted[AGENT] > self._interruptions:
             self._interruptions = floor.interrupted[AGENT]
             latest = next(each for each in reversed(floor.interruptions) if each.by == AGENT)

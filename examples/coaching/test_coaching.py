@@ -170,6 +170,24 @@ async def test_who_speaks_fast_is_told(tmp_path: Path) -> None:
 
 
 @in_virtual_time
+async def test_who_waits_for_the_other_one_need_not_talk(tmp_path: Path) -> None:
+    async with bench(ScriptedEars([]), tmp_path) as on:
+        async with on.server.call("/agent", session_id="room") as agent:
+            await asyncio.sleep(10)
+            assert on.hints() == []
+            async with on.server.call("/customer", session_id="room"):
+                await asyncio.sleep(6)
+                assert on.hints() == ["silence"]
+                await agent.say(speech(1.4))
+            await asyncio.sleep(10)
+        await on.coach.settled()
+    assert on.hints() == ["silence"]
+    [hint] = on.page.of("hint")
+    assert hint["cause_s"] == pytest.approx(14, abs=0.6)
+    assert 0 <= hint["late_s"] <= LATE_S
+
+
+@in_virtual_time
 async def test_two_calls_at_once_keep_to_themselves(tmp_path: Path) -> None:
     async with bench(ScriptedEars(lambda audio, _: f"{len(audio) // 40_000} units"), tmp_path) as on:
         async with on.session("one") as (agent, _), on.session("two") as (_, customer):
