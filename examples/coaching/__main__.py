@@ -8,7 +8,8 @@ from pathlib import Path
 
 from audio_connector.engines import engine_of
 from audio_connector.live.command import Command, Environment
-from coaching.app import Coach, Settings
+from coaching.app import Coach
+from coaching.settings import Settings
 
 
 def make(around: Environment[Settings]) -> Coach:

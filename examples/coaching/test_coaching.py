@@ -17,9 +17,10 @@ from audio_connector.engines import EngineError, Transcript
 from audio_connector.testing import Audio, Call, Server, in_virtual_time, serve
 from audio_connector.testing.scripted import ScriptedEars, WordEmbedder
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechStarted
-from coaching.app import Coach, Settings
+from coaching.app import Coach
 from coaching.floor import AGENT, CUSTOMER, Floor
 from coaching.meaning import sentences_of
+from coaching.settings import Settings
 
 LATE_S = 2.0
 """Within which the agent has to be told."""

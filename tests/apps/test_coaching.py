@@ -8,8 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from coaching.app import Coach, Settings
+from coaching.app import Coach
 from coaching.floor import AGENT, CUSTOMER
+from coaching.settings import Settings
 from support.spoken import folded
 
 from audio_connector.engines.faster_whisper import FasterWhisper
