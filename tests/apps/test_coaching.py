@@ -41,12 +41,12 @@ CALL = Scenario(
             steps=[
                 Step(at_s=2.8, say="sample:he-was-not"),  # over the customer
                 says(7.5, "I am sorry about that. Could you tell me your order number?"),
-                says(13.5, "Thank you for calling, goodbye."),
+                says(14.2, "Thank you for calling, goodbye."),
             ],
         ),
         Participant(name="Customer", path="/customer", steps=[says(0.3, COMPLAINT)]),
     ],
-    tail_s=2,
+    duration_s=17.5,  # of both: who is alone need not talk
     allow_silence=True,
 )
 
