@@ -12,11 +12,11 @@ from typing import Any
 import pytest
 from support.voice_bot import voice_bot
 
-from audio_connector.cli.talk import LocalVoices
 from audio_connector.engines import EngineMissing
 from audio_connector.simulator import Expect, Impairments, Persona, RouterCall, SayText, Step, Talk
 from audio_connector.simulator.talk.meaning import Meaning
 from audio_connector.testing import router, serve
+from audio_connector.testing.talk import LocalVoices
 
 pytestmark = [pytest.mark.apps, pytest.mark.timeout(300)]
 

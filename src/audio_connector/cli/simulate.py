@@ -16,7 +16,6 @@ from rich.live import Live
 from audio_connector.cli.common import accept_any_certificate, parse_headers, refreshing, run_async
 from audio_connector.cli.plan import Plan, check_unused, plan_calls, plan_persona, plan_scenario
 from audio_connector.cli.statuses import BAD_INPUT
-from audio_connector.cli.talk import open_talk
 from audio_connector.cli.tokens import CARRIER, LIFETIME_S, TokenCarrier, TokenKey, credentials
 from audio_connector.cli.view import progress_view, show_summary
 from audio_connector.errors import UsageError
@@ -33,6 +32,7 @@ from audio_connector.simulator import (
     render_page,
     run_calls,
 )
+from audio_connector.testing.talk import open_talk
 
 TRACED_CALLS = 20
 """Up to so many calls are kept over time without being asked for; it costs a few microseconds per frame."""

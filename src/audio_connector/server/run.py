@@ -13,7 +13,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Coroutine, Iterator, Mapping
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from typing import Any, TypeAlias
 
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
@@ -143,15 +143,24 @@ def configuration_of(
 
 
 async def _serve(config: AudioConnectorServerConfig, say: Callable[[str], None]) -> bool:
+    async with serving(config, say) as handle:
+        with loaded_is_kept():
+            await handle.wait_closed()
+        ended = await handle.drain(0)  # it has ended: how?
+    await _leave(say)
+    return ended
+
+
+@contextlib.asynccontextmanager
+async def serving(
+    config: AudioConnectorServerConfig, say: Callable[[str], None]
+) -> AsyncIterator[AudioConnectorServerHandle]:
+    """Have a server listen, and say so; inside the block a signal drains it, and a second one stops it."""
     async with AudioConnectorServer(config) as handle:
         drain = functools.partial(_drain, handle, config.timeouts.drain_s, say)
         with _signals_end(asyncio.get_running_loop(), handle, drain):
             say(f"listening on {handle.get_address()}")
-            with loaded_is_kept():
-                await handle.wait_closed()
-        ended = await handle.drain(0)  # it has ended: how?
-    await _leave(say)
-    return ended
+            yield handle
 
 
 async def _drain(handle: AudioConnectorServerHandle, timeout_s: float, say: Callable[[str], None]) -> None:

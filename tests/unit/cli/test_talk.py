@@ -13,12 +13,12 @@ from support.cli_peer import Peer
 from support.talking import Reader, Speller
 
 from audio_connector.cli import main
-from audio_connector.cli import talk as cli_talk
-from audio_connector.cli.talk import LocalVoices, key_of, open_talk, spoken_folder
 from audio_connector.engines import EngineMissing
 from audio_connector.errors import UsageError
 from audio_connector.simulator import Persona, RouterCall, Rule
 from audio_connector.simulator.talk.persona import ChatModel
+from audio_connector.testing import talk as testing_talk
+from audio_connector.testing.talk import LocalVoices, key_of, open_talk, spoken_folder
 
 Capture = pytest.CaptureFixture[str]
 
@@ -42,8 +42,8 @@ class Machine:
             return make
 
         voices = {kind: maker(kind, Speller, missing=missing.get(kind)) for kind in ("piper", "espeak")}
-        monkeypatch.setattr(cli_talk, "_VOICES", voices)
-        monkeypatch.setattr(cli_talk, "_RECOGNISERS", {"whisper": maker("whisper", Reader)})
+        monkeypatch.setattr(testing_talk, "_VOICES", voices)
+        monkeypatch.setattr(testing_talk, "_RECOGNISERS", {"whisper": maker("whisper", Reader)})
 
     @property
     def names(self) -> list[tuple[str, str]]:

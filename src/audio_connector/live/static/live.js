@@ -15,9 +15,11 @@ export function live(handlers) {
     }
   };
   events.onopen = () => say("live", true);
+  const loading = ({ ready, total }) => say(ready < total ? `loading engines, ${ready} of ${total}` : "live", true);
   events.onerror = () => say("the application has ended, or does not answer", false);
   events.onmessage = (message) => {
     const { kind, key, at_s, data } = JSON.parse(message.data);
+    if (kind === "loading") loading(data);
     handlers[kind]?.(data, { key, at_s });
   };
   return events;

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The engines that callers of ``simulate`` speak and understand with: found, loaded where needed, closed."""
+"""The engines that simulated callers speak and understand with: found, loaded where needed, closed."""
 
 from __future__ import annotations
 

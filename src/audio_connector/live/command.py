@@ -1,0 +1,296 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The command line of an application: settings, engines made ready, its page, its server, and a call that shows it.
+
+::
+
+    COMMAND = Command("captions", folder=Path(__file__).parent, settings=Settings, make=make)
+
+    if __name__ == "__main__":
+        sys.exit(COMMAND.main())
+
+``python -m captions`` serves until Ctrl-C. ``--demo`` serves, has the callers of its ``scenario.yaml`` call it, says
+what came out, and ends; its exit status is 0 where that is what was expected.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Generic, Protocol
+
+from audio_connector.engines.base.ports import Engine
+from audio_connector.engines.base.warm import Warmed, shown, warm_all
+from audio_connector.errors import UsageError, VideoError
+from audio_connector.live.demo import Outcome, run_demo
+from audio_connector.live.page import LivePage
+from audio_connector.live.settings import S, read_settings
+from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.server.garbage import loaded_is_kept
+from audio_connector.server.run import HOST, PORT, isolated, print_line, serving
+from audio_connector.server.server import AudioConnectorServerHandle
+from audio_connector.server.sessions import Sessions
+from audio_connector.simulator import CallReport
+
+MAX_PORT: Final = 65535
+FAILED: Final = 1
+BAD_INPUT: Final = 2
+INTERRUPTED: Final = 130
+
+
+class Application(Protocol):
+    """What an application has to have for a `Command`."""
+
+    @property
+    def engines(self) -> Sequence[Engine]:
+        """The engines that it uses: made ready before the first call, and closed at the end."""
+
+    async def on_connect(self, client: AudioConnectorConnection) -> None:
+        """Serve a call."""
+
+    async def close(self) -> None:
+        """Finish what is written; all calls have ended."""
+
+    def outcome(self, reports: Sequence[CallReport]) -> Outcome:
+        """Say what came out of the demo's calls, and what of it was not as expected."""
+
+
+@dataclass
+class Environment(Generic[S]):
+    """What an application is made in.
+
+    Attributes:
+        settings: What it was told.
+        page: Its page; what is shown before it is open is kept.
+        folder: Where its settings lie; the files that they name are looked for there.
+        output: Where it writes; the folder is there.
+    """
+
+    settings: S
+    page: LivePage
+    folder: Path
+    output: Path
+    _handle: AudioConnectorServerHandle | None = field(default=None, repr=False)
+
+    def path(self, name: str | Path) -> Path:
+        """A file that the settings name."""
+        return self.folder / name
+
+    @property
+    def sessions(self) -> Sessions:
+        """The sessions that are live, as `AudioConnectorServerHandle.sessions`.
+
+        Raises:
+            UsageError: The server does not listen yet.
+        """
+        if self._handle is None:
+            raise UsageError(
+                "sessions are there once the server listens: ask for them in on_connect, not in make"
+            )
+        return self._handle.sessions
+
+
+@dataclass(frozen=True)
+class Task(Generic[S]):
+    """Something else that the program does than serving: ``python -m NAME TASK``.
+
+    Args:
+        summary: For ``--help``.
+        run: Does it, given the settings, the folder of the settings and the arguments; returns the exit status.
+        add_arguments: Adds what it takes.
+    """
+
+    summary: str
+    run: Callable[[S, Path, argparse.Namespace], int]
+    add_arguments: Callable[[argparse.ArgumentParser], object] = lambda _: None
+
+
+class Command(Generic[S]):
+    """The command line of one application.
+
+    Args:
+        name: Of its package.
+        folder: Of its ``settings.toml``, ``page.html`` and ``scenario.yaml``.
+        settings: What its settings are.
+        make: Makes the application: engines by `engine_of`, nothing loaded yet.
+        summary: What it does, for ``--help``.
+        tasks: What else the program does, by name.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        folder: Path,
+        settings: type[S],
+        make: Callable[[Environment[S]], Application],
+        summary: str = "",
+        tasks: Mapping[str, Task[S]] | None = None,
+    ) -> None:
+        self.name = name
+        self._folder = folder
+        self._settings = settings
+        self._make = make
+        self._summary = summary
+        self._tasks = dict(tasks or {})
+
+    def main(self, argv: Sequence[str] | None = None) -> int:
+        """Do what the command line says; returns the exit status.
+
+        0 is good, 1 says that the demo was not as expected, 2 bad input or something missing, 130 Ctrl-C.
+        """
+        arguments = self._parser().parse_args(argv)
+        logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
+        logging.getLogger(self.name).setLevel(logging.INFO)
+        try:
+            settings = read_settings(arguments.settings, self._settings)
+            folder = arguments.settings.parent
+            if arguments.task is not None:
+                return self._tasks[arguments.task].run(settings, folder, arguments)
+            told = {"port": arguments.port, "page_port": arguments.page_port}
+            if arguments.demo:  # beside whatever listens on the usual ports
+                told = {name: 0 if port is None else port for name, port in told.items()}
+            return asyncio.run(
+                self.run(settings, folder, demo=arguments.demo, keep=arguments.keep, say=print_line, **told)
+            )
+        except VideoError as error:
+            sys.stderr.write(f"{self.name}: {error}\n")
+            return BAD_INPUT
+        except KeyboardInterrupt:
+            return INTERRUPTED
+
+    async def run(
+        self,
+        settings: S,
+        folder: Path,
+        *,
+        demo: bool = False,
+        keep: bool = False,
+        port: int | None = None,
+        page_port: int | None = None,
+        say: Callable[[str], None] = print_line,
+    ) -> int:
+        """Serve until a signal, or for the demo; returns the exit status.
+
+        Args:
+            settings: What the application is told.
+            folder: Where the files are that they name.
+            demo: Have the callers of ``scenario.yaml`` call it.
+            keep: Go on serving after the demo.
+            port: Of the server, instead of the settings'.
+            page_port: Of the page, likewise.
+            say: Given a line for a person.
+
+        Raises:
+            VideoError: A value is wrong, a port is taken, or something is missing.
+        """
+        output = settings.output
+        output.mkdir(parents=True, exist_ok=True)
+        page = LivePage(
+            self._folder / "page.html",
+            host=settings.page.host,
+            port=settings.page.port if page_port is None else page_port,
+            folder=output,
+        )
+        around = Environment(settings, page, folder, output)
+        app = self._make(around)
+        config = self._config(app, settings, port)
+        async with AsyncExitStack() as stack:
+            await stack.enter_async_context(page)
+            say(f"page: {page.url}")
+            for engine in app.engines:
+                stack.push_async_callback(engine.close)
+            await _warm(app, page)
+            stack.push_async_callback(app.close)
+            around._handle = handle = await stack.enter_async_context(serving(config, say))
+            stack.enter_context(loaded_is_kept())
+            if not demo:
+                await handle.wait_closed()
+                return 0
+            outcome = await _until_closed(self._demo(app, handle, output, say), handle)
+            if outcome is None:
+                return INTERRUPTED
+            if keep:
+                say(f"look at {page.url}; Ctrl-C ends it")
+                await handle.wait_closed()
+            return FAILED if outcome.problems else 0
+
+    def _parser(self) -> argparse.ArgumentParser:
+        run = f"python -m {self.name}"
+        parser = argparse.ArgumentParser(
+            prog=run,
+            description=self._summary,
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+            epilog=f"examples:\n  {run}\n  {run} --demo --keep\n  {run} --settings mine.toml --port 9000\n\n"
+            "exit status: 0 good; 1 the demo was not as expected; 2 bad input, or something is missing",
+        )
+        standard = self._folder / "settings.toml"
+        parser.add_argument(
+            "--settings", type=Path, default=standard, metavar="FILE", help="instead of its own settings.toml"
+        )
+        parser.add_argument("--port", type=_port, metavar="N", help="of the server; 0 takes a free one")
+        parser.add_argument("--page-port", type=_port, metavar="N", help="of the page, likewise")
+        parser.add_argument("--demo", action="store_true", help="have the callers of scenario.yaml call it")
+        parser.add_argument("--keep", action="store_true", help="after the demo, go on until Ctrl-C")
+        parser.set_defaults(task=None)
+        if self._tasks:
+            parsers = parser.add_subparsers(dest="task", metavar="TASK", title="instead of serving")
+            for name, task in self._tasks.items():
+                task.add_arguments(parsers.add_parser(name, help=task.summary, description=task.summary))
+        return parser
+
+    def _config(self, app: Application, settings: S, port: int | None) -> AudioConnectorServerConfig:
+        fields: dict[str, Any] = {"host": HOST, "port": PORT, **settings.server}
+        fields["on_connect"] = app.on_connect
+        told = fields if port is None else {**fields, "port": port}
+        return isolated(AudioConnectorServerConfig.from_values(told))
+
+    async def _demo(
+        self,
+        app: Application,
+        handle: AudioConnectorServerHandle,
+        output: Path,
+        say: Callable[[str], None],
+    ) -> Outcome:
+        reports, files = await run_demo(
+            self._folder / "scenario.yaml", handle.get_address(), output=output, say=say
+        )
+        outcome = app.outcome(reports).beside(reports, files)
+        for line in outcome.told():
+            say(line)
+        return outcome
+
+
+async def _warm(app: Application, page: LivePage) -> None:
+    with shown("loading") as progress:
+
+        def tell(warmed: Warmed) -> None:
+            page.show("loading", key="loading", ready=warmed.ready, total=warmed.total, name=warmed.name)
+            progress(warmed)
+
+        await warm_all(*app.engines, progress=tell)
+
+
+async def _until_closed(demo: Any, handle: AudioConnectorServerHandle) -> Outcome | None:  # noqa: ANN401
+    """Wait for the demo; None where a signal was earlier."""
+    showing: asyncio.Task[Outcome] = asyncio.ensure_future(demo)
+    closed = asyncio.ensure_future(handle.wait_closed())
+    try:
+        await asyncio.wait((showing, closed), return_when=asyncio.FIRST_COMPLETED)
+        return showing.result() if showing.done() else None
+    finally:
+        for task in (showing, closed):
+            task.cancel()
+        await asyncio.gather(showing, closed, return_exceptions=True)
+
+
+def _port(text: str) -> int:
+    if not text.isascii() or not text.isdigit() or int(text) > MAX_PORT:
+        raise argparse.ArgumentTypeError(f"{text!r}: expected a number from 0 to {MAX_PORT}")
+    return int(text)

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The demo of an application: simulated callers with real audio in real time, and what came out of their calls."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from audio_connector.simulator import CallReport, load_scenario, run_calls
+from audio_connector.testing.talk import open_talk
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What came out of a demo.
+
+    Attributes:
+        lines: For a person, a few.
+        files: What was written.
+        problems: What was not as expected, a line each; none where all was good.
+    """
+
+    lines: Sequence[str] = ()
+    files: Sequence[Path] = ()
+    problems: Sequence[str] = ()
+
+    def beside(self, reports: Sequence[CallReport], files: Sequence[Path]) -> Outcome:
+        """The same, with what the calls themselves saw, and what was recorded of them."""
+        seen = [f"{report.name}: {problem}" for report in reports for problem in report.problems]
+        failed = [f"{report.name}: {report.error}" for report in reports if report.error is not None]
+        return Outcome(self.lines, (*self.files, *files), (*self.problems, *failed, *seen))
+
+    def told(self) -> Iterator[str]:
+        """All of it, line by line."""
+        yield from self.lines
+        for path in self.files:
+            yield f"file: {path}"
+        for problem in self.problems:
+            yield f"✗ {problem}"
+        if not self.problems:
+            yield "✓ as expected"
+
+
+async def run_demo(
+    scenario: Path, url: str, *, output: Path, say: Callable[[str], None]
+) -> tuple[list[CallReport], list[Path]]:
+    """Make the calls of a scenario, and say who said what.
+
+    Args:
+        scenario: Its file.
+        url: The server.
+        output: Folder for the recordings of both sides of each call.
+        say: Given a line for a person.
+
+    Returns:
+        A report of each call, and the recordings.
+
+    Raises:
+        UsageError: The file is no scenario.
+        EngineMissing: What the callers speak or understand with is not there.
+    """
+    planned = load_scenario(scenario)
+    folder = output / "demo"
+    folder.mkdir(parents=True, exist_ok=True)
+    calls, files = [], []
+    for number, call in enumerate(planned.calls(url), start=1):
+        sides = [folder / f"{number}-{side}.wav" for side in ("heard", "spoken")]
+        files += sides
+        calls.append(replace(call, heard=sides[0], spoken=sides[1]))
+    async with open_talk(calls, voice=None, recogniser=None, tell=say) as talk:
+        callers = "a caller calls" if len(calls) == 1 else f"{len(calls)} callers call"
+        say(f"{planned.name}: {callers}")
+        reports = await run_calls(calls, talk=talk)
+    for line in _lines(reports):
+        say(line)
+    return reports, files
+
+
+def _lines(reports: Sequence[CallReport]) -> Iterator[str]:
+    for report in reports:
+        for line in report.transcript:
+            who = report.name if line.who == "participant" else "bot"
+            yield f"{line.at_s:6.1f} s  {who}: {line.text}"

@@ -1,0 +1,208 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An application's command line: what it refuses and how, its demo, its end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+
+import aiohttp
+import pytest
+
+from audio_connector import AudioConnectorConnection
+from audio_connector.engines import Engine, EngineMissing
+from audio_connector.live.command import Command, Environment, Task
+from audio_connector.live.demo import Outcome
+from audio_connector.live.settings import AppSettings, EngineTable, read_settings
+from audio_connector.simulator import CallReport
+from audio_connector.testing.scripted import ScriptedVoice
+
+SETTINGS = """
+volume = 3
+output = "{output}"
+[server]
+isolation = "thread"
+[voice]
+engine = "piper"
+"""
+SCENARIO = """
+name: A short call
+tail_s: 0.4
+participants: [{ name: Ann, say: "sample:he-was-not", say_for_s: 0.4 }]
+"""
+
+
+class Settings(AppSettings):
+    volume: int = 1
+    voice: EngineTable = {}  # noqa: RUF012 - pydantic copies it
+
+
+class Missing(ScriptedVoice):
+    async def warm(self) -> None:
+        raise EngineMissing("the voice is not there", mend="pip install voice")
+
+
+class Echo:
+    """Says again what it hears."""
+
+    def __init__(self, around: Environment[Settings], engine: ScriptedVoice, problems: Sequence[str]) -> None:
+        self.around = around
+        self.engine = engine
+        self.problems = problems
+        self.heard = 0
+        self.is_closed = False
+
+    @property
+    def engines(self) -> Sequence[Engine]:
+        return [self.engine]
+
+    async def on_connect(self, client: AudioConnectorConnection) -> None:
+        assert self.engine.is_warm
+        assert client.session_id in self.around.sessions
+        async for frame in client.audio():
+            self.heard += len(frame)
+            self.around.page.show("heard", bytes=self.heard)
+            await client.send_audio_buffer(frame)
+
+    async def close(self) -> None:
+        self.is_closed = True
+
+    def outcome(self, reports: Sequence[CallReport]) -> Outcome:
+        return Outcome([f"{len(reports)} call, volume {self.around.settings.volume}"], [], self.problems)
+
+
+class Made:
+    """A command in a folder, and the applications that it has made."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.apps: list[Echo] = []
+        self.engine = ScriptedVoice()
+        self.problems: list[str] = []
+        (folder / "page.html").write_text("<title>page</title>")
+        (folder / "settings.toml").write_text(SETTINGS.format(output=folder / "out"))
+        (folder / "scenario.yaml").write_text(SCENARIO)
+        count = Task("Count.", self.count, lambda parser: parser.add_argument("word"))
+        self.command = Command(
+            "echo", folder=folder, settings=Settings, make=self.make, tasks={"count": count}
+        )
+
+    def make(self, around: Environment[Settings]) -> Echo:
+        self.apps.append(Echo(around, self.engine, self.problems))
+        return self.apps[-1]
+
+    def count(self, settings: Settings, folder: Path, arguments: argparse.Namespace) -> int:
+        assert (settings.volume, folder) == (3, self.folder)
+        return len(arguments.word)
+
+    def settle(self, text: str) -> None:
+        (self.folder / "settings.toml").write_text(text)
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Made:
+    return Made(tmp_path)
+
+
+def test_the_demo_calls_it_and_says_what_came_out(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    assert made.command.main(["--demo"]) == 0
+    printed = capsys.readouterr()
+    assert "1 call, volume 3" in printed.out
+    assert "✓ as expected" in printed.out
+    assert "engines: 1 of 1" in printed.err
+    (app,) = made.apps
+    assert (app.is_closed, app.engine.is_closed) == (True, True)
+    assert app.heard > 0
+    heard = made.folder / "out" / "demo" / "1-heard.wav"
+    assert str(heard) in printed.out
+    assert heard.stat().st_size > 10_000
+
+
+def test_a_demo_that_is_not_as_expected_fails(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    made.problems.append("nothing was understood")
+    (made.folder / "scenario.yaml").write_text(SCENARIO.replace("tail_s: 0.4", "tail_s: 0.1"))
+    assert made.command.main(["--demo"]) == 1
+    assert "✗ nothing was understood" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("volume = ", "settings.toml: Invalid value"),
+        ("volumes = 1", "settings.toml: volumes is not a field; did you mean 'volume'?"),
+        ("volume = 'loud'", "settings.toml: volume='loud': "),
+        ("[page]\nport = 70000", "settings.toml: page.port=70000: "),
+        ("[server]\nhots = 'localhost'", "hots is not a field; did you mean 'host'?"),
+    ],
+)
+def test_what_is_wrong_in_its_settings_is_said(
+    made: Made, text: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.settle(text)
+    assert made.command.main([]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_there_has_to_be_a_file_of_settings(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    assert made.command.main(["--settings", str(made.folder / "none.toml")]) == 2
+    assert (
+        "none.toml: No such file or directory; expected a file of settings in TOML" in capsys.readouterr().err
+    )
+
+
+def test_an_engine_that_is_missing_ends_it_with_what_mends_it(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.engine = Missing()
+    assert made.command.main(["--port", "0", "--page-port", "0"]) == 2
+    assert "echo: the voice is not there; mend it with: pip install voice" in capsys.readouterr().err
+    assert made.engine.is_closed
+
+
+@pytest.mark.parametrize("port", ["-1", "65536", "x", "१"])
+def test_a_port_is_a_number(made: Made, port: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit, match="2"):
+        made.command.main([f"--port={port}"])
+    assert "expected a number from 0 to 65535" in capsys.readouterr().err
+
+
+def test_it_may_have_something_else_to_do(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    assert made.command.main(["count", "four"]) == 4
+    assert made.apps == []
+    with pytest.raises(SystemExit, match="0"):
+        made.command.main(["--help"])
+    assert "Count." in capsys.readouterr().out
+
+
+async def test_it_serves_until_a_signal(made: Made) -> None:
+    said: list[str] = []
+    settings = read_settings(made.folder / "settings.toml", Settings)
+    running = asyncio.ensure_future(
+        made.command.run(settings, made.folder, port=0, page_port=0, say=said.append)
+    )
+    while not any(line.startswith("listening on") for line in said):
+        assert not running.done()
+        await asyncio.sleep(0.01)
+    page = said[0].removeprefix("page: ")
+    async with aiohttp.ClientSession() as session, session.get(page) as answer:
+        assert "<title>page</title>" in await answer.text()
+    os.kill(os.getpid(), signal.SIGINT)
+    assert await asyncio.wait_for(running, 10) == 0
+    assert made.apps[0].is_closed
+
+
+async def test_sessions_are_there_once_it_listens(made: Made) -> None:
+    settings = read_settings(made.folder / "settings.toml", Settings)
+    make = made.make
+
+    def too_early(around: Environment[Settings]) -> Echo:
+        with pytest.raises(ValueError, match="ask for them in on_connect"):
+            _ = around.sessions
+        return make(around)
+
+    command = Command("echo", folder=made.folder, settings=Settings, make=too_early)
+    assert await command.run(settings, made.folder, demo=True, port=0, page_port=0, say=lambda _: None) == 0
