@@ -45,9 +45,10 @@ class Settings(AppSettings):
 class Application(Captions):
     """Captions that know what the demo says."""
 
-    def outcome(self, reports: Sequence[CallReport]) -> Outcome:
+    async def outcome(self, reports: Sequence[CallReport]) -> Outcome:
         """Compare what was understood with what was said."""
         del reports
+        await self.settle()
         return outcome(self)
 
 

@@ -163,11 +163,15 @@ class Captions:
         task = self._running[whose] = asyncio.create_task(captioned.run())
         task.add_done_callback(lambda _: self._running.pop(whose, None))
 
+    async def settle(self) -> None:
+        """Wait for the captions of sessions that are over, for a while."""
+        if self._running:
+            await asyncio.wait(list(self._running.values()), timeout=FINISH_S)
+
     async def close(self) -> None:
         """Finish what is being understood."""
+        await self.settle()
         running = list(self._running.values())
-        if running:
-            await asyncio.wait(running, timeout=FINISH_S)
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
