@@ -1,53 +1,27 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Captions for each session: a task for each utterance, from its first sound to its line in the files.
-
-What happens to an utterance: it is *open* while somebody speaks, and partials replace each other on the page; it is
-*ended* when they pause, and a better recogniser hears all of it again; then it is *final*, and may be translated.
-"""
+"""Captions for each session that comes; see `captions.session` for what is done in one."""
 
 from __future__ import annotations
 
 import asyncio
-import json
-import logging
-import re
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol, TypeAlias
+from typing import Any, Final, Protocol
 
 from audio_connector import AudioConnectorConnection, LiveSession, SessionStream
-from audio_connector.engines import Engine, EngineError, Hearing, Recogniser, Synthesiser, Transcript, Translator
-from audio_connector.turns import (
-    SpeechEnded,
-    SpeechGoesOn,
-    SpeechStarted,
-    TurnEvent,
-    TurnSettings,
-    listen,
-    listen_apart,
-)
-from captions.delays import Shown, delays_of, percentile
-from captions.interpreter import Interpreter
-from captions.webvtt import HEADER, Cue, InOrder, cues_of
-
-logger = logging.getLogger("captions")
-
-MAX_OPEN: Final = 32
-"""Utterances of a session that are not final yet: a minute behind, and no caption any more."""
-
-FINAL_S: Final = 30.0
-"""For a final or a translation; a service that takes longer will not come."""
+from audio_connector.engines import Engine, Recogniser, Synthesiser, Translator
+from audio_connector.turns import TurnEvent, TurnSettings, listen, listen_apart
+from captions.session import Caption, Session, Turns
 
 FINISH_S: Final = 10.0
 """For what is still to be understood when the program ends."""
 
 KEPT: Final = 1000
 """Captions and delays kept for figures."""
-
-Turns: TypeAlias = AsyncIterator[tuple[AudioConnectorConnection, TurnEvent]]
 
 
 class Page(Protocol):
@@ -74,38 +48,6 @@ class Wishes:
     translate_to: str | None = None
     pause_ms: float = 500
     longest_s: float = 12
-
-
-@dataclass(frozen=True)
-class Caption:
-    """A final."""
-
-    speaker: str
-    start_s: float
-    end_s: float
-    language: str | None
-    text: str
-    translation: str = ""
-
-
-@dataclass
-class Speaker:
-    """Who speaks: one stream."""
-
-    name: str
-    place: int
-    language: str | None
-
-
-@dataclass(eq=False)
-class _Utterance:
-    number: int
-    client: AudioConnectorConnection
-    speaker: Speaker
-    started: SpeechStarted
-    ended: asyncio.Future[SpeechEnded]
-    audio: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
-    shown: list[Shown] = field(default_factory=list)
 
 
 class Captions:
@@ -146,7 +88,9 @@ class Captions:
     @property
     def engines(self) -> Sequence[Engine]:
         """What has to be ready before the first call."""
-        return [each for each in (self.finals, self.partials, self.translator, self.voice) if each is not None]
+        return [
+            each for each in (self.finals, self.partials, self.translator, self.voice) if each is not None
+        ]
 
     async def on_connect(self, client: AudioConnectorConnection) -> None:
         """A stream came: the first one of a session begins its captions, the others are part of it."""
@@ -159,7 +103,7 @@ class Captions:
             turns, clock = _alone(client, listen(client, settings=settings)), _clock_from(time.monotonic())
         else:
             turns, clock = _together(listen_apart(session, settings=settings)), lambda: session.now_s
-        captioned = _Session(self, client.session_id or client.id, turns, clock)
+        captioned = Session(self, client.session_id or client.id, turns, clock)
         task = self._running[whose] = asyncio.create_task(captioned.run())
         task.add_done_callback(lambda _: self._running.pop(whose, None))
 
@@ -177,273 +121,17 @@ class Captions:
         await asyncio.gather(*running, return_exceptions=True)
 
 
-class _Session:
-    """The captions of one session."""
-
-    def __init__(self, app: Captions, name: str, turns: Turns, clock: Callable[[], float]) -> None:
-        self._app, self._turns, self._clock = app, turns, clock
-        self.label = re.sub(r"\W", "", name)[:12] or "session"
-        self._folder = app.output / f"{time.strftime('%Y%m%d-%H%M%S')}-{self.label}"
-        self._speakers: dict[AudioConnectorConnection, Speaker] = {}
-        self._open: dict[AudioConnectorConnection, _Utterance] = {}
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._count = 0
-        self._spoken, self._translated = InOrder(), InOrder()
-        self._writing = asyncio.Lock()
-        voice, target = app.voice, app.wishes.translate_to
-        self._interpreter = Interpreter(voice, target, clock) if voice is not None and target is not None else None
-
-    async def run(self) -> None:
-        """Caption it until it is over."""
-        speaking = asyncio.create_task(self._interpreter.run()) if self._interpreter is not None else None
-        try:
-            await asyncio.to_thread(self._make_folder)
-            self._show("session", "", folder=self._folder.name, is_over=False)
-            async for client, event in self._turns:
-                self._take(client, event)
-            if self._tasks:
-                await asyncio.wait(self._tasks)
-            self._show("session", "", folder=self._folder.name, is_over=True)
-        except OSError as error:
-            self._problem(f"{self._folder} cannot be written: {error.strerror or error}; choose another folder")
-        finally:
-            tasks = [*self._tasks, *([speaking] if speaking is not None else [])]
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
-
-    def _take(self, client: AudioConnectorConnection, event: TurnEvent) -> None:
-        if isinstance(event, SpeechStarted):
-            self._begin(client, event)
-        elif (utterance := self._open.get(client)) is None:
-            return
-        elif isinstance(event, SpeechGoesOn):
-            utterance.audio.put_nowait(event.audio)
-        elif isinstance(event, SpeechEnded):
-            del self._open[client]
-            utterance.audio.put_nowait(None)
-            utterance.ended.set_result(event)
-
-    def _begin(self, client: AudioConnectorConnection, started: SpeechStarted) -> None:
-        if len(self._tasks) >= MAX_OPEN:
-            self._problem(f"{MAX_OPEN} utterances are not understood yet, so one is left out; use a faster recogniser")
-            return
-        self._count += 1
-        speaker = self._speaker(client)
-        ended: asyncio.Future[SpeechEnded] = asyncio.get_running_loop().create_future()
-        utterance = self._open[client] = _Utterance(self._count, client, speaker, started, ended)
-        utterance.audio.put_nowait(started.audio)
-        self._spoken.begin(utterance, started.start_s)
-        self._translated.begin(utterance, started.start_s)
-        task = asyncio.create_task(self._caption(utterance))
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
-
-    def _speaker(self, client: AudioConnectorConnection) -> Speaker:
-        speaker = self._speakers.get(client)
-        if speaker is None:
-            place = len(self._speakers)
-            name = re.sub(r"[^\w .'-]", "", client.headers.get("name", ""))[:40].strip()
-            language = client.headers.get("language", "")
-            is_one = re.fullmatch("[a-z]{2}", language) is not None
-            speaker = Speaker(name or f"speaker {place + 1}", place, language if is_one else self._app.wishes.language)
-            self._speakers[client] = speaker
-        return speaker
-
-    # One utterance.
-
-    async def _caption(self, utterance: _Utterance) -> None:
-        cues: list[Cue] = []
-        translated: list[Cue] = []
-        try:
-            final = await self._understood(utterance)
-            ended = await utterance.ended
-            if final is None or not final.text or (self._interpreter and self._interpreter.is_own(final.text)):
-                self._show_text(utterance, "", is_final=True)  # a noise, or our own voice that came back
-                return
-            cues = translated = self._final(utterance, final, ended)
-            await self._write("captions.vtt", "".join(map(str, self._spoken.finish(utterance, cues))))
-            translation = await self._translation(utterance, final, ended)
-            if translation:
-                translated = cues_of(
-                    translation, speaker=utterance.speaker.name, start_s=ended.start_s, end_s=ended.end_s
-                )
-            self._app.captions.append(
-                Caption(
-                    utterance.speaker.name, ended.start_s, ended.end_s, final.language, final.text, translation
-                )
-            )
-        finally:
-            await self._write("captions.vtt", "".join(map(str, self._spoken.finish(utterance))))
-            if self._app.wishes.translate_to is not None:
-                ready = self._translated.finish(utterance, translated)
-                await self._write(f"captions.{self._app.wishes.translate_to}.vtt", "".join(map(str, ready)))
-
-    async def _understood(self, utterance: _Utterance) -> Transcript | None:
-        """Hear it: the partials while it is said, then all of it."""
-        final = None
-        known = self._app.wishes.partial_languages
-        engine = self._app.partials or self._app.finals
-        if not known or utterance.speaker.language in known or engine is self._app.finals:
-            try:
-                final = await self._heard_live(engine, utterance)
-            except (EngineError, asyncio.TimeoutError, TimeoutError) as error:
-                self._problem(f"no partials: {error or 'the recogniser did not answer'}")
-        return final if final is not None else await self._heard_whole(utterance)
-
-    async def _heard_live(self, engine: Recogniser, utterance: _Utterance) -> Transcript | None:
-        hearing = engine.hear(sample_rate=utterance.started.sample_rate, language=utterance.speaker.language)
-        async with hearing:
-            showing = asyncio.create_task(self._show_partials(hearing, utterance))
-            try:
-                while (audio := await utterance.audio.get()) is not None:
-                    await hearing.write(audio)
-                if engine is self._app.finals:
-                    return await asyncio.wait_for(hearing.finish(), FINAL_S)
-                return await self._heard_whole(utterance)  # while the last partial still comes
-            finally:
-                showing.cancel()
-                await asyncio.gather(showing, return_exceptions=True)
-
-    async def _heard_whole(self, utterance: _Utterance) -> Transcript | None:
-        ended = await utterance.ended
-        hearing = self._app.finals.transcribe(
-            ended.audio, sample_rate=ended.sample_rate, language=utterance.speaker.language
-        )
-        try:
-            return await asyncio.wait_for(hearing, FINAL_S)
-        except (EngineError, asyncio.TimeoutError, TimeoutError) as error:
-            self._problem(f"an utterance is not understood: {error or 'the recogniser did not answer'}")
-            return None
-
-    async def _show_partials(self, hearing: Hearing, utterance: _Utterance) -> None:
-        try:
-            async for partial in hearing.partials():
-                self._show_text(utterance, partial.text, is_final=False)
-        except EngineError as error:
-            self._problem(f"no partials: {error}")
-
-    def _final(self, utterance: _Utterance, final: Transcript, ended: SpeechEnded) -> list[Cue]:
-        self._show_text(utterance, final.text, is_final=True, language=final.language)
-        app = self._app
-        if len(utterance.shown) > 1:  # else there were no partials, on purpose or for want of time
-            app.delays_s += delays_of(final.words, ended.audio_start_s, utterance.shown)
-        app.page.show(
-            "figures",
-            key="figures",
-            p50_s=round(percentile(app.delays_s, 0.5), 2),
-            p95_s=round(percentile(app.delays_s, 0.95), 2),
-            words=len(app.delays_s),
-        )
-        return cues_of(
-            final.text,
-            speaker=utterance.speaker.name,
-            start_s=ended.start_s,
-            end_s=ended.end_s,
-            words=final.words,
-            words_from_s=ended.audio_start_s,
-        )
-
-    async def _translation(self, utterance: _Utterance, final: Transcript, ended: SpeechEnded) -> str:
-        line = {
-            "number": utterance.number,
-            "speaker": utterance.speaker.name,
-            "start_s": round(ended.start_s, 3),
-            "end_s": round(ended.end_s, 3),
-            "language": final.language,
-            "text": final.text,
-        }
-        await self._write("captions.jsonl", _json(line))
-        app, source, target = self._app, final.language, self._app.wishes.translate_to
-        if app.translator is None or target is None or source == target:
-            return ""
-        translating = app.translator.translate(
-            final.text, source=source, target=target, audio=ended.audio, sample_rate=ended.sample_rate
-        )
-        try:
-            text = await asyncio.wait_for(translating, FINAL_S)
-        except (EngineError, asyncio.TimeoutError, TimeoutError) as error:
-            self._problem(f"an utterance is not translated: {error or 'the translator did not answer'}")
-            return ""
-        self._show_text(utterance, final.text, is_final=True, language=source, translation=text)
-        await self._write(
-            "captions.jsonl", _json({"number": utterance.number, "language": target, "translation": text})
-        )
-        if self._interpreter is not None and text:
-            others = [client for client in self._speakers if client is not utterance.client]
-            self._interpreter.say(text, [utterance.client, *others])
-        return text
-
-    # What comes out.
-
-    def _show_text(
-        self, utterance: _Utterance, text: str, *, is_final: bool, language: str | None = None, translation: str = ""
-    ) -> None:
-        utterance.shown.append(Shown(self._clock(), len(text.split())))
-        self._show(
-            "caption",
-            str(utterance.number),
-            number=utterance.number,
-            speaker=utterance.speaker.name,
-            place=utterance.speaker.place,
-            start_s=round(utterance.started.start_s, 2),
-            text=text,
-            is_final=is_final,
-            language=language,
-            translation=translation,
-        )
-
-    def _show(self, kind: str, key: str, **data: Any) -> None:  # noqa: ANN401 - as Page.show
-        self._app.page.show(kind, key=f"{self._folder.name}/{key}", session=self.label, **data)
-
-    def _problem(self, text: str) -> None:
-        logger.warning("session %s: %s", self.label, text)
-        self._app.page.show("problem", key="problem", text=text)
-
-    def _make_folder(self) -> None:
-        first = self._folder
-        for number in range(2, KEPT):
-            try:
-                self._folder.mkdir(parents=True)
-            except FileExistsError:  # the same session again, within a second
-                self._folder = first.with_name(f"{first.name}-{number}")
-            else:
-                break
-        target = self._app.wishes.translate_to
-        for name in ["captions.vtt", *([f"captions.{target}.vtt"] if target is not None else [])]:
-            _append(self._folder / name, HEADER)
-        self._app.folders.append(self._folder)
-
-    async def _write(self, name: str, text: str) -> None:
-        """Append whole cues or lines, in the order of asking; the disk keeps nobody else waiting."""
-        if not text:
-            return
-        async with self._writing:
-            try:
-                await asyncio.to_thread(_append, self._folder / name, text)
-            except OSError as error:
-                self._problem(f"{self._folder / name} cannot be written: {error.strerror or error}")
+async def _together(turns: AsyncGenerator[tuple[SessionStream, TurnEvent], None]) -> Turns:
+    async with aclosing(turns):
+        async for stream, event in turns:
+            yield stream.connection, event
 
 
-async def _together(turns: AsyncIterator[tuple[SessionStream, TurnEvent]]) -> Turns:
-    async for stream, event in turns:
-        yield stream.connection, event
-
-
-async def _alone(client: AudioConnectorConnection, turns: AsyncIterator[TurnEvent]) -> Turns:
-    async for event in turns:
-        yield client, event
+async def _alone(client: AudioConnectorConnection, turns: AsyncGenerator[TurnEvent, None]) -> Turns:
+    async with aclosing(turns):
+        async for event in turns:
+            yield client, event
 
 
 def _clock_from(zero: float) -> Callable[[], float]:
     return lambda: time.monotonic() - zero
-
-
-def _append(path: Path, text: str) -> None:
-    # Unbuffered, so in one write: who reads meanwhile sees whole cues.
-    with path.open("ab", buffering=0) as file:
-        file.write(text.encode())
-
-
-def _json(line: Mapping[str, object]) -> str:
-    return json.dumps(line, ensure_ascii=False) + "\n"

@@ -28,7 +28,12 @@ def delays_of(words: Sequence[Word], words_from_s: float, shown: Sequence[Shown]
         shown: What was shown of this utterance, in order, the final last.
     """
     return [
-        max(0.0, next((each.at_s for each in shown if each.words >= number), shown[-1].at_s) - words_from_s - word.end_s)
+        max(
+            0.0,
+            next((each.at_s for each in shown if each.words >= number), shown[-1].at_s)
+            - words_from_s
+            - word.end_s,
+        )
         for number, word in enumerate(words, start=1)
         if shown
     ]

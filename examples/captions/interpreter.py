@@ -53,7 +53,9 @@ class Interpreter:
         What is sent over one connection is heard by the whole session, so that it is said once.
         """
         if len(self._waiting) == MAX_WAITING:
-            logger.warning("an interpreter is more than %d sentences behind; the oldest is left out", MAX_WAITING)
+            logger.warning(
+                "an interpreter is more than %d sentences behind; the oldest is left out", MAX_WAITING
+            )
         self._waiting.append((text, into))
         self._has_some.set()
 
@@ -73,8 +75,10 @@ class Interpreter:
                 text, into = self._waiting.popleft()
                 try:
                     await asyncio.wait_for(self._speak(text, into), LONGEST_S)
-                except (VideoError, asyncio.TimeoutError, TimeoutError) as error:  # the voice; the next may do
-                    logger.warning("a translation is not said: %s", error or f"it took {LONGEST_S:g} s")
+                except VideoError as error:  # the voice; the next sentence may do
+                    logger.warning("a translation is not said: %s", error)
+                except (asyncio.TimeoutError, TimeoutError):
+                    logger.warning("a translation is not said: it was not heard within %g s", LONGEST_S)
             self._has_some.clear()
 
     async def _speak(self, text: str, into: Sequence[AudioConnectorConnection]) -> None:

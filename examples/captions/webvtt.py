@@ -36,7 +36,13 @@ class Cue:
 
 
 def cues_of(
-    text: str, *, speaker: str, start_s: float, end_s: float, words: Sequence[Word] = (), words_from_s: float = 0.0
+    text: str,
+    *,
+    speaker: str,
+    start_s: float,
+    end_s: float,
+    words: Sequence[Word] = (),
+    words_from_s: float = 0.0,
 ) -> list[Cue]:
     """Cut an utterance into cues of two lines.
 
@@ -45,7 +51,7 @@ def cues_of(
         speaker: By whom.
         start_s: When the utterance began.
         end_s: When it ended.
-        words: When each word was said, where the recogniser tells. Else words are taken to be equally long per letter.
+        words: When each word was said, where the recogniser tells; else a letter is as long as another one.
         words_from_s: What their times count from.
     """
     pieces = _pieces(text)
@@ -72,7 +78,7 @@ def cues_of(
 class InOrder:
     """Gives cues in the order of their beginnings, as soon as nothing can come that begins earlier.
 
-    Who speaks at the same time is understood one after the other, so the utterance that began first may be ready last.
+    Who speaks at the same time is understood one after the other, so what began first may be ready last.
     """
 
     def __init__(self) -> None:
