@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from audio_connector import AudioConnectorConnection, ConnectionClosed, VideoError
 from audio_connector.engines import Synthesiser
+from captions.deadline import within
 
 logger = logging.getLogger("captions")
 
@@ -74,11 +75,9 @@ class Interpreter:
             while self._waiting:
                 text, into = self._waiting.popleft()
                 try:
-                    await asyncio.wait_for(self._speak(text, into), LONGEST_S)
+                    await within(LONGEST_S, self._speak(text, into))
                 except VideoError as error:  # the voice; the next sentence may do
                     logger.warning("a translation is not said: %s", error)
-                except (asyncio.TimeoutError, TimeoutError):
-                    logger.warning("a translation is not said: it was not heard within %g s", LONGEST_S)
             self._has_some.clear()
 
     async def _speak(self, text: str, into: Sequence[AudioConnectorConnection]) -> None:

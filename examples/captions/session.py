@@ -12,15 +12,16 @@ import json
 import logging
 import re
 import time
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from audio_connector import AudioConnectorConnection
 from audio_connector.engines import EngineError, Hearing, Recogniser, Transcript
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechStarted, TurnEvent
+from captions.deadline import within
 from captions.delays import Shown, delays_of, percentile
 from captions.interpreter import Interpreter
 from captions.webvtt import HEADER, Cue, InOrder, cues_of
@@ -40,8 +41,6 @@ MAX_NAMESAKES: Final = 100
 """Folders of one session that began within a second."""
 
 Turns: TypeAlias = AsyncGenerator[tuple[AudioConnectorConnection, TurnEvent], None]
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -221,7 +220,7 @@ class Session:
                 while (audio := await utterance.audio.get()) is not None:
                     await hearing.write(audio)
                 if engine is self._app.finals:
-                    return await _in_time(hearing.finish())
+                    return await within(FINAL_S, hearing.finish())
                 return await self._heard_whole(utterance)  # while the last partial still comes
             finally:
                 showing.cancel()
@@ -233,7 +232,7 @@ class Session:
             ended.audio, sample_rate=ended.sample_rate, language=utterance.speaker.language
         )
         try:
-            return await _in_time(hearing)
+            return await within(FINAL_S, hearing)
         except EngineError as error:
             self._problem(f"an utterance is not understood: {error}")
             return Transcript("")
@@ -274,7 +273,7 @@ class Session:
             final.text, source=source, target=target, audio=ended.audio, sample_rate=ended.sample_rate
         )
         try:
-            text = await _in_time(translating)
+            text = await within(FINAL_S, translating)
         except EngineError as error:
             self._problem(f"an utterance is not translated: {error}")
             return ""
@@ -369,12 +368,3 @@ def _line(utterance: _Utterance, final: Transcript, ended: SpeechEnded) -> str:
 
 def _json(line: Mapping[str, object]) -> str:
     return json.dumps(line, ensure_ascii=False) + "\n"
-
-
-async def _in_time(work: Awaitable[T]) -> T:
-    try:
-        return await asyncio.wait_for(work, FINAL_S)
-    except (asyncio.TimeoutError, TimeoutError) as error:  # not the same before Python 3.11
-        raise EngineError(
-            f"no answer within {FINAL_S:g} s; expected one; is the service overloaded?"
-        ) from error

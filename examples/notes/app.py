@@ -21,7 +21,7 @@ from notes.session import Session, Turns
 FINISH_S: Final = 30.0
 """For what is still to be recognised, and the last minutes, when the program ends."""
 
-KEPT: Final = 100
+KEPT: Final = 10
 """Sessions that are over and can still be asked for."""
 
 

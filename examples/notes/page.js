@@ -7,7 +7,8 @@ let current = ""; // the folder of the session that is shown: the latest
 
 /** A time that plays the audio from there. */
 function at(start_s) {
-  const button = element("button", { class: "at", type: "button", "aria-label": `play from ${clock(start_s)}` }, clock(start_s));
+  const label = `play from ${clock(start_s)}`;
+  const button = element("button", { class: "at", type: "button", "aria-label": label }, clock(start_s));
   button.onclick = () => {
     const audio = find("audio");
     audio.hidden = false;
@@ -54,7 +55,9 @@ live({
     find("summary").textContent = summary;
     find("summary").hidden = !summary;
     find("decisions").replaceChildren(
-      ...decisions.map((each) => element("li", {}, at(each.start_s), ` ${each.text} `, element("span", { class: "quiet" }, each.speaker))),
+      ...decisions.map((each) =>
+        element("li", {}, at(each.start_s), ` ${each.text} `, element("span", { class: "quiet" }, each.speaker)),
+      ),
     );
     find("actions").replaceChildren(
       ...actions.map((each) =>

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The audio of a session, all streams in one file whose time is the session's, so that a line is found by its time."""
+"""The audio of a session, all streams in one file, whose time is that of the transcript."""
 
 from __future__ import annotations
 

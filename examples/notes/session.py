@@ -9,17 +9,17 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import re
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, aclosing
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from audio_connector import AudioConnectorConnection, VideoError
 from audio_connector.engines import EngineError
 from audio_connector.turns import SpeechEnded, TurnEvent
+from notes.deadline import within
 from notes.minutes import Minutes, Said, as_markdown
 
 if TYPE_CHECKING:
@@ -41,7 +41,6 @@ MAX_NAMESAKES: Final = 100
 
 AUDIO: Final = "audio.wav"
 Turns: TypeAlias = AsyncGenerator[tuple[AudioConnectorConnection, TurnEvent], None]
-T = TypeVar("T")
 
 
 class Session:
@@ -112,7 +111,7 @@ class Session:
                 ended.audio, sample_rate=ended.sample_rate, language=self._app.language
             )
             try:
-                text = (await _in_time(hearing)).text
+                text = (await within(ANSWER_S, hearing)).text
             except EngineError as error:
                 self._problem(f"an utterance is not understood: {error}")
                 continue
@@ -156,7 +155,9 @@ class Session:
     async def _summarise(self) -> None:
         said = list(self.said)
         try:
-            self.minutes = await _in_time(self._app.summariser.summarise(said, today=self.began.date()))
+            self.minutes = await within(
+                ANSWER_S, self._app.summariser.summarise(said, today=self.began.date())
+            )
         except EngineError as error:
             self._problem(f"the minutes are as they were: {error}")
         text = as_markdown(self.minutes, said, began=self.began, audio=AUDIO)
@@ -211,17 +212,8 @@ class Session:
                 return
 
 
-async def _in_time(work: Awaitable[T]) -> T:
-    try:
-        return await asyncio.wait_for(work, ANSWER_S)
-    except (asyncio.TimeoutError, TimeoutError) as error:  # not the same before Python 3.11
-        raise EngineError(
-            f"no answer within {ANSWER_S:g} s; expected one; is the service overloaded?"
-        ) from error
-
-
 def _replace(path: Path, text: str) -> None:
     """Write a file at once: who reads it has the one before or this one."""
     beside = path.with_suffix(".part")
     beside.write_text(text, encoding="utf-8")
-    os.replace(beside, path)
+    beside.replace(path)

@@ -22,7 +22,9 @@ _DAY: Final = rf"(?:next |this )?(?:{'|'.join(WEEKDAYS)})|tomorrow|today|tonight
 _PERIOD: Final = (
     r"(?:the )?end of (?:the |this |next )?(?:day|week|month|quarter|year)|(?:next|this) (?:week|month)"
 )
-_ON: Final = rf"(?:the )?\d{{1,2}}(?:st|nd|rd|th)? (?:of )?(?:{'|'.join(MONTHS)})|(?:{'|'.join(MONTHS)}) \d{{1,2}}(?:st|nd|rd|th)?"
+_MONTH: Final = rf"(?:{'|'.join(MONTHS)})"
+_NTH: Final = r"\d{1,2}(?:st|nd|rd|th)?"
+_ON: Final = rf"(?:the )?{_NTH} (?:of )?{_MONTH}|{_MONTH} {_NTH}"
 _DUE: Final = re.compile(
     rf",?\s*\b(?P<due>(?:(?:by|before|until|till|on|for|not later than) (?:{_ON}|{_PERIOD}|{_DAY})|{_PERIOD}|"
     rf"tomorrow|today|tonight|this afternoon|in (?:\d+|two|three|a) (?:days?|weeks?|hours?))"
@@ -34,7 +36,7 @@ _FILLERS: Final = re.compile(
     r"thank you|perfect|no problem)\b[,.]?\s+)+",
     re.IGNORECASE,
 )
-_MODAL: Final = r"(?:will|shall|should|must|can|could|need to|needs to|have to|has to|am going to|is going to|are going to)"
+_MODAL: Final = r"(?:will|shall|should|must|can|could|needs? to|have to|has to|(?:am|is|are) going to)"
 _SELF: Final = re.compile(rf"\b(?:I(?:'ll| {_MODAL}|'m going to)|let me)\s+(?P<task>.+)", re.IGNORECASE)
 _ASK: Final = re.compile(
     r"\b(?:can|could|would|will) you\s+(?P<task>.+)|\bplease\s+(?P<other>.+)", re.IGNORECASE
@@ -48,38 +50,11 @@ _THIRD: Final = re.compile(rf"\b(?P<name>[A-Z][\w'-]+)\s+{_MODAL}\s+(?P<task>.+)
 _ADDRESSED: Final = re.compile(r"^(?P<first>[A-Z][\w'-]+),\s|,\s(?P<last>[A-Z][\w'-]+)[.?!]*$")
 _DECIDED: Final = re.compile(
     r"\b(?:decid\w+|decision|agree\w*|settled|approved)\b|\blet's (?:go|use|take|keep|start|move|stick)|"
-    r"\bwe(?:'ll| will| are going to|'re going to)\b|\bgo(?:ing)? (?:with|ahead)\b|\bit is (?:final|settled|agreed)\b",
+    r"\bwe(?:'ll| will| are going to|'re going to)\b|\bgo(?:ing)? (?:with|ahead)\b|\bit is final\b",
     re.IGNORECASE,
 )
 _EMPTY: Final = frozenset(
-    [
-        "a",
-        "an",
-        "and",
-        "at",
-        "be",
-        "do",
-        "for",
-        "have",
-        "i",
-        "in",
-        "it",
-        "me",
-        "my",
-        "of",
-        "on",
-        "or",
-        "so",
-        "that",
-        "the",
-        "then",
-        "this",
-        "to",
-        "too",
-        "we",
-        "will",
-        "you",
-    ]
+    "a an and at be do for have i in it me my of on or so that the then this to too we will you".split()  # noqa: SIM905
 )
 
 

@@ -55,7 +55,7 @@ async def test_two_speakers_are_captioned_and_one_is_translated(
         if not any("words on the page after" in line for line in demo.problems):
             break
     assert (demo.status, demo.problems) == (0, []), f"a word within {LATEST_S} s, in none of {ROUNDS} rounds"
-    (folder,) = [path for path in demo.output.iterdir() if path.name != "demo"]
+    (folder,) = [path.parent for path in demo.output.glob("*/captions.vtt")]
     vtt = (folder / "captions.vtt").read_text(encoding="utf-8")
     assert vtt.startswith("WEBVTT\n\n")
     assert set(re.findall("<v ([^>]*)>", vtt)) == {"Ann", "Luis"}
