@@ -34,7 +34,7 @@ class CaptionsTable(FrozenValues):
 class Settings(AppSettings):
     """settings.toml."""
 
-    output: Path = Path("captions-output")
+    output: Path = Path("output/captions")
     captions: CaptionsTable = CaptionsTable()
     partials: EngineTable | None = None
     finals: EngineTable = Field(default_factory=dict)

@@ -40,7 +40,7 @@ class SummariserTable(FrozenValues):
 class Settings(AppSettings):
     """settings.toml."""
 
-    output: Path = Path("notes-output")
+    output: Path = Path("output/notes")
     notes: NotesTable = NotesTable()
     summariser: SummariserTable = SummariserTable()
     recogniser: EngineTable = Field(default_factory=dict)
