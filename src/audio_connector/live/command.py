@@ -258,11 +258,10 @@ class Command(Generic[S]):
         output: Path,
         say: Callable[[str], None],
     ) -> Outcome:
-        reports, files = await run_demo(
-            self._folder / "scenario.yaml", handle.get_address(), output=output, say=say
-        )
+        scenario = self._folder / "scenario.yaml"
+        reports, seen = await run_demo(scenario, handle.get_address(), output=output, say=say)
         said = app.outcome(reports)
-        outcome = (said if isinstance(said, Outcome) else await said).beside(reports, files)
+        outcome = (said if isinstance(said, Outcome) else await said).beside(seen)
         for line in outcome.told():
             say(line)
         return outcome

@@ -15,6 +15,8 @@ from audio_connector.engines.openai_transcription import MAX_BYTES, OpenAIRecogn
 from audio_connector.errors import AudioDataError, AudioFormatError, UsageError
 from audio_connector.testing import in_virtual_time
 
+pytestmark = pytest.mark.programs  # with the vendors' real clients, which take seconds to be loaded
+
 RATE_HZ = 16000
 
 
