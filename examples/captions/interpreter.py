@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from audio_connector import AudioConnectorConnection, ConnectionClosed, VideoError
 from audio_connector.engines import Synthesiser
-from captions.deadline import within
+from audio_connector.engines.base.deadline import within
 
 logger = logging.getLogger("captions")
 

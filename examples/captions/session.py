@@ -20,8 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from audio_connector import AudioConnectorConnection
 from audio_connector.engines import EngineError, Hearing, Recogniser, Transcript
+from audio_connector.engines.base.deadline import within
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechStarted, TurnEvent
-from captions.deadline import within
 from captions.delays import Shown, delays_of, percentile
 from captions.interpreter import Interpreter
 from captions.webvtt import HEADER, Cue, InOrder, cues_of

@@ -25,7 +25,7 @@ class Page:
     def __init__(self) -> None:
         self.shown: list[tuple[str, dict[str, Any]]] = []
 
-    def show(self, kind: str, *, key: str | None = None, **data: Any) -> None:  # noqa: ANN401
+    def show(self, kind: str, *, key: str | None = None, **data: Any) -> None:
         """Note it."""
         self.shown.append((kind, {"key": key, **data}))
 
@@ -64,7 +64,7 @@ async def captioned(
     folder: Path,
     finals: ScriptedEars | Iterable[str],
     partials: Iterable[str] | None = None,
-    **parts: Any,  # noqa: ANN401 - of Captions
+    **parts: Any,
 ) -> AsyncIterator[tuple[Captions, Server, Page]]:
     """The application, served."""
     page = Page()

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 
 from audio_connector import AudioConnectorConnection, VideoError
 from audio_connector.engines import EngineError
+from audio_connector.engines.base.deadline import within
 from audio_connector.turns import SpeechEnded, TurnEvent
-from notes.deadline import within
 from notes.minutes import Minutes, Said, as_markdown
 
 if TYPE_CHECKING:

@@ -31,7 +31,7 @@ class Page:
     def __init__(self) -> None:
         self.shown: list[tuple[str, dict[str, Any]]] = []
 
-    def show(self, kind: str, *, key: str | None = None, **data: Any) -> None:  # noqa: ANN401
+    def show(self, kind: str, *, key: str | None = None, **data: Any) -> None:
         """Note it."""
         self.shown.append((kind, {"key": key, **data}))
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A bound on how long an engine may take."""
+"""A bound on how long an application waits for an engine: one in a network may never answer."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable
 from typing import TypeVar
 
-from audio_connector.engines import EngineError
+from audio_connector.engines.base.faults import EngineError
 
 T = TypeVar("T")
 
