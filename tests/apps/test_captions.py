@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import json
 import re
+import time
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
 from captions.__main__ import COMMAND, Settings
-from captions.demo import LATEST_S
 from support.engines import need
-from support.spoken import folded
+from support.spoken import folded, sample
 
 from audio_connector.audio.wav import read_wav
 from audio_connector.engines.faster_whisper import FasterWhisper
@@ -21,8 +21,13 @@ from audio_connector.live.settings import read_settings
 pytestmark = [pytest.mark.apps, pytest.mark.timeout(300)]
 
 FOLDER = Path(__file__).parents[2] / "examples" / "captions"
+LATEST_S = 1.5
+"""For half of the words, from the end of each to when it is on the page."""
+
 ROUNDS = 3
-"""Of 25 s; times are those of a machine that others use as well, the words are those of each round."""
+BUSY_S = 0.5
+"""A decode of the small model takes 0.35 s on a core of its own. Where it takes so long with nothing beside it in this
+process, the machine is at work for others, and says nothing of captions."""
 
 
 @dataclass
@@ -37,6 +42,11 @@ class Shown:
     def problems(self) -> list[str]:
         return [line for line in self.lines if line.startswith("✗")]
 
+    @property
+    def median_s(self) -> float:
+        (line,) = [line for line in self.lines if line.startswith("a word was on the page")]
+        return float(re.findall(r"[\d.]+", line)[0])
+
 
 async def shown(output: Path) -> Shown:
     settings = read_settings(FOLDER / "settings.toml", Settings).model_copy(update={"output": output})
@@ -45,16 +55,30 @@ async def shown(output: Path) -> Shown:
     return demo
 
 
+async def decode_s(engine: FasterWhisper) -> float:
+    """What a decode takes now, at best."""
+    audio, rate_hz = sample("he-was-not.wav")
+    took_s = []
+    for _ in range(3):
+        began = time.perf_counter()
+        await engine.transcribe(audio, sample_rate=rate_hz)
+        took_s.append(time.perf_counter() - began)
+    return min(took_s)
+
+
 async def test_two_speakers_are_captioned_and_one_is_translated(
     models: None, tiny: FasterWhisper, tmp_path: Path
 ) -> None:
     for name in ("whisper-base", "piper", "espeak-ng"):
         need(name)
+    medians_s, decodes_s = [], []
     for number in range(ROUNDS):
+        decodes_s.append(await decode_s(tiny))
         demo = await shown(tmp_path / str(number))
-        if not any("words on the page after" in line for line in demo.problems):
+        assert (demo.status, demo.problems) == (0, [])  # words and translation, in every round
+        medians_s.append(demo.median_s)
+        if demo.median_s <= LATEST_S:
             break
-    assert (demo.status, demo.problems) == (0, []), f"a word within {LATEST_S} s, in none of {ROUNDS} rounds"
     (folder,) = [path.parent for path in demo.output.glob("*/captions.vtt")]
     vtt = (folder / "captions.vtt").read_text(encoding="utf-8")
     assert vtt.startswith("WEBVTT\n\n")
@@ -71,3 +95,8 @@ async def test_two_speakers_are_captioned_and_one_is_translated(
     audio, rate_hz = read_wav(demo.output / "demo" / "2-heard.wav")
     heard = await tiny.transcribe(audio, sample_rate=rate_hz)
     assert "table" in folded(heard.text)
+    if min(medians_s) > LATEST_S and min(decodes_s) > BUSY_S:
+        pytest.skip(
+            f"all but the times is as it should be: a decode took {min(decodes_s):.2f} s, so others are at work"
+        )
+    assert min(medians_s) <= LATEST_S
