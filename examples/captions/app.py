@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -16,6 +18,8 @@ from audio_connector import AudioConnectorConnection, LiveSession, SessionStream
 from audio_connector.engines import Engine, Recogniser, Synthesiser, Translator
 from audio_connector.turns import TurnEvent, TurnSettings, listen, listen_apart
 from captions.session import Caption, Session, Turns
+
+logger = logging.getLogger("captions")
 
 FINISH_S: Final = 10.0
 """For what is still to be understood when the program ends."""
@@ -105,7 +109,7 @@ class Captions:
             turns, clock = _together(listen_apart(session, settings=settings)), lambda: session.now_s
         captioned = Session(self, client.session_id or client.id, turns, clock)
         task = self._running[whose] = asyncio.create_task(captioned.run())
-        task.add_done_callback(lambda _: self._running.pop(whose, None))
+        task.add_done_callback(partial(self._forget, whose))
 
     async def settle(self) -> None:
         """Wait for the captions of sessions that are over, for a while."""
@@ -119,6 +123,11 @@ class Captions:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+    def _forget(self, whose: object, task: asyncio.Task[None]) -> None:
+        self._running.pop(whose, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("the captions of a session have ended", exc_info=error)
 
 
 async def _together(turns: AsyncGenerator[tuple[SessionStream, TurnEvent], None]) -> Turns:

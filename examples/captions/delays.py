@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -27,16 +28,18 @@ def delays_of(words: Sequence[Word], words_from_s: float, shown: Sequence[Shown]
         words_from_s: What these count from, on the clock of ``shown``.
         shown: What was shown of this utterance, in order, the final last.
     """
-    return [
-        max(
-            0.0,
-            next((each.at_s for each in shown if each.words >= number), shown[-1].at_s)
-            - words_from_s
-            - word.end_s,
-        )
-        for number, word in enumerate(words, start=1)
-        if shown
-    ]
+    delays, number = [], 0
+    for word in words:
+        number += count_words(word.text)
+        at_s = next((each.at_s for each in shown if each.words >= number), None)
+        if at_s is not None:
+            delays.append(max(0.0, at_s - words_from_s - word.end_s))
+    return delays
+
+
+def count_words(text: str) -> int:
+    """Words as recognisers time them: "ill-disposed" is two, a dash none."""
+    return len(re.findall(r"[\w']+", text))
 
 
 def percentile(values: Sequence[float], share: float) -> float:

@@ -22,7 +22,7 @@ from audio_connector import AudioConnectorConnection
 from audio_connector.engines import EngineError, Hearing, Recogniser, Transcript
 from audio_connector.engines.base.deadline import within
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechStarted, TurnEvent
-from captions.delays import Shown, delays_of, percentile
+from captions.delays import Shown, count_words, delays_of, percentile
 from captions.interpreter import Interpreter
 from captions.webvtt import HEADER, Cue, InOrder, cues_of
 
@@ -147,7 +147,8 @@ class Session:
         utterance = self._open[client] = _Utterance(self._count, client, speaker, started, ended)
         utterance.audio.put_nowait(started.audio)
         self._spoken.begin(utterance, started.start_s)
-        self._translated.begin(utterance, started.start_s)
+        if self._app.wishes.translate_to is not None:
+            self._translated.begin(utterance, started.start_s)
         task = asyncio.create_task(self._caption(utterance))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -297,7 +298,7 @@ class Session:
         language: str | None = None,
         translation: str = "",
     ) -> None:
-        utterance.shown.append(Shown(self._clock(), len(text.split())))
+        utterance.shown.append(Shown(self._clock(), count_words(text)))
         self._show(
             "caption",
             str(utterance.number),

@@ -11,6 +11,7 @@ from itertools import count
 from typing import Final
 
 from audio_connector.engines import Word
+from captions.delays import count_words
 
 LINE_CHARS: Final = 42
 """What broadcasters put on a line; two of them are a cue."""
@@ -58,11 +59,16 @@ def cues_of(
     if not pieces:
         return []
     spoken = text.split()
-    if len(words) == len(spoken):
-        begins = [words_from_s + word.start_s for word in words]
+    before = [count_words(" ".join(spoken[:number])) for number in range(len(spoken))]
+    # A recogniser may time "ill" and "-disposed" apart.
+    timed = [words_from_s + word.start_s for word in words for _ in range(count_words(word.text))]
+    if timed and len(timed) == count_words(text):
+        begins = [timed[min(number, len(timed) - 1)] for number in before]
     else:
-        before = [len(" ".join(spoken[:number])) for number in range(len(spoken))]
-        begins = [start_s + (end_s - start_s) * letters / len(text) for letters in before]
+        begins = [
+            start_s + (end_s - start_s) * len(" ".join(spoken[:number])) / len(text)
+            for number in range(len(spoken))
+        ]
     firsts, done = [], 0
     for piece in pieces:
         firsts.append(done)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import aclosing
@@ -17,6 +18,8 @@ from audio_connector.turns import TurnEvent, TurnSettings, listen, listen_apart
 from notes.minutes import Summariser
 from notes.recording import recorded, recorded_alone
 from notes.session import Session, Turns
+
+logger = logging.getLogger("notes")
 
 FINISH_S: Final = 30.0
 """For what is still to be recognised, and the last minutes, when the program ends."""
@@ -86,7 +89,7 @@ class Notes:
         taken = Session(self, client.session_id or client.id, turns, audio)
         self.taken.append(taken)
         task = self._running[whose] = asyncio.create_task(taken.run())
-        task.add_done_callback(lambda _: self._running.pop(whose, None))
+        task.add_done_callback(partial(self._forget, whose))
 
     async def settle(self) -> None:
         """Wait for the notes of sessions that are over, for a while."""
@@ -100,6 +103,11 @@ class Notes:
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
+
+    def _forget(self, whose: object, task: asyncio.Task[None]) -> None:
+        self._running.pop(whose, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("the notes of a session have ended", exc_info=error)
 
 
 async def _together(turns: AsyncGenerator[tuple[SessionStream, TurnEvent], None]) -> Turns:

@@ -26,8 +26,8 @@ LATEST_S = 1.5
 
 ROUNDS = 3
 BUSY_S = 0.5
-"""A decode of the small model takes 0.35 s on a core of its own. Where it takes so long with nothing beside it in this
-process, the machine is at work for others, and says nothing of captions."""
+"""A decode of the small model takes 0.35 s on a core of its own. Where it takes so long with nothing beside it in
+this process, the machine is at work for others, and says nothing of captions."""
 
 
 @dataclass

@@ -89,5 +89,19 @@ def test_how_long_each_word_took() -> None:
     shown = [Shown(11.0, 1), Shown(11.5, 2), Shown(12.0, 2), Shown(13.0, 3)]
     assert delays_of(said, 10.0, shown) == pytest.approx([0.8, 1.0, 2.1])
     assert delays_of(said, 10.0, []) == []
+    assert delays_of([*said, Word("-", 0.9, 0.9), Word("-ill", 0.9, 1.0)], 10.0, shown) == pytest.approx(
+        [0.8, 1.0, 2.1, 2.1]
+    )
+
+
+def test_cues_begin_with_their_words_where_a_recogniser_times_parts_of_words() -> None:
+    said = "He was not an ill-disposed young man, and it would be a pity if this did not fit into one cue."
+    parts = said.replace("-", " -").split()
+    timed = [Word(part, float(at), at + 1.0) for at, part in enumerate(parts)]
+    cues = cues_of(said, speaker="Ann", start_s=10.0, end_s=40.0, words=timed, words_from_s=10.0)
+    assert [cue.start_s for cue in cues] == [10.0, 10.0 + parts.index(cues[1].text.split()[0])]
+
+
+def test_percentiles() -> None:
     assert percentile([3.0, 1.0, 2.0], 0.5) == 2.0
     assert percentile([], 0.5) == 0.0
