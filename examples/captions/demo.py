@@ -21,7 +21,7 @@ MEANT: Final = frozenset({"table", "people"})
 """What has to be in the translation of Luis."""
 
 LATEST_S: Final = 3.0
-"""From the end of a word to when it is on the page, for the median: 1.1 s on two cores; a machine that takes so long
+"""From the end of a word to when it is on the page, for the median: 0.9 s on two cores; a machine that takes so long
 is too slow, or too busy, for captions."""
 
 
