@@ -16,11 +16,12 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from assistant.brain import Brain
+from assistant.listening import Listening, cancelled
 from assistant.manner import Manner
 from assistant.memory import Memory, Said, Turn, median_ms
 from assistant.speaking import Piece, Voice
-from audio_connector import AudioConnectorConnection, ConnectionClosed, Speech
-from audio_connector.engines import EngineError, Hearing, Recogniser
+from audio_connector import AudioConnectorConnection, ConnectionClosed, Speech, VideoError
+from audio_connector.engines import EngineError, Recogniser
 from audio_connector.turns import (
     Decision,
     Interrupter,
@@ -68,16 +69,20 @@ class Parts:
 
 
 class Reply:
-    """An answer on its way: made ahead, said once ``is_wanted`` is set, and dropped where the caller goes on.
+    """Something to say on its way: made ahead, said once ``is_wanted`` is set, and dropped where the caller goes on.
 
     Attributes:
+        words: What it answers, once that is understood; None where nobody has asked.
+        is_told: Whether these words are remembered, and shown as a turn.
         said: What was written of it.
         speech: It, while it is said.
         ends_call: Whether we hang up behind it.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, words: asyncio.Task[str | None] | None = None) -> None:
+        self.words = words
         self.is_wanted = asyncio.Event()
+        self.is_told = False
         self.said = Said()
         self.speech: Speech | None = None
         self.task: asyncio.Task[None] | None = None
@@ -101,13 +106,19 @@ class Conversation:
         self._clock = asyncio.get_running_loop().time
         self._interrupter = Interrupter(client, self._manner.barge_in)
         self._memory = Memory(self._manner.max_messages)
+        self._listening = Listening(
+            parts.recogniser,
+            partials=self._manner.partials,
+            partial=self._on_partial,
+            trouble=self._trouble,
+        )
         self._reply: Reply | None = None
+        self._unanswered: list[asyncio.Task[str | None]] = []
+        """Words of turns that were over, and whose reply was dropped before they were understood."""
         self._made_in: float | None = None
         """The end of speech, in seconds of the audio, that the reply was begun in."""
         self._turn = Turn(0, 0.0)
         self._turns = 0
-        self._hearing: Hearing | None = None
-        self._reading: asyncio.Task[None] | None = None
         self._silent_s = 0.0
 
     async def run(self) -> None:
@@ -117,8 +128,10 @@ class Conversation:
             async for event in listen(self._client, settings=self._manner.turns):
                 await self._take(event)
         finally:
-            await self._drop_hearing()
+            await self._listening.drop()
             await self._drop_reply()
+            for words in self._unanswered:
+                await cancelled(words)
             self._state("ended")
 
     # What the caller does.
@@ -143,32 +156,42 @@ class Conversation:
         self._silent_s = 0.0
         if self._reply is not None and self._reply.speech is None:
             await self._drop_reply()  # the caller goes on, so it answers half of what they want
-        if self._manner.partials:
-            await self._drop_hearing()
-            self._hearing = self._all.recogniser.hear(sample_rate=event.sample_rate)
-            await self._hearing.__aenter__()
-            await self._hearing.write(event.audio)
-            self._reading = asyncio.create_task(self._read(self._hearing))
+        await self._listening.begin(event)
         if not self._interrupter.is_speaking:
             self._state("listening")
 
     async def _on_speech(self, event: SpeechGoesOn) -> None:
-        if self._hearing is not None:
-            await self._hearing.write(event.audio)
+        await self._listening.go_on(event)
         reply = self._reply
         if not event.pause_s and reply is not None and not reply.is_wanted.is_set():
             await self._drop_reply()  # it was made in a pause, and the caller goes on
 
+    async def _on_partial(self, text: str) -> None:
+        self._show_turn(Turn(self._turns + 1, 0.0, caller=text), is_final=False)
+        if await self._interrupter.heard(text) is Decision.INTERRUPT:
+            await self._drop_reply()
+
     async def _on_ended(self, event: SpeechEnded) -> None:
-        if self._interrupter.is_speaking:  # it was an "mhm", and we go on
-            await self._drop_hearing()
-            return
-        if self._made_in != event.end_s:
+        if self._interrupter.is_speaking:
+            await self._on_ended_over_us(event)
+        elif self._made_in != event.end_s:
             await self._begin(event)
+        reply = self._reply
+        if reply is None or self._made_in != event.end_s:
+            return
         self._turn.reached["pause"] = self._clock()
         self._state("thinking")
-        if self._reply is not None:
-            self._reply.is_wanted.set()
+        reply.is_wanted.set()
+
+    async def _on_ended_over_us(self, event: SpeechEnded) -> None:
+        """It was an "mhm", and we go on; unless it takes words to interrupt, and these are enough."""
+        if not self._manner.barge_in.min_words:
+            await self._listening.drop()
+            return
+        words = self._listening.understand(event)
+        await asyncio.wait({words})
+        if await self._interrupter.heard(words.result() or "") is Decision.INTERRUPT:
+            await self._begin(event, words)
 
     def _on_silence(self) -> None:
         if self._reply is not None or self._interrupter.is_speaking:
@@ -179,90 +202,59 @@ class Conversation:
         elif before < self._manner.ask_after_s <= self._silent_s:
             self._say("still_there")
 
-    # What it is understood as.
+    # What we say.
 
-    async def _begin(self, event: SpeechPaused | SpeechEnded) -> None:
+    async def _begin(
+        self, event: SpeechPaused | SpeechEnded, words: asyncio.Task[str | None] | None = None
+    ) -> None:
         """Begin to answer an utterance, which may be over."""
         await self._drop_reply()
         self._made_in = event.end_s
-        self._turn = Turn(self._turns + 1, self._clock() - (event.at_s - event.end_s))
-        hearing, self._hearing = self._hearing, None
-        reading, self._reading = self._reading, None
-        recogniser = self._all.recogniser
-
-        async def words() -> str:
-            if hearing is None:
-                heard = await recogniser.transcribe(event.audio, sample_rate=event.sample_rate)
-                return heard.text
-            try:
-                return (await hearing.finish()).text
-            finally:
-                await hearing.__aexit__(None, None, None)
-                if reading is not None:
-                    await _cancelled(reading)
-
-        reply, turn = Reply(), self._turn
-        self._start(reply, self._answer(reply, turn, words))
-
-    async def _read(self, hearing: Hearing) -> None:
-        """Show what is understood so far, and let it interrupt."""
-        try:
-            async for partial in hearing.partials():
-                self._show_turn(Turn(self._turns + 1, 0.0, caller=partial.text), is_final=False)
-                if await self._interrupter.heard(partial.text) is Decision.INTERRUPT:
-                    await self._drop_reply()
-        except EngineError as error:
-            self._trouble(error)
-
-    async def _drop_hearing(self) -> None:
-        hearing, self._hearing = self._hearing, None
-        reading, self._reading = self._reading, None
-        if hearing is not None:
-            await hearing.__aexit__(None, None, None)
-        if reading is not None:
-            await _cancelled(reading)
-
-    # What we say.
+        self._turn = turn = Turn(self._turns + 1, self._clock() - (event.at_s - event.end_s))
+        reply = Reply(self._listening.understand(event) if words is None else words)
+        self._start(reply, lambda: self._answer(reply, turn))
 
     def _say(self, phrase: str, *, ends_call: bool = False) -> None:
         """Say a phrase, which nobody has asked for."""
         reply = Reply()
         reply.ends_call = ends_call
         reply.is_wanted.set()
-        self._start(reply, self._speak(reply, Turn(0, 0.0), self._all.voice.phrase(phrase)))
+        self._start(reply, lambda: self._speak(reply, Turn(0, 0.0), self._all.voice.phrase(phrase)))
 
-    def _start(self, reply: Reply, doing: Any) -> None:  # noqa: ANN401 - a coroutine
+    def _start(self, reply: Reply, work: Callable[[], Awaitable[None]]) -> None:
         self._reply = reply
-        reply.task = asyncio.create_task(self._carry_out(reply, doing))
+        reply.task = asyncio.create_task(self._carry_out(reply, work))
 
-    async def _carry_out(self, reply: Reply, doing: Awaitable[None]) -> None:
+    async def _carry_out(self, reply: Reply, work: Callable[[], Awaitable[None]]) -> None:
         try:
-            await doing
+            await work()
             if reply.ends_call and reply.speech is not None and not reply.speech.is_interrupted:
                 await self._client.close(after_playback=True)
-        except EngineError as error:
+        except ConnectionClosed:
+            return  # nobody hears us any more
+        except VideoError as error:
             self._trouble(error)
             if not reply.said.parts:
                 await reply.is_wanted.wait()
-                with suppress(EngineError, ConnectionClosed):  # the voice itself failed, then: it was told
+                with suppress(VideoError):  # the voice itself failed, then: it was told
                     await self._speak(reply, Turn(0, 0.0), self._all.voice.phrase("sorry"))
-        except ConnectionClosed:
-            return  # nobody hears us any more
         finally:
             if self._reply is reply:
                 self._reply = None
         self._state("listening")
 
-    async def _answer(self, reply: Reply, turn: Turn, words: Callable[[], Awaitable[str]]) -> None:
-        text = (await words()).strip()
+    async def _answer(self, reply: Reply, turn: Turn) -> None:
+        texts = [await _waited_for(words) for words in [*self._unanswered, reply.words] if words is not None]
         turn.reached["text"] = self._clock()
-        turn.caller = text
+        turn.caller = text = " ".join(filter(None, texts))
         if text and await self._all.brain.is_goodbye(text):
             reply.ends_call = True
             pieces = self._all.voice.phrase("goodbye")
         elif text or self._memory.has_question:
             messages = self._memory.with_caller(text) if text else self._memory.messages
             pieces = self._all.voice.say(self._noting(turn, self._all.brain.answer(messages)))
+        elif None in texts:
+            pieces = self._all.voice.phrase("sorry")
         elif self._memory.unheard:  # what interrupted us was nothing that could be understood: go on
             pieces = self._all.voice.say(_only(self._memory.unheard))
         else:
@@ -283,7 +275,7 @@ class Conversation:
             try:
                 await reply.is_wanted.wait()
                 if turn.number:
-                    self._begin_turn(turn)
+                    self._begin_turn(reply, turn)
                 await asyncio.wait({first}, timeout=self._manner.moment_after_s)
                 if first.done() and first.result() is None:
                     raise EngineError("the answer has no words; expected a sentence at least")
@@ -300,9 +292,11 @@ class Conversation:
                 await speech.finished()
             finally:
                 self._remember(reply, turn)  # first of all: who interrupts cancels this, wherever it is
-                await _cancelled(first)
+                await cancelled(first)
 
-    def _begin_turn(self, turn: Turn) -> None:
+    def _begin_turn(self, reply: Reply, turn: Turn) -> None:
+        reply.is_told = True
+        self._unanswered.clear()
         self._turns = turn.number
         self._all.turns.append(turn)
         if turn.caller:
@@ -332,10 +326,17 @@ class Conversation:
             self._all.page.show("line", call=self._number, heard=heard, unheard=unheard)
 
     async def _drop_reply(self) -> None:
-        """Give up what is being made or said, and remember what was heard of it."""
+        """Give up what is being made or said; what was heard, of both sides, is remembered."""
         reply, self._reply = self._reply, None
-        if reply is not None and reply.task is not None and reply.task is not asyncio.current_task():
-            await _cancelled(reply.task)
+        if reply is None:
+            return
+        if reply.task is not None and reply.task is not asyncio.current_task():
+            await cancelled(reply.task)
+        if reply.words is not None and not reply.is_told:
+            if reply.is_wanted.is_set():
+                self._unanswered.append(reply.words)
+            else:
+                await cancelled(reply.words)
 
     # What is shown.
 
@@ -356,7 +357,7 @@ class Conversation:
             p50_ms=median_ms(self._all.turns),
         )
 
-    def _trouble(self, error: EngineError) -> None:
+    def _trouble(self, error: VideoError) -> None:
         logger.error("call %s: %s", self._number, error)
         self._all.page.show("trouble", call=self._number, text=str(error))
 
@@ -365,9 +366,6 @@ async def _only(text: str) -> AsyncGenerator[str, None]:
     yield text
 
 
-async def _cancelled(task: asyncio.Future[Any]) -> None:
-    """Cancel it, and wait for that; what it fails with then was told, or nobody needs it."""
-    task.cancel()
-    await asyncio.wait({task})
-    if not task.cancelled():
-        task.exception()
+async def _waited_for(words: asyncio.Task[str | None]) -> str | None:
+    await asyncio.wait({words})  # which who awaits may be cancelled in, and the words are not
+    return words.result()

@@ -173,6 +173,36 @@ async def test_who_goes_on_after_the_turn_is_answered_to_both() -> None:
 
 
 @in_virtual_time
+async def test_what_is_not_understood_yet_when_the_caller_goes_on_is_not_lost() -> None:
+    case = Case("when are you open", "on Sundays?", chat=ScriptedAnswerer(["We are closed."]))
+    case.ears.takes_s = 2.0
+    said = Audio.of(SPEECH).trimmed().pcm
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(said + bytes(16000 * 2 * 7 // 10) + said, rate_hz=16000)
+        assert (await call.reply(within_s=10)).matches(case.audio("We are closed."))
+    assert [turn.caller for turn in case.turns] == ["when are you open on Sundays?"]
+
+
+@in_virtual_time
+async def test_a_word_that_is_enough_interrupts_though_it_is_understood_late() -> None:
+    case = Case(
+        "when are you open?", "stop", partials=True, barge_in=BargeIn(min_words=1, resume_after_ms=100)
+    )
+    case.ears.words_per_s = 0.5  # no partial in time
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        await call.until_speaking()
+        await call.say(Audio.of(SPEECH).trimmed().pcm[: 16000 * 2 * 8 // 10], rate_hz=16000)
+        await call.until_silent(within_s=15, pause_s=2)
+    assert [(turn.caller, bool(turn.unheard)) for turn in case.turns][:2] == [
+        ("when are you open?", True),
+        ("stop", False),
+    ]
+
+
+@in_virtual_time
 async def test_who_takes_leave_is_told_goodbye_before_it_hangs_up() -> None:
     case = Case("goodbye")
     async with serve(case.app.on_connect) as server, server.call() as call:
