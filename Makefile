@@ -23,6 +23,8 @@ endif
 # What the tests of the real engines take, in an environment of its own: it is kept from one run to the next.
 APPS := .venv-apps
 APPS_READY := $(APPS)/.ready-$(VERSION)
+APPLICATIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard examples/*/app.py))))
+ARGS ?=
 ENGINES ?= whisper,piper,silero,webrtcvad,minilm,speaker
 # How long each slow test lasts; the default of `make soak`, shortened by .ci/run.
 SOAK_SECONDS ?= 900
@@ -52,7 +54,7 @@ endef
 export TRY_WHEEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled test-all test-apps apps-ready check lint types cover docs wheel bench attack soak fuzz programs browser deploy pictures format clean
+.PHONY: help demo test test-compiled test-all test-apps apps-ready apps $(APPLICATIONS) check lint types cover docs wheel bench attack soak fuzz programs browser deploy pictures format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -106,6 +108,13 @@ apps-ready: $(APPS_READY) ## What test-apps and the applications take, without r
 
 test-apps: $(APPS_READY) ## The engines with their models, on real speech; Debian: apt install espeak-ng
 	$(APPS)/bin/python -m pytest -m apps --timeout=600 --durations=5 $(PYTEST_ARGS)
+
+apps: ## What the applications are: make assistant, and so on; ARGS=--keep leaves its page open
+	@for name in $(APPLICATIONS); do printf '  make %s\t' $$name; sed -n '2{s/^"""//;p;q}' examples/$$name/__init__.py; done
+
+# With engines and models of this machine; nothing is asked of a network but what sets them up.
+$(APPLICATIONS): $(APPS_READY)
+	PYTHONPATH=examples $(APPS)/bin/python -m $@ --demo $(ARGS)
 
 test-all: ## Most of it on each Python from 3.10 to 3.13 that is here
 	@PARTS="$(PARTS)" COMPILED_ON="$(COMPILED_ON)" PROCESS_ON="$(PROCESS_ON)" PYTEST_ARGS="$(PYTEST_ARGS)" WORKERS="$(WORKERS)" .ci/pythons $(PYTHONS)
@@ -166,4 +175,4 @@ format: $(READY) ## Put the sources into their format
 	$(BIN)/ruff format .
 
 clean: ## Remove everything that was made here
-	rm -rf $(VENV) $(APPS) .cache build dist site audio-connector-demo .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(APPS) .cache build dist site audio-connector-demo output .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
