@@ -170,3 +170,14 @@ async def test_a_recogniser_that_fails_is_told_of_and_the_call_goes_on(tmp_path:
     await app.settle()
     assert page.all("problem")[-1]["text"].endswith("the service is down")
     assert not app.captions
+
+
+@in_virtual_time
+async def test_a_call_that_is_in_no_session_is_captioned_too(tmp_path: Path) -> None:
+    async with captioned(tmp_path, [SAID]) as (app, server, _), server.call(profile="voice") as call:
+        await asyncio.sleep(1)
+        await call.say(SPEECH)
+    await app.settle()
+    (caption,) = app.captions
+    assert caption.text == SAID
+    assert 1.0 < caption.start_s < 1.6

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import asyncio
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date
 from typing import Final
 
@@ -46,6 +48,16 @@ SAME: Final = 0.85
 """Two decisions that are so much alike are one, said twice."""
 
 
+@dataclass(frozen=True)
+class Meant:
+    """What a sentence means: its vector, and how near it is to the nearest example of each kind."""
+
+    row: Vector
+    decision: float
+    action: float
+    neither: float
+
+
 class Rules:
     """A `notes.minutes.Summariser` that needs no network.
 
@@ -58,7 +70,12 @@ class Rules:
     def __init__(self, embedder: Embedder) -> None:
         self._embedder = embedder
         self._examples: list[Vector] = []
-        self._known: dict[str, Vector] = {}
+        self._known: dict[str, Meant] = {}
+
+    @property
+    def name(self) -> str:
+        """What progress calls it."""
+        return "rules of minutes"
 
     async def warm(self) -> None:
         """Load the embedder, and have it read the examples."""
@@ -73,19 +90,24 @@ class Rules:
     async def summarise(self, said: Sequence[Said], *, today: date) -> Minutes:
         """Go through it sentence by sentence."""
         await self.warm()
-        speakers = list(dict.fromkeys(line.speaker for line in said))
         pairs = [(line, sentence) for line in said for sentence in sentences(line.text)]
         await self._learn([sentence for _, sentence in pairs])
-        decisions: list[Decision] = []
+        # Off the loop: of the 5,000 lines of a day it takes a moment.
+        return await asyncio.to_thread(self._read, pairs, dict(self._known), today)
+
+    def _read(self, pairs: Sequence[tuple[Said, str]], known: Mapping[str, Meant], today: date) -> Minutes:
+        speakers = list(dict.fromkeys(line.speaker for line, _ in pairs))
+        decisions: list[tuple[Decision, Vector]] = []
         actions: list[Action] = []
         for line, sentence in pairs:
-            decision, action, neither = self._likeness(sentence)
+            meant = known[sentence]
             task = task_of(sentence, line.speaker, speakers, today)
-            if task is not None and action > neither and (task.owner is not None or action > decision):
+            is_task = task is not None and meant.action > meant.neither
+            if is_task and task is not None and (task.owner is not None or meant.action > meant.decision):
                 actions.append(Action(task.task, task.owner, line, task.due, task.due_on))
-            elif may_decide(sentence) and decision > neither:
-                self._decide(decisions, Decision(without_fillers(sentence), line))
-        return Minutes(decisions, actions)
+            elif may_decide(sentence) and meant.decision > meant.neither:
+                _decide(decisions, Decision(without_fillers(sentence), line), meant.row)
+        return Minutes([decision for decision, _ in decisions], actions)
 
     async def _learn(self, texts: Sequence[str]) -> None:
         """Embed what is new; a meeting is summarised again with each thing that is said."""
@@ -93,19 +115,16 @@ class Rules:
         if new:
             rows = await self._embedder.embed(new)
             now = dict.fromkeys(texts)
-            self._known = {text: row for text, row in self._known.items() if text in now}
-            self._known.update(zip(new, rows, strict=True))
+            self._known = {text: meant for text, meant in self._known.items() if text in now}
+            for text, row in zip(new, rows, strict=True):
+                self._known[text] = Meant(
+                    row, *(float(np.max(examples @ row)) for examples in self._examples)
+                )
 
-    def _likeness(self, sentence: str) -> list[float]:
-        return [float(np.max(rows @ self._known[sentence])) for rows in self._examples]
 
-    def _decide(self, decisions: list[Decision], decision: Decision) -> None:
-        row = self._row(decision.text)
-        for place, before in enumerate(decisions):
-            if float(self._row(before.text) @ row) >= SAME:
-                decisions[place] = decision  # the later word counts
-                return
-        decisions.append(decision)
-
-    def _row(self, text: str) -> Vector:
-        return next(row for known, row in self._known.items() if without_fillers(known) == text)
+def _decide(decisions: list[tuple[Decision, Vector]], decision: Decision, row: Vector) -> None:
+    for place, (_, before) in enumerate(decisions):
+        if float(before @ row) >= SAME:
+            decisions[place] = decision, row  # the later word counts
+            return
+    decisions.append((decision, row))

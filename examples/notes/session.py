@@ -160,9 +160,8 @@ class Session:
             )
         except EngineError as error:
             self._problem(f"the minutes are as they were: {error}")
-        text = as_markdown(self.minutes, said, began=self.began, audio=AUDIO)
         try:
-            await asyncio.to_thread(_replace, self.folder / "notes.md", text)
+            await asyncio.to_thread(self._write, self.minutes, said)
         except OSError as error:
             self._problem(f"{self.folder / 'notes.md'} cannot be written: {error.strerror or error}")
         self._show(
@@ -200,6 +199,9 @@ class Session:
     def _problem(self, text: str) -> None:
         logger.warning("session %s: %s", self.label, text)
         self._app.page.show("problem", key="problem", text=text)
+
+    def _write(self, minutes: Minutes, said: list[Said]) -> None:
+        _replace(self.folder / "notes.md", as_markdown(minutes, said, began=self.began, audio=AUDIO))
 
     def _make_folder(self) -> None:
         first = self.folder

@@ -11,6 +11,8 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from audio_connector.audio.wav import read_wav
 from audio_connector.engines import EngineError, Message, Transcript
 from audio_connector.testing import Audio, Server, in_virtual_time, serve
@@ -172,3 +174,17 @@ async def test_engines_that_fail_are_told_of_and_the_call_goes_on(tmp_path: Path
         await call.say(SPEECH)
     assert "expected JSON" in page.all("problem")[-1]["text"]
     assert "Hello." in markdown(app)
+
+
+@in_virtual_time
+async def test_a_call_that_is_in_no_session_has_notes_and_a_recording_too(tmp_path: Path) -> None:
+    async with noted(tmp_path, [DECISION]) as (app, server, _), server.call(profile="voice") as call:
+        await asyncio.sleep(1)
+        await call.say(SPEECH)
+    (taken,) = app.taken
+    assert [each.text for each in taken.minutes.decisions] == [DECISION]
+    audio, rate_hz = read_wav(taken.folder / "audio.wav")
+    (line,) = taken.said
+    caller = 2 * np.frombuffer(audio, "<i2")  # mixed with our own side, which is silent
+    recorded = Audio.of(caller, rate_hz=rate_hz)
+    assert recorded.between(line.start_s - 0.5, line.end_s + 0.5).contains(SPEECH)
