@@ -24,6 +24,7 @@ class CaptionsTable(FrozenValues):
     """``[captions]``; see settings.toml."""
 
     language: str | None = None
+    languages: tuple[str, ...] = ()
     partial_languages: tuple[str, ...] = ()
     translate_to: str | None = None
     speak: bool = False
@@ -72,6 +73,7 @@ def make(around: Environment[Settings]) -> Application:
         voice=engine_of("synthesiser", settings.synthesiser) if speaks else None,
         wishes=Wishes(
             language=told.language,
+            languages=told.languages,
             partial_languages=told.partial_languages,
             translate_to=told.translate_to,
             pause_ms=told.pause_ms,

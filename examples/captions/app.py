@@ -41,13 +41,15 @@ class Wishes:
 
     Args:
         language: Of who does not say it by a header ``language``; ISO 639-1, None lets the recogniser guess.
-        partial_languages: Those that the recogniser of partials understands; all where it is empty.
+        languages: What that header may say, since a recogniser fails on a language that it does not know; () for any.
+        partial_languages: Those that the recogniser of partials understands; () for all.
         translate_to: What is translated into; None for nothing.
         pause_ms: A pause that ends an utterance.
         longest_s: An utterance is cut there.
     """
 
     language: str | None = "en"
+    languages: Sequence[str] = ()
     partial_languages: Sequence[str] = ()
     translate_to: str | None = None
     pause_ms: float = 500

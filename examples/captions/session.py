@@ -159,11 +159,9 @@ class Session:
         if speaker is None:
             place = len(self._speakers)
             name = re.sub(r"[^\w .'-]", "", client.headers.get("name", ""))[:40].strip()
-            language = client.headers.get("language", "")
-            is_one = re.fullmatch("[a-z]{2}", language) is not None
-            speaker = Speaker(
-                name or f"speaker {place + 1}", place, language if is_one else self._app.wishes.language
-            )
+            language, wishes = client.headers.get("language", ""), self._app.wishes
+            is_one = language in wishes.languages if wishes.languages else re.fullmatch("[a-z]{2}", language)
+            speaker = Speaker(name or f"speaker {place + 1}", place, language if is_one else wishes.language)
             self._speakers[client] = speaker
         return speaker
 

@@ -118,7 +118,7 @@ async def test_a_translation_is_spoken_and_not_taken_for_speech_where_it_comes_b
             ears,
             translator=Dictionary({"Quiero reservar una mesa": english}),
             voice=voice,
-            wishes=Wishes(language=None, translate_to="de"),
+            wishes=Wishes(language=None, languages=["es"], translate_to="de"),
         ) as (app, server, page),
         server.call(headers={"name": "Luis", "language": "es"}) as call,
     ):
@@ -181,3 +181,20 @@ async def test_a_call_that_is_in_no_session_is_captioned_too(tmp_path: Path) -> 
     (caption,) = app.captions
     assert caption.text == SAID
     assert 1.0 < caption.start_s < 1.6
+
+
+@in_virtual_time
+async def test_a_language_that_nobody_named_is_not_asked_of_a_recogniser(tmp_path: Path) -> None:
+    asked: list[str | None] = []
+
+    class Polyglot(ScriptedEars):
+        def hear(self, *, sample_rate: int, language: str | None = None) -> ScriptedHearing:
+            asked.append(language)
+            return super().hear(sample_rate=sample_rate, language=language)
+
+    wishes = Wishes(language="en", languages=["en", "es"])
+    async with captioned(tmp_path, Polyglot([SAID, SAID]), wishes=wishes) as (_, server, _):
+        for language in ("es", "xx"):
+            async with server.call(headers={"language": language}) as call:
+                await call.say(SPEECH)
+    assert asked == ["es", "en"]
