@@ -134,6 +134,7 @@ cover: $(READY) ## The everyday suite with branch coverage
 docs: $(READY) ## The documentation, strictly: a broken link, anchor or API name fails; result in site/
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python tools/protocol_links.py site
+	$(BIN)/python tools/llms.py site
 
 wheel: $(READY) ## Build wheel and sdist, install the wheel in a clean environment and try it
 	rm -rf dist build/wheel
@@ -167,8 +168,9 @@ deploy: $(READY) ## The files of deploy/, with real proxies; Debian: apt install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL) '.[deploy]'
 	$(BIN)/python -m pytest -m deploy -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
-pictures: $(READY) ## Take the pictures of the playground's documentation anew
+pictures: $(READY) ## Take the documentation's pictures of the playground anew, and make small ones of the applications'
 	PYTHONPATH=tests $(BIN)/python -m browser.pictures
+	$(BIN)/python tools/thumbnails.py
 
 format: $(READY) ## Put the sources into their format
 	$(BIN)/ruff check --fix .
