@@ -65,6 +65,7 @@ class Session:
         self._names: dict[AudioConnectorConnection, str] = {}
         self._waiting: asyncio.Queue[tuple[AudioConnectorConnection, SpeechEnded] | None] = asyncio.Queue()
         self._has_new, self._is_over = asyncio.Event(), asyncio.Event()
+        self._writing = asyncio.Lock()
         self._count = 0
 
     async def run(self) -> None:
@@ -160,10 +161,8 @@ class Session:
             )
         except EngineError as error:
             self._problem(f"the minutes are as they were: {error}")
-        try:
-            await asyncio.to_thread(self._write, self.minutes, said)
-        except OSError as error:
-            self._problem(f"{self.folder / 'notes.md'} cannot be written: {error.strerror or error}")
+        # A cancelled write goes on in its thread, and must not end after the one that follows.
+        await asyncio.shield(self._write_down(self.minutes, said))
         self._show(
             "minutes",
             "minutes",
@@ -199,6 +198,13 @@ class Session:
     def _problem(self, text: str) -> None:
         logger.warning("session %s: %s", self.label, text)
         self._app.page.show("problem", key="problem", text=text)
+
+    async def _write_down(self, minutes: Minutes, said: list[Said]) -> None:
+        async with self._writing:
+            try:
+                await asyncio.to_thread(self._write, minutes, said)
+            except OSError as error:
+                self._problem(f"{self.folder / 'notes.md'} cannot be written: {error.strerror or error}")
 
     def _write(self, minutes: Minutes, said: list[Said]) -> None:
         _replace(self.folder / "notes.md", as_markdown(minutes, said, began=self.began, audio=AUDIO))
