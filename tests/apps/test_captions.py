@@ -92,7 +92,7 @@ async def test_two_speakers_are_captioned_and_one_is_translated(
         json.loads(line) for line in (folder / "captions.jsonl").read_text(encoding="utf-8").splitlines()
     ]
     assert [line["language"] for line in lines if "text" in line].count("es") == 1
-    # Into the session, over the connection of who spoke; and not captioned as somebody's speech.
+    # Into the session, over the connection of who spoke, where the caller waits for it; and no caption of its own.
     audio, rate_hz = read_wav(demo.output / "demo" / "2-heard.wav")
     heard = await tiny.transcribe(audio, sample_rate=rate_hz)
     assert "table" in folded(heard.text)
