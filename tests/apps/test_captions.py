@@ -25,9 +25,9 @@ LATEST_S = 1.5
 """For half of the words, from the end of each to when it is on the page."""
 
 ROUNDS = 3
-BUSY_S = 0.5
-"""A decode of the small model takes 0.35 s on a core of its own. Where it takes so long with nothing beside it in
-this process, the machine is at work for others, and says nothing of captions."""
+QUIET_S = 0.35
+"""What a decode of the small model takes on a core of its own. Where it takes longer with nothing beside it in this
+process, others are at work, and times are taken for as much shorter."""
 
 
 @dataclass
@@ -71,14 +71,14 @@ async def test_two_speakers_are_captioned_and_one_is_translated(
 ) -> None:
     for name in ("whisper-base", "piper", "espeak-ng"):
         need(name)
-    medians_s, decodes_s = [], []
+    medians_s = []
     for number in range(ROUNDS):
-        decodes_s.append(await decode_s(tiny))
+        busy = max(1.0, await decode_s(tiny) / QUIET_S)
         demo = await shown(tmp_path / str(number))
         # Words and translation, in every round.
         assert [problem for problem in demo.problems if "words on the page after" not in problem] == []
-        medians_s.append(demo.median_s)
-        if demo.median_s <= LATEST_S:
+        medians_s.append(demo.median_s / busy)
+        if medians_s[-1] <= LATEST_S:
             break
     (folder,) = [path.parent for path in demo.output.glob("*/captions.vtt")]
     vtt = (folder / "captions.vtt").read_text(encoding="utf-8")
@@ -96,8 +96,4 @@ async def test_two_speakers_are_captioned_and_one_is_translated(
     audio, rate_hz = read_wav(demo.output / "demo" / "2-heard.wav")
     heard = await tiny.transcribe(audio, sample_rate=rate_hz)
     assert "table" in folded(heard.text)
-    if min(medians_s) > LATEST_S and min(decodes_s) > BUSY_S:
-        pytest.skip(
-            f"all but the times is as it should be: a decode took {min(decodes_s):.2f} s, so others are at work"
-        )
     assert min(medians_s) <= LATEST_S
