@@ -52,7 +52,7 @@ endef
 export TRY_WHEEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled test-all test-apps check lint types cover docs wheel bench attack soak fuzz programs browser deploy pictures format clean
+.PHONY: help demo test test-compiled test-all test-apps moderation biometrics check lint types cover docs wheel bench attack soak fuzz programs browser deploy pictures format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -104,6 +104,9 @@ $(APPS_READY): pyproject.toml tools/models.txt src/audio_connector/_version.py
 
 test-apps: $(APPS_READY) ## The engines with their models, on real speech; Debian: apt install espeak-ng
 	$(APPS)/bin/python -m pytest -m apps --timeout=600 --durations=5 $(PYTEST_ARGS)
+
+moderation: $(APPS_READY) ## An application: flags what is said against a policy; ARGS=--keep leaves its page open
+	PYTHONPATH=examples $(APPS)/bin/python -m moderation --demo $(ARGS)
 
 test-all: ## Most of it on each Python from 3.10 to 3.13 that is here
 	@PARTS="$(PARTS)" COMPILED_ON="$(COMPILED_ON)" PROCESS_ON="$(PROCESS_ON)" PYTEST_ARGS="$(PYTEST_ARGS)" WORKERS="$(WORKERS)" .ci/pythons $(PYTHONS)
