@@ -26,7 +26,7 @@ BEGINNING: Final = "0" * 64
 """What stands for the line before the first one."""
 
 
-class AuditBroken(Exception):
+class AuditBroken(UsageError):
     """A log is not as it was written; the text says where."""
 
 
@@ -68,6 +68,11 @@ class AuditLog:
         try:
             _lock(self._file, self.path)
             done = verify(self.path)
+        except AuditBroken as error:
+            os.close(self._file)
+            raise AuditBroken(
+                f"{error}; keep it for whoever looks into that, and take another folder"
+            ) from error
         except BaseException:
             os.close(self._file)
             raise
