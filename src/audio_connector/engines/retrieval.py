@@ -142,13 +142,22 @@ class Retrieval:
 
     async def find(self, question: str) -> Found:
         """Return the entry that is nearest to a question, however far it is."""
+        return (await self.nearest(question, 1))[0]
+
+    async def nearest(self, question: str, count: int) -> list[Found]:
+        """Return so many entries that are near to a question, the nearest first, however far they are."""
         await self.warm()
         (row,) = await self._embedder.embed([question])
         if self._rows is None:
             raise EngineError("cannot happen: it is warm")
         likenesses = self._rows @ row
-        best = int(np.argmax(likenesses))
-        return Found(self._owners[best], float(likenesses[best]))
+        found: dict[int, Found] = {}
+        for best in map(int, np.argsort(-likenesses)):
+            owner = self._owners[best]
+            found.setdefault(id(owner), Found(owner, float(likenesses[best])))
+            if len(found) == count:
+                break
+        return list(found.values())
 
     async def answer(self, messages: Sequence[Message]) -> AsyncGenerator[str, None]:
         """Iterate over the answer to the last thing that the user said, sentence by sentence.

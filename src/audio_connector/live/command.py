@@ -258,10 +258,9 @@ class Command(Generic[S]):
         output: Path,
         say: Callable[[str], None],
     ) -> Outcome:
-        reports, files = await run_demo(
-            self._folder / "scenario.yaml", handle.get_address(), output=output, say=say
-        )
-        outcome = app.outcome(reports).beside(reports, files)
+        scenario = self._folder / "scenario.yaml"
+        reports, seen = await run_demo(scenario, handle.get_address(), output=output, say=say)
+        outcome = app.outcome(reports).beside(seen)
         for line in outcome.told():
             say(line)
         return outcome

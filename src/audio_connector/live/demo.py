@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from audio_connector.simulator import CallReport, load_scenario, run_calls
+from audio_connector.simulator import CallReport, failures, load_scenario, run_calls
 from audio_connector.testing.talk import open_talk
 
 
@@ -25,11 +25,11 @@ class Outcome:
     files: Sequence[Path] = ()
     problems: Sequence[str] = ()
 
-    def beside(self, reports: Sequence[CallReport], files: Sequence[Path]) -> Outcome:
-        """The same, with what the calls themselves saw, and what was recorded of them."""
-        seen = [f"{report.name}: {problem}" for report in reports for problem in report.problems]
-        failed = [f"{report.name}: {report.error}" for report in reports if report.error is not None]
-        return Outcome(self.lines, (*self.files, *files), (*self.problems, *failed, *seen))
+    def beside(self, other: Outcome) -> Outcome:
+        """Both together."""
+        return Outcome(
+            (*self.lines, *other.lines), (*self.files, *other.files), (*self.problems, *other.problems)
+        )
 
     def told(self) -> Iterator[str]:
         """All of it, line by line."""
@@ -44,7 +44,7 @@ class Outcome:
 
 async def run_demo(
     scenario: Path, url: str, *, output: Path, say: Callable[[str], None]
-) -> tuple[list[CallReport], list[Path]]:
+) -> tuple[list[CallReport], Outcome]:
     """Make the calls of a scenario, and say who said what.
 
     Args:
@@ -54,7 +54,7 @@ async def run_demo(
         say: Given a line for a person.
 
     Returns:
-        A report of each call, and the recordings.
+        A report of each call; and what the callers saw: the recordings, and what was not as the scenario expects.
 
     Raises:
         UsageError: The file is no scenario.
@@ -74,7 +74,12 @@ async def run_demo(
         reports = await run_calls(calls, talk=talk)
     for line in _lines(reports):
         say(line)
-    return reports, files
+    problems = [f"{report.name}: {report.error}" for report in reports if report.error is not None]
+    if planned.conditions or any(call.expect.texts for call in calls):
+        problems += failures(planned.conditions, reports)
+    else:
+        problems += [f"{report.name}: {problem}" for report in reports for problem in report.problems]
+    return reports, Outcome(files=files, problems=problems)
 
 
 def _lines(reports: Sequence[CallReport]) -> Iterator[str]:

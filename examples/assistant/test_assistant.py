@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls to the assistant in virtual time, with engines that do as they are told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from assistant.app import Assistant, Manner
+from assistant.brain import Brain
+from assistant.memory import Turn
+from audio_connector.engines import EngineError, Message, Transcript
+from audio_connector.engines.retrieval import Entry
+from audio_connector.testing import Audio, in_virtual_time, serve
+from audio_connector.testing.scripted import ScriptedAnswerer, ScriptedEars, ScriptedVoice, WordEmbedder
+from audio_connector.turns import BargeIn
+
+HOURS = Entry(
+    ("when are you open", "opening hours"), "We are open from nine to six. On Sundays we are closed."
+)
+PLACE = Entry(("where is the shop",), "At twelve Mill Street.")
+GREETING = "Hello! How can I help you?"
+SPEECH = "sample:he-was-not"
+LONG = "The first sentence is short. The second one has many more words than it."
+COUGH = (np.random.default_rng(1).normal(0, 6000, 16000 * 14 // 100)).astype("<i2").tobytes()
+"""0.14 s of noise: speech by its length, and too short to interrupt."""
+
+
+class Shown:
+    """Takes the place of the page."""
+
+    def __init__(self) -> None:
+        self.shown: list[tuple[str, dict[str, Any]]] = []
+
+    def show(self, kind: str, *, key: str | None = None, **data: Any) -> None:
+        self.shown.append((kind, {"key": key, **data}))
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [data for name, data in self.shown if name == kind]
+
+
+class Case:
+    """An assistant, and what it is made of."""
+
+    def __init__(
+        self, *hears: str, chat: ScriptedAnswerer | None = None, ears: Any = None, **manner: Any
+    ) -> None:
+        self.voice = ScriptedVoice(takes_s=0.15)
+        self.ears = ears or ScriptedEars(hears, takes_s=0.6)
+        self.page = Shown()
+        brain = Brain([HOURS, PLACE], WordEmbedder(), chat=chat)
+        self.app = Assistant(self.ears, self.voice, brain, page=self.page, manner=Manner(**manner))
+
+    @property
+    def turns(self) -> list[Turn]:
+        return list(self.app.turns)
+
+    def audio(self, text: str) -> Audio:
+        return Audio(self.voice.audio_of(text), self.voice.sample_rate)
+
+
+@in_virtual_time
+async def test_it_greets_and_answers() -> None:
+    case = Case("when are you open?")
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        assert (await call.reply()).matches(case.audio(GREETING))
+        await call.say(SPEECH)
+        assert (await call.reply()).matches(case.audio(HOURS.answer))
+    (turn,) = case.turns
+    assert (turn.caller, turn.heard, turn.unheard) == ("when are you open?", HOURS.answer, "")
+
+
+@in_virtual_time
+async def test_what_an_answer_took_is_known_by_stage() -> None:
+    case = Case("when are you open?")
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        await call.reply()
+        (heard,) = call.report().turns
+    stages = case.turns[0].stages_ms
+    # It is transcribed from 200 ms of the pause on: 800 ms after the end of speech, of which the pause has 500.
+    assert abs(stages["pause"] - 500) < 40
+    assert abs(stages["text"] - 300) < 40
+    assert abs(stages["voice"] - 150) < 40
+    assert abs(sum(stages.values()) - heard.latency_ms) < 150
+    assert case.app.latency_ms() == sum(stages.values())
+    shown = case.page.of("turn")[-1]
+    assert (shown["stages_ms"], shown["heard"]) == (stages, HOURS.answer)
+
+
+@in_virtual_time
+async def test_who_interrupts_is_heard_and_only_what_they_heard_is_remembered() -> None:
+    chat = ScriptedAnswerer([LONG, "Of course."])
+    case = Case("tell me something", "stop, something else", chat=chat)
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        barge_in = await call.interrupt(SPEECH, after_s=2.5)
+        assert (barge_in.speech_to_silence_ms or 0) < 400
+        assert (await call.reply()).matches(case.audio("Of course."))
+    first, second = case.turns
+    assert (first.heard + " " + first.unheard).split() == LONG.split()
+    assert first.heard.startswith("The first sentence is short. The second")
+    assert second.caller == "stop, something else"
+    assert chat.asked[1][1:] == [
+        Message("assistant", GREETING),
+        Message("user", "tell me something"),
+        Message("assistant", f"{first.heard}—"),
+        Message("user", "stop, something else"),
+    ]
+
+
+@in_virtual_time
+async def test_a_cough_interrupts_nothing() -> None:
+    case = Case("when are you open?")
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        await call.until_speaking()
+        await call.say(COUGH, rate_hz=16000)
+        await call.until_silent(within_s=15, pause_s=1)
+    assert [turn.unheard for turn in case.turns] == [""]
+
+
+@in_virtual_time
+async def test_who_goes_on_after_a_pause_is_answered_once() -> None:
+    case = Case("when are you open?")
+    said = Audio.of(SPEECH).trimmed()
+    both = said.pcm + bytes(16000 * 2 * 35 // 100) + said.pcm
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(both, rate_hz=16000)
+        await call.reply()
+    assert [turn.caller for turn in case.turns] == ["when are you open?"]
+    assert case.ears.heard[0] > 2 * said.duration_s
+    assert case.voice.said.count(case.turns[0].heard.partition(". ")[0] + ".") == 1
+
+
+@in_virtual_time
+async def test_who_goes_on_after_the_turn_is_answered_to_both() -> None:
+    chat = ScriptedAnswerer(["Never mind."], takes_s=1.0)
+    case = Case("when are you open", "on Sundays?", chat=chat)
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        await call.say(bytes(16000 * 2 * 9 // 10), rate_hz=16000)
+        await call.say(SPEECH)
+        await call.reply()
+    assert chat.asked[-1][-2:] == [Message("user", "when are you open"), Message("user", "on Sundays?")]
+    assert [turn.heard for turn in case.turns] == ["", "Never mind."]
+
+
+@in_virtual_time
+async def test_who_takes_leave_is_told_goodbye_before_it_hangs_up() -> None:
+    case = Case("goodbye")
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        assert (await call.reply()).matches(case.audio("Thank you for calling. Goodbye!"))
+        report = await call.hang_up()
+    assert (report.closed_by, report.close_code) == ("peer", 1000)
+
+
+@in_virtual_time
+async def test_who_is_silent_is_asked_and_then_told_goodbye() -> None:
+    case = Case(ask_after_s=3, hang_up_after_s=6)
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        assert (await call.reply(within_s=10)).matches(case.audio("Are you still there?"))
+        assert (await call.reply(within_s=10)).matches(case.audio("Thank you for calling. Goodbye!"))
+        assert (await call.hang_up()).closed_by == "peer"
+
+
+@in_virtual_time
+async def test_an_answer_that_takes_long_is_announced() -> None:
+    case = Case("tell me", chat=ScriptedAnswerer(["Forty two."], takes_s=4))
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        assert (await call.reply(pause_s=0.3)).matches(case.audio("One moment, please."))
+        assert (await call.reply(within_s=10)).matches(case.audio("Forty two."))
+    assert case.turns[0].heard == "Forty two."
+
+
+class Deaf(ScriptedEars):
+    async def transcribe(self, audio: bytes, *, sample_rate: int, language: str | None = None) -> Transcript:
+        if not self.heard:
+            self.heard.append(0.0)
+            raise EngineError("the recogniser failed: no reason; try again")
+        return await super().transcribe(audio, sample_rate=sample_rate, language=language)
+
+
+@in_virtual_time
+async def test_an_engine_that_fails_is_told_and_the_call_goes_on() -> None:
+    case = Case(ears=Deaf(["when are you open?"]))
+    async with serve(case.app.on_connect, allow_errors=True) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        sorry = case.audio("I am sorry, I did not get that. Could you say it again?")
+        assert (await call.reply()).matches(sorry)
+        await call.say(SPEECH)
+        assert (await call.reply()).matches(case.audio(HOURS.answer))
+    assert case.page.of("trouble") == [
+        {"key": None, "call": "1", "text": "the recogniser failed: no reason; try again"}
+    ]
+
+
+@in_virtual_time
+async def test_noise_that_has_interrupted_is_passed_over() -> None:
+    case = Case("when are you open?", "")
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        await call.interrupt(SPEECH, after_s=1.0)
+        rest = await call.reply()
+    first, second = case.turns
+    assert rest.matches(case.audio(first.unheard))
+    assert (second.caller, second.heard) == ("", first.unheard)
+
+
+@in_virtual_time
+async def test_a_recogniser_of_a_cloud_interrupts_by_words() -> None:
+    case = Case(
+        "when are you open?",
+        "and where is the shop?",
+        partials=True,
+        barge_in=BargeIn(min_words=2, resume_after_ms=1500),
+    )
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        await call.interrupt(SPEECH, after_s=1.0)
+        assert (await call.reply()).matches(case.audio(PLACE.answer))
+    assert [turn.caller for turn in case.turns] == ["when are you open?", "and where is the shop?"]
+    partials = [each["caller"] for each in case.page.of("turn") if not each["is_final"]]
+    assert "when are" in partials
+
+
+@in_virtual_time
+async def test_two_calls_at_once_have_conversations_of_their_own() -> None:
+    def answer(messages: Sequence[Message]) -> str:
+        return f"This is answer {sum(message.role == 'user' for message in messages)}."
+
+    case = Case("one", "two", chat=ScriptedAnswerer(answer))
+    async with serve(case.app.on_connect) as server, server.call() as first, server.call() as second:
+        await first.reply()
+        await second.reply()
+        for call in (first, second):
+            await call.say(SPEECH)
+            assert (await call.reply()).matches(case.audio("This is answer 1."))
+
+
+@in_virtual_time
+async def test_a_call_may_end_in_the_middle_of_anything() -> None:
+    case = Case(*["when are you open?"] * 20)
+    async with serve(case.app.on_connect) as server:
+        for after_s in (0.0, 0.5, 2.0, 5.0, 5.9, 6.2, 6.6, 7.5):
+            async with server.call() as call:
+                await call.say(bytes(16000), rate_hz=16000)
+                await call.say(SPEECH) if after_s else None
+                await call.say(bytes(round(after_s * 1000) * 32 + 2), rate_hz=16000)
+                await call.hang_up()
+    assert case.page.of("state")[-1]["state"] == "ended"
