@@ -108,6 +108,9 @@ test-apps: $(APPS_READY) ## The engines with their models, on real speech; Debia
 moderation: $(APPS_READY) ## An application: flags what is said against a policy; ARGS=--keep leaves its page open
 	PYTHONPATH=examples $(APPS)/bin/python -m moderation --demo $(ARGS)
 
+biometrics: $(APPS_READY) ## An application: verifies who speaks; ARGS=--keep leaves its page open
+	PYTHONPATH=examples $(APPS)/bin/python -m biometrics --demo $(ARGS)
+
 test-all: ## Most of it on each Python from 3.10 to 3.13 that is here
 	@PARTS="$(PARTS)" COMPILED_ON="$(COMPILED_ON)" PROCESS_ON="$(PROCESS_ON)" PYTEST_ARGS="$(PYTEST_ARGS)" WORKERS="$(WORKERS)" .ci/pythons $(PYTHONS)
 
