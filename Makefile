@@ -23,6 +23,8 @@ endif
 # What the tests of the real engines take, in an environment of its own: it is kept from one run to the next.
 APPS := .venv-apps
 APPS_READY := $(APPS)/.ready-$(VERSION)
+APPLICATIONS := $(notdir $(patsubst %/,%,$(dir $(wildcard examples/*/app.py))))
+ARGS ?=
 ENGINES ?= whisper,piper,silero,webrtcvad,minilm,speaker
 # How long each slow test lasts; the default of `make soak`, shortened by .ci/run.
 SOAK_SECONDS ?= 900
@@ -52,7 +54,7 @@ endef
 export TRY_WHEEL
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test test-compiled test-all test-apps moderation biometrics check lint types cover docs wheel bench attack soak fuzz programs browser deploy pictures format clean
+.PHONY: help demo test test-compiled test-all test-apps apps-ready apps $(APPLICATIONS) check lint types cover docs wheel bench attack soak fuzz programs browser deploy pictures format clean
 
 help: ## Show the targets
 	@grep -E '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/'
@@ -102,14 +104,17 @@ $(APPS_READY): pyproject.toml tools/models.txt src/audio_connector/_version.py
 	@touch $@
 	@du -sh $(APPS) | sed 's/^/ready: /' >&2
 
+apps-ready: $(APPS_READY) ## What test-apps and the applications take, without running any
+
 test-apps: $(APPS_READY) ## The engines with their models, on real speech; Debian: apt install espeak-ng
 	$(APPS)/bin/python -m pytest -m apps --timeout=600 --durations=5 $(PYTEST_ARGS)
 
-moderation: $(APPS_READY) ## An application: flags what is said against a policy; ARGS=--keep leaves its page open
-	PYTHONPATH=examples $(APPS)/bin/python -m moderation --demo $(ARGS)
+apps: ## What the applications are: make assistant, and so on; ARGS=--keep leaves its page open
+	@for name in $(APPLICATIONS); do printf '  make %s\t' $$name; sed -n '2{s/^"""//;p;q}' examples/$$name/__init__.py; done
 
-biometrics: $(APPS_READY) ## An application: verifies who speaks; ARGS=--keep leaves its page open
-	PYTHONPATH=examples $(APPS)/bin/python -m biometrics --demo $(ARGS)
+# With engines and models of this machine; nothing is asked of a network but what sets them up.
+$(APPLICATIONS): $(APPS_READY)
+	PYTHONPATH=examples $(APPS)/bin/python -m $@ --demo $(ARGS)
 
 test-all: ## Most of it on each Python from 3.10 to 3.13 that is here
 	@PARTS="$(PARTS)" COMPILED_ON="$(COMPILED_ON)" PROCESS_ON="$(PROCESS_ON)" PYTEST_ARGS="$(PYTEST_ARGS)" WORKERS="$(WORKERS)" .ci/pythons $(PYTHONS)
@@ -129,6 +134,7 @@ cover: $(READY) ## The everyday suite with branch coverage
 docs: $(READY) ## The documentation, strictly: a broken link, anchor or API name fails; result in site/
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python tools/protocol_links.py site
+	$(BIN)/python tools/llms.py site
 
 wheel: $(READY) ## Build wheel and sdist, install the wheel in a clean environment and try it
 	rm -rf dist build/wheel
@@ -162,12 +168,13 @@ deploy: $(READY) ## The files of deploy/, with real proxies; Debian: apt install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL) '.[deploy]'
 	$(BIN)/python -m pytest -m deploy -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
-pictures: $(READY) ## Take the pictures of the playground's documentation anew
+pictures: $(READY) ## Take the documentation's pictures of the playground anew, and make small ones of the applications'
 	PYTHONPATH=tests $(BIN)/python -m browser.pictures
+	$(BIN)/python tools/thumbnails.py
 
 format: $(READY) ## Put the sources into their format
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
 clean: ## Remove everything that was made here
-	rm -rf $(VENV) $(APPS) .cache build dist site audio-connector-demo .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf $(VENV) $(APPS) .cache build dist site audio-connector-demo output .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache

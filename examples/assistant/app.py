@@ -123,7 +123,7 @@ class Assistant:
         self.recogniser = recogniser
         self.brain = brain
         self.page = page
-        self.voice = Voice(synthesiser, self.manner.phrases.model_dump())
+        self.voice = Voice(synthesiser, self.manner.phrases.model_dump(), brain.openings)
         self.turns: deque[Turn] = deque(maxlen=KEPT_TURNS)
         self._calls = 0
 

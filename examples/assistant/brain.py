@@ -44,9 +44,20 @@ class Brain:
     ) -> None:
         self._embedder = embedder
         self._chat = chat
+        self._entries = tuple(entries)
+        self._unknown = unknown
         self._prompt = prompt
         self._facts = Retrieval(entries, embedder, unknown=unknown)
         self._goodbyes = Retrieval([Entry(tuple(goodbyes), "goodbye")], embedder)
+
+    @property
+    def openings(self) -> list[str]:
+        """The sentences with which its answers begin, where that is known."""
+        if self._chat is not None:
+            return []
+        return [
+            next(sentences(answer)) for answer in (self._unknown, *(each.answer for each in self._entries))
+        ]
 
     async def warm(self) -> None:
         """Load what it answers with."""

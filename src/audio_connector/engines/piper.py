@@ -89,14 +89,15 @@ class Piper:
     async def say(self, text: str, *, language: str | None = None) -> AsyncGenerator[bytes, None]:
         """Iterate over the speech, in pieces of 100 ms; a voice has one language, so ``language`` changes nothing.
 
-        A sentence is asked for when the one before was taken. Closing the iterator stops the process at its next
-        piece, and what it has made in vain is dropped.
+        Piper makes a sentence as a whole, so what comes before a first comma is made alone. A sentence is asked for
+        when the one before was taken. Closing the iterator stops the process at its next piece, and what it has made
+        in vain is dropped.
 
         Raises:
             EngineMissing: Piper or the voice is not there.
             EngineError: The process died; the next call starts another one.
         """
-        for sentence in sentences(text):
+        for sentence in sentences(text, quick=True):
             request = {"text": sentence, "speed": self._speed}
             async with aclosing(self._worker.stream(partial(_ask, request))) as made:
                 async for piece in made:

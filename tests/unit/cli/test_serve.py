@@ -233,6 +233,18 @@ def test_a_setting_of_a_group_leaves_the_rest_of_it_as_it_is(group: str) -> None
         assert held == getattr(config, group).model_copy(update={name: 5000})
 
 
+def test_settings_of_a_group_that_need_one_another_may_come_in_any_order() -> None:
+    config = AudioConnectorServerConfig(host="", port=1)
+    told = configured(config, ServeSettings(metrics="admin", health="admin", admin_port=9090))
+    assert (told.monitoring.metrics, told.monitoring.health, told.monitoring.admin_port) == (
+        "admin",
+        "admin",
+        9090,
+    )
+    with pytest.raises(UsageError, match="without an admin_port"):
+        configured(config, ServeSettings(metrics="admin"))
+
+
 def test_zero_says_none_where_there_is_no_other_word_for_it() -> None:
     config = AudioConnectorServerConfig(host="", port=1, timeouts=Timeouts(session_s=60))
     zero = [name for name in ServeSettings.model_fields if (of := of_group(name)) and of.zero_is_none]

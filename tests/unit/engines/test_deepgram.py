@@ -15,7 +15,7 @@ from support.clouds import KEY, Cloud, cloud_server, until, utterance_of
 from audio_connector.engines import EngineError, Recogniser, Synthesiser, Transcript, Word, deepgram
 from audio_connector.errors import AudioDataError
 
-pytestmark = OLD_WEBSOCKETS
+pytestmark = [OLD_WEBSOCKETS, pytest.mark.programs]  # the real clients take seconds to be loaded
 
 RATE_HZ = 16000
 

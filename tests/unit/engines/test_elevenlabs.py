@@ -15,6 +15,8 @@ from audio_connector.engines import EngineError, Recogniser, Synthesiser, eleven
 from audio_connector.engines.elevenlabs import ElevenLabsSynthesiser
 from audio_connector.errors import UsageError
 
+pytestmark = pytest.mark.programs  # with the vendors' real clients, which take seconds to be loaded
+
 RATE_HZ = 16000
 
 

@@ -17,6 +17,8 @@ from audio_connector.engines import Answerer, EngineError, Message
 from audio_connector.engines.openai_chat import OpenAIAnswerer
 from audio_connector.errors import UsageError
 
+pytestmark = pytest.mark.programs  # with the vendors' real clients, which take seconds to be loaded
+
 
 @pytest.fixture
 async def cloud() -> AsyncIterator[Cloud]:

@@ -13,6 +13,8 @@ from audio_connector.engines import Synthesiser
 from audio_connector.engines.openai_speech import OpenAISynthesiser
 from audio_connector.errors import AudioFormatError
 
+pytestmark = pytest.mark.programs  # with the vendors' real clients, which take seconds to be loaded
+
 
 @pytest.fixture
 async def cloud() -> AsyncIterator[Cloud]:

@@ -122,6 +122,13 @@ def test_the_demo_calls_it_and_says_what_came_out(made: Made, capsys: pytest.Cap
     assert heard.stat().st_size > 10_000
 
 
+def test_the_command_line_says_where_it_listens(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    assert made.command.main(["--demo", "--host", "127.0.0.1"]) == 0
+    assert "listening on ws://127.0.0.1:" in capsys.readouterr().out
+    assert made.command.main(["--host", "192.0.2.1"]) == 2
+    assert "192.0.2.1" in capsys.readouterr().err
+
+
 def test_a_demo_that_is_not_as_expected_fails(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     made.problems.append("nothing was understood")
     (made.folder / "scenario.yaml").write_text(SCENARIO.replace("tail_s: 0.4", "tail_s: 0.1"))

@@ -207,6 +207,7 @@ def test_every_waiter_resolves_when_the_connection_ends_at_any_step(
     run_in_virtual_time(scene())
 
 
+@pytest.mark.programs  # each with each at each await: half a minute
 @pytest.mark.parametrize("first", METHODS)
 def test_any_two_at_once_the_first_cancelled_at_each_of_its_awaits(first: str) -> None:
     async def scene(second: str, cancelled_after: int | None) -> None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 import os
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,9 @@ def test_the_memory_is_that_of_the_process() -> None:
     before = resident_mb()
     assert 10 < before < 10_000
     held = bytearray(b"\1") * (64 << 20)
-    assert resident_mb() > before + 50
+    until = time.monotonic() + 5
+    while resident_mb() <= before + 50:  # the system counts by and by
+        assert time.monotonic() < until
     del held
 
 

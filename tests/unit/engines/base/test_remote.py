@@ -34,7 +34,7 @@ from support.clouds import KEY, Cloud, cloud_server, speech_of, utterance_of
 from audio_connector.engines import EngineError, EngineMissing
 from audio_connector.errors import UsageError
 
-pytestmark = OLD_WEBSOCKETS
+pytestmark = [OLD_WEBSOCKETS, pytest.mark.programs]  # the real clients take seconds to be loaded
 
 each_use = pytest.mark.parametrize("name", USES)
 each_voice = pytest.mark.parametrize("vendor", SYNTHESISERS)

@@ -40,8 +40,35 @@ def test_a_sentence_that_is_too_long_is_cut_at_a_comma_or_a_blank() -> None:
     assert [len(piece) for piece in sentences("x" * (2 * LONGEST + 1))] == [LONGEST, LONGEST, 1]
 
 
-@given(st.text(alphabet="aB1.!?, \n\"'(。", max_size=1000))
-def test_nothing_is_lost_and_every_piece_is_short(text: str) -> None:
-    pieces = list(sentences(text))
+@pytest.mark.parametrize(
+    ("text", "pieces"),
+    [
+        (
+            "Good morning, how can I help you today? Yes, please do.",
+            ["Good morning,", "how can I help you today?", "Yes, please do."],
+        ),
+        ("Yes, of course I can help you, at once.", ["Yes, of course I can help you, at once."]),
+        (
+            "Good morning. Now, how can I help you today, then?",
+            ["Good morning.", "Now, how can I help you today, then?"],
+        ),
+        (
+            "It costs 1,234,567 euros in all, and that is much.",
+            ["It costs 1,234,567 euros in all,", "and that is much."],
+        ),
+        ("Good morning, Ann.", ["Good morning, Ann."]),
+        (
+            "No comma at all in a sentence that is rather long.",
+            ["No comma at all in a sentence that is rather long."],
+        ),
+    ],
+)
+def test_the_first_piece_of_a_quick_one_ends_at_a_comma(text: str, pieces: list[str]) -> None:
+    assert list(sentences(text, quick=True)) == pieces
+
+
+@given(st.text(alphabet="aB1.!?, \n\"'(。", max_size=1000), st.booleans())
+def test_nothing_is_lost_and_every_piece_is_short(text: str, quick: bool) -> None:
+    pieces = list(sentences(text, quick=quick))
     assert "".join("".join(pieces).split()) == "".join(text.split())
     assert all(0 < len(piece) <= LONGEST and piece == piece.strip() for piece in pieces)

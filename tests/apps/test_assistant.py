@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The assistant with real engines: a caller who speaks, and whose recogniser hears what is answered."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import pytest
+from assistant.app import Assistant, Manner, Phrases
+from assistant.brain import Brain
+
+from audio_connector.engines.faster_whisper import FasterWhisper
+from audio_connector.engines.minilm import MiniLm
+from audio_connector.engines.piper import Piper
+from audio_connector.engines.retrieval import read_knowledge
+from audio_connector.simulator import CallReport, RouterCall, SayText, Step, Talk, word_errors
+from audio_connector.testing import router, serve
+from audio_connector.testing.talk import LocalVoices
+
+pytestmark = [pytest.mark.apps, pytest.mark.timeout(300)]
+
+KNOWLEDGE = Path(__file__).parents[2] / "examples" / "assistant" / "knowledge.md"
+
+
+class NoPage:
+    def show(self, kind: str, *, key: str | None = None, **data: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def shared(tiny: FasterWhisper, piper: Piper, minilm: MiniLm) -> Assistant:
+    manner = Manner(phrases=Phrases(greeting="Hello."))
+    brain = Brain(read_knowledge(KNOWLEDGE), minilm, goodbyes=["goodbye", "that is all, thank you, goodbye"])
+    made = Assistant(tiny, piper, brain, page=NoPage(), manner=manner)
+    for engine in made.engines:
+        asyncio.run(engine.warm())
+    return made
+
+
+@pytest.fixture
+def assistant(shared: Assistant) -> Assistant:
+    shared.turns.clear()
+    return shared
+
+
+async def called(assistant: Assistant, tiny: FasterWhisper, steps: list[Step], **options: Any) -> CallReport:
+    voices = LocalVoices("piper")
+    try:
+        async with (
+            serve(assistant.on_connect) as server,
+            router(talk=Talk(voices=voices, recogniser=tiny)) as phone,
+        ):
+            return await phone.run(RouterCall(url=server.url, steps=steps, **options))
+    finally:
+        await voices.close()
+
+
+def says(text: str, after_s: float = 0.3) -> Step:
+    return Step(after_s=after_s, say=SayText(text=text))
+
+
+def hears(*words: str) -> Step:
+    return Step(after_s=0, hear={"any": words}, within_s=8)
+
+
+async def test_questions_are_answered_and_leave_is_taken(assistant: Assistant, tiny: FasterWhisper) -> None:
+    steps = [
+        says("When are you open?", after_s=1.5),
+        hears("nine", "9"),
+        says("What is your address?"),
+        hears("mill", "station"),
+        says("That is all, thank you. Goodbye."),
+        hears("goodbye", "bye"),
+    ]
+    report = await called(assistant, tiny, steps, tail_s=5, allow_hangup=True)
+    assert report.missed == (), [*report.transcript, *assistant.turns]
+    assert (report.closed_by, report.close_code) == ("peer", 1000)
+    turns = list(assistant.turns)
+    assert [turn.unheard for turn in turns] == ["", "", ""]
+    # The best of three: what else this machine does counts in the others.
+    assert min(turn.latency_ms for turn in report.turns) < 1200
+    assert min(turn.latency_ms or 0 for turn in turns) < 1200
+
+
+async def test_who_interrupts_is_remembered_to_have_heard_what_was_heard(
+    assistant: Assistant, tiny: FasterWhisper
+) -> None:
+    steps = [
+        says("How much does it cost to repair a flat tire?", after_s=1.5),
+        says("Stop. What is your address?", after_s=4.0),
+        hears("mill", "station"),
+    ]
+    report = await called(assistant, tiny, steps, tail_s=1)
+    assert report.missed == (), [*report.transcript, *assistant.turns]
+    first, second = list(assistant.turns)
+    heard = next(line.text for line in report.transcript if line.who == "bot" and "flat" in line.text.lower())
+    assert "thirty" in first.unheard
+    assert "thirty" not in heard
+    # A word more or less at the cut, and a number that is written in its own way.
+    assert abs(len(first.heard.split()) - len(heard.split())) <= 2, (first.heard, heard)
+    assert word_errors(first.heard, heard) < 0.45, (first.heard, heard)
+    assert "Mill Street" in second.heard
