@@ -48,8 +48,7 @@ SPEECH = Audio.of("sample:unless-to-be")
         ("Shut-up, you idiot. Shut up!", ["shut up you idiot", "shut up"]),
         ("shut the door up", []),
         ("stupid is he, and stupid of me", ["stupid"]),
-        ("stupidity", []),
-        ("From Scunthorpe, cunt", ["cunt"]),
+        ("stupidity from Scunthorpe, cunt", ["cunt"]),
         ("\uff29\uff24\uff29\uff2f\uff34", ["idiot"]),
         ("… — !", []),
     ],
@@ -83,7 +82,6 @@ def test_a_list_of_thousands_is_searched_in_no_time() -> None:
         ("[categories.x]\nwords = 'idiot'", "expected a list of texts"),
         ("[categories.x]\nnearness = 2", "expected a number above 0, up to 1"),
         ("[kategories.x]", "got 'kategories'"),
-        ("[categories", "policy .*policy.toml"),
     ],
 )
 def test_a_policy_that_says_nothing_is_refused_with_its_place(tmp_path: Path, text: str, error: str) -> None:
@@ -118,6 +116,7 @@ def test_what_is_suspected_becomes_certain_or_is_withdrawn_and_each_once() -> No
     assert states(watch.final("")) == []
 
 
+@in_virtual_time
 async def test_meaning_is_judged_sentence_by_sentence() -> None:
     judge = MeaningJudge(POLICY, WordEmbedder())
     assert await judge.judge("Your window. Nice weather today.") == []
