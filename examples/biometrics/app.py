@@ -5,9 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
-from typing import Annotated, Final, TypeAlias
+from typing import Annotated, Any, Final, TypeAlias
 
 from pydantic import Field
 
@@ -23,13 +23,14 @@ from biometrics.spoof import Print
 from biometrics.vault import Enrolment, Vault
 
 MAX_DECISIONS: Final = 1000
+HOOK_S: Final = 5.0
 NOT_A_TELEPHONE_HZ: Final = 16_000
 DEMO: Final = ("enrolled", "accepted", "rejected", "suspicious", "unknown")
 """What the callers of scenario.yaml have to come to, one each."""
 
 logger = logging.getLogger("biometrics")
 
-OnDecision: TypeAlias = Callable[[Decision], Awaitable[object]]
+OnDecision: TypeAlias = Callable[[Decision], Coroutine[Any, Any, object]]
 
 
 class Settings(AppSettings):
@@ -60,7 +61,7 @@ class Biometrics:
         vault: Who is enrolled.
         settings: The rest.
         show: `LivePage.show`.
-        on_decision: Called with each decision; a call waits for it no more than for its own next second.
+        on_decision: Called with each decision; the call waits for it, for `HOOK_S` at most.
     """
 
     def __init__(
@@ -120,7 +121,7 @@ class Biometrics:
         self.show("decision", key=decision.call, **decision.as_json())
         if self.on_decision is not None:
             try:
-                await self.on_decision(decision)
+                await asyncio.wait_for(self.on_decision(decision), HOOK_S)
             except Exception as error:
                 logger.exception("on_decision failed")
                 self.complain(f"on_decision failed: {type(error).__name__}")

@@ -17,6 +17,7 @@ from audio_connector import AudioConnectorConnection
 from audio_connector.engines import EngineError
 from audio_connector.errors import UsageError
 from audio_connector.turns import SpeechGoesOn, SpeechStarted, listen
+from audio_connector.wire.quoting import printable
 from biometrics import spoof
 from biometrics.judging import RATE_HZ, SAMPLE_BYTES, Decision, Refused, enrol, judge, nearest
 
@@ -44,9 +45,9 @@ class Call:
     def __init__(self, app: Biometrics, client: AudioConnectorConnection) -> None:
         self._app, self._client = app, client
         headers = client.headers
-        self._consent = headers.get("consent", "").strip()[:MAX_CONSENT]
-        self._enrolling = headers.get("enrol", "").strip()[:MAX_NAME]
-        self._claim = "" if self._enrolling else headers.get("claim", "").strip()[:MAX_NAME]
+        self._consent = printable(headers.get("consent", "").strip(), MAX_CONSENT)
+        self._enrolling = printable(headers.get("enrol", "").strip(), MAX_NAME)
+        self._claim = "" if self._enrolling else printable(headers.get("claim", "").strip(), MAX_NAME)
         self._speech, self._raw = bytearray(), bytearray()
         self._speech_bytes = 0
         self._looked_s = 0.0

@@ -357,15 +357,19 @@ async def bench(vault: Vault, *, on_decision: Any = None, **options: Any) -> Asy
 
 @in_virtual_time
 async def test_somebody_is_enrolled_and_verified_and_somebody_else_is_not(vault: Vault) -> None:
-    async with bench(vault) as on:
-        enrolled = await on.call(READER, enrol="Reader", consent="asked")
+    async with bench(vault, enrol_s=4) as on:
+        enrolled = await on.call(UNLESS, enrol="Reader", consent="asked")
         assert enrolled is not None
         assert (enrolled.verdict, enrolled.name) == ("enrolled", "Reader")
         assert vault.all()["Reader"].line_hz == 16_000
         again = await on.call(HE_WAS + HE_WAS, claim="Reader")
         assert again is not None
+        assert (again.verdict, again.hints) == ("accepted", ())
         assert again.score > 0.8
         assert 3.0 <= again.speech_s < 3.5
+        replayed = await on.call(HE_WAS + HE_WAS, claim="Reader")
+        assert replayed is not None
+        assert (replayed.verdict, replayed.hints) == ("suspicious", ("the same recording was heard before",))
         other = await on.call(OTHER, claim="Reader")
         assert other is not None
         assert (other.verdict, other.name) == ("rejected", "Reader")

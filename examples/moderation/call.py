@@ -19,6 +19,7 @@ from audio_connector import AudioConnectorConnection, ConnectionClosed
 from audio_connector.audio.wav import WavWriter
 from audio_connector.engines import EngineError, Hearing, Transcript
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechStarted, TurnSettings, listen
+from audio_connector.wire.quoting import printable
 from moderation.evidence import Clip, Evidence
 from moderation.policy import Change, Finding, State, Watch
 
@@ -100,7 +101,7 @@ class Call:
         self._evidence = Evidence(
             name, RATE_HZ, before_s=settings.before_s, after_s=settings.after_s, keep_s=KEEP_S
         )
-        self._who = client.headers.get(settings.name_header, client.id)[:SHOWN_NAME]
+        self._who = printable(client.headers.get(settings.name_header, client.id), SHOWN_NAME)
         self._flags = self._utterances = 0
         self._at_work: set[asyncio.Task[None]] = set()
         self._untold: asyncio.Queue[Flag | None] = asyncio.Queue()

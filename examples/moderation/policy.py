@@ -146,7 +146,9 @@ class Policy:
             tables = values.get("categories", {})
             return cls([_category(name, table) for name, table in tables.items()], values.get("allow", []))
         except OSError as error:
-            raise UsageError(f"policy {str(path)!r}: cannot be read: {error.strerror}") from error
+            raise UsageError(
+                f"policy {str(path)!r}: cannot be read: {error.strerror}; policy of settings.toml names another file"
+            ) from error
         except (ValueError, TypeError, AttributeError) as error:  # UsageError is a ValueError
             raise UsageError(f"policy {str(path)!r}: {error}") from error
 
