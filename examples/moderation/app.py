@@ -12,7 +12,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Annotated, TypeAlias
+from typing import Annotated, Final, TypeAlias
 
 from pydantic import Field
 
@@ -25,6 +25,9 @@ from audio_connector.simulator import CallReport
 from moderation.audit import AuditLog
 from moderation.call import Call, Flag
 from moderation.policy import Judge, Policy
+
+MAX_FLAGS: Final = 1000
+"""That are known to the application; the audit log has all of them."""
 
 logger = logging.getLogger("moderation")
 
@@ -105,7 +108,7 @@ class Moderation:
         self.settings, self.audit, self.folder = settings, audit, folder
         self.show, self.sessions, self.on_flag = show, sessions, on_flag
         self.flags: dict[str, Flag] = {}
-        """The latest thousand, as they stand."""
+        """The latest, as they stand."""
         self._calls = 0
 
     @property
@@ -147,11 +150,15 @@ class Moderation:
         return Outcome(lines, [self.audit.path, *clips], problems)
 
     def keep(self, flag: Flag) -> None:
-        """Write a flag down, and show it."""
-        self.flags[flag.id] = flag
-        if len(self.flags) > 1000:
-            del self.flags[next(iter(self.flags))]
+        """Write a flag down that has got into another state, and show it."""
         self.note(flag.state, **flag.as_json())
+        self.show_flag(flag)
+
+    def show_flag(self, flag: Flag) -> None:
+        """Show a flag as it is by now."""
+        self.flags[flag.id] = flag
+        if len(self.flags) > MAX_FLAGS:
+            del self.flags[next(iter(self.flags))]
         self.show("flag", key=flag.id, **flag.as_json())
 
     def note(self, event: str, **fields: object) -> None:

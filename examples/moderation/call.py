@@ -134,7 +134,7 @@ class Call:
         if self._at_work:
             await asyncio.wait(self._at_work)
         self._unmute("the call has ended")
-        await self._write(self._evidence.finish())
+        await self._write(self._evidence.take(is_over=True))
         if self._telling is not None:
             self._untold.put_nowait(None)
             await asyncio.wait({self._telling}, timeout=HOOK_S)
@@ -208,35 +208,40 @@ class Call:
         for change in changes:
             flag = utterance.flags.get(change.finding.key)
             if flag is None:
-                flag = await self._raise(utterance, heard, change)
-            flag = replace(flag, state=change.state, text=heard.text)
-            flag = utterance.flags[change.finding.key] = await self._act(flag)
-            self._app.keep(flag)
-            if self._telling is not None and self._untold.qsize() < MAX_UNTOLD:
-                self._untold.put_nowait(flag)
+                flag = self._raise(utterance, heard, change)
+            flag = utterance.flags[change.finding.key] = replace(flag, state=change.state, text=heard.text)
+            self._app.keep(flag)  # before anything is waited for: the call may end meanwhile
+            acted = await self._act(flag)
+            if acted != flag:
+                utterance.flags[change.finding.key] = acted
+                self._app.show_flag(acted)
+            if self._telling is None:
+                continue
+            if self._untold.qsize() < MAX_UNTOLD:
+                self._untold.put_nowait(acted)
+            else:
+                self._app.complain(f"on_flag is too slow; it is not told of flag {flag.id}")
 
-    async def _raise(self, utterance: _Utterance, heard: Transcript, change: Change) -> Flag:
+    def _raise(self, utterance: _Utterance, heard: Transcript, change: Change) -> Flag:
         at_s = utterance.start_s + change.finding.at * heard.audio_s
-        clip, before = self._evidence.want(at_s)
-        await self._write(before)
+        clip = self._evidence.want(at_s)
         self._flags += 1
         return Flag(
             f"{self._name}-{self._flags}", self._client.id, self._client.session_id, self._who, change.finding,
             change.state, heard.text, at_s, self._evidence.now_s - at_s, clip,
         )  # fmt: skip
 
-    async def _write(self, clip: Clip | None) -> None:
-        """Write a clip, and its hash into the log."""
-        if clip is None:
-            return
-        try:
-            sha256 = await asyncio.to_thread(_save, self._app.folder / clip.name, clip.audio)
-        except (OSError, ValueError) as error:
-            self._app.complain(f"{clip.name}: the evidence cannot be written: {error}")
-            return
-        start_s, end_s = round(clip.start_s, 2), round(clip.end_s, 2)
-        self._app.note("clip", file=clip.name, sha256=sha256, who=self._who, start_s=start_s, end_s=end_s)
-        self._app.show("clip", key=clip.name, file=clip.name)
+    async def _write(self, clips: Sequence[Clip]) -> None:
+        """Write clips, and their hashes into the log."""
+        for clip in clips:
+            try:
+                sha256 = await asyncio.to_thread(_save, self._app.folder / clip.name, clip.audio)
+            except (OSError, ValueError) as error:
+                self._app.complain(f"{clip.name}: the evidence cannot be written: {error}")
+                continue
+            start_s, end_s = round(clip.start_s, 2), round(clip.end_s, 2)
+            self._app.note("clip", file=clip.name, sha256=sha256, who=self._who, start_s=start_s, end_s=end_s)
+            self._app.show("clip", key=clip.name, file=clip.name)
 
     # What follows.
 

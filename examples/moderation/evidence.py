@@ -47,6 +47,7 @@ class Evidence:
         self._samples = 0
         self._clips = 0
         self._open: tuple[str, float, float] | None = None
+        self._done: list[Clip] = []
 
     @property
     def now_s(self) -> float:
@@ -61,34 +62,30 @@ class Evidence:
         if spare > self._rate_hz * SAMPLE_BYTES:  # once a second: to move all that is kept has its cost
             del self._kept[:spare]
 
-    def want(self, at_s: float) -> tuple[str, Clip | None]:
-        """Ask for the audio around a place.
-
-        Returns:
-            The name of the clip that will have it; and the clip before, where that is complete by this.
-        """
+    def want(self, at_s: float) -> str:
+        """Ask for the audio around a place; returns the name of the clip that will have it."""
         start_s, end_s = max(0.0, at_s - self._before_s), at_s + self._after_s
         if self._open is not None:
             name, opened_s, until_s = self._open
             first_s, last_s = min(opened_s, start_s), max(until_s, end_s)
             if start_s <= until_s and end_s >= opened_s and last_s - first_s <= LONGEST_S:
                 self._open = name, first_s, last_s
-                return name, None
-        before = self.finish()
+                return name
+            self._done.append(self._cut())  # as far as it goes: the next one has what follows
         self._clips += 1
         name = f"{self._prefix}-{self._clips}.wav"
         self._open = name, start_s, end_s
-        return name, before
+        return name
 
-    def take(self) -> Clip | None:
-        """Return the clip that is complete by now, once."""
-        return self.finish() if self._open is not None and self._open[2] <= self.now_s else None
+    def take(self, *, is_over: bool = False) -> list[Clip]:
+        """Return the clips that are complete by now, each once; all that were asked for where the call is over."""
+        if self._open is not None and (is_over or self._open[2] <= self.now_s):
+            self._done.append(self._cut())
+        done, self._done = self._done, []
+        return done
 
-    def finish(self) -> Clip | None:
-        """Return what there is of the clip that was asked for: the call has ended."""
-        if self._open is None:
-            return None
-        (name, start_s, end_s), self._open = self._open, None
+    def _cut(self) -> Clip:
+        (name, start_s, end_s), self._open = self._open or ("", 0.0, 0.0), None
         first = self._samples - len(self._kept) // SAMPLE_BYTES
         begin = max(0, round(start_s * self._rate_hz) - first)
         end = max(begin, round(end_s * self._rate_hz) - first)

@@ -143,21 +143,20 @@ def test_a_clip_is_what_was_around_however_the_audio_was_cut(chunk: int) -> None
     for begin in range(0, len(whole), chunk * 2):
         kept.write(whole[begin : begin + chunk * 2])
         if begin <= 8_000 * 2 < begin + chunk * 2:
-            assert kept.want(7.5) == ("call-1.wav", None)
-        clips.append(kept.take())
-    (clip,) = [each for each in clips if each is not None]
+            assert kept.want(7.5) == "call-1.wav"
+        clips += kept.take()
+    (clip,) = clips
     assert clip.audio == audio_of(4.5, 9.5)
     assert (clip.start_s, clip.end_s) == (4.5, 9.5)
-    assert kept.take() is kept.finish() is None
+    assert kept.take(is_over=True) == []
 
 
 def test_flags_share_a_clip_up_to_its_bound() -> None:
     kept, names, clips = evidence(), [], []
     for second in range(40):
         kept.write(audio_of(second, second + 1))
-        name, before = kept.want(second + 0.5)
-        names.append(name)
-        clips += [each for each in (before, kept.take()) if each is not None]
+        names.append(kept.want(second + 0.5))
+        clips += kept.take()
     assert names[:2] == ["call-1.wav"] * 2
     assert 3 <= len(set(names)) <= 6
     assert all(clip.end_s - clip.start_s <= LONGEST_S for clip in clips)
@@ -169,12 +168,10 @@ def test_what_is_no_longer_kept_is_missing_and_memory_is_bounded() -> None:
     for second in range(60):
         kept.write(audio_of(second, second + 1))
     kept.want(10)
-    clip = kept.take()
-    assert clip is not None
+    (clip,) = kept.take()
     assert clip.audio == b""
     kept.want(56)
-    clip = kept.finish()
-    assert clip is not None
+    (clip,) = kept.take(is_over=True)
     assert clip.audio == audio_of(clip.start_s, 58)
     assert 53 <= clip.start_s <= 55
 
@@ -285,7 +282,8 @@ class Bench:
 
     @property
     def states(self) -> list[tuple[str, str]]:
-        return [(data["said"], data["state"]) for kind, data in self.shown if kind == "flag"]
+        found = [(data["flag"], data["said"], data["state"]) for kind, data in self.shown if kind == "flag"]
+        return [(said, state) for _, said, state in dict.fromkeys(found)]
 
     @property
     def flags(self) -> list[Flag]:
