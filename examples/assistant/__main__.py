@@ -9,8 +9,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from assistant.app import Assistant, Manner
+from assistant.app import Assistant
 from assistant.brain import PROMPT, Brain
+from assistant.manner import Manner
 from audio_connector.engines import engine_of
 from audio_connector.engines.retrieval import read_knowledge
 from audio_connector.live.command import Command, Environment

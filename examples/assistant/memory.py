@@ -3,8 +3,9 @@
 
 from __future__ import annotations
 
+import statistics
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from audio_connector.engines import Message
@@ -144,3 +145,16 @@ class Turn:
     def latency_ms(self) -> float | None:
         """From the end of the caller's speech to our first sound; None where there was none."""
         return sum(self.stages_ms.values()) if "voice" in self.reached else None
+
+    def __str__(self) -> str:
+        """As a line of a log."""
+        stages = " + ".join(f"{name} {took_ms:.0f}" for name, took_ms in self.stages_ms.items())
+        total = "no answer" if self.latency_ms is None else f"{self.latency_ms:.0f} ms"
+        cut = f" [not heard: {self.unheard}]" if self.unheard else ""
+        return f"turn {self.number}: {total} = {stages} | {self.caller!r} -> {self.heard!r}{cut}"
+
+
+def median_ms(turns: Iterable[Turn]) -> float | None:
+    """The median of what turns took from the end of speech to our first sound; None where none was answered."""
+    known = [turn.latency_ms for turn in turns if turn.latency_ms is not None]
+    return statistics.median(known) if known else None

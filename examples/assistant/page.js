@@ -6,13 +6,18 @@ const STAGES = { pause: "pause", text: "understood", answer: "answer found", voi
 const FULL_MS = 2000; // the width of a bar; what is longer fills it
 const at = (id) => document.getElementById(id);
 
-for (const [name, text] of Object.entries(STAGES)) at("legend").append(element("span", { class: name }), text);
+for (const [name, text] of Object.entries(STAGES)) {
+  at("legend").append(element("span", {}, element("i", { class: name }), text));
+}
 
 function bubble(key, who, name, ...text) {
   at("empty")?.remove();
-  const line = keyed(at("talk"), key, () => element("li", { class: who }));
+  const talk = at("talk");
+  const wasAtEnd = talk.scrollHeight - talk.scrollTop - talk.clientHeight < 40;
+  const line = keyed(talk, key, () => element("li"));
+  line.className = who;
   line.replaceChildren(element("span", { class: "who" }, name), ...text);
-  return line;
+  if (wasAtEnd) talk.scrollTop = talk.scrollHeight;
 }
 
 function ours(key, call, heard, unheard) {
@@ -45,7 +50,7 @@ live({
       part.style.width = `${(100 * took) / Math.max(FULL_MS, total)}%`;
       bar.append(part);
     }
-    row.replaceChildren(`turn ${key}`, element("span", { class: "total" }, `${Math.round(total)} ms`), bar);
+    row.replaceChildren(`call ${call}, turn ${number}`, element("span", { class: "total" }, `${Math.round(total)} ms`), bar);
     if (p50_ms !== null) at("p50").textContent = `p50 of all turns: ${Math.round(p50_ms)} ms`;
   },
   trouble({ text }) {

@@ -18,7 +18,7 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,8 +57,8 @@ class Application(Protocol):
     async def close(self) -> None:
         """Finish what is written; all calls have ended."""
 
-    def outcome(self, reports: Sequence[CallReport]) -> Outcome:
-        """Say what came out of the demo's calls, and what of it was not as expected."""
+    def outcome(self, reports: Sequence[CallReport]) -> Outcome | Awaitable[Outcome]:
+        """Say what came out of the demo's calls, and what of it was not as expected; a coroutine may wait for it."""
 
 
 @dataclass
@@ -277,7 +277,8 @@ class Command(Generic[S]):
     ) -> Outcome:
         scenario = self._folder / "scenario.yaml"
         reports, seen = await run_demo(scenario, handle.get_address(), output=output, say=say)
-        outcome = app.outcome(reports).beside(seen)
+        said = app.outcome(reports)
+        outcome = (said if isinstance(said, Outcome) else await said).beside(seen)
         for line in outcome.told():
             say(line)
         return outcome

@@ -115,6 +115,7 @@ class LivePage:
         app.on_response_prepare.append(add_headers)
         app.router.add_get("/", self._page)
         app.router.add_get("/events", self._events)
+        app.router.add_get("/favicon.ico", _nothing)  # every browser asks for one
         for name in ("live.js", "live.css"):
             app.router.add_get(f"/{name}", _own(name))
         if self._folder is not None:
@@ -194,6 +195,10 @@ class LivePage:
 
 def _written(shown: Shown) -> bytes:
     return f"id: {shown.number}\ndata: {shown.text}\n\n".encode()
+
+
+async def _nothing(_: web.Request) -> web.Response:
+    return web.Response(status=204)
 
 
 def _own(name: str) -> Any:  # noqa: ANN401 - a handler of aiohttp's

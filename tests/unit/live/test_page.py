@@ -119,3 +119,8 @@ async def test_what_is_wrong_is_said(html: Path) -> None:
             await page.__aenter__()
     with pytest.raises(UsageError, match="opened once"):
         await page.__aenter__()
+
+
+async def test_a_browser_that_asks_for_an_icon_finds_no_fault(html: Path) -> None:
+    async with LivePage(html, port=0) as page:
+        assert await fetch(page, "favicon.ico") == (204, "")

@@ -1,0 +1,371 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One call: what is heard becomes a turn, a turn an answer, and an answer speech that can be interrupted.
+
+Work begins before it is certain to be needed: in each pause the caller's words are transcribed, and the first
+sentence of the answer is made. If the caller goes on, that is dropped; if the turn is over, half of it is done.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import deque
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, suppress
+from dataclasses import dataclass, field
+from typing import Any, Protocol
+
+from assistant.brain import Brain
+from assistant.listening import Listening, cancelled
+from assistant.manner import Manner
+from assistant.memory import Memory, Said, Turn, median_ms
+from assistant.speaking import Piece, Voice
+from audio_connector import AudioConnectorConnection, ConnectionClosed, Speech, VideoError
+from audio_connector.engines import EngineError, Recogniser
+from audio_connector.turns import (
+    Decision,
+    Interrupter,
+    Silence,
+    SpeechEnded,
+    SpeechGoesOn,
+    SpeechPaused,
+    SpeechStarted,
+    TurnEvent,
+    listen,
+)
+
+logger = logging.getLogger("assistant")
+
+KEPT_TURNS = 1000
+"""Of all calls, for the figures: some hours of talk."""
+
+
+class Shows(Protocol):
+    """What is told of each thing that happens: a `LivePage`."""
+
+    def show(self, kind: str, *, key: str | None = None, **data: Any) -> None:  # noqa: ANN401 - as the page's
+        """Show it."""
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What all calls share.
+
+    Attributes:
+        recogniser: Understands the caller.
+        brain: Knows what to say.
+        voice: Says it.
+        manner: How it talks.
+        page: Told what happens.
+        turns: Those of all calls.
+    """
+
+    recogniser: Recogniser
+    brain: Brain
+    voice: Voice
+    manner: Manner
+    page: Shows
+    turns: deque[Turn] = field(default_factory=lambda: deque(maxlen=KEPT_TURNS))
+
+
+class Reply:
+    """Something to say on its way: made ahead, said once ``is_wanted`` is set, and dropped where the caller goes on.
+
+    Attributes:
+        words: What it answers, once that is understood; None where nobody has asked.
+        is_told: Whether these words are remembered, and shown as a turn.
+        said: What was written of it.
+        speech: It, while it is said.
+        ends_call: Whether we hang up behind it.
+    """
+
+    def __init__(self, words: asyncio.Task[str | None] | None = None) -> None:
+        self.words = words
+        self.is_wanted = asyncio.Event()
+        self.is_told = False
+        self.said = Said()
+        self.speech: Speech | None = None
+        self.task: asyncio.Task[None] | None = None
+        self.ends_call = False
+
+
+class Conversation:
+    """One call.
+
+    Args:
+        parts: What it is made with.
+        client: The call.
+        number: Of it, for the page and the log.
+    """
+
+    def __init__(self, parts: Parts, client: AudioConnectorConnection, number: str) -> None:
+        self._all = parts
+        self._manner = parts.manner
+        self._client = client
+        self._number = number
+        self._clock = asyncio.get_running_loop().time
+        self._interrupter = Interrupter(client, self._manner.barge_in)
+        self._memory = Memory(self._manner.max_messages)
+        self._listening = Listening(
+            parts.recogniser,
+            partials=self._manner.partials,
+            partial=self._on_partial,
+            trouble=self._trouble,
+        )
+        self._reply: Reply | None = None
+        self._unanswered: list[asyncio.Task[str | None]] = []
+        """Words of turns that were over, and whose reply was dropped before they were understood."""
+        self._made_in: float | None = None
+        """The end of speech, in seconds of the audio, that the reply was begun in."""
+        self._turn = Turn(0, 0.0)
+        self._turns = 0
+        self._silent_s = 0.0
+
+    async def run(self) -> None:
+        """Greet, and listen until the call is over."""
+        self._say("greeting")
+        try:
+            async for event in listen(self._client, settings=self._manner.turns):
+                await self._take(event)
+        finally:
+            await self._listening.drop()
+            await self._drop_reply()
+            for words in self._unanswered:
+                await cancelled(words)
+            self._state("ended")
+
+    # What the caller does.
+
+    async def _take(self, event: TurnEvent) -> None:
+        decision = await self._interrupter.take(event)
+        if decision is Decision.INTERRUPT:
+            await self._drop_reply()
+        if isinstance(event, SpeechStarted):
+            await self._on_started(event)
+        elif isinstance(event, SpeechGoesOn):
+            await self._on_speech(event)
+        elif isinstance(event, SpeechPaused):
+            if not self._manner.partials and not self._interrupter.is_speaking:
+                await self._begin(event)
+        elif isinstance(event, SpeechEnded):
+            await self._on_ended(event)
+        elif isinstance(event, Silence):
+            self._on_silence()
+
+    async def _on_started(self, event: SpeechStarted) -> None:
+        self._silent_s = 0.0
+        if self._reply is not None and self._reply.speech is None:
+            await self._drop_reply()  # the caller goes on, so it answers half of what they want
+        await self._listening.begin(event)
+        if not self._interrupter.is_speaking:
+            self._state("listening")
+
+    async def _on_speech(self, event: SpeechGoesOn) -> None:
+        await self._listening.go_on(event)
+        reply = self._reply
+        if not event.pause_s and reply is not None and not reply.is_wanted.is_set():
+            await self._drop_reply()  # it was made in a pause, and the caller goes on
+
+    async def _on_partial(self, text: str) -> None:
+        self._show_turn(Turn(self._turns + 1, 0.0, caller=text), is_final=False)
+        if await self._interrupter.heard(text) is Decision.INTERRUPT:
+            await self._drop_reply()
+
+    async def _on_ended(self, event: SpeechEnded) -> None:
+        if self._interrupter.is_speaking:
+            await self._on_ended_over_us(event)
+        elif self._made_in != event.end_s:
+            await self._begin(event)
+        reply = self._reply
+        if reply is None or self._made_in != event.end_s:
+            return
+        self._turn.reached["pause"] = self._clock()
+        self._state("thinking")
+        reply.is_wanted.set()
+
+    async def _on_ended_over_us(self, event: SpeechEnded) -> None:
+        """It was an "mhm", and we go on; unless it takes words to interrupt, and these are enough."""
+        if not self._manner.barge_in.min_words:
+            await self._listening.drop()
+            return
+        words = self._listening.understand(event)
+        await asyncio.wait({words})
+        if await self._interrupter.heard(words.result() or "") is Decision.INTERRUPT:
+            await self._begin(event, words)
+
+    def _on_silence(self) -> None:
+        if self._reply is not None or self._interrupter.is_speaking:
+            return
+        before, self._silent_s = self._silent_s, self._silent_s + self._manner.turns.silence_s
+        if self._silent_s >= self._manner.hang_up_after_s:
+            self._say("goodbye", ends_call=True)
+        elif before < self._manner.ask_after_s <= self._silent_s:
+            self._say("still_there")
+
+    # What we say.
+
+    async def _begin(
+        self, event: SpeechPaused | SpeechEnded, words: asyncio.Task[str | None] | None = None
+    ) -> None:
+        """Begin to answer an utterance, which may be over."""
+        await self._drop_reply()
+        self._made_in = event.end_s
+        self._turn = turn = Turn(self._turns + 1, self._clock() - (event.at_s - event.end_s))
+        reply = Reply(self._listening.understand(event) if words is None else words)
+        self._start(reply, lambda: self._answer(reply, turn))
+
+    def _say(self, phrase: str, *, ends_call: bool = False) -> None:
+        """Say a phrase, which nobody has asked for."""
+        reply = Reply()
+        reply.ends_call = ends_call
+        reply.is_wanted.set()
+        self._start(reply, lambda: self._speak(reply, Turn(0, 0.0), self._all.voice.phrase(phrase)))
+
+    def _start(self, reply: Reply, work: Callable[[], Awaitable[None]]) -> None:
+        self._reply = reply
+        reply.task = asyncio.create_task(self._carry_out(reply, work))
+
+    async def _carry_out(self, reply: Reply, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+            if reply.ends_call and reply.speech is not None and not reply.speech.is_interrupted:
+                await self._client.close(after_playback=True)
+        except ConnectionClosed:
+            return  # nobody hears us any more
+        except VideoError as error:
+            self._trouble(error)
+            if not reply.said.parts:
+                await reply.is_wanted.wait()
+                with suppress(VideoError):  # the voice itself failed, then: it was told
+                    await self._speak(reply, Turn(0, 0.0), self._all.voice.phrase("sorry"))
+        finally:
+            if self._reply is reply:
+                self._reply = None
+        self._state("listening")
+
+    async def _answer(self, reply: Reply, turn: Turn) -> None:
+        texts = [await _waited_for(words) for words in [*self._unanswered, reply.words] if words is not None]
+        turn.reached["text"] = self._clock()
+        turn.caller = text = " ".join(filter(None, texts))
+        if text and await self._all.brain.is_goodbye(text):
+            reply.ends_call = True
+            pieces = self._all.voice.phrase("goodbye")
+        elif text or self._memory.has_question:
+            messages = self._memory.with_caller(text) if text else self._memory.messages
+            pieces = self._all.voice.say(self._noting(turn, self._all.brain.answer(messages)))
+        elif None in texts:
+            pieces = self._all.voice.phrase("sorry")
+        elif self._memory.unheard:  # what interrupted us was nothing that could be understood: go on
+            pieces = self._all.voice.say(_only(self._memory.unheard))
+        else:
+            return
+        await self._speak(reply, turn, pieces)
+
+    async def _noting(self, turn: Turn, answer: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
+        """The same sentences; notes when the first one is known."""
+        async with aclosing(answer):
+            async for sentence in answer:
+                turn.reached.setdefault("answer", self._clock())
+                yield sentence
+
+    async def _speak(self, reply: Reply, turn: Turn, pieces: AsyncGenerator[Piece, None]) -> None:
+        """Say what is made, once it is wanted, and remember what was heard of it."""
+        async with aclosing(pieces):
+            first = asyncio.ensure_future(anext(pieces, None))
+            try:
+                await reply.is_wanted.wait()
+                if turn.number:
+                    self._begin_turn(reply, turn)
+                await asyncio.wait({first}, timeout=self._manner.moment_after_s)
+                if first.done() and first.result() is None:
+                    raise EngineError("the answer has no words; expected a sentence at least")
+                async with self._client.speech() as speech:
+                    reply.speech = speech
+                    self._interrupter.watch(speech)
+                    if not first.done():
+                        async for piece in self._all.voice.phrase("moment"):
+                            await self._write(reply, turn, piece._replace(sentence=""))
+                    next_piece = await first
+                    while next_piece is not None:
+                        await self._write(reply, turn, next_piece)
+                        next_piece = await anext(pieces, None)
+                await speech.finished()
+            finally:
+                self._remember(reply, turn)  # first of all: who interrupts cancels this, wherever it is
+                await cancelled(first)
+
+    def _begin_turn(self, reply: Reply, turn: Turn) -> None:
+        reply.is_told = True
+        self._unanswered.clear()
+        self._turns = turn.number
+        self._all.turns.append(turn)
+        if turn.caller:
+            self._memory.add_caller(turn.caller)
+        self._show_turn(turn)
+
+    async def _write(self, reply: Reply, turn: Turn, piece: Piece) -> None:
+        if reply.speech is None:
+            return
+        await reply.speech.write(piece.audio, sample_rate=self._all.voice.sample_rate)
+        if "voice" not in turn.reached:
+            turn.reached["voice"] = self._clock()
+            self._state("speaking")
+        reply.said.add(piece.sentence, self._all.voice.duration_ms(piece.audio))
+
+    def _remember(self, reply: Reply, turn: Turn) -> None:
+        speech = reply.speech
+        if speech is None:
+            return
+        was_heard = speech.is_over and not speech.is_interrupted
+        heard, unheard = self._memory.add_ours(reply.said, None if was_heard else speech.played_ms)
+        if turn.number:
+            turn.heard, turn.unheard = heard, unheard
+            logger.info("call %s, %s", self._number, turn)
+            self._show_turn(turn)
+        else:
+            self._all.page.show("line", call=self._number, heard=heard, unheard=unheard)
+
+    async def _drop_reply(self) -> None:
+        """Give up what is being made or said; what was heard, of both sides, is remembered."""
+        reply, self._reply = self._reply, None
+        if reply is None:
+            return
+        if reply.task is not None and reply.task is not asyncio.current_task():
+            await cancelled(reply.task)
+        if reply.words is not None and not reply.is_told:
+            if reply.is_wanted.is_set():
+                self._unanswered.append(reply.words)
+            else:
+                await cancelled(reply.words)
+
+    # What is shown.
+
+    def _state(self, state: str) -> None:
+        self._all.page.show("state", key=self._number, call=self._number, state=state)
+
+    def _show_turn(self, turn: Turn, *, is_final: bool = True) -> None:
+        self._all.page.show(
+            "turn",
+            key=f"{self._number}.{turn.number}",
+            call=self._number,
+            number=turn.number,
+            caller=turn.caller,
+            is_final=is_final,
+            heard=turn.heard,
+            unheard=turn.unheard,
+            stages_ms=turn.stages_ms,
+            p50_ms=median_ms(self._all.turns),
+        )
+
+    def _trouble(self, error: VideoError) -> None:
+        logger.error("call %s: %s", self._number, error)
+        self._all.page.show("trouble", call=self._number, text=str(error))
+
+
+async def _only(text: str) -> AsyncGenerator[str, None]:
+    yield text
+
+
+async def _waited_for(words: asyncio.Task[str | None]) -> str | None:
+    await asyncio.wait({words})  # which who awaits may be cancelled in, and the words are not
+    return words.result()
