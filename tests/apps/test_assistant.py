@@ -16,13 +16,22 @@ from audio_connector.engines.faster_whisper import FasterWhisper
 from audio_connector.engines.minilm import MiniLm
 from audio_connector.engines.piper import Piper
 from audio_connector.engines.retrieval import read_knowledge
-from audio_connector.simulator import CallReport, RouterCall, SayText, Step, Talk, word_errors
+from audio_connector.simulator import RouterCall, SayText, Step, Talk, word_errors
 from audio_connector.testing import router, serve
-from audio_connector.testing.talk import LocalVoices
 
 pytestmark = [pytest.mark.apps, pytest.mark.timeout(300)]
 
 KNOWLEDGE = Path(__file__).parents[2] / "examples" / "assistant" / "knowledge.md"
+
+
+class OneVoice:
+    """The caller speaks with the assistant's own voice, which is loaded already."""
+
+    def __init__(self, piper: Piper) -> None:
+        self.piper = piper
+
+    async def named(self, name: str | None) -> tuple[str, Piper]:
+        return "piper", self.piper
 
 
 class NoPage:
@@ -40,18 +49,6 @@ def assistant(tiny: FasterWhisper, piper: Piper, minilm: MiniLm) -> Assistant:
     return made
 
 
-async def called(assistant: Assistant, tiny: FasterWhisper, steps: list[Step], **options: Any) -> CallReport:
-    voices = LocalVoices("piper")
-    try:
-        async with (
-            serve(assistant.on_connect) as server,
-            router(talk=Talk(voices=voices, recogniser=tiny)) as phone,
-        ):
-            return await phone.run(RouterCall(url=server.url, steps=steps, **options))
-    finally:
-        await voices.close()
-
-
 def says(text: str, after_s: float = 0.3) -> Step:
     return Step(after_s=after_s, say=SayText(text=text))
 
@@ -60,7 +57,9 @@ def hears(*words: str) -> Step:
     return Step(after_s=0, hear={"any": words}, within_s=8)
 
 
-async def test_it_answers_is_interrupted_and_takes_leave(assistant: Assistant, tiny: FasterWhisper) -> None:
+async def test_it_answers_is_interrupted_and_takes_leave(
+    assistant: Assistant, tiny: FasterWhisper, piper: Piper
+) -> None:
     steps = [
         says("When are you open?", after_s=1.5),
         hears("nine", "9"),
@@ -70,7 +69,9 @@ async def test_it_answers_is_interrupted_and_takes_leave(assistant: Assistant, t
         says("That is all, thank you. Goodbye."),
         hears("goodbye", "bye"),
     ]
-    report = await called(assistant, tiny, steps, tail_s=5, allow_hangup=True)
+    talk = Talk(voices=OneVoice(piper), recogniser=tiny)
+    async with serve(assistant.on_connect) as server, router(talk=talk) as phone:
+        report = await phone.run(RouterCall(url=server.url, steps=steps, tail_s=5, allow_hangup=True))
     assert report.missed == (), [*report.transcript, *assistant.turns]
     assert (report.closed_by, report.close_code) == ("peer", 1000)
     hours, price, address, leave = assistant.turns
