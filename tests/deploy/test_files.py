@@ -10,6 +10,11 @@ from pathlib import Path
 import pytest
 from support.deployed import DEPLOY
 from support.proxies import PROXIES, Certificate, swapped, tool, write
+from support.small_application import write_application
+
+from audio_connector.cli.projects.applications import Application
+from audio_connector.cli.projects.plan import plan
+from audio_connector.cli.projects.plan import write as write_project
 
 pytestmark = pytest.mark.deploy
 
@@ -29,6 +34,13 @@ def run(*command: object, status: int = 0) -> str:
 
 def test_the_dockerfile_has_no_fault_that_hadolint_knows() -> None:
     assert run(tool("hadolint", OF_THE_EXTRA), DEPLOY / "Dockerfile") == ""
+
+
+def test_nor_has_that_of_a_project_of_one_s_own(tmp_path: Path) -> None:
+    write_project(
+        plan("my-bot", Application("parrot", write_application(tmp_path))).items(), tmp_path / "my-bot"
+    )
+    assert run(tool("hadolint", OF_THE_EXTRA), tmp_path / "my-bot" / "Dockerfile") == ""
 
 
 @pytest.mark.parametrize("version", KUBERNETES)

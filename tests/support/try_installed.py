@@ -11,10 +11,12 @@ import os
 import signal
 import sys
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import aiohttp
 
 from audio_connector import AudioConnectorServer
+from audio_connector.cli.projects.applications import applications
 from audio_connector.playground.parrot import parrot
 
 DEADLINE_S = 60
@@ -90,9 +92,26 @@ async def try_playground(command: str) -> None:
     sys.stdout.write(f"the playground answered at {address} and ended by an interrupt\n")
 
 
+async def try_project(command: str) -> None:
+    """A project of each application that the wheel has, whose test passes with what it asks for beside engines."""
+    for name, application in applications().items():
+        with TemporaryDirectory() as folder:
+            await run(command, "new", f"{folder}/my-bot", "--app", name)
+            if wanted := application.requirements():
+                await run(
+                    sys.executable, "-m", "pip", "install", "-q", "--disable-pip-version-check", *wanted
+                )
+            said = await run(
+                sys.executable, "-m", "pytest", "-q", "--rootdir", f"{folder}/my-bot", f"{folder}/my-bot"
+            )
+            assert " passed" in said, said
+            sys.stdout.write(f"a project of {name}: {said.splitlines()[-1]}\n")
+
+
 async def main(command: str) -> None:
     """Try everything."""
     await try_test_kit()
+    await try_project(command)
     await try_calls(command)
     await try_playground(command)
 

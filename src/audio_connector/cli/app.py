@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from audio_connector import VideoError, __version__
-from audio_connector.cli import check, demo, engines, playground, report, serve, simulate, tokens, top
+from audio_connector.cli import check, demo, engines, new, playground, report, serve, simulate, tokens, top
 from audio_connector.cli.statuses import BAD_INPUT, INTERRUPTED
 
 app = typer.Typer(
@@ -24,6 +24,7 @@ app.command(epilog=serve.EXAMPLES)(serve.serve)
 app.command(epilog=simulate.EXAMPLES)(simulate.simulate)
 app.command(epilog=report.EXAMPLES)(report.report)
 app.command(epilog=demo.EXAMPLES)(demo.demo)
+app.command(epilog=new.EXAMPLES)(new.new)
 app.command(epilog=check.EXAMPLES)(check.check)
 app.command(epilog=playground.EXAMPLES)(playground.playground)
 app.command(epilog=top.EXAMPLES)(top.top)

@@ -176,19 +176,7 @@ def configured(
     Raises:
         UsageError: Two of the values do not go together.
     """
-    values: dict[str, Any] = told_in(config)
-    grouped: dict[str, dict[str, Any]] = {}  # made at the end: one value may be wrong without another
-    for name, told in told_in(settings).items():
-        of = of_group(name)
-        if told is None:
-            continue
-        if of is not None:
-            grouped.setdefault(of.group, {})[name] = of.value_of(told)
-        elif name in AudioConnectorServerConfig.model_fields:
-            values[name] = told
-    for group, said in grouped.items():
-        held = getattr(config, group)
-        values[group] = type(held)(**{**told_in(held), **said})
+    values: dict[str, Any] = told_in(config) | _values_told(config, settings)
     if sockets or settings.host is not None or settings.port is not None:
         values["sockets"] = sockets  # also none, in place of the application's
     if settings.certfile is not None:
@@ -216,6 +204,24 @@ def configure_logging(settings: ServeSettings) -> None:
     handler.setFormatter(JsonFormatter() if is_json else logging.Formatter(TEXT_FORMAT))
     is_told = settings.log_level is not None or settings.log_format is not None
     logging.basicConfig(level=(settings.log_level or "info").upper(), handlers=[handler], force=is_told)
+
+
+def _values_told(config: AudioConnectorServerConfig, settings: ServeSettings) -> dict[str, Any]:
+    """The fields of a configuration that the settings change."""
+    values: dict[str, Any] = {}
+    grouped: dict[str, dict[str, Any]] = {}  # made at the end: one value may be wrong without another
+    for name, told in told_in(settings).items():
+        of = of_group(name)
+        if told is None:
+            continue
+        if of is not None:
+            grouped.setdefault(of.group, {})[name] = of.value_of(told)
+        elif name in AudioConnectorServerConfig.model_fields:
+            values[name] = told
+    for group, said in grouped.items():
+        held = getattr(config, group)
+        values[group] = type(held)(**{**told_in(held), **said})
+    return values
 
 
 def _print_config(

@@ -18,7 +18,7 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -57,8 +57,8 @@ class Application(Protocol):
     async def close(self) -> None:
         """Finish what is written; all calls have ended."""
 
-    def outcome(self, reports: Sequence[CallReport]) -> Outcome:
-        """Say what came out of the demo's calls, and what of it was not as expected."""
+    def outcome(self, reports: Sequence[CallReport]) -> Outcome | Awaitable[Outcome]:
+        """Say what came out of the demo's calls, and what of it was not as expected; a coroutine may wait for it."""
 
 
 @dataclass
@@ -157,7 +157,15 @@ class Command(Generic[S]):
             if arguments.demo:  # beside whatever listens on the usual ports
                 told = {name: 0 if port is None else port for name, port in told.items()}
             return asyncio.run(
-                self.run(settings, folder, demo=arguments.demo, keep=arguments.keep, say=print_line, **told)
+                self.run(
+                    settings,
+                    folder,
+                    demo=arguments.demo,
+                    keep=arguments.keep,
+                    host=arguments.host,
+                    say=print_line,
+                    **told,
+                )
             )
         except VideoError as error:
             sys.stderr.write(f"{self.name}: {error}\n")
@@ -172,6 +180,7 @@ class Command(Generic[S]):
         *,
         demo: bool = False,
         keep: bool = False,
+        host: str | None = None,
         port: int | None = None,
         page_port: int | None = None,
         say: Callable[[str], None] = print_line,
@@ -183,7 +192,8 @@ class Command(Generic[S]):
             folder: Where the files are that they name.
             demo: Have the callers of ``scenario.yaml`` call it.
             keep: Go on serving after the demo.
-            port: Of the server, instead of the settings'.
+            host: What the server listens on, instead of the settings'.
+            port: Likewise.
             page_port: Of the page, likewise.
             say: Given a line for a person.
 
@@ -200,7 +210,7 @@ class Command(Generic[S]):
         )
         around = Environment(settings, page, folder, output)
         app = self._make(around)
-        config = self._config(app, settings, port)
+        config = self._config(app, settings, {"host": host, "port": port})
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(page)
             say(f"page: {page.url}")
@@ -234,6 +244,11 @@ class Command(Generic[S]):
         parser.add_argument(
             "--settings", type=Path, default=standard, metavar="FILE", help="instead of its own settings.toml"
         )
+        parser.add_argument(
+            "--host",
+            metavar="NAME",
+            help="what the server listens on; 0.0.0.0, and it can be called from elsewhere",
+        )
         parser.add_argument("--port", type=_port, metavar="N", help="of the server; 0 takes a free one")
         parser.add_argument("--page-port", type=_port, metavar="N", help="of the page, likewise")
         parser.add_argument("--demo", action="store_true", help="have the callers of scenario.yaml call it")
@@ -245,11 +260,13 @@ class Command(Generic[S]):
                 task.add_arguments(parsers.add_parser(name, help=task.summary, description=task.summary))
         return parser
 
-    def _config(self, app: Application, settings: S, port: int | None) -> AudioConnectorServerConfig:
+    def _config(
+        self, app: Application, settings: S, told: Mapping[str, str | int | None]
+    ) -> AudioConnectorServerConfig:
         fields: dict[str, Any] = {"host": HOST, "port": PORT, **settings.server}
+        fields |= {name: value for name, value in told.items() if value is not None}
         fields["on_connect"] = app.on_connect
-        told = fields if port is None else {**fields, "port": port}
-        return isolated(AudioConnectorServerConfig.from_values(told))
+        return isolated(AudioConnectorServerConfig.from_values(fields))
 
     async def _demo(
         self,
@@ -260,7 +277,8 @@ class Command(Generic[S]):
     ) -> Outcome:
         scenario = self._folder / "scenario.yaml"
         reports, seen = await run_demo(scenario, handle.get_address(), output=output, say=say)
-        outcome = app.outcome(reports).beside(seen)
+        said = app.outcome(reports)
+        outcome = (said if isinstance(said, Outcome) else await said).beside(seen)
         for line in outcome.told():
             say(line)
         return outcome

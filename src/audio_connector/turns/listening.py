@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterable, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
@@ -45,7 +45,7 @@ def listen(
     sample_rate: int = DEFAULT_RATE_HZ,
     gap_s: float | None = GAP_S,
     start_s: float = 0.0,
-) -> AsyncIterator[TurnEvent]:
+) -> AsyncGenerator[TurnEvent, None]:
     """Iterate over what is said, until the call ends; what was being said then is ended with it.
 
     The audio is kept for it from this call on, not only from the first step of the iteration.
@@ -84,7 +84,7 @@ def _audio_of(source: HasAudio, sample_rate: int, gap_s: float | None) -> AsyncI
 
 async def _listen(
     turns: TurnDetector, audio: AsyncIterable[bytes], end_of_turn: EndOfTurn | None, *, is_ours: bool
-) -> AsyncIterator[TurnEvent]:
+) -> AsyncGenerator[TurnEvent, None]:
     judge = _Judge(turns, end_of_turn)
     try:
         async for frame in audio:
@@ -104,7 +104,7 @@ def listen_apart(
     make_detector: Callable[[SessionStream], SpeechDetector] | None = None,
     settings: TurnSettings | None = None,
     end_of_turn: Callable[[SessionStream, SpeechPaused], Judgement | Awaitable[Judgement]] | None = None,
-) -> AsyncIterator[tuple[SessionStream, TurnEvent]]:
+) -> AsyncGenerator[tuple[SessionStream, TurnEvent], None]:
     """Iterate over what is said in a session, stream by stream, until it is over; all times are the session's.
 
     Args:
@@ -127,7 +127,7 @@ def listen_apart(
 
 async def _listen_apart(
     audio: SessionReader[SessionAudio], begin: Callable[[SessionStream, float], _Judge]
-) -> AsyncIterator[tuple[SessionStream, TurnEvent]]:
+) -> AsyncGenerator[tuple[SessionStream, TurnEvent], None]:
     judges: dict[SessionStream, _Judge] = {}
     try:
         async for said in audio:

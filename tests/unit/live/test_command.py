@@ -75,12 +75,21 @@ class Echo:
         return Outcome([f"{len(reports)} call, volume {self.around.settings.volume}"], [], self.problems)
 
 
+class Late(Echo):
+    """Knows only some time after the calls what came out."""
+
+    async def outcome(self, reports: Sequence[CallReport]) -> Outcome:  # type: ignore[override]
+        await asyncio.sleep(0.01)
+        return super().outcome(reports)
+
+
 class Made:
     """A command in a folder, and the applications that it has made."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self.apps: list[Echo] = []
+        self.kind = Echo
         self.engine = ScriptedVoice()
         self.problems: list[str] = []
         (folder / "page.html").write_text("<title>page</title>")
@@ -92,7 +101,7 @@ class Made:
         )
 
     def make(self, around: Environment[Settings]) -> Echo:
-        self.apps.append(Echo(around, self.engine, self.problems))
+        self.apps.append(self.kind(around, self.engine, self.problems))
         return self.apps[-1]
 
     def count(self, settings: Settings, folder: Path, arguments: argparse.Namespace) -> int:
@@ -122,7 +131,15 @@ def test_the_demo_calls_it_and_says_what_came_out(made: Made, capsys: pytest.Cap
     assert heard.stat().st_size > 10_000
 
 
+def test_the_command_line_says_where_it_listens(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    assert made.command.main(["--demo", "--host", "127.0.0.1"]) == 0
+    assert "listening on ws://127.0.0.1:" in capsys.readouterr().out
+    assert made.command.main(["--host", "192.0.2.1"]) == 2
+    assert "192.0.2.1" in capsys.readouterr().err
+
+
 def test_a_demo_that_is_not_as_expected_fails(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    made.kind = Late
     made.problems.append("nothing was understood")
     (made.folder / "scenario.yaml").write_text(SCENARIO.replace("tail_s: 0.4", "tail_s: 0.1"))
     assert made.command.main(["--demo"]) == 1

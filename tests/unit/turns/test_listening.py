@@ -116,7 +116,7 @@ async def test_leaving_early_leaves_nothing_behind() -> None:
     async for event in events:
         if isinstance(event, SpeechPaused):
             break
-    await events.aclose()  # type: ignore[attr-defined] # an async generator, told as an iterator
+    await events.aclose()
     await asyncio.sleep(0)
     assert asyncio.all_tasks() == {asyncio.current_task()}
 

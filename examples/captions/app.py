@@ -1,0 +1,148 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Captions for each session that comes; see `captions.session` for what is done in one."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from audio_connector import AudioConnectorConnection, LiveSession, SessionStream
+from audio_connector.engines import Engine, Recogniser, Synthesiser, Translator
+from audio_connector.turns import TurnEvent, TurnSettings, listen, listen_apart
+from captions.session import Caption, Session, Turns
+
+logger = logging.getLogger("captions")
+
+FINISH_S: Final = 10.0
+"""For what is still to be understood when the program ends."""
+
+KEPT: Final = 1000
+"""Captions and delays kept for figures."""
+
+
+class Page(Protocol):
+    """Where it is shown: `audio_connector.live.LivePage`."""
+
+    def show(self, kind: str, *, key: str | None = None, **data: Any) -> None:  # noqa: ANN401 - as JSON holds it
+        """Show something."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wishes:
+    """What can be set about captions; see settings.toml.
+
+    Args:
+        language: Of who does not say it by a header ``language``; ISO 639-1, None lets the recogniser guess.
+        languages: What that header may say, since a recogniser fails on a language that it does not know; () for any.
+        partial_languages: Those that the recogniser of partials understands; () for all.
+        translate_to: What is translated into; None for nothing.
+        pause_ms: A pause that ends an utterance.
+        longest_s: An utterance is cut there.
+    """
+
+    language: str | None = "en"
+    languages: Sequence[str] = ()
+    partial_languages: Sequence[str] = ()
+    translate_to: str | None = None
+    pause_ms: float = 500
+    longest_s: float = 12
+
+
+class Captions:
+    """The application.
+
+    Args:
+        finals: Hears whole utterances.
+        sessions: Gives the sessions of the server, ``handle.sessions``.
+        output: Folder for the files, one folder below it for each session.
+        page: Where it is shown.
+        partials: Hears what is being said; None has ``finals`` do that as well.
+        translator: Translates; None for no translation.
+        voice: Speaks translations into the session; None leaves them unspoken.
+        wishes: The rest.
+    """
+
+    def __init__(
+        self,
+        finals: Recogniser,
+        *,
+        sessions: Callable[[], Mapping[str, LiveSession]],
+        output: Path,
+        page: Page,
+        partials: Recogniser | None = None,
+        translator: Translator | None = None,
+        voice: Synthesiser | None = None,
+        wishes: Wishes | None = None,
+    ) -> None:
+        self.finals, self.partials, self.translator, self.voice = finals, partials, translator, voice
+        self.output, self.page = output, page
+        self.wishes = wishes or Wishes()
+        self.captions: deque[Caption] = deque(maxlen=KEPT)
+        self.delays_s: deque[float] = deque(maxlen=KEPT)
+        self.folders: deque[Path] = deque(maxlen=KEPT)
+        self._sessions = sessions
+        self._running: dict[object, asyncio.Task[None]] = {}
+
+    @property
+    def engines(self) -> Sequence[Engine]:
+        """What has to be ready before the first call."""
+        return [
+            each for each in (self.finals, self.partials, self.translator, self.voice) if each is not None
+        ]
+
+    async def on_connect(self, client: AudioConnectorConnection) -> None:
+        """A stream came: the first one of a session begins its captions, the others are part of it."""
+        session = self._sessions().get(client.session_id or "")
+        whose: object = session or client
+        if whose in self._running:
+            return
+        settings = TurnSettings(pause_ms=self.wishes.pause_ms, max_speech_s=self.wishes.longest_s)
+        if session is None:  # a router that names none, as that of the Voice API
+            turns, clock = _alone(client, listen(client, settings=settings)), _clock_from(time.monotonic())
+        else:
+            turns, clock = _together(listen_apart(session, settings=settings)), lambda: session.now_s
+        captioned = Session(self, client.session_id or client.id, turns, clock)
+        task = self._running[whose] = asyncio.create_task(captioned.run())
+        task.add_done_callback(partial(self._forget, whose))
+
+    async def settle(self) -> None:
+        """Wait for the captions of sessions that are over, for a while."""
+        if self._running:
+            await asyncio.wait(list(self._running.values()), timeout=FINISH_S)
+
+    async def close(self) -> None:
+        """Finish what is being understood."""
+        await self.settle()
+        running = list(self._running.values())
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+
+    def _forget(self, whose: object, task: asyncio.Task[None]) -> None:
+        self._running.pop(whose, None)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("the captions of a session have ended", exc_info=error)
+
+
+async def _together(turns: AsyncGenerator[tuple[SessionStream, TurnEvent], None]) -> Turns:
+    async with aclosing(turns):
+        async for stream, event in turns:
+            yield stream.connection, event
+
+
+async def _alone(client: AudioConnectorConnection, turns: AsyncGenerator[TurnEvent, None]) -> Turns:
+    async with aclosing(turns):
+        async for event in turns:
+            yield client, event
+
+
+def _clock_from(zero: float) -> Callable[[], float]:
+    return lambda: time.monotonic() - zero

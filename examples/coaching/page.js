@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+// The agent's page: what to do now, who spoke, what of the checklist was said. Each call has a view of its own.
+import { clock, element, keyed, live } from "./live.js";
+
+const HINT_SHOWN_MS = 12000; // what is older is no longer about now
+const SHORTEST_S = 60; // of the timeline
+const MAX_CALLS = 50; // that a page which is open for days has in memory
+const SVG = "http://www.w3.org/2000/svg";
+
+const views = new Map();
+const choice = document.getElementById("calls");
+const template = document.getElementById("call");
+choice.addEventListener("change", () => choose(choice.value));
+
+function view(call) {
+  if (!views.has(call)) {
+    const root = template.content.firstElementChild.cloneNode(true);
+    const find = (name) => root.querySelector(`.${name}`);
+    views.set(call, { root, find, spans: new Map(), end_s: SHORTEST_S });
+    document.body.append(root);
+    choice.append(element("option", { value: call }, call));
+    choice.hidden = false;
+    document.getElementById("empty").hidden = true;
+    if (views.size > MAX_CALLS) forget(views.keys().next().value);
+    choose(call);
+  }
+  return views.get(call);
+}
+
+function forget(call) {
+  views.get(call).root.remove();
+  views.delete(call);
+  [...choice.options].find((option) => option.value === call).remove();
+}
+
+function choose(call) {
+  choice.value = call;
+  for (const [name, { root }] of views) root.hidden = name !== call;
+}
+
+function stretch(shown, until_s) {
+  if (until_s > shown.end_s) shown.end_s = Math.ceil(until_s / 30) * 30;
+  // A unit is a second, so that what was drawn stays where it is.
+  shown.find("timeline").setAttribute("viewBox", `0 0 ${shown.end_s} 4`);
+  shown.find("end").textContent = clock(shown.end_s);
+}
+
+function mark(shown, key, attributes) {
+  if (!shown.spans.has(key)) {
+    const made = document.createElementNS(SVG, "rect");
+    shown.find("timeline").append(made);
+    shown.spans.set(key, made);
+  }
+  for (const [name, value] of Object.entries(attributes)) shown.spans.get(key).setAttribute(name, value);
+}
+
+live({
+  call({ call, began, is_over, file }) {
+    const shown = view(call);
+    [...choice.options].find((option) => option.value === call).textContent = new Date(began).toLocaleTimeString();
+    stretch(shown, 0);
+    if (is_over) {
+      clearTimeout(shown.fading);
+      shown.find("now").classList.remove("is-hint");
+      shown.find("latest").replaceChildren("The call is over. ", element("a", { href: `files/${file}` }, "Summary"));
+    }
+  },
+  span({ call, role, start_s, end_s }, { key }) {
+    const shown = view(call);
+    stretch(shown, end_s);
+    mark(shown, key, { class: role, x: start_s, y: role === "agent" ? 0.4 : 2.4, width: Math.max(0.1, end_s - start_s), height: 1.2 });
+  },
+  figures({ call, figures }) {
+    const shown = view(call);
+    stretch(shown, figures.elapsed_s);
+    const { agent, customer } = figures.share;
+    shown.find("share").classList.toggle("is-empty", agent + customer === 0);
+    shown.find("agent-share").style.width = `${100 * agent}%`;
+    const percent = (share) => `${Math.round(100 * share)} %`;
+    const both = (figure, form = (value) => value ?? "–") => [form(figure.agent), form(figure.customer)];
+    const row = (cells, kind = "td") => element("tr", {}, ...cells.map((cell) => element(kind, {}, String(cell))));
+    shown.find("figures").replaceChildren(
+      row(["", "agent", "customer"], "th"),
+      row(["share of talk", ...both(figures.share, percent)]),
+      row(["words a minute", ...both(figures.words_per_minute)]),
+      row(["turns", ...both(figures.turns)]),
+      row(["interrupted", ...both(figures.interruptions)]),
+      row(["both at once", `${figures.overlap_s.toFixed(1)} s`, ""]),
+      row(["nobody", `${figures.silence_s.toFixed(1)} s`, ""]),
+    );
+  },
+  hint({ call, rule, text, cause_s, shown_s }) {
+    const shown = view(call);
+    shown.find("latest").textContent = text;
+    shown.find("latest").classList.remove("quiet");
+    shown.find("now").classList.add("is-hint");
+    clearTimeout(shown.fading);
+    shown.fading = setTimeout(() => shown.find("now").classList.remove("is-hint"), HINT_SHOWN_MS);
+    const late = `${(shown_s - cause_s).toFixed(1)} s after its cause`;
+    shown.find("hints").append(element("li", { title: late }, element("time", {}, clock(shown_s)), text));
+    mark(shown, `hint ${shown_s} ${rule}`, { class: "hint", x: shown_s, y: 0, width: 0.25, height: 4 });
+  },
+  line({ call, role, start_s, text }) {
+    const lines = view(call).find("transcript");
+    const who = element("span", { class: role === "agent" ? "speaker-0" : "speaker-1" }, `${role}: `);
+    keyed(lines, `${role} ${start_s}`, () => element("li", {}, element("time", {}, clock(start_s)), who, text));
+  },
+  item({ call, number, name, is_said, sentence, at_s }) {
+    const item = keyed(view(call).find("checklist"), name, () => element("li", {}));
+    item.style.order = number; // what was said since comes later
+    item.classList.toggle("is-said", is_said);
+    item.replaceChildren(name, ...(is_said ? [" ", element("q", { title: clock(at_s) }, sentence)] : []));
+  },
+  trouble({ call, text }) {
+    const shown = view(call);
+    shown.find("troubles").hidden = false;
+    keyed(shown.find("trouble"), text, () => element("li", { class: "bad" }, text));
+  },
+});

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The notes of one session.
+
+Three things go on beside each other until it is over: utterances are recognised one after the other, the minutes are
+made anew whenever there is something new, and the audio is recorded. Then the notes are written a last time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import re
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager, aclosing
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, TypeAlias
+
+from audio_connector import AudioConnectorConnection, VideoError
+from audio_connector.engines import EngineError
+from audio_connector.engines.base.deadline import within
+from audio_connector.turns import SpeechEnded, TurnEvent
+from notes.minutes import Minutes, Said, as_markdown
+
+if TYPE_CHECKING:
+    from notes.app import Notes
+
+logger = logging.getLogger("notes")
+
+MAX_WAITING: Final = 64
+"""Utterances that wait to be recognised: some minutes of speech, 20 MB."""
+
+MAX_LINES: Final = 5_000
+"""Of one session: a day of talk. The oldest leave the notes; what was written of them stays in the recording."""
+
+ANSWER_S: Final = 60.0
+"""For an utterance, or for the minutes."""
+
+MAX_NAMESAKES: Final = 100
+"""Folders of one session that began within a second."""
+
+AUDIO: Final = "audio.wav"
+Turns: TypeAlias = AsyncGenerator[tuple[AudioConnectorConnection, TurnEvent], None]
+
+
+class Session:
+    """The notes of one session.
+
+    Args:
+        app: Its engines, page and folder.
+        name: The session's id.
+        turns: What is said in it.
+        record: Begins to record its audio into a file; leaving the block ends that.
+    """
+
+    def __init__(
+        self, app: Notes, name: str, turns: Turns, record: Callable[[Path], AbstractAsyncContextManager[None]]
+    ) -> None:
+        self._app, self._turns, self._record = app, turns, record
+        self.began = datetime.now().astimezone()
+        self.label = re.sub(r"\W", "", name)[:12] or "session"
+        self.folder = app.output / f"{self.began:%Y%m%d-%H%M%S}-{self.label}"
+        self.said: list[Said] = []
+        self.minutes = Minutes()
+        self._names: dict[AudioConnectorConnection, str] = {}
+        self._waiting: asyncio.Queue[tuple[AudioConnectorConnection, SpeechEnded] | None] = asyncio.Queue()
+        self._has_new, self._is_over = asyncio.Event(), asyncio.Event()
+        self._writing = asyncio.Lock()
+        self._count = 0
+
+    async def run(self) -> None:
+        """Take notes until it is over."""
+        tasks: list[asyncio.Task[None]] = []
+        try:
+            await asyncio.to_thread(self._make_folder)
+            self._show("session", "", folder=self.folder.name, is_over=False)
+            recording, recognising, summarising = tasks = [
+                asyncio.create_task(work) for work in (self._keep_audio(), self._recognise(), self._follow())
+            ]
+            async with aclosing(self._turns) as turns:
+                async for client, event in turns:
+                    if isinstance(event, SpeechEnded):
+                        self._take(client, event)
+            self._is_over.set()
+            self._waiting.put_nowait(None)
+            await asyncio.wait((recognising, recording))
+            summarising.cancel()  # what it is at is not all of it
+            await asyncio.wait((summarising,))
+            await self._summarise()
+            self._show("session", "", folder=self.folder.name, is_over=True)
+        except OSError as error:
+            self._problem(
+                f"{self.folder} cannot be written: {error.strerror or error}; choose another folder"
+            )
+        finally:
+            for task in tasks:
+                task.cancel()
+            for failed in await asyncio.gather(*tasks, return_exceptions=True):
+                if isinstance(failed, Exception):
+                    self._problem(f"the notes are not complete: {type(failed).__name__}: {failed}")
+
+    def _take(self, client: AudioConnectorConnection, ended: SpeechEnded) -> None:
+        if self._waiting.qsize() >= MAX_WAITING:
+            self._problem(f"{MAX_WAITING} utterances wait, so one is left out; use a faster recogniser")
+        else:
+            self._waiting.put_nowait((client, ended))
+
+    async def _recognise(self) -> None:
+        while (each := await self._waiting.get()) is not None:
+            client, ended = each
+            hearing = self._app.recogniser.transcribe(
+                ended.audio, sample_rate=ended.sample_rate, language=self._app.language
+            )
+            try:
+                text = (await within(ANSWER_S, hearing)).text
+            except EngineError as error:
+                self._problem(f"an utterance is not understood: {error}")
+                continue
+            if text:
+                self._note(client, ended, text)
+
+    def _note(self, client: AudioConnectorConnection, ended: SpeechEnded, text: str) -> None:
+        self._count += 1
+        line = Said(self._count, self._name(client), ended.start_s, ended.end_s, text)
+        self.said.append(line)
+        self.said.sort(key=lambda each: each.start_s)  # who began first may have ended last
+        del self.said[:-MAX_LINES]
+        self._show(
+            "line",
+            str(line.number),
+            number=line.number,
+            speaker=line.speaker,
+            place=list(self._names.values()).index(line.speaker),
+            start_s=round(line.start_s, 1),
+            text=text,
+        )
+        self._has_new.set()
+
+    def _name(self, client: AudioConnectorConnection) -> str:
+        if client not in self._names:
+            name = re.sub(r"[^\w .'-]", "", client.headers.get("name", ""))[:40].strip()
+            if not name or name in self._names.values():  # two of a name would be one in the notes
+                name = f"{name or 'speaker'} {len(self._names) + 1}"
+            self._names[client] = name
+        return self._names[client]
+
+    # The minutes.
+
+    async def _follow(self) -> None:
+        while True:
+            await self._has_new.wait()
+            self._has_new.clear()
+            await self._summarise()
+            await asyncio.sleep(self._app.every_s)
+
+    async def _summarise(self) -> None:
+        said = list(self.said)
+        try:
+            self.minutes = await within(
+                ANSWER_S, self._app.summariser.summarise(said, today=self.began.date())
+            )
+        except EngineError as error:
+            self._problem(f"the minutes are as they were: {error}")
+        # A cancelled write goes on in its thread, and must not end after the one that follows.
+        await asyncio.shield(self._write_down(self.minutes, said))
+        self._show(
+            "minutes",
+            "minutes",
+            summary=self.minutes.summary,
+            decisions=[
+                {"text": each.text, "speaker": each.said.speaker, "start_s": round(each.said.start_s, 1)}
+                for each in self.minutes.decisions
+            ],
+            actions=[
+                {
+                    "task": each.task,
+                    "owner": each.owner,
+                    "due": each.due,
+                    "due_on": each.due_on.isoformat() if each.due_on is not None else None,
+                    "start_s": round(each.said.start_s, 1),
+                }
+                for each in self.minutes.actions
+            ],
+        )
+
+    async def _keep_audio(self) -> None:
+        try:
+            async with self._record(self.folder / AUDIO):
+                await self._is_over.wait()
+        except (OSError, VideoError) as error:
+            self._problem(f"the recording is not complete: {error}")
+
+    # What comes out.
+
+    def _show(self, kind: str, key: str, **data: Any) -> None:  # noqa: ANN401 - as Page.show
+        self._app.page.show(kind, key=f"{self.folder.name}/{key}", session=self.label, **data)
+
+    def _problem(self, text: str) -> None:
+        logger.warning("session %s: %s", self.label, text)
+        self._app.page.show("problem", key="problem", text=text)
+
+    async def _write_down(self, minutes: Minutes, said: list[Said]) -> None:
+        async with self._writing:
+            try:
+                await asyncio.to_thread(self._write, minutes, said)
+            except OSError as error:
+                self._problem(f"{self.folder / 'notes.md'} cannot be written: {error.strerror or error}")
+
+    def _write(self, minutes: Minutes, said: list[Said]) -> None:
+        _replace(self.folder / "notes.md", as_markdown(minutes, said, began=self.began, audio=AUDIO))
+
+    def _make_folder(self) -> None:
+        first = self.folder
+        for number in range(2, MAX_NAMESAKES):
+            try:
+                self.folder.mkdir(parents=True)
+            except FileExistsError:  # the same session again, within a second
+                self.folder = first.with_name(f"{first.name}-{number}")
+            else:
+                return
+
+
+def _replace(path: Path, text: str) -> None:
+    """Write a file at once: who reads it has the one before or this one."""
+    beside = path.with_suffix(".part")
+    beside.write_text(text, encoding="utf-8")
+    beside.replace(path)

@@ -1,0 +1,29 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A bound on how long an application waits for an engine: one in a network may never answer."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable
+from typing import TypeVar
+
+from audio_connector.engines.base.faults import EngineError
+
+T = TypeVar("T")
+
+
+async def within(seconds: float, work: Awaitable[T]) -> T:
+    """Return what some work returns.
+
+    Raises:
+        EngineError: It took longer, and was given up.
+    """
+    task = asyncio.ensure_future(work)
+    try:
+        # Not wait_for, which before Python 3.12 keeps a cancellation to itself that comes as the work ends.
+        done, _ = await asyncio.wait({task}, timeout=seconds)
+    finally:
+        task.cancel()
+    if not done:
+        raise EngineError(f"no answer within {seconds:g} s; expected one; is the service overloaded?")
+    return task.result()

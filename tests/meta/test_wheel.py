@@ -1,0 +1,37 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The applications are in the wheel as `audio-connector new` looks for them there."""
+
+from __future__ import annotations
+
+import runpy
+from pathlib import Path
+
+from support.small_application import write_application
+
+from audio_connector.cli.projects import applications
+
+ROOT = Path(__file__).parents[2]
+HOOK = runpy.run_path(str(ROOT / "hatch_build.py"))
+
+
+def test_the_wheel_has_all_of_an_application_but_its_pictures(tmp_path: Path) -> None:
+    folder = write_application(tmp_path / "examples")
+    (tmp_path / "examples" / "echo.py").touch()
+    placed = HOOK["_applications"](tmp_path)
+    needed = [
+        *applications.Application("parrot", folder).files(),
+        folder / "test_parrot.py",
+        folder / "requirements.txt",
+    ]
+    assert placed == {
+        str(path): f"{HOOK['APPLICATIONS']}/parrot/{path.name}" for path in [*needed, folder / "README.md"]
+    }
+
+
+def test_they_are_put_where_they_are_looked_for() -> None:
+    shelf = Path(applications.__file__).parent / "sources"
+    assert shelf.parts[-4:] == Path(HOOK["APPLICATIONS"]).parts
+
+
+def test_an_image_without_examples_can_be_built(tmp_path: Path) -> None:
+    assert HOOK["_applications"](tmp_path) == {}

@@ -1,0 +1,55 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Work of an engine within a bound: its result, its failure, too late, and a cancellation at every moment."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from audio_connector.engines import EngineError
+from audio_connector.engines.base.deadline import within
+from audio_connector.testing import in_virtual_time
+
+
+async def work(takes_s: float, fails: bool = False) -> str:
+    await asyncio.sleep(takes_s)
+    if fails:
+        raise EngineError("it broke")
+    return "done"
+
+
+@in_virtual_time
+async def test_what_comes_in_time() -> None:
+    assert await within(2.0, work(1.0)) == "done"
+    with pytest.raises(EngineError, match="it broke"):
+        await within(2.0, work(1.0, fails=True))
+
+
+@in_virtual_time
+async def test_what_comes_too_late_is_given_up() -> None:
+    with pytest.raises(EngineError, match="no answer within 2 s"):
+        await within(2.0, work(3600.0))
+
+
+@pytest.mark.parametrize("at_s", [0.5, 1.0, 1.5])
+@in_virtual_time
+async def test_a_cancellation_is_never_kept_back(at_s: float) -> None:
+    waiting = asyncio.ensure_future(within(2.0, work(1.0)))
+    asyncio.get_running_loop().call_later(at_s, waiting.cancel)
+    if at_s > 1.0:
+        assert await waiting == "done"
+        return
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
+
+
+@in_virtual_time
+async def test_a_cancellation_in_the_turn_in_which_the_work_ends() -> None:
+    ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    waiting = asyncio.ensure_future(within(2.0, ended))
+    await asyncio.sleep(0)
+    ended.set_result("done")
+    waiting.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await waiting
