@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 import assistant
-from assistant.__main__ import Settings
+from assistant.__main__ import Settings, make
 from assistant.app import Assistant
 from assistant.brain import Brain
 from assistant.manner import Manner
 from assistant.memory import Said, Turn, median_ms
 from audio_connector.engines import EngineError, Message, Transcript
 from audio_connector.engines.retrieval import Entry, read_knowledge
+from audio_connector.live import LivePage
+from audio_connector.live.command import Environment
 from audio_connector.live.settings import read_settings
 from audio_connector.simulator import load_persona, load_scenario
 from audio_connector.testing import Audio, in_virtual_time, serve
@@ -128,6 +130,8 @@ async def test_who_interrupts_is_heard_and_only_what_they_heard_is_remembered() 
     assert (first.heard + " " + first.unheard).split() == LONG.split()
     assert first.heard.startswith("The first sentence is short. The second")
     assert second.caller == "stop, something else"
+    assert chat.asked[0][0].role == "system"
+    assert PLACE.answer in chat.asked[0][0].text
     assert chat.asked[1][1:] == [
         Message("assistant", GREETING),
         Message("user", "tell me something"),
@@ -386,3 +390,16 @@ def test_what_lies_beside_it_is_in_order() -> None:
     assert settings.talk.phrases.goodbye.endswith("Goodbye!")
     load_scenario(folder / "scenario.yaml")
     load_persona(folder / "persona.yaml")
+
+
+def test_a_chat_model_is_one_table_of_the_settings(tmp_path: Path) -> None:
+    folder = Path(str(assistant.__file__)).parent
+    page = LivePage(folder / "page.html")
+    settings = read_settings(folder / "settings.toml", Settings)
+    chat = settings.model_copy(update={"answerer": {"engine": "openai", "model": "any"}})
+    known, thought_up = (
+        [each for each in make(Environment(told, page, folder, tmp_path)).engines if isinstance(each, Brain)]
+        for told in (settings, chat)
+    )
+    assert known[0].openings[1].startswith("We are open")
+    assert thought_up[0].openings == []

@@ -16,13 +16,22 @@ from audio_connector.engines.faster_whisper import FasterWhisper
 from audio_connector.engines.minilm import MiniLm
 from audio_connector.engines.piper import Piper
 from audio_connector.engines.retrieval import read_knowledge
-from audio_connector.simulator import CallReport, RouterCall, SayText, Step, Talk, word_errors
+from audio_connector.simulator import RouterCall, SayText, Step, Talk, word_errors
 from audio_connector.testing import router, serve
-from audio_connector.testing.talk import LocalVoices
 
 pytestmark = [pytest.mark.apps, pytest.mark.timeout(300)]
 
 KNOWLEDGE = Path(__file__).parents[2] / "examples" / "assistant" / "knowledge.md"
+
+
+class OneVoice:
+    """The caller speaks with the assistant's own voice, which is loaded already."""
+
+    def __init__(self, piper: Piper) -> None:
+        self.piper = piper
+
+    async def named(self, name: str | None) -> tuple[str, Piper]:
+        return "piper", self.piper
 
 
 class NoPage:
@@ -30,7 +39,7 @@ class NoPage:
         pass
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def assistant(tiny: FasterWhisper, piper: Piper, minilm: MiniLm) -> Assistant:
     manner = Manner(phrases=Phrases(greeting="Hello."))
     brain = Brain(read_knowledge(KNOWLEDGE), minilm, goodbyes=["goodbye", "that is all, thank you, goodbye"])
@@ -38,18 +47,6 @@ def assistant(tiny: FasterWhisper, piper: Piper, minilm: MiniLm) -> Assistant:
     for engine in made.engines:
         asyncio.run(engine.warm())
     return made
-
-
-async def called(assistant: Assistant, tiny: FasterWhisper, steps: list[Step], **options: Any) -> CallReport:
-    voices = LocalVoices("piper")
-    try:
-        async with (
-            serve(assistant.on_connect) as server,
-            router(talk=Talk(voices=voices, recogniser=tiny)) as phone,
-        ):
-            return await phone.run(RouterCall(url=server.url, steps=steps, **options))
-    finally:
-        await voices.close()
 
 
 def says(text: str, after_s: float = 0.3) -> Step:
@@ -60,40 +57,32 @@ def hears(*words: str) -> Step:
     return Step(after_s=0, hear={"any": words}, within_s=8)
 
 
-async def test_questions_are_answered_and_leave_is_taken(assistant: Assistant, tiny: FasterWhisper) -> None:
+async def test_it_answers_is_interrupted_and_takes_leave(
+    assistant: Assistant, tiny: FasterWhisper, piper: Piper
+) -> None:
     steps = [
         says("When are you open?", after_s=1.5),
         hears("nine", "9"),
-        says("What is your address?"),
+        says("How much does it cost to repair a flat tire?"),
+        says("Stop. What is your address?", after_s=4.0),  # in the middle of the answer
         hears("mill", "station"),
         says("That is all, thank you. Goodbye."),
         hears("goodbye", "bye"),
     ]
-    report = await called(assistant, tiny, steps, tail_s=5, allow_hangup=True)
+    talk = Talk(voices=OneVoice(piper), recogniser=tiny)
+    async with serve(assistant.on_connect) as server, router(talk=talk) as phone:
+        report = await phone.run(RouterCall(url=server.url, steps=steps, tail_s=5, allow_hangup=True))
     assert report.missed == (), [*report.transcript, *assistant.turns]
     assert (report.closed_by, report.close_code) == ("peer", 1000)
-    turns = assistant.turns[-3:]
-    assert [turn.unheard for turn in turns] == ["", "", ""]
-    # The best of three: what else this machine does counts in the others.
-    assert min(turn.latency_ms for turn in report.turns) < 1200
-    assert min(turn.latency_ms or 0 for turn in turns) < 1200
-
-
-async def test_who_interrupts_is_remembered_to_have_heard_what_was_heard(
-    assistant: Assistant, tiny: FasterWhisper
-) -> None:
-    steps = [
-        says("How much does it cost to repair a flat tire?", after_s=1.5),
-        says("Stop. What is your address?", after_s=4.0),
-        hears("mill", "station"),
-    ]
-    report = await called(assistant, tiny, steps, tail_s=1)
-    assert report.missed == (), [*report.transcript, *assistant.turns]
-    first, second = assistant.turns[-2:]
+    hours, price, address, leave = assistant.turns
+    assert [hours.unheard, address.unheard, leave.unheard] == ["", "", ""]
     heard = next(line.text for line in report.transcript if line.who == "bot" and "flat" in line.text.lower())
-    assert "thirty" in first.unheard
+    assert "thirty" in price.unheard
     assert "thirty" not in heard
-    # A word more or less at the cut, and a number that is written in its own way.
-    assert abs(len(first.heard.split()) - len(heard.split())) <= 2, (first.heard, heard)
-    assert word_errors(first.heard, heard) < 0.45, (first.heard, heard)
-    assert "Mill Street" in second.heard
+    # A word more or less at the cut, "$15" for "fifteen dollars", and what a small model mistakes.
+    assert abs(len(price.heard.split()) - len(heard.split())) <= 3, (price.heard, heard)
+    assert word_errors(price.heard, heard) < 0.7, (price.heard, heard)
+    assert word_errors(f"{price.heard} {price.unheard}", heard) > 0.6, (price.heard, heard)
+    # The best of four: what else this machine does counts in the others.
+    assert min(turn.latency_ms for turn in report.turns) < 1200
+    assert min(turn.latency_ms or 0 for turn in assistant.turns) < 1200
