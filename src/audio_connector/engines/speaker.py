@@ -65,9 +65,10 @@ class Speaker:
     async def encode(self, audio: bytes, *, sample_rate: int) -> Vector:
         """Return a vector of 256 numbers and of length 1 for a stretch of one speaker's speech.
 
-        Two stretches of one voice make a product of 0.7 or more, of two voices mostly one of 0.5 or less. At 8 kHz
-        all voices are nearer to each other, 0.85 and 0.7, and a voice at 8 kHz is far from itself at 16: enrol as you
-        verify. Measure the line on voices of your own before anything depends on it.
+        With 3 s against 6 s of 20 people who were recorded once (Debian's klettres-data), a line at 0.65 was wrong in
+        one of ten comparisons either way; at 8 kHz, where all voices are nearer to each other, one at 0.77 in one of
+        eight. A voice at 8 kHz is far from itself at 16: enrol as you verify. Measure on voices of your own before
+        anything depends on it (``python -m biometrics measure`` of the examples does).
 
         Raises:
             EngineError: There is no speech in it that could be told from silence.

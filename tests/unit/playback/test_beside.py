@@ -68,7 +68,8 @@ def test_whatever_is_said_the_router_never_runs_dry_and_all_of_it_is_heard(
     steps: list[tuple[str, float]], lead_s: float, prime_s: float
 ) -> None:
     player, judge = playing(lead_s=lead_s, prime_s=prime_s)
-    lane, number, is_open, paused = 0, 0, False, 0
+    lane, number, is_open = 0, 0, False
+    paused: list[int] = []
     asked: list[int] = []
     for what, seconds in steps:
         count = 1 + int(seconds * 40)
@@ -84,15 +85,16 @@ def test_whatever_is_said_the_router_never_runs_dry_and_all_of_it_is_heard(
             is_open = False
         elif what == "pause":
             player.pause(lane)
-            paused = lane
-        elif what == "go on":
-            player.go_on(paused)
+            paused.append(lane)
+        elif what == "go on" and paused:
+            player.go_on(paused.pop())
         elif what == "flush":
             flush(player)
             asked, is_open = numbers_of(player.frames), False
         player.run_for(seconds)
         assert judge.waiting_s() > 0
-    player.go_on(paused)
+    for each in paused:
+        player.go_on(each)
     player.end(lane)
     player.run_for(15.0)
     assert judge.holes_s() == []

@@ -1,0 +1,141 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The application: what it is made of and told, and where its decisions go."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from pathlib import Path
+from typing import Annotated, Any, Final, TypeAlias
+
+from pydantic import Field
+
+from audio_connector import AudioConnectorConnection
+from audio_connector.engines import Engine, SpeakerEncoder
+from audio_connector.engines.base.warm import name_of
+from audio_connector.live.demo import Outcome
+from audio_connector.live.settings import AppSettings, EngineTable
+from audio_connector.simulator import CallReport
+from biometrics.call import Call
+from biometrics.judging import Decision, Lines
+from biometrics.spoof import Print
+from biometrics.vault import Enrolment, Vault
+
+MAX_DECISIONS: Final = 1000
+HOOK_S: Final = 5.0
+NOT_A_TELEPHONE_HZ: Final = 16_000
+DEMO: Final = ("enrolled", "accepted", "rejected", "suspicious", "unknown")
+"""What the callers of scenario.yaml have to come to, one each."""
+
+logger = logging.getLogger("biometrics")
+
+OnDecision: TypeAlias = Callable[[Decision], Coroutine[Any, Any, object]]
+
+
+class Settings(AppSettings):
+    """What ``settings.toml`` may say; each is explained there."""
+
+    vault: Path = Path("biometrics.vault")
+    key_file: Path = Path("biometrics.key")
+    threshold: Annotated[float, Field(gt=-1, lt=1)] = 0.65
+    telephone_threshold: Annotated[float, Field(gt=-1, lt=1)] = 0.77
+    margin: Annotated[float, Field(ge=0, lt=2)] = 0.05
+    decide_s: Annotated[float, Field(ge=1, le=30)] = 3
+    enrol_s: Annotated[float, Field(ge=2, le=60)] = 6
+    enrol_by_call: bool = False
+    encoder: EngineTable = Field(default_factory=dict)
+
+    def lines(self, line_hz: int) -> Lines:
+        """Where lines are drawn on a line of this rate."""
+        return Lines(
+            self.telephone_threshold if line_hz < NOT_A_TELEPHONE_HZ else self.threshold, self.margin
+        )
+
+
+class Biometrics:
+    """The application.
+
+    Args:
+        encoder: Who makes vectors of voices.
+        vault: Who is enrolled.
+        settings: The rest.
+        show: `LivePage.show`.
+        on_decision: Called with each decision; the call waits for it, for `HOOK_S` at most.
+    """
+
+    def __init__(
+        self,
+        encoder: SpeakerEncoder,
+        vault: Vault,
+        *,
+        settings: Settings,
+        show: Callable[..., object],
+        on_decision: OnDecision | None = None,
+    ) -> None:
+        self.encoder, self.vault, self.settings, self.show = encoder, vault, settings, show
+        self.on_decision = on_decision
+        self.engine = name_of(encoder)
+        self.decisions: list[Decision] = []
+        """The latest thousand."""
+
+    @property
+    def engines(self) -> Sequence[Engine]:
+        """What has to be ready before the first call."""
+        return (self.encoder,)
+
+    async def on_connect(self, client: AudioConnectorConnection) -> None:
+        """Listen to a call until it ends."""
+        await self.show_enrolled()
+        await Call(self, client).run()
+        self.show("left", key=client.id, call=client.id)
+
+    async def close(self) -> None:
+        """Nothing is left open."""
+
+    async def known(self) -> dict[str, Enrolment]:
+        """Who is enrolled, as the file has it now."""
+        return await asyncio.to_thread(self.vault.all)
+
+    async def keep(self, enrolment: Enrolment) -> None:
+        """Enrol somebody."""
+        await asyncio.to_thread(self.vault.put, enrolment)
+        await self.show_enrolled()
+
+    async def remember(self, name: str, heard: Print) -> None:
+        """Know a recording again."""
+        await asyncio.to_thread(self.vault.heard, name, heard)
+
+    async def show_enrolled(self) -> None:
+        """Show who is enrolled: names, not voices."""
+        known = await self.known()
+        people = [
+            {"name": each.name, "at": each.enrolled_at, "line_hz": each.line_hz} for each in known.values()
+        ]
+        self.show("enrolled", key="enrolled", people=people)
+
+    async def decide(self, decision: Decision) -> None:
+        """Tell a decision, once."""
+        self.decisions = [*self.decisions, decision][-MAX_DECISIONS:]
+        logger.info("%s: %s", decision.call, decision)
+        self.show("decision", key=decision.call, **decision.as_json())
+        if self.on_decision is not None:
+            try:
+                await asyncio.wait_for(self.on_decision(decision), HOOK_S)
+            except Exception as error:
+                logger.exception("on_decision failed")
+                self.complain(f"on_decision failed: {type(error).__name__}")
+
+    def complain(self, problem: str) -> None:
+        """Say in log and page what does not work."""
+        logger.error("%s", problem)
+        self.show("problem", text=problem)
+
+    def outcome(self, reports: Sequence[CallReport]) -> Outcome:
+        """Say what the demo's calls came to."""
+        del reports
+        came = [each.verdict for each in self.decisions]
+        problems = [
+            f"{each}: expected once, came {came.count(each)} times" for each in DEMO if came.count(each) != 1
+        ]
+        return Outcome([str(each) for each in self.decisions], [self.vault.path], problems)

@@ -1,0 +1,155 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One call: who speaks is enrolled, verified or looked for, while they speak.
+
+What the call is for, its headers say: ``enrol`` with ``consent``, or ``claim``, each with a name; or neither, which
+asks who it is. Speech is collected; after each second of it the voice is compared, and after so many seconds it is
+decided, once. The scores go on, since somebody else may take the telephone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from dataclasses import replace
+from typing import TYPE_CHECKING, Final
+
+from audio_connector import AudioConnectorConnection
+from audio_connector.engines import EngineError
+from audio_connector.errors import UsageError
+from audio_connector.turns import SpeechGoesOn, SpeechStarted, listen
+from audio_connector.wire.quoting import printable
+from biometrics import spoof
+from biometrics.judging import RATE_HZ, SAMPLE_BYTES, Decision, Refused, enrol, judge, nearest
+
+if TYPE_CHECKING:
+    from biometrics.app import Biometrics
+
+WINDOW_S: Final = 6.0
+"""Of the latest speech that is compared: another voice shows within this."""
+LOOK_S: Final = 1.0
+"""Of new speech between two comparisons; one takes 40 ms for each second of the window."""
+RAW_S: Final = 10.0
+"""Of the latest audio that is looked at for hints, with its pauses."""
+MAX_NAME: Final = 60
+MAX_CONSENT: Final = 200
+
+
+class Call:
+    """One call.
+
+    Args:
+        app: Whose.
+        client: The connection.
+    """
+
+    def __init__(self, app: Biometrics, client: AudioConnectorConnection) -> None:
+        self._app, self._client = app, client
+        headers = client.headers
+        self._consent = printable(headers.get("consent", "").strip(), MAX_CONSENT)
+        self._enrolling = printable(headers.get("enrol", "").strip(), MAX_NAME)
+        self._claim = "" if self._enrolling else printable(headers.get("claim", "").strip(), MAX_NAME)
+        self._speech, self._raw = bytearray(), bytearray()
+        self._speech_bytes = 0
+        self._looked_s = 0.0
+        self._is_decided = False
+
+    async def run(self) -> None:
+        """Listen until the call ends."""
+        app, settings = self._app, self._app.settings
+        what = "enrol" if self._enrolling else "verify" if self._claim else "who"
+        name, call = self._enrolling or self._claim, self._client.id
+        app.show("call", key=call, call=call, what=what, name=name)
+        if refusal := self._refusal():
+            await self._decide(Decision("refused", name, why=refusal))
+            return
+        async for event in listen(self._kept(self._client.audio(sample_rate=RATE_HZ))):
+            if isinstance(event, SpeechStarted) or (isinstance(event, SpeechGoesOn) and not event.pause_s):
+                self._take(event.audio)
+                if self._spoken_s - self._looked_s >= LOOK_S:
+                    self._looked_s = self._spoken_s
+                    await self._look()
+        if not self._is_decided:
+            wanted_s = settings.enrol_s if self._enrolling else settings.decide_s
+            why = f"the call ended after {self._spoken_s:.1f} s of speech; expected {wanted_s:g} s"
+            await self._decide(Decision("too short", self._enrolling or self._claim, why=why))
+
+    @property
+    def _spoken_s(self) -> float:
+        return self._speech_bytes / SAMPLE_BYTES / RATE_HZ
+
+    def _refusal(self) -> str:
+        """Why nobody is enrolled by this call, where that is what it is for: said before anybody speaks."""
+        if self._enrolling and not self._app.settings.enrol_by_call:
+            return "settings.toml says enrol_by_call = false"
+        return (
+            "no header consent, which says how this person has agreed"
+            if self._enrolling and not self._consent
+            else ""
+        )
+
+    async def _kept(self, audio: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for frame in audio:
+            self._raw += frame
+            del self._raw[: max(0, len(self._raw) - _bytes(RAW_S))]
+            yield frame
+
+    def _take(self, audio: bytes) -> None:
+        self._speech_bytes += len(audio)
+        self._speech += audio
+        kept_s = self._app.settings.enrol_s + LOOK_S if self._enrolling else WINDOW_S
+        del self._speech[: max(0, len(self._speech) - _bytes(kept_s))]
+
+    async def _look(self) -> None:
+        """Compare what was said so far; what fails is told, and the next second is another chance."""
+        try:
+            if not self._enrolling:
+                await self._compare()
+            elif not self._is_decided:
+                spoken_s, of_s = round(self._spoken_s, 1), self._app.settings.enrol_s
+                self._app.show(
+                    "collected", key=self._client.id, call=self._client.id, seconds=spoken_s, of=of_s
+                )
+                if self._spoken_s >= of_s:
+                    await self._enrol()
+        except (EngineError, UsageError) as error:
+            self._app.complain(f"{self._enrolling or self._claim or 'somebody'}: not compared: {error}")
+
+    async def _compare(self) -> None:
+        app, settings = self._app, self._app.settings
+        voice = await app.encoder.encode(bytes(self._speech), sample_rate=RATE_HZ)
+        found = nearest(voice, await app.known(), claim=self._claim, engine=app.engine)
+        score, spoken_s = round(found.score, 3), round(self._spoken_s, 2)
+        lines = settings.lines(self._client.format.rate_hz)
+        app.show("score", call=self._client.id, score=score, speech_s=spoken_s, threshold=lines.threshold)
+        if self._is_decided or self._spoken_s < settings.decide_s:
+            return
+        raw = bytes(self._raw)
+        decision = await asyncio.to_thread(
+            judge, found, raw, line_hz=self._client.format.rate_hz, claim=self._claim, lines=lines,
+            speech_s=spoken_s,
+        )  # fmt: skip
+        if decision.verdict in ("accepted", "recognised"):
+            await app.remember(decision.name, spoof.print_of(raw))
+        await self._decide(decision)
+
+    async def _enrol(self) -> None:
+        app, name = self._app, self._enrolling
+        try:
+            enrolment = await enrol(
+                app.encoder, bytes(self._speech), bytes(self._raw), name=name, consent=self._consent,
+                line_hz=self._client.format.rate_hz, before=(await app.known()).get(name),
+                threshold=app.settings.lines(self._client.format.rate_hz).threshold,
+            )  # fmt: skip
+        except Refused as error:
+            await self._decide(Decision("refused", name, why=str(error)))
+            return
+        await app.keep(enrolment)
+        await self._decide(Decision("enrolled", name, speech_s=round(self._spoken_s, 2)))
+
+    async def _decide(self, decision: Decision) -> None:
+        self._is_decided = True
+        await self._app.decide(replace(decision, call=self._client.id))
+
+
+def _bytes(seconds: float) -> int:
+    return round(seconds * RATE_HZ) * SAMPLE_BYTES

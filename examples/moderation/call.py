@@ -1,0 +1,327 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One call that is moderated.
+
+Each utterance is recognised while it is said, in a task of its own. What a partial has is flagged at once; the final
+makes it certain or withdraws it, and is judged by meaning besides. All times are seconds of the call's audio.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import logging
+from collections.abc import AsyncIterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from audio_connector import AudioConnectorConnection, ConnectionClosed
+from audio_connector.audio.wav import WavWriter
+from audio_connector.engines import EngineError, Hearing, Transcript
+from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechStarted, TurnSettings, listen
+from audio_connector.wire.quoting import printable
+from moderation.evidence import Clip, Evidence
+from moderation.policy import Change, Finding, State, Watch
+
+if TYPE_CHECKING:
+    from moderation.app import Moderation
+
+RATE_HZ: Final = 16_000
+MAX_SPEECH_S: Final = 12.0
+"""Who speaks without a pause is judged by meaning this often."""
+KEEP_S: Final = 30.0
+"""Of audio for evidence: an utterance, what its clip has before it, and ten seconds in which it may be recognised."""
+MAX_AT_WORK: Final = 6
+"""Utterances of a call that are being recognised; where the recogniser is slower than that, the call waits for it."""
+MAX_UNTOLD: Final = 100
+"""Flags of a call that ``on_flag`` has not taken yet."""
+SHOWN_NAME: Final = 40
+HOOK_S: Final = 10.0
+"""How long the end of a call waits for ``on_flag``."""
+
+logger = logging.getLogger("moderation")
+
+
+@dataclass(frozen=True)
+class Flag:
+    """Something that broke a rule, as it is told to ``on_flag`` whenever its state changes.
+
+    Attributes:
+        id: Its own.
+        call: The connection's id.
+        session_id: Of the Vonage session, where the router has told it.
+        who: The name that the connection was given, or its id.
+        finding: What was found.
+        state: "suspected", "certain" or "withdrawn".
+        text: What was understood, as far as it went.
+        at_s: When it was said, in seconds of the call's audio.
+        after_s: How long after that it was flagged.
+        clip: The file of evidence.
+        action: What was done about it: "warned", "muted", or nothing.
+    """
+
+    id: str
+    call: str
+    session_id: str | None
+    who: str
+    finding: Finding
+    state: State
+    text: str
+    at_s: float
+    after_s: float
+    clip: str
+    action: str = ""
+
+    def as_json(self) -> dict[str, Any]:
+        """As the page and the audit log have it."""
+        return {
+            "flag": self.id,
+            "call": self.call,
+            "session": self.session_id,
+            "who": self.who,
+            "category": self.finding.category.name,
+            "severity": self.finding.category.severity,
+            "rule": self.finding.rule,
+            "said": self.finding.said,
+            "state": self.state,
+            "text": self.text,
+            "at_s": round(self.at_s, 2),
+            "after_s": round(self.after_s, 2),
+            "clip": self.clip,
+            "action": self.action,
+        }
+
+
+class Call:
+    """One call: its audio, its utterances, its flags."""
+
+    def __init__(self, app: Moderation, client: AudioConnectorConnection, name: str) -> None:
+        self._app, self._client, self._name = app, client, name
+        settings = app.settings
+        self._evidence = Evidence(
+            name, RATE_HZ, before_s=settings.before_s, after_s=settings.after_s, keep_s=KEEP_S
+        )
+        self._who = printable(client.headers.get(settings.name_header, client.id), SHOWN_NAME)
+        self._flags = self._utterances = 0
+        self._at_work: set[asyncio.Task[None]] = set()
+        self._untold: asyncio.Queue[Flag | None] = asyncio.Queue()
+        self._telling = asyncio.create_task(self._tell()) if app.on_flag else None
+        self._warned_s = -settings.warn_every_s
+        self._muted_by: set[str] = set()
+        self._unmuting: asyncio.TimerHandle | None = None
+
+    async def listen(self) -> None:
+        """Have each utterance recognised in a task of its own; returns when the call ended and all is said of it."""
+        pieces: asyncio.Queue[bytes | None]
+        audio = self._client.audio(sample_rate=RATE_HZ)
+        async for event in listen(self._kept(audio), settings=TurnSettings(max_speech_s=MAX_SPEECH_S)):
+            match event:
+                case SpeechStarted():
+                    pieces = asyncio.Queue()
+                    pieces.put_nowait(event.audio)
+                    await self._begin(event.audio_start_s, pieces)
+                case SpeechGoesOn():
+                    pieces.put_nowait(event.audio)
+                case SpeechEnded():
+                    pieces.put_nowait(None)
+        if self._at_work:
+            await asyncio.wait(self._at_work)
+
+    async def close(self) -> None:
+        """Leave nothing behind: what is still wanted is written, what is at work is given up."""
+        for task in self._at_work:
+            task.cancel()
+        if self._at_work:
+            await asyncio.wait(self._at_work)
+        self._unmute("the call has ended")
+        await self._write(self._evidence.take(is_over=True))
+        if self._telling is not None:
+            self._untold.put_nowait(None)
+            await asyncio.wait({self._telling}, timeout=HOOK_S)
+            self._telling.cancel()
+        self._app.show("left", who=self._who)
+
+    async def _kept(self, audio: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+        async for frame in audio:
+            self._evidence.write(frame)
+            await self._write(self._evidence.take())
+            yield frame
+
+    async def _begin(self, start_s: float, pieces: asyncio.Queue[bytes | None]) -> None:
+        if len(self._at_work) >= MAX_AT_WORK:
+            self._app.complain(f"{self._who}: the recogniser is slower than the call; flags come late")
+            await asyncio.wait(self._at_work, return_when=asyncio.FIRST_COMPLETED)
+        self._utterances += 1
+        task = asyncio.create_task(self._hear(f"{self._name}/{self._utterances}", start_s, pieces))
+        self._at_work.add(task)
+        task.add_done_callback(self._is_done)
+
+    def _is_done(self, task: asyncio.Task[None]) -> None:
+        self._at_work.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            logger.error("an utterance was not moderated", exc_info=error)
+            self._app.complain(f"{self._who}: not moderated: {type(error).__name__}")
+
+    # One utterance.
+
+    async def _hear(self, name: str, start_s: float, pieces: asyncio.Queue[bytes | None]) -> None:
+        utterance = _Utterance(name, start_s, Watch(self._app.policy))
+        app = self._app
+        try:
+            async with app.recogniser.hear(sample_rate=RATE_HZ, language=app.settings.language) as hearing:
+                partials = asyncio.create_task(self._partials(hearing, utterance))
+                try:
+                    while (piece := await pieces.get()) is not None:
+                        await hearing.write(piece)
+                    final = await hearing.finish()
+                    await partials
+                finally:
+                    partials.cancel()
+                    await asyncio.wait({partials})
+            await self._take(utterance, final, utterance.watch.final(final.text))
+        except EngineError as error:
+            app.complain(f"{self._who}: not understood, so not moderated: {error}")
+            return
+        for judge in app.judges:
+            try:
+                found = await judge.judge(final.text)
+            except EngineError as error:
+                app.complain(f"{self._who}: judged by words alone: {error}")
+            else:
+                flagged = {category for category, _, _ in utterance.flags}
+                found = [each for each in found if each.category.name not in flagged]
+                await self._take(utterance, final, [Change(each, "certain") for each in found])
+
+    async def _partials(self, hearing: Hearing, utterance: _Utterance) -> None:
+        try:
+            async for partial in hearing.partials():
+                await self._take(utterance, partial, utterance.watch.partial(partial.text))
+        except EngineError as error:
+            self._app.complain(f"{self._who}: flagged at the end of a sentence only: {error}")
+
+    async def _take(self, utterance: _Utterance, heard: Transcript, changes: Sequence[Change]) -> None:
+        """Show what was understood, and flag what of it is to be flagged."""
+        self._app.show(
+            "heard", key=utterance.name, who=self._who, text=heard.text, is_final=heard.is_final,
+            start_s=round(utterance.start_s, 2),
+        )  # fmt: skip
+        for change in changes:
+            flag = utterance.flags.get(change.finding.key)
+            if flag is None:
+                flag = self._raise(utterance, heard, change)
+            flag = utterance.flags[change.finding.key] = replace(flag, state=change.state, text=heard.text)
+            self._app.keep(flag)  # before anything is waited for: the call may end meanwhile
+            acted = await self._act(flag)
+            if acted != flag:
+                utterance.flags[change.finding.key] = acted
+                self._app.show_flag(acted)
+            if self._telling is None:
+                continue
+            if self._untold.qsize() < MAX_UNTOLD:
+                self._untold.put_nowait(acted)
+            else:
+                self._app.complain(f"on_flag is too slow; it is not told of flag {flag.id}")
+
+    def _raise(self, utterance: _Utterance, heard: Transcript, change: Change) -> Flag:
+        at_s = utterance.start_s + change.finding.at * heard.audio_s
+        clip = self._evidence.want(at_s)
+        self._flags += 1
+        return Flag(
+            f"{self._name}-{self._flags}", self._client.id, self._client.session_id, self._who, change.finding,
+            change.state, heard.text, at_s, self._evidence.now_s - at_s, clip,
+        )  # fmt: skip
+
+    async def _write(self, clips: Sequence[Clip]) -> None:
+        """Write clips, and their hashes into the log."""
+        for clip in clips:
+            try:
+                sha256 = await asyncio.to_thread(_save, self._app.folder / clip.name, clip.audio)
+            except (OSError, ValueError) as error:
+                self._app.complain(f"{clip.name}: the evidence cannot be written: {error}")
+                continue
+            start_s, end_s = round(clip.start_s, 2), round(clip.end_s, 2)
+            self._app.note("clip", file=clip.name, sha256=sha256, who=self._who, start_s=start_s, end_s=end_s)
+            self._app.show("clip", key=clip.name, file=clip.name)
+
+    # What follows.
+
+    async def _act(self, flag: Flag) -> Flag:
+        """Do what the policy says, once for each flag; and take back what was done about a withdrawn one."""
+        category = flag.finding.category
+        if flag.state == "withdrawn":
+            self._muted_by.discard(flag.id)
+            if flag.action == "muted" and not self._muted_by:
+                self._unmute("withdrawn")
+            return flag
+        if flag.action or (flag.state == "suspected" and category.acts_on == "final"):
+            return flag
+        if category.action == "warn":
+            return replace(flag, action="warned" if await self._warn() else "")
+        if category.action == "mute":
+            return replace(flag, action="muted" if self._mute(flag.id) else "")
+        return flag
+
+    async def _warn(self) -> bool:
+        """Speak the warning, unless it was spoken just now."""
+        now_s, warning = self._evidence.now_s, self._app.warning
+        if now_s - self._warned_s < self._app.settings.warn_every_s:
+            return False
+        self._warned_s = now_s
+        try:
+            async with self._client.speech() as speech:
+                await speech.write(warning.audio, sample_rate=warning.sample_rate)
+        except ConnectionClosed:
+            return False
+        self._app.note("warned", who=self._who, text=self._app.settings.warning)
+        return True
+
+    def _mute(self, flag_id: str) -> bool:
+        """Leave the stream out of the session's mix for a while, from now on."""
+        session = self._app.sessions().get(self._client.session_id or "")
+        if session is None:
+            return False  # the router has told of no session, or the call is over
+        session.mute(session.stream_of(self._client))
+        self._muted_by.add(flag_id)
+        if self._unmuting is not None:
+            self._unmuting.cancel()
+        loop = asyncio.get_running_loop()
+        self._unmuting = loop.call_later(self._app.settings.mute_s, self._unmute, "the time is over")
+        self._app.note("muted", who=self._who, flag=flag_id, for_s=self._app.settings.mute_s)
+        return True
+
+    def _unmute(self, why: str) -> None:
+        if self._unmuting is None:
+            return
+        self._unmuting.cancel()
+        self._unmuting = None
+        self._muted_by.clear()
+        session = self._app.sessions().get(self._client.session_id or "")
+        if session is not None:
+            session.unmute(session.stream_of(self._client))
+        self._app.note("unmuted", who=self._who, why=why)
+
+    async def _tell(self) -> None:
+        """Tell ``on_flag``, which may take its time, one flag after the other."""
+        on_flag = self._app.on_flag
+        while on_flag is not None and (flag := await self._untold.get()) is not None:
+            try:
+                await on_flag(flag)
+            except Exception as error:
+                logger.exception("on_flag failed for flag %s", flag.id)
+                self._app.complain(f"on_flag failed: {type(error).__name__}")
+
+
+@dataclass
+class _Utterance:
+    """What is known of one utterance."""
+
+    name: str
+    start_s: float
+    watch: Watch
+    flags: dict[tuple[str, str, int], Flag] = field(default_factory=dict)
+
+
+def _save(path: Path, audio: bytes) -> str:
+    with WavWriter(path, RATE_HZ) as file:
+        file.write(audio)
+    return hashlib.sha256(path.read_bytes()).hexdigest()
