@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Draws where the time of each turn goes, from what the assistant's demo prints: a bar a turn, a colour a stage.
 
-    PYTHONPATH=examples python -m assistant --demo | tee demo.txt
+    PYTHONPATH=examples python -m assistant --demo 2>&1 | tee demo.txt
     python tools/latency_picture.py demo.txt docs/assets/assistant-latency.svg --wanted-ms 1200
 
 What counts are lines such as ``turn 2: 812 ms = pause 500 + text 30 + answer 12 + voice 270 | …``.
@@ -45,7 +45,7 @@ text { font: 13px system-ui, sans-serif; fill: #1d2433 }
 
 Turn = Mapping[str, float]
 
-_TURN: Final = re.compile(r"^turn \d+: \d+ ms = (.+?) \|", re.MULTILINE)
+_TURN: Final = re.compile(r"\bturn \d+: \d+ ms = (.+?) \|")
 
 
 def read_turns(printed: str) -> list[Turn]:

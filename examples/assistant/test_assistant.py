@@ -349,6 +349,7 @@ async def test_a_call_may_end_in_the_middle_of_anything() -> None:
     assert case.page.of("state")[-1]["state"] == "ended"
 
 
+@in_virtual_time
 async def test_who_asks_something_does_not_take_leave() -> None:
     brain = Brain([HOURS], WordEmbedder(), goodbyes=["goodbye"])
     assert await brain.is_goodbye("goodbye then")

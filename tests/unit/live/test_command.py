@@ -146,6 +146,29 @@ def test_a_demo_that_is_not_as_expected_fails(made: Made, capsys: pytest.Capture
     assert "✗ nothing was understood" in capsys.readouterr().out
 
 
+def test_what_the_scenario_does_not_want_fails_the_demo(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (made.folder / "scenario.yaml").write_text(SCENARIO + 'fail_on: ["duration_s>0"]\n')
+    assert made.command.main(["--demo"]) == 1
+    assert "✗ duration_s>0: call 1 (Ann): " in capsys.readouterr().out
+
+
+async def test_a_signal_ends_the_demo(made: Made) -> None:
+    (made.folder / "scenario.yaml").write_text(SCENARIO.replace("tail_s: 0.4", "tail_s: 60"))
+    settings = read_settings(made.folder / "settings.toml", Settings)
+    said: list[str] = []
+    running = asyncio.ensure_future(
+        made.command.run(settings, made.folder, demo=True, port=0, page_port=0, say=said.append)
+    )
+    while not made.apps or not made.apps[0].heard:
+        assert not running.done()
+        await asyncio.sleep(0.01)
+    os.kill(os.getpid(), signal.SIGINT)
+    assert await asyncio.wait_for(running, 10) != 0
+    assert made.apps[0].is_closed
+
+
 @pytest.mark.parametrize(
     ("text", "said"),
     [
