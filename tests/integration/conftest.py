@@ -33,7 +33,10 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     name = metafunc.module.__name__.rpartition("test_")[2]
     carriers = (CHOSEN,) if CHOSEN is not None else CARRIERS if name in ON_BOTH else CARRIERS[:1]
     if carriers != ("thread",):
-        metafunc.parametrize("carrier", carriers, indirect=True)
+        # What runs over both is everyday's over the first; the other one starts a process for each test.
+        later = [pytest.mark.programs] if CHOSEN is None else []
+        params = [pytest.param(each, marks=later if each != CARRIERS[0] else []) for each in carriers]
+        metafunc.parametrize("carrier", params, indirect=True)
 
 
 @pytest.fixture(autouse=True)

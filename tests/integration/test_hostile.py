@@ -48,6 +48,8 @@ from audio_connector.wire.refusals import Refusal
 from audio_connector.wire.transport import WireLimits
 from audio_connector.wire.upgrade import read_upgrade
 
+pytestmark = pytest.mark.programs  # peers in real time
+
 MIB = 1 << 20
 HIGH_BYTES = WireLimits().write_high_bytes
 

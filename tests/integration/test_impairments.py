@@ -30,6 +30,8 @@ from audio_connector.playback.speech import Interrupted, Played
 from audio_connector.simulator import Impairments, Step
 from audio_connector.testing.virtual_time import in_virtual_time
 
+pytestmark = pytest.mark.programs  # calls in real time
+
 SPEECH = real_speech()[: 640 * 100]
 """Two seconds, of the participant."""
 

@@ -26,6 +26,8 @@ from audio_connector.simulator import (
 )
 from audio_connector.wire.audio_transport import AudioTransport
 
+pytestmark = pytest.mark.programs  # calls in real time
+
 FRAME = b"\x01\x02" * 320
 
 BUSY_S = 0.08

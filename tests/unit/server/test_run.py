@@ -27,6 +27,8 @@ from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.run import HOST, PORT, configuration_of, isolated, run
 from audio_connector.server.server import AudioConnectorServer
 
+pytestmark = pytest.mark.programs  # programs that a signal ends
+
 POSIX = pytest.mark.skipif(sys.platform == "win32", reason="it is sent signals")
 
 
