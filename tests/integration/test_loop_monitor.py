@@ -17,7 +17,7 @@ from support.spans import Spans, seconds_of
 from audio_connector import AudioConnectorConnection, AudioConnectorServerHandle
 from audio_connector.server import garbage
 
-pytestmark = pytest.mark.programs
+pytestmark = pytest.mark.slow  # alone: a busy machine is told from a held lock by what runs beside it
 
 BOTH = pytest.mark.parametrize("isolation", ["thread", "process"])
 
