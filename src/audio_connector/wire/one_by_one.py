@@ -37,12 +37,8 @@ class OneByOne:
 
     async def turn(self) -> None:
         """Wait for one's turn; who is cancelled meanwhile has none."""
-        if not self._is_armed:
-            self._is_armed = True
-            self._call_soon(self._go_on)
-            return
         waiting = asyncio.get_running_loop().create_future()
-        self._waiting.append(lambda: None if waiting.done() else waiting.set_result(None))
+        self.do(lambda: None if waiting.done() else waiting.set_result(None))
         await waiting
 
     def finish(self) -> None:
