@@ -64,7 +64,7 @@ DEEPGRAM: Final = Service(
     extra="deepgram",
     key_variable="DEEPGRAM_API_KEY",
     url="https://api.deepgram.com",
-    load=lambda: importlib.import_module("deepgram"),
+    load=_load,
     open=_open,
 )
 
