@@ -21,7 +21,7 @@ import math
 from collections import deque
 from collections.abc import Sequence
 from itertools import zip_longest
-from typing import Final
+from typing import Any, Final
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.call.asks import TELL_S
@@ -38,16 +38,50 @@ BYTES_PER_S: Final = 2 * 48_000
 MESSAGES_PER_S: Final = 1000
 """Each is an object, however short."""
 
+STEP: Final = 64
+"""Messages or frames of a side that may stay beyond what is kept: it is not looked at for each."""
+
 EVENTS: Final = 1000
 DETAIL_CHARS: Final = 300
 
 _EPSILON_S: Final = EPSILON_FRAMES * FRAME_S
 
 
+class _Stretch:
+    """Frames that are heard one right after the other, the first from ``start_s`` on."""
+
+    __slots__ = ("frames", "is_first", "start_s")
+
+    def __init__(self, start_s: float, is_first: bool, frames: list[bytes]) -> None:
+        self.start_s = start_s
+        self.is_first = is_first
+        """A run of the router's clock began with it."""
+        self.frames = frames
+
+    @property
+    def end_s(self) -> float:
+        return self.start_s + len(self.frames) * FRAME_S
+
+    def ended_by(self, at_s: float) -> int:
+        """How many were heard to their end by then."""
+        return min(len(self.frames), max(0, math.floor((at_s + _EPSILON_S - self.start_s) / FRAME_S)))
+
+    def take(self, count: int) -> _Stretch:
+        """Remove so many, the first ones."""
+        taken = _Stretch(self.start_s, self.is_first, self.frames[:count])
+        del self.frames[:count]
+        self.start_s += count * FRAME_S
+        self.is_first = self.is_first and not count
+        return taken
+
+
 class Tape:
     """One of them; ``token`` is the recorder's, ``batches`` is None for one that tells when it is asked.
 
     It begins with the audio that came ``early``, before the application did anything.
+
+    A frame of either side costs a reference to it. When ours was heard follows from the start of its stretch, and
+    what is older than is kept goes `STEP` by `STEP`.
     """
 
     def __init__(
@@ -64,15 +98,22 @@ class Tape:
         self._tell_s = tell_s
         self._since = min(now, early[0][0] - FRAME_S) if early else now
         self._keep_s = keep_s
+        self._max_bytes = keep_s * BYTES_PER_S
+        self._max_messages = int(keep_s * MESSAGES_PER_S)
         self._batches = batches
         self._told_at = now
-        self._came: deque[tuple[float, bytes]] = deque()
-        self._sent: deque[tuple[float, bool, bytes]] = deque()  # and not heard yet
-        self._heard: deque[tuple[float, bool, bytes]] = deque()
+        self._came: deque[bytes] = deque()
+        self._came_at: deque[float] = deque()
         self._came_bytes = self._lost_bytes = 0
-        self._events: deque[TapedEvent] = deque(maxlen=EVENTS)
+        self._look_at = STEP  # messages of the caller
+        self._ours: deque[_Stretch] = deque()  # heard, or sent and to be heard
+        self._unlooked = 0  # frames of ours
+        self._going_on: _Stretch | None = None
+        """The last one, where the next frame of the run belongs to it."""
+        self._sent = 0
         self._anchor_s: float | None = None
         self._heard_before = 0
+        self._events: deque[TapedEvent] = deque(maxlen=EVENTS)
         self._underruns = -1
         self._drops = 0
         self._underrun_ms = 0.0
@@ -82,53 +123,67 @@ class Tape:
     # What happens.
 
     def hear(self, payload: bytes, now: float) -> None:
-        """A message of the caller's audio arrived."""
-        came = self._came
-        came.append((now, payload))
+        """A message of the caller's audio arrived: the path of every incoming frame."""
+        self._came.append(payload)
+        self._came_at.append(now)
         self._came_bytes += len(payload)
-        max_bytes, max_messages = self._keep_s * BYTES_PER_S, self._keep_s * MESSAGES_PER_S
-        while came[0][0] < now - self._keep_s or (
-            len(came) > 1 and (self._came_bytes > max_bytes or len(came) > max_messages)
-        ):
-            self._lose_oldest()
+        if len(self._came) > self._look_at or self._came_bytes > self._max_bytes:
+            self._lose_came(now)
 
-    def play(self, frames: list[bytes | Beside], schedule: Schedule, now: float) -> None:
-        """These are sent, the last ones so far, and will be heard."""
-        clock = schedule.clock
+    def play(self, writes: list[Any], schedule: Schedule, now: float) -> None:
+        """These are written; what is a frame will be heard behind all so far: the path of every outgoing one."""
+        stretch, clock = self._going_on, schedule.clock
+        if (
+            stretch is not None
+            and clock.sent == self._sent + len(writes)  # so that each is a frame of the run
+            and clock.anchor_s == self._anchor_s
+            and clock.heard_before == self._heard_before
+            and schedule.drops == self._drops
+            and schedule.underruns == self._underruns
+        ):
+            stretch.frames.extend(writes)
+            self._sent = clock.sent
+            self._unlooked += len(writes)
+            if self._unlooked > STEP:
+                self._lose_ours(now)
+        else:
+            self._play(writes, schedule, now)
+
+    def _play(self, writes: list[Any], schedule: Schedule, now: float) -> None:
+        """Whatever they are, and whatever has happened before."""
         self.follow(schedule, now)
         self._note_underruns(schedule, now)
-        at = clock.sent - sum(type(frame) is bytes for frame in frames)
-        for frame in frames:
-            if isinstance(frame, Beside):
-                is_first = not self._sent or frame.at_s > self._sent[-1][0] + FRAME_S + _EPSILON_S
-                self._sent.append((frame.at_s, is_first, frame.pcm))
-            else:
-                self._sent.append((clock.time_of(clock.heard_before + at), at == 0, frame))
+        clock = schedule.clock
+        at = clock.sent - sum(type(write) is bytes for write in writes)
+        for write in writes:
+            if isinstance(write, Beside):
+                is_behind = self._ours and write.at_s <= self._ours[-1].end_s + _EPSILON_S
+                self._put(write.at_s, not is_behind, write.pcm)
+            elif type(write) is bytes:
+                self._put(clock.time_of(clock.heard_before + at), at == 0, write)
                 at += 1
-        self._settle(now)
+        goes_on = bool(writes) and type(writes[-1]) is bytes
+        self._going_on = self._ours[-1] if goes_on else None
+        self._sent, self._anchor_s, self._heard_before = clock.sent, clock.anchor_s, clock.heard_before
+        self._lose_ours(now)
 
     def follow(self, schedule: Schedule, now: float) -> None:
         """The router may have been told to drop what it has, or have corrected its clock."""
         clock = schedule.clock
         if schedule.drops != self._drops:
             self._drops = schedule.drops
-            self._settle(now)
-            until_s = schedule.kept_until_s + _EPSILON_S
-            self._sent = deque(entry for entry in self._sent if entry[0] + FRAME_S <= until_s)
+            self._cut(max(now, schedule.kept_until_s))
         was_s, anchor_s = self._anchor_s, clock.anchor_s
-        is_same_run = was_s is not None and anchor_s is not None and clock.heard_before == self._heard_before
-        if is_same_run and anchor_s != was_s:
-            self._settle(now)
-            delta_s = anchor_s - was_s  # type: ignore[operator]  # neither is None
-            self._sent = deque(
-                (start_s + delta_s, is_first, frame) for start_s, is_first, frame in self._sent
-            )
+        if anchor_s == was_s and clock.heard_before == self._heard_before:
+            return
+        if was_s is not None and anchor_s is not None and clock.heard_before == self._heard_before:
+            self._move(anchor_s - was_s, now)
         self._anchor_s, self._heard_before = anchor_s, clock.heard_before
+        self._going_on = None
 
     def cut(self, now: float) -> None:
         """What was sent and not heard by now never is."""
-        self._settle(now)
-        self._sent.clear()
+        self._cut(now)
 
     def note(self, at_s: float, source: str, name: str, detail: str = "", for_s: float = 0.0) -> None:
         """Something happened; what a peer wrote is cut."""
@@ -155,53 +210,110 @@ class Tape:
 
     def take(self, audio_format: AudioFormat, now: float, *, is_last: bool = False) -> list[Taped]:
         """Return what was kept, one piece at least; a tape that has to be asked keeps it for the next time."""
-        self._settle(now)
         self._told_at = now
-        pieces: list[Taped] = []
-        came, heard, events, since = self._came, self._heard, self._events, self._since
+        events, since = self._events, self._since
         if self._batches is None:
             since = max(since, now - self._keep_s)
-            while came and came[0][0] < since:
-                self._lose_oldest()
             while events and events[0].at_s < since:
                 events.popleft()
+        if self._came:  # what came early is kept, however late one asks for all
+            self._lose_came(now if self._batches is None else self._came_at[-1])
+        self._lose_ours(now)
         lost_ms = audio_format.duration_ms(self._lost_bytes)
-        for some_came, some_heard in _in_pieces(came, heard):
+        pieces: list[Taped] = []
+        all_came = list(zip(self._came_at, self._came, strict=True))
+        for came, heard in _in_pieces(all_came, self._heard_by(now)):
             pieces.append(
                 Taped(
-                    self.token, since, now, audio_format.rate_hz, some_came, some_heard,
+                    self.token, since, now, audio_format.rate_hz, came, heard,
                     () if pieces else tuple(events), 0.0 if pieces else lost_ms,
                 )
             )  # fmt: skip
         pieces[-1] = pieces[-1]._replace(is_complete=True, is_last=is_last)
         if self._batches is not None:
-            came.clear()
-            heard.clear()
+            self._came.clear()
+            self._came_at.clear()
+            self._lose_heard(now)
             events.clear()
             self._came_bytes = self._lost_bytes = 0
+            self._look_at = STEP
         return pieces
 
     def end(self, audio_format: AudioFormat, now: float, *, is_wanted: bool) -> list[Taped]:
         """Return the last: with nothing in it where a tape that has to be asked is not wanted at this end."""
-        self.cut(now)
+        self._cut(now)
         if self._batches is None and not is_wanted:
             return [Taped(self.token, now, now, audio_format.rate_hz, (), (), (), 0.0, True, True)]
         return self.take(audio_format, now, is_last=True)
 
-    # Inside.
+    # Ours.
 
-    def _settle(self, now: float) -> None:
-        """What has been heard by now is kept as such."""
-        sent, heard = self._sent, self._heard
-        while sent and sent[0][0] + FRAME_S <= now + _EPSILON_S:
-            heard.append(sent.popleft())
-        while heard and heard[0][0] < now - self._keep_s:
-            self._lose(len(heard.popleft()[2]))
+    def _put(self, start_s: float, is_first: bool, frame: bytes) -> None:
+        last = self._ours[-1] if self._ours else None
+        if last is None or is_first or abs(last.end_s - start_s) > _EPSILON_S:
+            self._ours.append(_Stretch(start_s, is_first, [frame]))
+        else:
+            last.frames.append(frame)
 
-    def _lose_oldest(self) -> None:
-        size_bytes = len(self._came.popleft()[1])
-        self._came_bytes -= size_bytes
-        self._lose(size_bytes)
+    def _cut(self, at_s: float) -> None:
+        """What is not heard to its end by then never is."""
+        ours = self._ours
+        self._going_on = None
+        while ours and (keeps := ours[-1].ended_by(at_s)) < len(ours[-1].frames):
+            if keeps:
+                del ours[-1].frames[keeps:]
+                return
+            ours.pop()
+
+    def _move(self, by_s: float, now: float) -> None:
+        """What is not heard to its end yet is heard so much later."""
+        ours, moved = self._ours, deque[_Stretch]()
+        while ours and (ended := ours[-1].ended_by(now)) < len(ours[-1].frames):
+            stretch = ours.pop()
+            if ended:
+                ours.append(stretch.take(ended))
+            stretch.start_s += by_s
+            moved.appendleft(stretch)
+            if ended:
+                break
+        ours.extend(moved)
+
+    def _heard_by(self, now: float) -> list[tuple[float, bool, bytes]]:
+        return [
+            (stretch.start_s + at * FRAME_S, stretch.is_first and not at, stretch.frames[at])
+            for stretch in self._ours
+            for at in range(stretch.ended_by(now))
+        ]
+
+    def _lose_heard(self, before_s: float) -> int:
+        """Forget what was heard by then; returns the size of it."""
+        ours, lost_bytes = self._ours, 0
+        while ours and (count := ours[0].ended_by(before_s)):
+            lost_bytes += sum(map(len, ours[0].take(count).frames))
+            if ours[0].frames:
+                break
+            if ours.popleft() is self._going_on:
+                self._going_on = None
+        return lost_bytes
+
+    def _lose_ours(self, now: float) -> None:
+        self._unlooked = 0
+        self._lose(self._lose_heard(now - self._keep_s))
+
+    # The caller's.
+
+    def _lose_came(self, now: float) -> None:
+        """The oldest, where there is too much of it."""
+        came, came_at = self._came, self._came_at
+        while came and (
+            came_at[0] < now - self._keep_s
+            or (len(came) > 1 and (self._came_bytes > self._max_bytes or len(came) > self._max_messages))
+        ):
+            came_at.popleft()
+            size_bytes = len(came.popleft())
+            self._came_bytes -= size_bytes
+            self._lose(size_bytes)
+        self._look_at = min(len(came) + STEP, self._max_messages)
 
     def _lose(self, size_bytes: int) -> None:
         if self._batches is not None:  # else that is what such a tape is for

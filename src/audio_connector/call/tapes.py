@@ -3,14 +3,27 @@
 
 from __future__ import annotations
 
-from typing import Any
+import math
+from typing import Any, Final
 
 from audio_connector.call import asks, tells
 from audio_connector.call.ends import is_abnormal
 from audio_connector.call.machine import Call
 from audio_connector.call.tape import Tape
-from audio_connector.playback.speech import Beside
 from audio_connector.wire.codec import name_of_text
+
+TAPED: Final = frozenset(
+    (
+        asks.TapeOn,
+        asks.TapeMore,
+        asks.TakeTape,
+        asks.Flush,
+        asks.PauseSpeech,
+        asks.ResumeSpeech,
+        asks.SendText,
+    )
+)
+"""Of what is asked: a recorder's, or what belongs into its recording."""
 
 
 class Tapes:
@@ -20,6 +33,8 @@ class Tapes:
         self._call = call
         self._schedule = call.schedule
         self._tapes: list[Tape] = []
+        self.deadline = math.inf
+        """When there is something to tell."""
 
     def __bool__(self) -> bool:
         return bool(self._tapes)
@@ -32,11 +47,9 @@ class Tapes:
             tape.hear(payload, now)
 
     def play(self, writes: list[Any], now: float) -> None:
-        """These were written; what of it is audio are the last frames so far."""
-        frames = [write for write in writes if type(write) is bytes or isinstance(write, Beside)]
-        if frames:
-            for tape in self._tapes:
-                tape.play(frames, self._schedule, now)
+        """These are written; what of it is audio are the last frames so far."""
+        for tape in self._tapes:
+            tape.play(writes, self._schedule, now)
 
     def text(self, source: str, text: str, now: float) -> None:
         """A text came, or is to be sent."""
@@ -62,7 +75,12 @@ class Tapes:
                 self.note("router", "dialled again", now)
 
     def ask(self, ask: asks.Ask, now: float) -> list[tells.Taped]:
-        """The application asks; returns what is to be told."""
+        """The application asks, for one of `TAPED`; returns what is to be told."""
+        told = self._ask(ask, now)
+        self._plan()
+        return told
+
+    def _ask(self, ask: asks.Ask, now: float) -> list[tells.Taped]:
         match ask:
             case asks.TapeOn(token, keep_s, batches, is_from_start, tell_s):
                 early = self._call.buffer.early_audio() if is_from_start else []
@@ -88,13 +106,11 @@ class Tapes:
 
     # What is told by itself.
 
-    def next_deadline(self) -> float:
-        """When there is something to tell."""
-        return min(tape.next_deadline() for tape in self._tapes)
-
     def wake(self, now: float) -> list[tells.Taped]:
         """Return what is due."""
-        return [piece for tape in self._tapes for piece in tape.wake(self._schedule.format, now)]
+        pieces = [piece for tape in self._tapes for piece in tape.wake(self._schedule.format, now)]
+        self._plan()
+        return pieces
 
     def end(self, told: list[tells.Tell], now: float) -> list[tells.Taped]:
         """The call is over, as one of these says, or is another application's. Returns the rest."""
@@ -106,6 +122,9 @@ class Tapes:
         tapes, self._tapes = self._tapes, []
         rest = [tape.end(self._schedule.format, now, is_wanted=is_wanted) for tape in tapes]
         return [piece for of_one in rest for piece in of_one]
+
+    def _plan(self) -> None:
+        self.deadline = min((tape.next_deadline() for tape in self._tapes), default=math.inf)
 
     def _of(self, token: int) -> list[Tape]:
         return [tape for tape in self._tapes if tape.token == token]

@@ -15,7 +15,7 @@ from typing import NamedTuple
 from audio_connector.call import asks, tells
 from audio_connector.call.machine import Call
 from audio_connector.call.states import State
-from audio_connector.call.tapes import Tapes
+from audio_connector.call.tapes import TAPED, Tapes
 from audio_connector.call.writes import Abort, Ping
 from audio_connector.playback.pacer import Pacer
 from audio_connector.playback.speech import Beside
@@ -219,7 +219,7 @@ class Link:
         self.call.wake(now, self._unsent_bytes)
         self._write(now)
         self._settle_up(now)
-        if self._tapes is not None:
+        if self._tapes is not None and now >= self._tapes.deadline:
             self._tell_taped(self._tapes.wake(now))
         return self._next_deadline()
 
@@ -242,7 +242,7 @@ class Link:
             self._write(now)
         self._settle_up(now)
         if type(ask) is not bytes:
-            if self._tapes is not None or type(ask) is asks.TapeOn:
+            if type(ask) in TAPED and (self._tapes is not None or type(ask) is asks.TapeOn):
                 self._tape(ask, now)
             self._arm()
         elif call.schedule.queued_bytes:  # else no deadline comes earlier by it
@@ -322,7 +322,7 @@ class Link:
             if transport.is_closing and call.can_send:
                 call.lose()
             writes = call.writes(now, BURST_FRAMES)
-            if self._tapes is not None:
+            if writes and self._tapes is not None:
                 self._tapes.play(writes, now)
             for at, write in enumerate(writes):
                 if type(write) is bytes:
@@ -382,12 +382,11 @@ class Link:
 
     def _next_deadline(self) -> float:
         deadline = self.call.next_deadline()
-        return deadline if self._tapes is None else min(deadline, self._tapes.next_deadline())
+        return deadline if self._tapes is None else min(deadline, self._tapes.deadline)
 
     # Recorders.
 
     def _tape(self, ask: asks.Ask, now: float) -> None:
-        """What is asked may be a recorder's, or belong into its recording."""
         tapes = self._tapes or Tapes(self.call)
         self._tell_taped(tapes.ask(ask, now))
         self._tapes = tapes if tapes else None
