@@ -2,6 +2,8 @@
 # Every target sets up .venv by itself. Another interpreter: make test PYTHON=python3.12
 
 PYTHON ?= python3
+# Otherwise each of the hundreds of programs that tests start compiles the library and its tests anew: a third of the time.
+unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin
 # What is installed beside the library.
@@ -181,3 +183,4 @@ format: $(READY) ## Put the sources into their format
 
 clean: ## Remove everything that was made here
 	rm -rf $(VENV) $(APPS) .cache build dist site audio-connector-demo output .coverage htmlcov .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	find benchmarks examples src tests tools -name __pycache__ -prune -exec rm -rf {} +
