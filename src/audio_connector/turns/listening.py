@@ -138,7 +138,9 @@ async def _listen_apart(
                 judge = judges[said.stream] = begin(said.stream, said.start_s)
             for event in judge.feed(said.audio):
                 yield said.stream, event
-            for stream in [each for each in judges if each.left_s is not None and each is not said.stream]:
+            for stream in [
+                each for each in judges if each is not said.stream and _has_left(each, said.start_s)
+            ]:
                 left = judges.pop(stream)
                 for event in left.turns.finish():
                     yield stream, event
@@ -150,6 +152,11 @@ async def _listen_apart(
         for judge in judges.values():
             await judge.close()
         await audio.aclose()
+
+
+def _has_left(stream: SessionStream, at_s: float) -> bool:
+    """Whether nothing of a stream waits to be read any more, where what others said at a time is read already."""
+    return stream.left_s is not None and stream.left_s <= at_s
 
 
 class _Judge:

@@ -183,6 +183,32 @@ async def test_a_session_is_listened_to_stream_by_stream_on_its_clock() -> None:
 
 
 @in_virtual_time
+async def test_what_waits_of_a_stream_that_has_left_stays_one_utterance() -> None:
+    told: list[tuple[str, TurnEvent]] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def listen_in(session: LiveSession) -> None:
+        apart = listen_apart(session, make_detector=lambda _: Marks())
+        await asyncio.sleep(6.0)  # what is said meanwhile is kept
+        async for stream, event in apart:
+            told.append((stream.id, event))
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        if not tasks:
+            tasks.append(asyncio.create_task(listen_in(server.handle.sessions["room"])))
+
+    async with serve(on_connect) as server:
+        async with server.call(session_id="room", connection_id="ann"):
+            async with server.call(session_id="room", connection_id="bob") as bob:
+                await bob.say(audio_of("#" * 100))  # and leaves long before it is read
+            await asyncio.sleep(8.0)
+        await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    ends = [(who, event) for who, event in told if isinstance(event, SpeechEnded)]
+    assert [(who, event.cause) for who, event in ends] == [("bob", "end")]
+    assert [event.end_s - event.start_s for _, event in ends] == pytest.approx([2.0], abs=0.1)
+
+
+@in_virtual_time
 async def test_where_no_audio_comes_an_utterance_ends_and_time_goes_on() -> None:
     told: list[TurnEvent] = []
 
