@@ -45,7 +45,9 @@ class Conversation:
         self._speaker = speaker
         self._replies = replies
         self._random = random.Random(f"{seed} {persona.name}")
-        self._since_s = self._quiet_since_s = 0.0
+        self._since_s = 0.0
+        """What the bot has said by then is answered, or was interrupted."""
+        self._quiet_since_s = 0.0
         self._interruptions = 0
         self.turns = 0
         """How often it spoke."""
@@ -68,6 +70,13 @@ class Conversation:
                 reply = self._interruption() if is_interrupting else await self._replies.reply_to(text)
                 await self._do(reply, is_interrupting)
         self._live.hang_up()
+
+    async def conclude(self) -> None:
+        """The call is over and all is understood: what the bot said last may be what a rule ends the call on."""
+        if text := self._ear.text_since(self._since_s):
+            reply = await self._replies.by_rule(text)
+            if self.ended == "bot" and reply is not None and reply.ends:
+                self.ended = reply.ends
 
     def give_up(self, why: str) -> None:
         """Hang up at once, without a word."""
@@ -97,6 +106,7 @@ class Conversation:
                 text = ear.text_since(self._since_s)
                 quiet_since_s = max(self._quiet_since_s, ear.sound_until_s)
                 if text and now_s - ear.sound_until_s >= persona.pause_s:
+                    self._since_s = ear.lines[-1].end_s
                     return text, False
                 if now_s - quiet_since_s >= persona.patience_s:
                     return "", False
@@ -119,14 +129,14 @@ class Conversation:
         return Reply(phrases[(self._interruptions - 1) % len(phrases)])
 
     async def _do(self, reply: Reply, is_interrupting: bool) -> None:
+        self.ended = reply.ends or self.ended  # first: the bot may hang up while that is said
         if reply.text:
             await self._say(reply.text, is_interrupting=is_interrupting)
         elif not reply.ends:
-            self._since_s = self._quiet_since_s = self._live.now_s  # keys alone are an answer too
+            self._quiet_since_s = self._live.now_s  # keys alone are an answer too
             self.turns += 1
         for key in reply.press:
             self._live.press(key)
-        self.ended = reply.ends or self.ended
 
     async def _leave(self, why: str) -> None:
         self.ended = why
@@ -143,10 +153,9 @@ class Conversation:
             return
         self._replies.note_said(text)
         self.turns += 1
-        begin_s = live.now_s
         live.say_line(said, cut_to_frames(pcm, live.call.audio_format))
         while self._is_on and live.unsaid_ms:  # noqa: ASYNC110 - the call's clock moves it on, and tells nobody
             await asyncio.sleep(live.unsaid_ms / 1000)
         self._quiet_since_s = live.now_s
-        # What the bot goes on to say until it notices the interruption is no answer to it.
-        self._since_s = live.now_s if is_interrupting else begin_s
+        if is_interrupting:
+            self._since_s = live.now_s  # what the bot goes on to say until it notices is no answer

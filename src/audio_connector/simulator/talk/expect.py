@@ -34,6 +34,11 @@ else:
     ManyWanted = Annotated[tuple[Wanted, ...], BeforeValidator(_as_wanted), Field(max_length=100)]
 
 
+def not_judged(unheard_s: float) -> str:
+    """Say why nobody knows what the bot said, and what it did not."""
+    return f"{unheard_s:.1f} s of what the bot said were not recognised: its words cannot be judged"
+
+
 class WordErrors(FrozenValues):
     """How near the bot's words have to be to a text.
 
@@ -77,9 +82,7 @@ class Expect(FrozenValues):
         """
         text = said_by("bot", lines)
         if self.texts and unheard_s:
-            return (
-                f"{unheard_s:.1f} s of what the bot said were not recognised: its words cannot be judged",
-            )
+            return (not_judged(unheard_s),)
         return tuple(f"{name}: {why}" for name, why in self._checks(text) if why)
 
     def _checks(self, text: str) -> Iterable[tuple[str, str]]:

@@ -14,6 +14,7 @@ from audio_connector.simulator.config import RouterCall
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.talk.conversation import Conversation
 from audio_connector.simulator.talk.ear import Ear
+from audio_connector.simulator.talk.expect import not_judged
 from audio_connector.simulator.talk.meaning import Meaning
 from audio_connector.simulator.talk.persona import Persona
 from audio_connector.simulator.talk.ports import Talk
@@ -92,6 +93,8 @@ class Party:
         await self._end_conversation()
         if self.ear is not None:
             await self.ear.finish()
+        if self._conversation is not None:
+            await self._conversation.conclude()
         live.conclude()
         report, expect = live.report(), self._call.expect
         reference = expect.word_errors.reference if expect.word_errors is not None else None
@@ -137,6 +140,8 @@ class Party:
             meaning=self._meaning,
             answerer=self._talk.answerer,
         )
+        if persona.judge is not None and report.unheard_s:
+            outcome = replace(outcome, reached=False, why=(not_judged(report.unheard_s), *outcome.why))
         if outcome.reached:
             return replace(report, outcome=outcome)
         failed = tuple(f"the goal was not reached: {why}" for why in outcome.why)

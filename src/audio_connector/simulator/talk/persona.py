@@ -52,7 +52,7 @@ class Rule(FrozenValues):
     """What a caller answers to what.
 
     Attributes:
-        when: What the bot has to have said since the caller spoke last: a phrase, or a `Meant`.
+        when: What the bot has to have said since what the caller answered last: a phrase, or a `Meant`.
         say: The answer; of several, the second time the second, and the last one from then on.
         press: Telephone keys to press after it.
         then: "hang_up" ends the call when it was said.
@@ -150,8 +150,8 @@ class Persona(FrozenValues):
         goodbye: What it says before it hangs up out of patience.
         interrupts: How it interrupts; never by default.
         model: The chat model that plays it where no rule fits.
-        judge: What counts as success; without one, a call that came to a rule with ``then: hang_up``, or that the
-            model ended.
+        judge: What counts as success; without one, a call that came to a rule with ``then: hang_up``, whoever hangs
+            up first, or that the model ended.
 
     Raises:
         UsageError: A value that it cannot have.

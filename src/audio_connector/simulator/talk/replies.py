@@ -63,17 +63,24 @@ class Replies:
     async def reply_to(self, text: str) -> Reply:
         """Return what to answer to a text of the bot."""
         self._history.append(Message("user", text))
+        by_rule = await self.by_rule(text)
+        if by_rule is not None:
+            return by_rule
+        if self._answerer is not None:
+            return await self._ask(self._answerer)
+        said = nth(self._persona.otherwise, self._confused)
+        self._confused += 1
+        return Reply(said, ends="confusion" if self._confused >= self._persona.gives_up_after else "")
+
+    async def by_rule(self, text: str) -> Reply | None:
+        """Return what the first rule that fits answers to a text of the bot; None where none does."""
         for number, rule in enumerate(self._persona.rules):
             if await self._meaning.found(Meant.of(rule.when), text):
                 self._confused = 0
                 said = nth(rule.say, self._used[number]) if rule.say else ""
                 self._used[number] += 1
                 return Reply(said, rule.press or "", "rule" if rule.then == "hang_up" else "")
-        if self._answerer is not None:
-            return await self._ask(self._answerer)
-        said = nth(self._persona.otherwise, self._confused)
-        self._confused += 1
-        return Reply(said, ends="confusion" if self._confused >= self._persona.gives_up_after else "")
+        return None
 
     def note_said(self, text: str) -> None:
         """The persona said this."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -229,6 +230,59 @@ async def test_a_chat_model_plays_it_where_no_rule_fits() -> None:
         ("assistant", "A table, please."),
         ("user", "For how many?"),
     ]
+
+
+@in_virtual_time
+async def test_what_the_bot_says_while_a_model_thinks_is_answered_too() -> None:
+    async def goes_on(client: Any) -> None:
+        await client.send_audio_buffer(spelled("Hey."))
+        await asyncio.sleep(1.5)
+        await client.send_audio_buffer(spelled("How many?"))
+
+    chat = ChatBox(["Hello. ", "Two. [HANG UP]"], takes_s=3.0)
+    report = await play(persona(rules=[], model={"model": "any"}), goes_on, answerer=chat)
+    assert lines(report) == ["< Hey.", "< How many?", "> Hello.", "> Two."]
+    assert chat.told[1][1:] == [("user", "Hey."), ("assistant", "Hello."), ("user", "How many?")]
+    assert outcome(report) == (True, "model", 2)
+
+
+@in_virtual_time
+async def test_who_is_hung_up_on_while_saying_goodbye_had_come_to_the_end() -> None:
+    async def says_goodbye(client: Any) -> None:
+        await client.send_audio_buffer(spelled("Goodbye."))
+        await asyncio.sleep(1.2)
+        await client.close()
+
+    report = await play(persona(rules=[{"when": "goodbye", "say": "Bye, bye, bye.", "then": "hang_up"}]), says_goodbye)
+    assert outcome(report)[:2] == (True, "rule")
+    assert report.problems == ()
+
+
+@in_virtual_time
+async def test_who_says_goodbye_and_hangs_up_at_once_had_brought_it_to_the_end() -> None:
+    async def leaves(client: Any) -> None:
+        await client.send_audio_buffer(spelled("Goodbye."))
+        await client.close()
+
+    report = await play(persona(), leaves)
+    assert outcome(report) == (True, "rule", 0)
+
+
+@in_virtual_time
+async def test_what_was_not_recognised_is_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audio_connector.simulator.talk.ear.MAX_WAITING", 1)
+
+    async def in_pieces(client: Any) -> None:
+        for word in ("Goodbye.", "You", "are", "booked."):
+            await client.send_audio_buffer(spelled(word))
+            await asyncio.sleep(0.8)
+
+    who = persona(opening="Hello?", judge={"must": "goodbye", "must_not": "booked"})
+    report = await play(who, in_pieces, recogniser=Reader(takes_s=5.0))
+    assert report.unheard_s > 0
+    assert report.outcome is not None
+    assert not report.outcome.reached
+    assert "were not recognised" in report.unmet[0]
 
 
 @pytest.mark.parametrize(
