@@ -83,6 +83,28 @@ async def test_streams_of_real_sockets_are_on_one_clock_while_the_application_is
     assert together == pytest.approx((ann[0], bob[1]), abs=0.001)
 
 
+async def test_what_is_lost_while_the_application_is_held_up_for_long_is_told_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr("audio_connector.server.session_feed.KEEP_S", 0.2)
+    monkeypatch.setattr("audio_connector.server.session_feed.BATCHES", 1)
+    minutes = Minutes()
+    async with serving(minutes, isolation="thread") as handle:
+        minutes.handle = lambda: handle
+        tone = Audio.tone(440, 2.5).pcm
+        call = RouterCall(url=handle.get_address(), speech=tone, session_id="room", allow_silence=True)
+        running = asyncio.get_running_loop().run_in_executor(None, lambda: asyncio.run(run_calls([call])))
+        await until(lambda: len(minutes.apart) == 1, "the stream")
+        for _ in range(2):
+            time.sleep(0.8)  # noqa: ASYNC251 - the application is held up
+            await asyncio.sleep(0.2)
+        [stream] = handle.sessions["room"].streams
+        await running
+        await minutes.over()
+    assert 500 < stream.lost_ms < 1600
+    assert len([record for record in caplog.records if "was held up for more than" in record.message]) == 1
+
+
 async def test_a_session_may_be_read_in_another_thread_and_loop() -> None:
     heard: list[SessionAudio] = []
     readers: list[asyncio.Future[None]] = []

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -13,6 +14,9 @@ from audio_connector.server.session_events import ActiveSpeaker, SessionAudio, S
 from audio_connector.server.session_readers import Audience
 from audio_connector.server.session_stream import SessionStream
 from audio_connector.server.session_tracks import FRAMES_PER_S, Frame, Mix, Track, Turned, active_of
+from audio_connector.wire.quoting import named
+
+logger = logging.getLogger("audio_connector.session")
 
 TELL_S: Final = 0.1
 """Between two batches of a stream: what is said is known so long after it is certain, for ten wake-ups a second."""
@@ -81,6 +85,8 @@ class SessionFeed:
         if track is None or token != stream._token:  # a tape that was given up
             return
         if taped is not None:
+            if taped.lost_ms:
+                self._lose(stream, taped.lost_ms)
             self._tell(stream, track.add(taped))
         if taped is None or taped.is_last:
             self._tell(stream, track.finish())
@@ -88,6 +94,16 @@ class SessionFeed:
         elif taped.is_complete:
             is_read = self._audience.is_there()
             line.post(TapeMore(token) if is_read else TakeTape(token, is_last=True))
+
+    def _lose(self, stream: SessionStream, lost_ms: float) -> None:
+        if not stream.lost_ms:
+            logger.warning(
+                "stream %s: the application's loop was held up for more than %g s, so that the oldest audio of the "
+                "session was lost, and is silence in it: do what takes long in a thread or a process",
+                named(stream.id),
+                KEEP_S,
+            )
+        stream.lost_ms += lost_ms
 
     def _stop(self, stream: SessionStream) -> None:
         """Nothing more of it is taped: it has ended, or nobody reads."""

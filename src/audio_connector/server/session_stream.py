@@ -27,6 +27,8 @@ class SessionStream:
         """When it ended; None while it is there."""
         self.is_muted = False
         """Whether `LiveSession.mute` leaves it out of the mix."""
+        self.lost_ms = 0.0
+        """Audio of its call, both ways, that was lost since the application's loop was held up for too long."""
         self._is_in_mix = True
         self._mutes: deque[tuple[float, bool]] = deque(maxlen=MAX_MUTES)
         """Asked for, and from when on: what is heard is behind the call."""

@@ -82,7 +82,7 @@ class LiveSession:
             UsageError: Nobody listens to the session, so that is not known.
         """
         self._followed()
-        return [stream for stream in self._streams.values() if stream.is_speaking]
+        return [stream for stream in self.streams if stream.is_speaking]
 
     @property
     def active_speaker(self) -> SessionStream | None:

@@ -253,7 +253,9 @@ async def test_who_is_hung_up_on_while_saying_goodbye_had_come_to_the_end() -> N
         await asyncio.sleep(1.2)
         await client.close()
 
-    report = await play(persona(rules=[{"when": "goodbye", "say": "Bye, bye, bye.", "then": "hang_up"}]), says_goodbye)
+    report = await play(
+        persona(rules=[{"when": "goodbye", "say": "Bye, bye, bye.", "then": "hang_up"}]), says_goodbye
+    )
     assert outcome(report)[:2] == (True, "rule")
     assert report.problems == ()
 
