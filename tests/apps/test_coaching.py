@@ -18,7 +18,7 @@ from audio_connector.engines.minilm import MiniLm
 from audio_connector.live.settings import read_settings
 from audio_connector.simulator import Participant, SayText, Scenario, Step, Talk, run_calls
 from audio_connector.testing import Server, serve
-from audio_connector.testing.talk import LocalVoices
+from audio_connector.testing.talk import EngineVoices
 
 pytestmark = [pytest.mark.apps, pytest.mark.timeout(120)]
 
@@ -71,7 +71,7 @@ async def test_an_agent_is_coached_in_time(
         sessions=lambda: server.handle.sessions,
         show=show,
     )
-    voices = LocalVoices()
+    voices = EngineVoices()
     async with serve(coach.on_connect) as server:
         reports = await run_calls(CALL.calls(server.url), talk=Talk(voices=voices, cache=tmp_path / "spoken"))
         outcome = await coach.outcome(reports)

@@ -19,7 +19,7 @@ from audio_connector.engines.minilm import MiniLm
 from audio_connector.live.settings import read_settings
 from audio_connector.simulator import Participant, SayText, Scenario, Step, Talk, run_calls
 from audio_connector.testing import serve
-from audio_connector.testing.talk import LocalVoices
+from audio_connector.testing.talk import EngineVoices
 
 pytestmark = [pytest.mark.apps, pytest.mark.timeout(120)]
 
@@ -97,7 +97,7 @@ async def test_a_call_that_ends_well(
         Step(at_s=at_s, say=text if text.startswith("sample:") else SayText(text=text)) for at_s, text in SAID
     ]
     scenario = Scenario(participants=[Participant(steps=steps)], tail_s=2, allow_silence=True)
-    voices = LocalVoices()
+    voices = EngineVoices()
     async with serve(app.on_connect) as server:
         talk = Talk(voices=voices, cache=tmp_path / "spoken")
         outcome = await app.outcome(await run_calls(scenario.calls(server.url), talk=talk))

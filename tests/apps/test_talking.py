@@ -16,7 +16,7 @@ from audio_connector.engines import EngineMissing
 from audio_connector.simulator import Expect, Impairments, Persona, RouterCall, SayText, Step, Talk
 from audio_connector.simulator.talk.meaning import Meaning
 from audio_connector.testing import router, serve
-from audio_connector.testing.talk import LocalVoices
+from audio_connector.testing.talk import EngineVoices
 
 pytestmark = [pytest.mark.apps, pytest.mark.timeout(300)]
 
@@ -73,8 +73,8 @@ async def ear() -> AsyncIterator[Any]:
 
 
 @pytest.fixture(params=["piper", "espeak"])
-async def voices(request: pytest.FixtureRequest) -> AsyncIterator[LocalVoices]:
-    made = LocalVoices(request.param)
+async def voices(request: pytest.FixtureRequest) -> AsyncIterator[EngineVoices]:
+    made = EngineVoices(request.param)
     try:
         await made.named(None)
     except EngineMissing as error:
@@ -83,7 +83,7 @@ async def voices(request: pytest.FixtureRequest) -> AsyncIterator[LocalVoices]:
     await made.close()
 
 
-async def test_a_caller_hears_what_it_waits_for(ear: Any, voices: LocalVoices, tmp_path: Path) -> None:
+async def test_a_caller_hears_what_it_waits_for(ear: Any, voices: EngineVoices, tmp_path: Path) -> None:
     _, voice = await voices.named(None)
     bot = voice_bot(ear, voice, greeting="Welcome. How may I help you?", answers=ANSWERS)
     steps = [
@@ -104,7 +104,7 @@ async def test_a_caller_hears_what_it_waits_for(ear: Any, voices: LocalVoices, t
 
 
 async def test_a_persona_reaches_its_goal(ear: Any, tmp_path: Path) -> None:
-    voices = LocalVoices("piper")
+    voices = EngineVoices("piper")
     voice, minilm = await ready("piper", "Piper"), await ready("minilm", "MiniLm")
     bot = voice_bot(ear, voice, greeting="Hello. How can I help you today?", answers=ANSWERS)
     persona = Persona.from_values(

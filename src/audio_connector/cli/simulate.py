@@ -144,7 +144,7 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
         typer.Option(
             "--voice",
             metavar="VOICE",
-            help="Who speaks texts: piper, espeak, or piper:NAME.",
+            help="Who speaks texts: piper, espeak, elevenlabs, ..., or one with its voice, piper:NAME.",
             show_default="piper",
         ),
     ] = None,
@@ -153,7 +153,7 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
         typer.Option(
             "--recogniser",
             metavar="NAME",
-            help="Who understands the bot: whisper:MODEL.",
+            help="Who understands the bot: whisper, deepgram, ..., or one with its model, whisper:MODEL.",
             show_default="whisper",
         ),
     ] = None,

@@ -5,15 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
-from importlib import import_module
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from audio_connector.engines import EngineMissing
+from audio_connector.engines.choosing import ADAPTERS, engine_of
 from audio_connector.errors import UsageError
-from audio_connector.simulator import RouterCall, Talk
+from audio_connector.simulator import RouterCall, SayText, Talk
 from audio_connector.simulator.talk.persona import ChatModel
 from audio_connector.simulator.talk.ports import Answerer, Embedder, Recogniser, Synthesiser
 
@@ -26,15 +26,39 @@ NO_KEY: Final = "none"
 OTHER_MODEL: Final = "base"
 """For languages other than English."""
 
-# Engines are imported where one is wanted: each takes a second, and most calls need none. The argument is the name of
-# a voice or a model.
-_VOICES: Final[Mapping[str, Callable[[str], Any]]] = {
-    "piper": lambda name: import_module("audio_connector.engines.piper").Piper(*[name] * bool(name)),
-    "espeak": lambda name: import_module("audio_connector.engines.espeak").Espeak(*[name] * bool(name)),
+USUAL_RECOGNISER: Final = "whisper"
+USUAL_VOICES: Final = ("piper", "espeak")
+"""The first that is there speaks; both need no network."""
+
+_ALSO: Final[Mapping[str, str]] = {"whisper": "faster-whisper", "espeak": "espeak-ng"}
+"""Shorter names of engines."""
+
+_OWN: Final[Mapping[str, tuple[str, str]]] = {
+    "recogniser": ("recogniser", "model"),
+    "synthesiser": ("voice", "voice"),
 }
-_RECOGNISERS: Final[Mapping[str, Callable[[str], Any]]] = {
-    "whisper": lambda name: import_module("audio_connector.engines.faster_whisper").FasterWhisper(name),
-}
+"""For each job what errors call it, and the setting of an engine that stands behind the colon."""
+
+
+def table_of(job: str, name: str) -> dict[str, str]:
+    """Return the settings that a name stands for, as `audio_connector.engines.engine_of` takes them.
+
+    Args:
+        job: ``recogniser`` or ``synthesiser``.
+        name: An engine, or one with a model or a voice of its own: ``deepgram``, ``whisper:base``, ``espeak:en-gb``.
+
+    Raises:
+        UsageError: There is no such engine.
+    """
+    kind, _, own = name.partition(":")
+    engine = _ALSO.get(kind, kind)
+    what, setting = _OWN[job]
+    if engine not in ADAPTERS[job]:
+        raise UsageError(
+            f"there is no {what} {name!r}; expected one of {', '.join(ADAPTERS[job])}, or one with the name of a "
+            f"{setting} behind a colon"
+        )
+    return {"engine": engine, setting: own} if own else {"engine": engine}
 
 
 def spoken_folder() -> Path:
@@ -43,8 +67,8 @@ def spoken_folder() -> Path:
     return Path(root) / "audio-connector" / "spoken"
 
 
-class LocalVoices:
-    """The voices of this machine: ``piper``, ``espeak``, or one of their own, ``piper:en_US-joe-medium``.
+class EngineVoices:
+    """The voices of all engines: ``piper``, ``espeak``, ``elevenlabs``, or one of theirs, ``piper:en_US-joe-medium``.
 
     Args:
         usual: The one for texts that name none; None takes Piper where it is there, else espeak-ng.
@@ -52,7 +76,7 @@ class LocalVoices:
 
     def __init__(self, usual: str | None = None) -> None:
         if usual is not None:
-            _split(usual, _VOICES, "voice")
+            table_of("synthesiser", usual)
         self._usual = usual
         self._made: dict[str, Synthesiser] = {}
         self._one_at_a_time = asyncio.Lock()
@@ -69,8 +93,7 @@ class LocalVoices:
                 self._usual = await self._first_of_all()
             wanted = name or self._usual or ""
             if wanted not in self._made:
-                kind, own = _split(wanted, _VOICES, "voice")
-                self._made[wanted] = await _ready(_VOICES[kind](own))
+                self._made[wanted] = await _ready(engine_of("synthesiser", table_of("synthesiser", wanted)))
             return wanted, self._made[wanted]
 
     async def close(self) -> None:
@@ -80,9 +103,9 @@ class LocalVoices:
 
     async def _first_of_all(self) -> str:
         missing = None
-        for name in _VOICES:
+        for name in USUAL_VOICES:
             try:
-                self._made[name] = await _ready(_VOICES[name](""))
+                self._made[name] = await _ready(engine_of("synthesiser", table_of("synthesiser", name)))
             except EngineMissing as error:
                 missing = missing or error
             else:
@@ -100,46 +123,59 @@ async def open_talk(
     Args:
         calls: What is planned.
         voice: Of the texts that name none.
-        recogniser: ``whisper`` or ``whisper:MODEL``; None for a small model.
+        recogniser: An engine, or one with a model, as `table_of`; None for a small Whisper.
         tell: Told what takes a while, and what is missing and can be done without.
 
     Raises:
         EngineMissing: Something is not there; the text says what mends it.
+        UsageError: No such engine, or personas of several chat models.
     """
-    opened: list[Any] = []
-    voices = LocalVoices(voice)
     personas = [call.persona for call in calls if call.persona is not None]
-    languages = {persona.language for persona in personas if persona.language is not None}
-    try:
+    chat = _the_one(persona.model for persona in personas if persona.model is not None)
+    voices = EngineVoices(voice)
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(voices.close)
         ear: Recogniser | None = None
         if any(call.needs_words for call in calls):
-            usual = DEFAULT_MODEL if languages <= {"en"} else OTHER_MODEL
-            kind, model = _split(recogniser or "whisper", _RECOGNISERS, "recogniser")
-            tell(f"loading {kind} {model or usual} to understand the bot")
-            ear = await _opened(_RECOGNISERS[kind](model or usual), opened)
+            table = table_of("recogniser", recogniser or USUAL_RECOGNISER)
+            if table["engine"] == _ALSO[USUAL_RECOGNISER]:
+                is_english = all(text.language in (None, "en") for text in _texts_of(calls))
+                table = {"model": DEFAULT_MODEL if is_english else OTHER_MODEL, **table}
+            tell(f"loading {table['engine']} {table.get('model', '')}".rstrip() + " to understand the bot")
+            ear = await _opened(engine_of("recogniser", table), opened)
         embedder: Embedder | None = None
         if any(persona.needs_meaning for persona in personas):
             try:
-                embedder = await _opened(import_module("audio_connector.engines.minilm").MiniLm(), opened)
+                embedder = await _opened(engine_of("embedder", {}), opened)
             except (EngineMissing, ModuleNotFoundError) as error:
                 tell(f"meaning is judged by words alone: {error}")
         yield Talk(
             voices=voices,
             recogniser=ear,
             embedder=embedder,
-            answerer=await _chat(personas[0].model, opened) if personas and personas[0].model else None,
+            answerer=None if chat is None else await _chat(chat, opened),
             cache=spoken_folder(),
         )
-    finally:
-        for engine in opened:
-            await engine.close()
-        await voices.close()
 
 
-async def _chat(model: ChatModel, opened: list[Any]) -> Answerer:
-    chat = import_module("audio_connector.engines.openai_chat")
-    made = chat.OpenAIAnswerer(model.model, api_key=key_of(model), base_url=model.base_url)
-    engine: Answerer = await _opened(made, opened)
+def _the_one(models: Iterable[ChatModel]) -> ChatModel | None:
+    several = [*dict.fromkeys(models)]
+    if len(several) > 1:
+        raise UsageError("the personas name several chat models; expected one for all calls of a run")
+    return several[0] if several else None
+
+
+def _texts_of(calls: Sequence[RouterCall]) -> Iterator[SayText]:
+    """What is said in them: the bot will answer in that language."""
+    for call in calls:
+        yield from call.texts
+        if call.persona is not None:
+            yield from call.persona.texts
+
+
+async def _chat(model: ChatModel, opened: AsyncExitStack) -> Answerer:
+    table = {"model": model.model, "api_key": key_of(model), "base_url": model.base_url}
+    engine: Answerer = await _opened(engine_of("answerer", table), opened)
     return engine
 
 
@@ -159,20 +195,11 @@ def key_of(model: ChatModel) -> str | None:
     return None if model.base_url is None else NO_KEY
 
 
-async def _opened(engine: Any, opened: list[Any]) -> Any:  # noqa: ANN401 - one of several ports
-    opened.append(engine)
+async def _opened(engine: Any, opened: AsyncExitStack) -> Any:  # noqa: ANN401 - one of several ports
+    opened.push_async_callback(engine.close)
     return await _ready(engine)
 
 
 async def _ready(engine: Any) -> Any:  # noqa: ANN401 - likewise
     await engine.warm()
     return engine
-
-
-def _split(name: str, known: Mapping[str, object], what: str) -> tuple[str, str]:
-    kind, _, own = name.partition(":")
-    if kind not in known:
-        raise UsageError(
-            f"there is no {what} {name!r}; expected {' or '.join(known)}, or one with a NAME behind a colon"
-        )
-    return kind, own

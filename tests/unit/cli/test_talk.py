@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,11 +15,12 @@ from support.talking import Reader, Speller
 
 from audio_connector.cli import main
 from audio_connector.engines import EngineMissing
+from audio_connector.engines.choosing import ADAPTERS
 from audio_connector.errors import UsageError
-from audio_connector.simulator import Persona, RouterCall, Rule
+from audio_connector.simulator import Persona, RouterCall, Rule, SayText
 from audio_connector.simulator.talk.persona import ChatModel
 from audio_connector.testing import talk as testing_talk
-from audio_connector.testing.talk import LocalVoices, key_of, open_talk, spoken_folder
+from audio_connector.testing.talk import EngineVoices, key_of, open_talk, spoken_folder, table_of
 
 Capture = pytest.CaptureFixture[str]
 
@@ -33,17 +35,13 @@ class Machine:
     def __init__(self, monkeypatch: pytest.MonkeyPatch, missing: Mapping[str, Exception]) -> None:
         self.made: list[tuple[str, str, Any]] = []
 
-        def maker(kind: str, engine: type[Any], **options: Any) -> Any:
-            def make(name: str) -> Any:
-                made = engine(**options)
-                self.made.append((kind, name, made))
-                return made
+        def make(job: str, table: Mapping[str, Any]) -> Any:
+            kind = table["engine"]
+            made = Speller(missing=missing.get(kind)) if job == "synthesiser" else Reader()
+            self.made.append((kind, table.get("voice") or table.get("model", ""), made))
+            return made
 
-            return make
-
-        voices = {kind: maker(kind, Speller, missing=missing.get(kind)) for kind in ("piper", "espeak")}
-        monkeypatch.setattr(testing_talk, "_VOICES", voices)
-        monkeypatch.setattr(testing_talk, "_RECOGNISERS", {"whisper": maker("whisper", Reader)})
+        monkeypatch.setattr(testing_talk, "engine_of", make)
 
     @property
     def names(self) -> list[tuple[str, str]]:
@@ -61,33 +59,35 @@ def machine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Machine:
 
 
 async def test_piper_speaks_where_it_is_there(machine: Machine) -> None:
-    voices = LocalVoices()
+    voices = EngineVoices()
     assert await voices.named(None) == ("piper", machine.made[0][2])
     assert await voices.named(None) == await voices.named("piper")
     assert (await voices.named("espeak:de"))[0] == "espeak:de"
-    assert machine.names == [("piper", ""), ("espeak", "de")]
+    assert machine.names == [("piper", ""), ("espeak-ng", "de")]
     await voices.close()
     assert machine.are_closed
 
 
 async def test_espeak_speaks_where_piper_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
     Machine(monkeypatch, {"piper": NO_PIPER})
-    assert (await LocalVoices().named(None))[0] == "espeak"
+    assert (await EngineVoices().named(None))[0] == "espeak"
     with pytest.raises(EngineMissing, match="mend it with: pip install piper"):
-        await LocalVoices("piper").named(None)
+        await EngineVoices("piper").named(None)
 
 
 async def test_where_no_voice_is_there_it_says_what_mends_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    Machine(monkeypatch, {"piper": NO_PIPER, "espeak": NO_ESPEAK})
+    Machine(monkeypatch, {"piper": NO_PIPER, "espeak-ng": NO_ESPEAK})
     with pytest.raises(
         EngineMissing, match="no voice is there to speak the texts with; mend it with: pip install piper"
     ):
-        await LocalVoices().named(None)
+        await EngineVoices().named(None)
 
 
 async def test_a_voice_that_nobody_knows_is_refused_before_it_is_needed() -> None:
-    with pytest.raises(UsageError, match=r"there is no voice 'alexa'; expected piper or espeak"):
-        LocalVoices("alexa")
+    with pytest.raises(
+        UsageError, match=r"there is no voice 'alexa'; expected one of piper, espeak-ng, openai"
+    ):
+        EngineVoices("alexa")
 
 
 def persona(**values: Any) -> Persona:
@@ -98,10 +98,17 @@ def persona(**values: Any) -> Persona:
     ("call", "recogniser", "names"),
     [
         (RouterCall(url=URL), None, []),
-        (RouterCall(url=URL, transcribe=True), None, [("whisper", "tiny.en")]),
-        (RouterCall(url=URL, transcribe=True), "whisper:small", [("whisper", "small")]),
-        (RouterCall(url=URL, persona=persona(language="en")), None, [("whisper", "tiny.en")]),
-        (RouterCall(url=URL, persona=persona(language="de")), None, [("whisper", "base")]),
+        (RouterCall(url=URL, transcribe=True), None, [("faster-whisper", "tiny.en")]),
+        (RouterCall(url=URL, transcribe=True), "whisper:small", [("faster-whisper", "small")]),
+        (RouterCall(url=URL, persona=persona(language="en")), None, [("faster-whisper", "tiny.en")]),
+        (RouterCall(url=URL, persona=persona(language="de")), None, [("faster-whisper", "base")]),
+        (
+            RouterCall(url=URL, transcribe=True, speech=SayText(text="ja", language="de")),
+            None,
+            [("faster-whisper", "base")],
+        ),
+        (RouterCall(url=URL, transcribe=True), "deepgram", [("deepgram", "")]),
+        (RouterCall(url=URL, transcribe=True), "openai:whisper-1", [("openai", "whisper-1")]),
     ],
 )
 async def test_only_what_is_needed_is_loaded(
@@ -114,6 +121,20 @@ async def test_only_what_is_needed_is_loaded(
         assert talk.cache == spoken_folder()
     assert machine.are_closed
     assert len(told) == len(names)
+
+
+@pytest.mark.parametrize(("job", "own"), [("recogniser", "model"), ("synthesiser", "voice")])
+def test_what_stands_behind_the_colon_is_a_setting_of_every_engine(job: str, own: str) -> None:
+    for name, adapter in ADAPTERS[job].items():
+        assert table_of(job, f"{name}:x:y") == {"engine": name, own: "x:y"}
+        assert own in inspect.signature(adapter()).parameters
+
+
+async def test_personas_of_several_chat_models_are_refused(machine: Machine) -> None:
+    calls = [RouterCall(url=URL, persona=persona(model=ChatModel(model=name))) for name in "aba"]
+    with pytest.raises(UsageError, match="name several chat models; expected one for all calls"):
+        async with open_talk(calls, voice=None, recogniser=None, tell=print):
+            pass
 
 
 def test_words_are_a_gate(machine: Machine, peer: Peer, wav: str, capsys: Capture) -> None:
@@ -161,8 +182,11 @@ def test_a_persona_calls(machine: Machine, peer: Peer, tmp_path: Path, capsys: C
         ),
         (["--seed", "1", "--scenario", "s.yaml"], "--persona does not go with --scenario"),
         (["--said", "?"], "'?' has no word in it"),
-        (["--voice", "alexa"], "there is no voice 'alexa'; expected piper or espeak"),
-        (["--recogniser", "ears"], "there is no recogniser 'ears'; expected whisper"),
+        (["--voice", "alexa"], "there is no voice 'alexa'; expected one of piper, espeak-ng,"),
+        (
+            ["--recogniser", "ears"],
+            "there is no recogniser 'ears'; expected one of faster-whisper, openai, deepgram,",
+        ),
     ],
 )
 def test_what_does_not_go_together_is_one_line(

@@ -12,7 +12,7 @@ from audio_connector.engines.base.catalogue import OFFERS, Offer
 from audio_connector.engines.base.pins import PACKAGED
 from audio_connector.engines.choosing import ADAPTERS
 from audio_connector.simulator import load_scenario
-from audio_connector.testing.talk import DEFAULT_MODEL
+from audio_connector.testing.talk import DEFAULT_MODEL, USUAL_VOICES, table_of
 
 ALWAYS: Final = ("cli", "live")
 """The simulator that the demo calls with, and the page."""
@@ -56,8 +56,8 @@ def _of_the_caller(application: Application) -> Iterator[Mapping[str, str]]:
     """What the caller of the demo speaks and understands with, as `audio_connector.testing.talk` takes it."""
     path = application.folder / "scenario.yaml"
     calls = load_scenario(path).calls("ws://localhost") if path.is_file() else []
-    if any((text.voice or "piper").startswith("piper") for call in calls for text in call.texts):
-        yield {"engine": "piper"}
+    for voice in sorted({text.voice or USUAL_VOICES[0] for call in calls for text in call.texts}):
+        yield table_of("synthesiser", voice)
     if any(call.needs_words for call in calls):
         yield {"engine": "faster-whisper", "model": DEFAULT_MODEL}
 
