@@ -33,7 +33,7 @@ _FIELD_OF: Final = {
     "json-audio": "audio_transport",
     "duration": "say_for_s or duration_s",
     "tail": "tail_s",
-    "persona": "a scenario's callers are its participants",
+    "persona": "participants, each of which may have a persona",
 }
 """Where a scenario says what an option says."""
 

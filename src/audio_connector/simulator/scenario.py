@@ -9,7 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, ClassVar, Final, TypeAlias
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, PlainValidator, field_validator, model_validator
 
 from audio_connector.audio.format import SUPPORTED_RATES_HZ
 from audio_connector.errors import Fault, UsageError
@@ -28,6 +28,8 @@ from audio_connector.simulator.script import (
     Whole,
 )
 from audio_connector.simulator.talk.expect import Expect
+from audio_connector.simulator.talk.persona import Persona
+from audio_connector.simulator.talk.persona_file import load_persona
 from audio_connector.validation import FrozenValues
 from audio_connector.wire.audio_transport import AudioTransport
 
@@ -45,6 +47,16 @@ def _as_headers(headers: dict[str, str]) -> dict[str, str]:
     check_headers(headers)
     return headers
 
+
+def _as_persona(value: object) -> Persona | str | Path:
+    if isinstance(value, dict):
+        return Persona.from_values(value)
+    if not isinstance(value, Persona | str | Path):
+        raise ValueError("expected the path of a persona's file, or its words: {goal: ..., rules: [...]}")
+    return value
+
+
+AnyPersona: TypeAlias = Annotated[Persona | str | Path, PlainValidator(_as_persona)]
 
 CustomHeaders = Annotated[dict[str, str], AfterValidator(_as_headers)]
 
@@ -66,6 +78,7 @@ class Participant(FrozenValues):
         say: Said from the beginning: the path of a 16-bit WAV, ``sample:NAME`` for a packaged sentence, PCM bytes at
             the call's rate, or a `SayText` (in a file ``{text: "..."}``).
         say_for_s: Say it for so long, repeated or cut; once by default.
+        persona: Instead of it: a `Persona`, or the path of its file, who listens, answers, and hangs up by itself.
         joins_at_s: When its connection is made, in seconds since the scenario began.
         path: Put behind the URL: who is speaking is often told so (PROTOCOL 1.14).
         headers: Custom headers of this connection, beside those of the scenario.
@@ -82,6 +95,7 @@ class Participant(FrozenValues):
     name: Annotated[str, Field(max_length=100)] = ""
     say: Say | None = None
     say_for_s: Duration | None = None
+    persona: AnyPersona | None = None
     joins_at_s: At = 0.0
     path: Annotated[str, Field(max_length=2048)] = ""
     headers: CustomHeaders = Field(default_factory=dict)
@@ -97,6 +111,24 @@ class Participant(FrozenValues):
         except UsageError as error:
             raise ValueError("expected a path as in a URL; write %20 for a blank") from error
         return path
+
+    @model_validator(mode="after")
+    def _says_it_one_way(self) -> Participant:
+        said = [name for name in ("say", "say_for_s") if getattr(self, name) is not None]
+        said += ["a step with say" for step in self.steps if step.say is not None]
+        if self.persona is not None and said:
+            raise ValueError(f"{said[0]} does not go with persona, whose opening and rules say what it says")
+        return self
+
+    def with_persona(self) -> Participant:
+        """The same one, with its persona read where that is a path.
+
+        Raises:
+            UsageError: As `load_persona`.
+        """
+        if self.persona is None or isinstance(self.persona, Persona):
+            return self
+        return self.model_copy(update={"persona": load_persona(self.persona)})
 
 
 class Scenario(FrozenValues):
@@ -223,16 +255,18 @@ class Scenario(FrozenValues):
             ssl_context: For ``wss``.
 
         Raises:
-            UsageError: No URL is known, or a value that a call cannot have, such as a header's name.
+            UsageError: No URL is known, or a value that a call cannot have, such as a header's name; or the file of
+                a persona cannot be read.
         """
         url = url or self.url
         if url is None:
             raise UsageError(f"the scenario {self.name!r} has no url; name the server to call")
+        participants = [participant.with_persona() for participant in self.participants]
         calls: list[RouterCall] = []
         for session in range(self.sessions):
             session_id, conference_id = new_id(), new_id()
             begins_at_s = self.ramp_s * session / self.sessions
-            for number, participant in enumerate(self.participants, start=1):
+            for number, participant in enumerate(participants, start=1):
                 call = self._call(url, participant, number, session)
                 calls.append(
                     replace(
@@ -246,7 +280,11 @@ class Scenario(FrozenValues):
         return calls
 
     def _call(self, url: str, participant: Participant, number: int, session: int) -> RouterCall:
-        name = participant.name or f"participant {number}"
+        impairments = participant.impairments or self.impairments
+        persona = participant.persona if isinstance(participant.persona, Persona) else None
+        if persona is not None:  # or it would interrupt at the same places in all sessions
+            impairments = impairments.model_copy(update={"seed": impairments.seed + session})
+        name = participant.name or (f"participant {number}" if persona is None else persona.name)
         steps = participant.steps
         if self.duration_s is not None:
             steps = (*steps, Step(at_s=self.duration_s, hang_up=True))
@@ -257,10 +295,11 @@ class Scenario(FrozenValues):
             speech=participant.say,
             rate_hz=self.rate_hz,
             steps=steps,
-            impairments=participant.impairments or self.impairments,
+            impairments=impairments,
             expect=participant.expect or self.expect,
             audio_transport=self.audio_transport,
             headers={**self.headers, **participant.headers},
+            persona=persona,
             duration_s=participant.say_for_s,
             tail_s=self.tail_s,
             allow_silence=self.allow_silence,
@@ -268,11 +307,14 @@ class Scenario(FrozenValues):
         )
 
     def in_folder(self, folder: Path) -> Scenario:
-        """The same scenario, with the paths of its WAV files looked for in a folder."""
+        """The same scenario, with the paths of its WAV files and personas looked for in a folder."""
         participants = tuple(
             participant.model_copy(
                 update={
                     "say": _in_folder(participant.say, folder),
+                    "persona": folder / participant.persona
+                    if isinstance(participant.persona, str | Path)
+                    else participant.persona,
                     "steps": tuple(
                         step.model_copy(update={"say": _in_folder(step.say, folder)})
                         if step.say is not None

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from audio_connector.audio.wav import FilePath, read_wav
-from audio_connector.errors import AudioFileError, Fault
+from audio_connector.errors import AudioFileError, Fault, UsageError
 from audio_connector.simulator.samples import is_sample
 from audio_connector.simulator.scenario import Scenario
 from audio_connector.simulator.script import SayText
@@ -23,11 +23,11 @@ def load_scenario(path: FilePath) -> Scenario:
 
     Raises:
         UsageError: The file cannot be read, is not YAML, or has a value that a scenario cannot have, such as a WAV
-            that is none; the text names the file, the line, the place in it, and what is expected.
+            or a persona that is none; the text names the file, the line, the place in it, and what is expected.
     """
     file = Path(os.fsdecode(os.fspath(path)))
     opened = YamlFile(read_text(file, kind="scenario"), str(file), kind="scenario", word="participants")
-    scenario = opened.values(Scenario).in_folder(file.parent)
+    scenario = _with_personas(opened.values(Scenario).in_folder(file.parent), opened)
     for loc, wav in _paths_of(scenario):
         try:
             read_wav(wav)
@@ -49,6 +49,17 @@ def parse_scenario(text: str, *, name: str = "scenario") -> Scenario:
         UsageError: As `load_scenario`; but whether a WAV can be read is not looked at.
     """
     return YamlFile(text, name, kind="scenario", word="participants").values(Scenario)
+
+
+def _with_personas(scenario: Scenario, opened: YamlFile) -> Scenario:
+    participants = []
+    for number, participant in enumerate(scenario.participants):
+        try:
+            participants.append(participant.with_persona())
+        except UsageError as error:
+            fault = Fault(("participants", number, "persona"), f"persona: {error}")
+            raise UsageError(opened.told(fault)) from error
+    return scenario.model_copy(update={"participants": tuple(participants)})
 
 
 def _paths_of(scenario: Scenario) -> Iterator[tuple[tuple[str | int, ...], str]]:

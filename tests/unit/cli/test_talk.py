@@ -178,7 +178,7 @@ def test_a_persona_calls(machine: Machine, peer: Peer, tmp_path: Path, capsys: C
         (["--profile", "x"], "--profile is 'x'; expected one of"),
         (
             ["--scenario", "s.yaml"],
-            "--persona does not go with --scenario; its file says it: a scenario's callers",
+            "--persona does not go with --scenario; its file says it: participants, each of which may have a persona",
         ),
         (["--seed", "1", "--scenario", "s.yaml"], "--persona does not go with --scenario"),
         (["--said", "?"], "'?' has no word in it"),

@@ -412,3 +412,48 @@ def test_any_damage_to_a_file_is_a_scenario_still_or_one_line(data: st.DataObjec
     text = WHOLE[:at] + put + WHOLE[until:]
     told = complaint_of(text)
     assert told is None or told.startswith("bad.yaml")
+
+
+GUEST = "goal: a table\nname: Guest\nrules: [{when: hello, say: hi}]\n"
+
+
+def test_a_participant_may_be_a_persona_of_a_file_or_of_words(tmp_path: Path) -> None:
+    (tmp_path / "guest.yaml").write_text(GUEST, encoding="utf-8")
+    path = tmp_path / "scenario.yaml"
+    path.write_text(
+        "sessions: 2\nimpairments: {seed: 5}\nparticipants:\n  - persona: guest.yaml\n  - name: Bob\n"
+        "    persona: {goal: b, rules: [{when: hello, then: hang_up}]}\n    steps: [{at_s: 3, mute: true}]\n"
+        "  - say: sample:he-was-not\n",
+        encoding="utf-8",
+    )
+    calls = load_scenario(path).calls("ws://localhost")
+    assert [(call.name, call.persona and call.persona.goal) for call in calls[:3]] == [
+        ("Guest, session 1", "a table"), ("Bob, session 1", "b"), ("participant 3, session 1", None),
+    ]  # fmt: skip
+    assert [call.impairments.seed for call in calls] == [5, 5, 5, 6, 6, 5]
+    assert len({call.session_id for call in calls}) == 2
+
+
+@pytest.mark.parametrize(
+    ("participant", "told"),
+    [
+        (
+            "persona: nobody.yaml",
+            r"scenario.yaml, line 2: participants.0: persona: .*nobody.yaml: No such file",
+        ),
+        ("persona: bad.yaml", r"line 2: participants.0: persona: .*bad.yaml, line 2: rules=7: "),
+        ("persona: 7", r"line 2: participants.0: persona=7: expected the path of a persona's file"),
+        ("persona: {goal: x}", r"line 2: .*expected 'rules:' or 'model:'"),
+        ("{persona: guest.yaml, say: x.wav}", "say does not go with persona, whose opening and rules say"),
+        ("{persona: guest.yaml, steps: [{at_s: 1, say: x.wav}]}", "a step with say does not go with persona"),
+    ],
+)
+def test_a_persona_that_a_participant_cannot_be_is_told_with_its_line(
+    tmp_path: Path, participant: str, told: str
+) -> None:
+    (tmp_path / "guest.yaml").write_text(GUEST, encoding="utf-8")
+    (tmp_path / "bad.yaml").write_text("goal: x\nrules: 7\n", encoding="utf-8")
+    path = tmp_path / "scenario.yaml"
+    path.write_text(f"participants:\n  - {participant}\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=told):
+        load_scenario(path)

@@ -132,10 +132,11 @@ class Party:
         persona, conversation = self._call.persona, self._conversation
         if persona is None or conversation is None:
             return report
+        is_ended = conversation.ended == "bot" and report.hung_up  # by a step
         outcome = await judge_call(
             persona,
             report.transcript,
-            ended=conversation.ended,
+            ended="time" if is_ended else conversation.ended,
             turns=conversation.turns,
             meaning=self._meaning,
             answerer=self._talk.answerer,

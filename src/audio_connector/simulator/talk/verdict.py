@@ -88,7 +88,7 @@ async def _asked(answerer: Answerer, goal: str, lines: Sequence[TranscriptLine])
 _HOW: Final = {
     "patience": "the caller lost patience: the bot said nothing that was understood",
     "turns": "the caller had spoken as often as max_turns allows",
-    "time": "the call had lasted as long as max_s allows",
+    "time": "the call had lasted as long as max_s or the scenario allows",
     "confusion": "the caller understood the bot so often not that it gave up",
     "bot": "the bot hung up",
 }

@@ -11,7 +11,7 @@ import pytest
 from support.talking import Alike, ChatBox, Reader, called, spelled, talk, talking_bot
 
 from audio_connector.errors import UsageError
-from audio_connector.simulator import CallReport, Impairments, Persona
+from audio_connector.simulator import CallReport, Impairments, Persona, Step
 from audio_connector.testing import in_virtual_time
 
 RULES = [
@@ -268,6 +268,13 @@ async def test_who_says_goodbye_and_hangs_up_at_once_had_brought_it_to_the_end()
 
     report = await play(persona(), leaves)
     assert outcome(report) == (True, "rule", 0)
+
+
+@in_virtual_time
+async def test_who_is_ended_by_a_step_was_not_hung_up_on() -> None:
+    steps = [Step(at_s=3.0, hang_up=True)]
+    report = await called(talking_bot(lambda text: "Yes?"), persona=persona(opening="Hm."), steps=steps)
+    assert outcome(report)[:2] == (False, "time")
 
 
 @in_virtual_time
