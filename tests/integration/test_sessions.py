@@ -18,7 +18,7 @@ from audio_connector.server.server import AudioConnectorServerHandle
 from audio_connector.simulator import RouterCall, load_scenario, run_calls
 from audio_connector.testing import Audio, in_virtual_time, serve
 from audio_connector.testing.network import dial
-from audio_connector.turns import SpeechEnded, SpeechStarted, TurnDetector
+from audio_connector.turns import SpeechEnded, SpeechStarted, TurnDetector, listen_apart
 
 pytestmark = pytest.mark.programs
 
@@ -124,6 +124,41 @@ async def test_a_session_may_be_read_in_another_thread_and_loop() -> None:
         await asyncio.wait_for(readers[0], DEADLINE_S)
     begin, end = span_of(heard)
     assert end - begin == pytest.approx(1.0, abs=0.1)
+
+
+@in_virtual_time
+async def test_a_full_session_of_50_streams_is_whole() -> None:
+    """As many as one may have (PROTOCOL 1.12): each that speaks is heard once, and the mix has every frame."""
+    minutes = Minutes()
+    ends: list[tuple[str, SpeechEnded]] = []
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        await minutes(client)
+        if len(minutes.tasks) < 3:
+            minutes.tasks.append(asyncio.create_task(keep_turns(server.handle.sessions["room"])))
+
+    async def keep_turns(session: LiveSession) -> None:
+        async for stream, event in listen_apart(session):
+            if isinstance(event, SpeechEnded):
+                ends.append((stream.id, event))
+
+    async with serve(on_connect) as server:
+        minutes.handle = lambda: server.handle
+        calls = [
+            RouterCall(
+                url=server.url, session_id="room", connection_id=f"s{number}", dial_after_s=number * 0.02,
+                speech="sample:he-was-not", allow_silence=True, tail_s=(number % 5) * 0.2,
+            )
+            for number in range(50)
+        ]  # fmt: skip
+        await run_calls(calls, dial=dial, clock=asyncio.get_running_loop().time)
+        await minutes.over()
+    assert sorted(stream_id for stream_id, _ in ends) == sorted(call.connection_id for call in calls)
+    assert {round(event.speech_s, 1) for _, event in ends} <= {2.4, 2.5, 2.6}
+    starts = [each.start_s for each in minutes.mixed]
+    assert starts == pytest.approx([starts[0] + 0.02 * at for at in range(len(starts))])
+    for audio in minutes.apart.values():
+        assert len(audio) == round((audio[-1].start_s - audio[0].start_s) / 0.02) + 1
 
 
 @in_virtual_time
