@@ -8,6 +8,7 @@ import keyword
 import re
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
+from importlib import metadata
 from importlib.resources import files
 from pathlib import Path
 from string import Template
@@ -53,10 +54,25 @@ def check_name(name: str) -> None:
             f"got {name[:_MAX_NAME]!r} as the name of a project; expected letters and digits with single - _ . "
             f"between them, a letter first, {_MAX_NAME} at most, and no word of Python: my-bot"
         )
-    if re.sub(r"[-_.]+", "-", name).lower() in ("audio-connector", "pytest", "ruff"):
+    if _alike(name) in _needed():
         raise UsageError(
             f"got {name!r} as the name of a project, which needs a package of that name; expected another: my-bot"
         )
+
+
+def _needed() -> set[str]:
+    """What a project needs: this library, whatever that needs with its extras, and what tests the project."""
+    try:
+        required = metadata.requires("audio-connector") or []
+    except metadata.PackageNotFoundError:  # it runs from its sources
+        required = []
+    names = (match[0] for each in required if (match := re.match(r"[\w.-]+", each)) is not None)
+    return {"audio-connector", "pytest", "ruff", *map(_alike, names)}
+
+
+def _alike(name: str) -> str:
+    """A name as packaging compares it (PEP 503)."""
+    return re.sub(r"[-_.]+", "-", name).lower()
 
 
 def plan(name: str, application: Application) -> dict[str, bytes]:

@@ -82,7 +82,7 @@ def test_a_name_that_packaging_does_not_take_is_refused(name: str) -> None:
         check_name(name)
 
 
-@pytest.mark.parametrize("name", ["audio-connector", "Audio_Connector", "pytest"])
+@pytest.mark.parametrize("name", ["audio-connector", "Audio_Connector", "pytest", "NumPy", "faster_whisper"])
 def test_a_name_of_what_the_project_needs_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="needs a package of that name"):
         check_name(name)
