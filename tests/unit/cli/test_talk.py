@@ -200,6 +200,22 @@ def test_what_does_not_go_together_is_one_line(
     assert shown.out == ""
 
 
+def test_a_scenario_of_personas_tells_of_each_whether_it_reached_its_goal(
+    machine: Machine, peer: Peer, tmp_path: Path, capsys: Capture
+) -> None:
+    (tmp_path / "guest.yaml").write_text("name: Ann\ngoal: leave\nrules: [{when: goodbye, then: hang_up}]\n")
+    path = tmp_path / "two.yaml"
+    path.write_text(
+        "participants:\n- {persona: guest.yaml}\n"
+        "- name: Bob\n  persona: {goal: eat, patience_s: 1, rules: [{when: dinner, then: hang_up}]}\n"
+    )
+    assert main(["simulate", f"{peer.url}/welcomes", "--scenario", str(path), "--json"]) == 1
+    calls = json.loads(capsys.readouterr().out)["calls"]
+    told = [(call["name"], call["outcome"]["reached"], call["outcome"]["ended"]) for call in calls]
+    assert told == [("Ann", True, "rule"), ("Bob", False, "patience")]
+    assert machine.are_closed
+
+
 def test_calls_of_a_persona_have_seeds_of_their_own(
     machine: Machine, peer: Peer, tmp_path: Path, capsys: Capture
 ) -> None:

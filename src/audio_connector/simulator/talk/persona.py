@@ -210,7 +210,8 @@ class Outcome:
         why: What the judge says, one line each; where it was not reached, what was missing.
         judged_by: "rules", "words", "meaning" or "model".
         turns: How often the persona spoke.
-        ended: "rule", "model", "patience", "turns", "time", "confusion", or "bot" where the other side hung up.
+        ended: "rule", "model", "patience", "turns", "time", "confusion", "nothing" where
+            its chat model gave no words, or "bot" where the other side hung up.
     """
 
     goal: str

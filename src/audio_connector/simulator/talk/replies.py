@@ -93,7 +93,9 @@ class Replies:
         answer = await answer_of(answerer, [system, *self._history], MAX_ANSWER_CHARS + len(END_MARK))
         text, mark, _ = answer.partition(END_MARK)
         text = " ".join(text.split())[:MAX_ANSWER_CHARS]
-        return Reply(text if folded(text) else "", ends="model" if mark or not folded(text) else "")
+        if not folded(text):
+            return Reply(ends="model" if mark else "nothing")
+        return Reply(text, ends="model" if mark else "")
 
 
 async def answer_of(answerer: Answerer, messages: Sequence[Message], max_chars: int = MAX_TEXT_CHARS) -> str:

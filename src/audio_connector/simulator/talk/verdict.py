@@ -90,5 +90,6 @@ _HOW: Final = {
     "turns": "the caller had spoken as often as max_turns allows",
     "time": "the call had lasted as long as max_s or the scenario allows",
     "confusion": "the caller understood the bot so often not that it gave up",
+    "nothing": "the chat model that plays the caller had nothing to say",
     "bot": "the bot hung up",
 }

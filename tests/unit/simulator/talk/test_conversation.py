@@ -295,6 +295,19 @@ async def test_what_was_not_recognised_is_not_judged(monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize(
+    ("answer", "reached", "ended"), [("[HANG UP]", True, "model"), (" ...", False, "nothing")]
+)
+@in_virtual_time
+async def test_a_model_that_says_nothing_has_not_reached_its_goal(
+    answer: str, reached: bool, ended: str
+) -> None:
+    chat = ChatBox([answer])
+    report = await play(persona(rules=[], model={"model": "any"}), answerer=chat)
+    assert outcome(report)[:2] == (reached, ended)
+    assert bool(report.unmet) == (not reached)
+
+
+@pytest.mark.parametrize(
     ("answer", "reached"), [("Yes, it was.", True), ("No: nobody booked.", False), ("", False)]
 )
 @in_virtual_time
