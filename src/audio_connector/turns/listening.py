@@ -4,10 +4,11 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
+from audio_connector.audio.format import FRAME_MS
 from audio_connector.errors import UsageError
 from audio_connector.server.session_events import SessionAudio
 from audio_connector.server.session_readers import SessionReader
@@ -23,6 +24,8 @@ Judgement: TypeAlias = "float | bool"
 EndOfTurn: TypeAlias = Callable[[SpeechPaused], "Judgement | Awaitable[Judgement]"]
 """Asked in each pause whether the turn is over; a coroutine may take its time, the utterance goes on meanwhile."""
 
+
+_FRAME_S = FRAME_MS / 1000
 
 GAP_S = 0.2
 """Without audio for so long, time goes on with silence (PROTOCOL 2.7, 2.8): more than a network holds up as a rule,
@@ -109,7 +112,8 @@ def listen_apart(
 
     Args:
         session: One of ``handle.sessions``.
-        make_detector: Makes what tells speech from the rest, for each stream; an `EnergyDetector` without it.
+        make_detector: Makes what tells speech from the rest, for each stream, anew where its audio has a gap; an
+            `EnergyDetector` without it.
         settings: When an utterance begins and ends.
         end_of_turn: As in `listen`, with whose pause it is.
 
@@ -133,18 +137,17 @@ async def _listen_apart(
         async for said in audio:
             if said.stream is None:  # cannot be: that is the mix
                 continue
+            for stream in _over(judges, said.stream, said.start_s):
+                left = judges.pop(stream)
+                await left.close()
+                for event in left.turns.finish():
+                    yield stream, event
             judge = judges.get(said.stream)
             if judge is None:
                 judge = judges[said.stream] = begin(said.stream, said.start_s)
+            judge.until_s = said.start_s + _FRAME_S
             for event in judge.feed(said.audio):
                 yield said.stream, event
-            for stream in [
-                each for each in judges if each is not said.stream and _has_left(each, said.start_s)
-            ]:
-                left = judges.pop(stream)
-                for event in left.turns.finish():
-                    yield stream, event
-                await left.close()
         for stream, judge in judges.items():
             for event in judge.turns.finish():
                 yield stream, event
@@ -154,9 +157,14 @@ async def _listen_apart(
         await audio.aclose()
 
 
-def _has_left(stream: SessionStream, at_s: float) -> bool:
-    """Whether nothing of a stream waits to be read any more, where what others said at a time is read already."""
-    return stream.left_s is not None and stream.left_s <= at_s
+def _over(judges: Mapping[SessionStream, _Judge], heard: SessionStream, at_s: float) -> list[SessionStream]:
+    """Return of which streams nothing follows where their turns have come to, as what is heard next shows."""
+    # Not as soon as one has left: what it said may still wait to be read, among what others said then.
+    over = [each for each in judges if each.left_s is not None and each.left_s <= at_s and each is not heard]
+    # What a reader has dropped, since it was not read in time, must not move what follows.
+    if heard in judges and at_s > judges[heard].until_s + _FRAME_S / 2:
+        over.append(heard)
+    return over
 
 
 class _Judge:
@@ -164,6 +172,8 @@ class _Judge:
 
     def __init__(self, turns: TurnDetector, end_of_turn: EndOfTurn | None) -> None:
         self.turns = turns
+        self.until_s = turns.now_s
+        """How far the audio of a session was taken, on its clock."""
         self._end_of_turn = end_of_turn
         self._asked: tuple[SpeechPaused, asyncio.Future[Judgement]] | None = None
         self._idle: set[asyncio.Future[Judgement]] = set()

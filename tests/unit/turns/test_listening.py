@@ -209,6 +209,33 @@ async def test_what_waits_of_a_stream_that_has_left_stays_one_utterance() -> Non
 
 
 @in_virtual_time
+async def test_what_was_dropped_unread_moves_no_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("audio_connector.server.session_readers.MAX_WAITING", 50)
+    told: list[TurnEvent] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def listen_in(session: LiveSession) -> None:
+        async for _, event in listen_apart(session, make_detector=lambda _: Marks()):
+            told.append(event)
+            if isinstance(event, SpeechStarted) and len(told) == 1:
+                await asyncio.sleep(4.0)  # much too long: a second is kept
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        tasks.append(asyncio.create_task(listen_in(server.handle.sessions["room"])))
+
+    async with serve(on_connect) as server:
+        async with server.call(session_id="room") as call:
+            await call.say(audio_of("#" * 50))
+            await asyncio.sleep(5.0)
+            await call.say(audio_of("#" * 50))
+            await asyncio.sleep(1.0)
+        await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    ends = [event for event in told if isinstance(event, SpeechEnded)]
+    assert [event.cause for event in ends] == ["end", "pause"]
+    assert (ends[1].start_s, ends[1].end_s) == pytest.approx((6.0, 7.0), abs=0.1)
+
+
+@in_virtual_time
 async def test_where_no_audio_comes_an_utterance_ends_and_time_goes_on() -> None:
     told: list[TurnEvent] = []
 
