@@ -155,8 +155,11 @@ class LiveSession:
         reader: SessionReader[T] = SessionReader(self._id)
         if asyncio._get_running_loop() is self._loop:
             self._begin(readers, reader)
-        else:
+            return reader
+        try:
             self._loop.call_soon_threadsafe(self._begin, readers, reader)
+        except RuntimeError:
+            reader.end()  # the server's loop is closed, and all its sessions are over
         return reader
 
     def _begin(self, readers: Readers[T], reader: SessionReader[T]) -> None:

@@ -271,6 +271,24 @@ async def test_a_session_of_the_same_id_begins_anew_once_all_have_left() -> None
             assert second.now_s == pytest.approx(0.1, abs=0.05)
 
 
+def test_a_session_whose_server_and_loop_are_gone_is_over() -> None:
+    kept: list[LiveSession] = []
+
+    @in_virtual_time
+    async def serve_one() -> None:
+        async def on_connect(client: AudioConnectorConnection) -> None:
+            kept.append(server.handle.sessions["room"])
+
+        async with serve(on_connect) as server, server.call(session_id="room"):
+            await asyncio.sleep(0.1)
+
+    async def read() -> list[SessionEvent]:
+        return [each async for each in kept[0].events()]
+
+    serve_one()
+    assert asyncio.run(asyncio.wait_for(read(), 5)) == []
+
+
 @in_virtual_time
 async def test_a_reader_that_does_not_read_loses_the_oldest_and_is_told_once(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
