@@ -93,7 +93,7 @@ def mix(frames: list[bytes]) -> None:
     for number, frame in enumerate(frames):
         for _ in range(STREAMS):
             together.add(number, frame)
-        together.take([number + 1] * STREAMS)
+        together.take([number + 1] * STREAMS, number + 1)
 
 
 if __name__ == "__main__":

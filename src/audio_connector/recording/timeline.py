@@ -94,6 +94,11 @@ class Timeline:
         self._fill(round(now_s * self._rate_hz) - self.end)
 
     @property
+    def until(self) -> int:
+        """Samples that it has once all that waits for its place has one."""
+        return self.end + self._arrived - self._consumed
+
+    @property
     def ready(self) -> int:
         """Samples that can be taken."""
         return self.end - self._taken

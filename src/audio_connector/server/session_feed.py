@@ -139,7 +139,8 @@ class SessionFeed:
             return
         tracks = [stream._track for stream in self._streams.values() if stream._track is not None]
         positions = [track.next_frame for track in tracks if track.next_frame is not None]
-        for number, pcm in self._mix.take(positions):
+        now_frame = int((self._clock() - self._zero) * FRAMES_PER_S)
+        for number, pcm in self._mix.take(positions, now_frame):
             self._audience.mixed.push(SessionAudio(None, number / FRAMES_PER_S, pcm))
         if not self._audience.mixed.live():
             self._mix = None

@@ -8,9 +8,11 @@ The rules:
    was said.
 2. A stream has every frame from its first to its last: what did not come is silence.
 3. The mix of a frame is the sum of those streams that have it, and is made once all of them do. One that is
-   `PATIENCE_S` behind is not waited for, and what comes of it later is in no mix.
+   `PATIENCE_S` behind is not waited for, and what comes of it later is in no mix. One that is ahead of the clock, as
+   after the network held it up for longer than that, makes none of the others late.
 4. A stream that is muted is in no mix from then on.
-5. Who speaks is said of each stream by itself. The active one is who speaks, and goes on to be that until they fall
+5. What came faster than it can have been said, by more than `AHEAD_S`, is left out.
+6. Who speaks is said of each stream by itself. The active one is who speaks, and goes on to be that until they fall
    silent; then it is who has spoken for the longest.
 """
 
@@ -40,6 +42,9 @@ rule; a recording, which may be late, waits for a second."""
 
 PATIENCE_S: Final = 1.0
 """Several times what a stream is behind as a rule, `LOOKAHEAD_S` and the time between two batches."""
+
+AHEAD_S: Final = 5.0
+"""Longer than a network holds up what it then brings at once; a file that is sent as a whole is no talk."""
 
 ONSET_MS: Final = 100
 """As `turns.TurnSettings.min_speech_ms`."""
@@ -102,6 +107,8 @@ class Track:
             # Half a sample at its end was cut off, as `audio.pieces` says.
             whole = message[:-1] if len(message) % SAMPLE_BYTES else message
             pcm = self._ingest.write(whole, sample_rate=taped.rate_hz)
+            if self._timeline.until / RATE_HZ > arrived - begins_at + AHEAD_S:
+                continue
             self._timeline.push(arrived - begins_at, pcm, is_first=self._is_silent)
             self._is_silent = self._is_silent and not pcm
         self._at = taped.at - begins_at
@@ -151,10 +158,15 @@ class Mix:
         if self.next_frame is None or number >= self.next_frame:
             self._waiting.setdefault(number, []).append(pcm)
 
-    def take(self, positions: Iterable[int]) -> list[tuple[int, bytes]]:
-        """Return what is complete where the live streams have come so far: all that is left where none is live."""
+    def take(self, positions: Iterable[int], now_frame: int) -> list[tuple[int, bytes]]:
+        """Return what is complete where the live streams have come so far: all that is left where none is live.
+
+        Args:
+            positions: The frame that comes next of each of them.
+            now_frame: The one that is being said.
+        """
         known = list(positions)
-        newest = max(known, default=max(self._waiting, default=-1) + 1)
+        newest = min(max(known), now_frame) if known else max(self._waiting, default=-1) + 1
         until = min((at for at in known if at > newest - PATIENCE_S * FRAMES_PER_S), default=newest)
         begin = self.next_frame
         if begin is None:

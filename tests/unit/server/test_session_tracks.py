@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from audio_connector.audio.mixing import sum_of
 from audio_connector.call.tells import Taped
 from audio_connector.server.session_tracks import (
+    AHEAD_S,
     FRAME_BYTES,
     LOOKAHEAD_S,
     PATIENCE_S,
@@ -171,7 +172,7 @@ def test_the_mix_is_the_sum_of_the_streams_frame_by_frame(
         positions[number] = frame + 1
         if not left[number]:
             del positions[number]  # it has left
-        mixed += mix.take(positions.values())
+        mixed += mix.take(positions.values(), max(positions.values(), default=0))
     begin = min(first for first, _ in streams)
     end = max(first + count for first, count in streams)
     assert [frame for frame, _ in mixed] == list(range(begin, end))
@@ -186,10 +187,36 @@ def test_a_stream_that_is_far_behind_is_not_waited_for() -> None:
     patience = int(PATIENCE_S * 50)
     for frame in range(patience + 5):
         mix.add(frame, noise(1))
-    assert [frame for frame, _ in mix.take([patience + 5, 4])] == list(range(patience + 5))
+    assert [frame for frame, _ in mix.take([patience + 5, 4], patience + 5)] == list(range(patience + 5))
     mix.add(3, noise(1))  # what comes of it later
-    assert mix.take([patience + 5, 5]) == []
-    assert mix.take([patience + 6]) == [(patience + 5, SILENCE)]
+    assert mix.take([patience + 5, 5], patience + 5) == []
+    assert mix.take([patience + 6], patience + 6) == [(patience + 5, SILENCE)]
+
+
+STALLED = sent(noise(100), 0.0) + [(4.0, noise(1)) for _ in range(100)] + sent(noise(200), 4.0)
+"""For two seconds the network brings nothing, and then all of it at once."""
+
+FLOODED = sent(noise(100), 0.0) + [(2.0 + at / 1000, noise(1)) for at in range(1000)] + sent(noise(250), 3.0)
+"""Twenty seconds of a file within one, and then as a stream should be."""
+
+
+@pytest.mark.parametrize("came", [STALLED, FLOODED])
+def test_who_is_ahead_of_time_takes_nobody_else_out_of_the_mix(came: list[tuple[float, bytes]]) -> None:
+    tracks = [Track(ZERO), Track(ZERO)]
+    told = [batches(sent(noise(400), 0.0), 0.0, 8.0), batches(came, 0.0, 8.0)]
+    mix = Mix()
+    mixed: list[int] = []
+    for of_all in zip(*told, strict=True):
+        now = int((of_all[0].at - ZERO) * 50)
+        for who, (track, taped) in enumerate(zip(tracks, of_all, strict=True)):
+            for frame in [each for each in track.add(taped) if isinstance(each, Frame)]:
+                assert frame.number < now + (AHEAD_S + 0.3) * 50
+                assert who or mix.next_frame is None or frame.number >= mix.next_frame  # or it is in no mix
+                mix.add(frame.number, frame.pcm)
+            positions = [each.next_frame for each in tracks if each.next_frame is not None]
+            mixed += [number for number, _ in mix.take(positions, now)]
+    assert mixed == list(range(mixed[-1] + 1))
+    assert mixed[-1] > 380
 
 
 def test_who_is_active_stays_it_until_they_fall_silent() -> None:
