@@ -73,10 +73,10 @@ class Conversation:
 
     async def conclude(self) -> None:
         """The call is over and all is understood: what the bot said last may be what a rule ends the call on."""
-        if text := self._ear.text_since(self._since_s):
+        text = self._ear.text_since(self._since_s)
+        if self.ended == "bot" and text:
             reply = await self._replies.by_rule(text)
-            if self.ended == "bot" and reply is not None and reply.ends:
-                self.ended = reply.ends
+            self.ended = (reply and reply.ends) or self.ended
 
     def give_up(self, why: str) -> None:
         """Hang up at once, without a word."""
