@@ -261,7 +261,7 @@ class PlaybackQueue:
     def abandon(self, now: float) -> None:
         """Whoever asked so far is gone: what was written is heard, nobody is waited for, and nobody is answered."""
         self._writers.clear()
-        self.beside.abandon()
+        self.beside.abandon(now)
         for utterance in self.schedule.utterances():
             if utterance.paused_at is not None:  # nobody else could have it go on
                 self.schedule.go_on(utterance, now, self._samples(self._fade_s))

@@ -110,7 +110,8 @@ class Speech:
         flush cuts it as ever, and so does the end of the connection. Where it is over already, nothing happens. A
         call of this that is cancelled has paused nothing.
 
-        At a router that ignores clear what it has is heard, up to ``Playback.lead_ms``, and once more afterwards.
+        At a router that ignores clear what it has is heard, up to ``Playback.lead_ms``, and once more afterwards:
+        nothing says for sure whether it obeys. With ``Playback(clear_commands=())`` it is heard once.
 
         Returns:
             Milliseconds of it that were heard, right within one frame.

@@ -88,7 +88,9 @@ class BargeInMachine:
         if isinstance(event, SpeechStarted) and not event.continues:
             self._over_us, self._speech_s, self._words = False, 0.0, 0
         if not we_speak:
-            self._is_held = self._over_us = False  # what was spoken over has ended, and what we say next is another
+            self._is_held = self._over_us = (
+                False  # what was spoken over has ended, and what we say next is another
+            )
             return None
         is_end = isinstance(event, SpeechEnded)
         pause_s = event.pause_s if isinstance(event, SpeechGoesOn) else 0.0

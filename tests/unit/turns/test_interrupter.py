@@ -76,7 +76,9 @@ async def test_words_are_counted_where_they_are_wanted() -> None:
     assert await interrupter.heard("") is None
     assert await interrupter.heard(" No. ... ") is None
     assert await interrupter.heard("\u662f") is None, "yes"
-    assert await interrupter.heard("\u7b49\u4e00\u4e0b") is Decision.INTERRUPT, "wait a moment, without a blank"
+    assert await interrupter.heard("\u7b49\u4e00\u4e0b") is Decision.INTERRUPT, (
+        "wait a moment, without a blank"
+    )
 
 
 async def test_at_the_end_of_the_call_there_is_nothing_to_interrupt() -> None:
