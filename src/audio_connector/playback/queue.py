@@ -234,7 +234,6 @@ class PlaybackQueue:
             return False
         is_recalled = False
         if utterance.paused_at is None:
-            schedule.pause(utterance, now)
             heard_in_all = schedule.clock.heard_in_all(now)
             is_in_flight = utterance.sent > utterance.heard(heard_in_all)
             if is_in_flight and self._can_clear and schedule.can_recall(now):
@@ -244,7 +243,8 @@ class PlaybackQueue:
                 cut_off = schedule.recall(now)
                 if is_being_said:
                     self.beside.fade(cut_off, self._samples(self._fade_s))
-                self.note(now)
+            schedule.pause(utterance, now)
+            self.note(now)
         heard = utterance.heard(schedule.clock.heard_in_all(now))
         self.events.append(Answered(token, utterance.said_ms(heard)))
         return is_recalled

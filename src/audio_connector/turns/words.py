@@ -10,8 +10,8 @@ _UNSPACED: Final = (
     (re.compile("[\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]+"), 2),
     (re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff]+"), 3),
 )
-"""Japanese and Chinese, and Thai, Lao, Burmese and Khmer, are written without blanks between words; and how many letters
-a word of a conversation has about. One "yes" is one word in all of them (\u662f, \u306f\u3044, \u0e43\u0e0a\u0e48)."""
+"""Japanese and Chinese, and Thai, Lao, Burmese and Khmer, have no blanks between words; and how many letters a word
+of a conversation has, about. "Yes" is one word in all of them (\u662f, \u306f\u3044, \u0e43\u0e0a\u0e48)."""
 
 
 def count_words(text: str) -> int:

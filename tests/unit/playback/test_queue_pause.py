@@ -208,6 +208,27 @@ def test_where_the_router_is_told_nothing_it_plays_what_it_has_and_nothing_is_sa
     assert player.schedule.underruns == 0, "a pause is no gap"
 
 
+@pytest.mark.parametrize("count", [2, 5, 10])
+def test_there_what_is_behind_waits_also_where_all_of_it_was_sent(count: int) -> None:
+    player = Player(can_clear=False)
+    player.say(1, counting(1, 10))
+    player.say(2, counting(11, count))
+    player.say(3, counting(101, 50))
+    player.run_for(0.05)
+    sent = len(player.frames)
+    assert not player.pause(1, 5)
+    assert player.answers(5) == [40.0]
+    player.run_for(3.0)
+    assert len(player.frames) == sent
+    assert player.ends() == {}, "one that is paused has not ended"
+    assert player.played_ms == 20.0 * sent
+    player.go_on(1)
+    player.run_out()
+    assert numbers_of(player.frames) == [*range(1, 11 + count), *range(101, 151)]
+    assert player.ends() == {1: Played(200.0), 2: Played(20.0 * count), 3: Played(1000.0)}
+    assert player.schedule.underruns == 0
+
+
 def test_what_was_sent_in_another_format_is_not_taken_back() -> None:
     player = Player(16000)
     player.say(1, counting(1, 50))
