@@ -181,6 +181,17 @@ async def test_what_the_program_complains_of_is_told(tmp_path: Path) -> None:
 
 
 @posix
+async def test_what_a_program_that_crashed_has_not_said_is_told(tmp_path: Path) -> None:
+    engine = Espeak("xx", program=program(tmp_path, "cat >/dev/null; head -c 6044 /dev/zero; kill -SEGV $$"))
+    said = 0
+    with pytest.raises(EngineError, match="espeak-ng xx: it was ended by signal 11; see"):
+        async for piece in engine.say("Hello"):
+            said += len(piece)
+    assert said == 6000
+    await engine.close()
+
+
+@posix
 async def test_an_interruption_ends_the_program(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
     script = f"echo $$ > {pid}; cat >/dev/null; head -c 100000 /dev/zero; exec sleep 600"
