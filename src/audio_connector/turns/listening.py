@@ -93,9 +93,11 @@ async def _listen(
         for event in turns.finish():
             yield event
     finally:
-        await judge.close()
-        if is_ours and (close := getattr(audio, "aclose", None)) is not None:
-            await close()  # or audio would be kept for somebody who has left
+        try:
+            await judge.close()
+        finally:
+            if is_ours and (close := getattr(audio, "aclose", None)) is not None:
+                await close()  # or audio would be kept for somebody who has left
 
 
 def listen_apart(
@@ -139,17 +141,19 @@ async def _listen_apart(
             for event in judge.feed(said.audio):
                 yield said.stream, event
             for stream in [each for each in judges if each.left_s is not None and each is not said.stream]:
-                left = judges.pop(stream)
-                for event in left.turns.finish():
+                for event in judges[stream].turns.finish():
                     yield stream, event
-                await left.close()
+                await judges[stream].close()
+                del judges[stream]
         for stream, judge in judges.items():
             for event in judge.turns.finish():
                 yield stream, event
     finally:
-        for judge in judges.values():
-            await judge.close()
-        await audio.aclose()
+        try:
+            for judge in judges.values():
+                await judge.close()
+        finally:
+            await audio.aclose()
 
 
 class _Judge:

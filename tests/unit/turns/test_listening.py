@@ -183,6 +183,39 @@ async def test_a_session_is_listened_to_stream_by_stream_on_its_clock() -> None:
 
 
 @in_virtual_time
+async def test_leaving_a_session_leaves_nothing_that_was_asked_of_a_stream_that_has_left() -> None:
+    asked: list[asyncio.Task[object] | None] = []
+    left: list[str] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def is_over(stream: SessionStream, paused: SpeechPaused) -> bool:
+        asked.append(asyncio.current_task())
+        return await asyncio.Event().wait()
+
+    async def listen_in(session: LiveSession) -> None:
+        events = listen_apart(session, make_detector=lambda _: Marks(), end_of_turn=is_over)
+        async for stream, event in events:
+            if isinstance(event, SpeechEnded) and event.cause == "end":
+                left.append(stream.id)
+                break
+        await events.aclose()
+        assert asked
+        assert all(task is not None and task.done() for task in asked)
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        if not tasks:
+            tasks.append(asyncio.create_task(listen_in(server.handle.sessions["room"])))
+
+    async with serve(on_connect) as server:
+        async with server.call(session_id="room", connection_id="ann") as ann:
+            async with server.call(session_id="room", connection_id="bob") as bob:
+                await bob.say(audio_of("#" * 25 + "." * 18))  # and hangs up in a pause
+            await ann.say(audio_of("." * 50))
+            await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    assert left == ["bob"]
+
+
+@in_virtual_time
 async def test_where_no_audio_comes_an_utterance_ends_and_time_goes_on() -> None:
     told: list[TurnEvent] = []
 
