@@ -363,8 +363,7 @@ class PlaybackQueue:
         """All that the router has is cut; where it drops that, what is beside goes on from what was heard."""
         beside, clock = self.beside, self.schedule.clock
         if not self._can_clear:
-            if beside.is_on:
-                clock.busy_until_s = clock.ends_at(now)
+            clock.busy_until_s = clock.ends_at(now)
             return
         cut_off = self.schedule.next_frame(now) if self._flush_fade_s else b""
         if beside.is_on or cut_off:
