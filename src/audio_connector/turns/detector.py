@@ -121,6 +121,11 @@ class TurnDetector:
         """How far the audio was looked at."""
         return self._s(self._stretch.position)
 
+    @property
+    def fed_s(self) -> float:
+        """How far there is audio: where what is fed next begins."""
+        return self._s(self._audio_from + len(self._audio) // SAMPLE_BYTES)
+
     def feed(self, audio: bytes) -> list[TurnEvent]:
         """Take more of the stream; returns what happens in it.
 

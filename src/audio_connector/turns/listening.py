@@ -29,6 +29,10 @@ GAP_S = 0.2
 and no longer than the shortest pause that ends a turn."""
 
 
+HOLE_S = 0.01
+"""What is missing between two frames of a stream is a frame at least; less is the rounding of their times."""
+
+
 class HasAudio(Protocol):
     """What has audio to listen to: `audio_connector.AudioConnectorConnection`."""
 
@@ -111,7 +115,8 @@ def listen_apart(
 
     Args:
         session: One of ``handle.sessions``.
-        make_detector: Makes what tells speech from the rest, for each stream; an `EnergyDetector` without it.
+        make_detector: Makes what tells speech from the rest, for each stream, and again where audio of it was dropped
+            because nobody read it; an `EnergyDetector` without it.
         settings: When an utterance begins and ends.
         end_of_turn: As in `listen`, with whose pause it is.
 
@@ -135,16 +140,16 @@ async def _listen_apart(
         async for said in audio:
             if said.stream is None:  # cannot be: that is the mix
                 continue
+            for stream in [each for each, judge in judges.items() if _is_over(each, judge, said)]:
+                for event in judges[stream].turns.finish():
+                    yield stream, event
+                await judges[stream].close()
+                del judges[stream]
             judge = judges.get(said.stream)
             if judge is None:
                 judge = judges[said.stream] = begin(said.stream, said.start_s)
             for event in judge.feed(said.audio):
                 yield said.stream, event
-            for stream in [each for each in judges if each.left_s is not None and each is not said.stream]:
-                for event in judges[stream].turns.finish():
-                    yield stream, event
-                await judges[stream].close()
-                del judges[stream]
         for stream, judge in judges.items():
             for event in judge.turns.finish():
                 yield stream, event
@@ -154,6 +159,13 @@ async def _listen_apart(
                 await judge.close()
         finally:
             await audio.aclose()
+
+
+def _is_over(stream: SessionStream, judge: _Judge, said: SessionAudio) -> bool:
+    """Whether nothing goes on with what was heard of a stream: it has left, or here is a hole."""
+    if stream is said.stream:
+        return said.start_s - judge.turns.fed_s > HOLE_S
+    return stream.left_s is not None
 
 
 class _Judge:

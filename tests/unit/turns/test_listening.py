@@ -8,6 +8,7 @@ import pytest
 from support.turns import Marks, audio_of
 
 from audio_connector import AudioConnectorConnection, LiveSession, SessionStream, UsageError
+from audio_connector.server import session_readers
 from audio_connector.simulator import sample_speech
 from audio_connector.testing import in_virtual_time, serve
 from audio_connector.turns import (
@@ -206,13 +207,39 @@ async def test_leaving_a_session_leaves_nothing_that_was_asked_of_a_stream_that_
         if not tasks:
             tasks.append(asyncio.create_task(listen_in(server.handle.sessions["room"])))
 
-    async with serve(on_connect) as server:
-        async with server.call(session_id="room", connection_id="ann") as ann:
-            async with server.call(session_id="room", connection_id="bob") as bob:
-                await bob.say(audio_of("#" * 25 + "." * 18))  # and hangs up in a pause
-            await ann.say(audio_of("." * 50))
-            await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    async with serve(on_connect) as server, server.call(session_id="room", connection_id="ann") as ann:
+        async with server.call(session_id="room", connection_id="bob") as bob:
+            await bob.say(audio_of("#" * 25 + "." * 18))  # and hangs up in a pause
+        await ann.say(audio_of("." * 50))
+        await asyncio.wait_for(asyncio.gather(*tasks), 10)
     assert left == ["bob"]
+
+
+@in_virtual_time
+async def test_times_are_those_of_the_session_also_where_nobody_read_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session_readers, "MAX_WAITING", 50)
+    told: list[TurnEvent] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def listen_in(session: LiveSession) -> None:
+        async for _, event in listen_apart(session, make_detector=lambda _: Marks()):
+            if isinstance(event, SpeechStarted) and not told:
+                await asyncio.sleep(5)  # something slow
+            if isinstance(event, SpeechStarted | SpeechEnded):
+                told.append(event)
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        tasks.append(asyncio.create_task(listen_in(server.handle.sessions["room"])))
+
+    async with serve(on_connect) as server:
+        async with server.call(session_id="room") as call:
+            await call.say(audio_of("#" * 400 + "." * 50 + "#" * 50 + "." * 50))
+        await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    assert [type(event) for event in told] == [SpeechStarted, SpeechEnded] * 3
+    assert [event.start_s for event in told[::2]] == pytest.approx([0.0, 4.2, 9.0], abs=0.3)
+    assert (told[-1].at_s, told[-1].start_s) == pytest.approx((10.5, 9.0), abs=0.3)
 
 
 @in_virtual_time
