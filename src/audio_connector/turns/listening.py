@@ -33,6 +33,11 @@ HOLE_S = 0.01
 """What is missing between two frames of a stream is a frame at least; less is the rounding of their times."""
 
 
+BEHIND_S = 0.5
+"""Audio of a stream that has left may be behind that of others by less: 0.2 s in which it is put in order, and 0.1 s
+between two batches. That it has left is known at once, though what it said before may wait here to be read."""
+
+
 class HasAudio(Protocol):
     """What has audio to listen to: `audio_connector.AudioConnectorConnection`."""
 
@@ -165,7 +170,7 @@ def _is_over(stream: SessionStream, judge: _Judge, said: SessionAudio) -> bool:
     """Whether nothing goes on with what was heard of a stream: it has left, or here is a hole."""
     if stream is said.stream:
         return said.start_s - judge.turns.fed_s > HOLE_S
-    return stream.left_s is not None
+    return stream.left_s is not None and said.start_s - stream.left_s > BEHIND_S
 
 
 class _Judge:

@@ -216,6 +216,33 @@ async def test_leaving_a_session_leaves_nothing_that_was_asked_of_a_stream_that_
 
 
 @in_virtual_time
+async def test_the_last_words_of_who_hangs_up_are_one_utterance_to_who_reads_late() -> None:
+    told: list[tuple[str, TurnEvent]] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def listen_in(session: LiveSession) -> None:
+        async for stream, event in listen_apart(session, make_detector=lambda _: Marks()):
+            if isinstance(event, SpeechStarted):
+                await asyncio.sleep(4)  # something slow, in which all the rest is said
+            if isinstance(event, SpeechStarted | SpeechEnded):
+                told.append((stream.id, event))
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        if not tasks:
+            tasks.append(asyncio.create_task(listen_in(server.handle.sessions["room"])))
+
+    async with serve(on_connect) as server, server.call(session_id="room", connection_id="ann") as ann:
+        async with server.call(session_id="room", connection_id="bob") as bob:
+            await asyncio.gather(ann.say(audio_of("." * 150)), bob.say(audio_of("#" * 150)))
+        await ann.say(audio_of("." * 100))
+        await asyncio.sleep(3)
+    await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    assert [(who, type(event)) for who, event in told] == [("bob", SpeechStarted), ("bob", SpeechEnded)]
+    assert isinstance(ended := told[-1][1], SpeechEnded)
+    assert (ended.speech_s, ended.cause) == (pytest.approx(3.0, abs=0.1), "end")
+
+
+@in_virtual_time
 async def test_times_are_those_of_the_session_also_where_nobody_read_for_a_while(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
