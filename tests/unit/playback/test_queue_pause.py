@@ -229,6 +229,36 @@ def test_there_what_is_behind_waits_also_where_all_of_it_was_sent(count: int) ->
     assert player.schedule.underruns == 0
 
 
+@given(
+    can_clear=st.booleans(),
+    counts=st.lists(st.integers(1, 30), min_size=1, max_size=5),
+    steps=st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.floats(0.0, 0.6)), max_size=12),
+)
+def test_whichever_are_paused_neither_they_nor_what_is_behind_ends_and_all_is_heard_once(
+    can_clear: bool, counts: list[int], steps: list[tuple[bool, int, float]]
+) -> None:
+    player = Player(can_clear=can_clear)
+    for lane, count in enumerate(counts, 1):
+        player.say(lane, counting(1 + sum(counts[: lane - 1]), count))
+    paused: set[int] = set()
+    for is_pause, which, seconds in steps:
+        lane = 1 + which % len(counts)
+        if is_pause:
+            player.pause(lane)
+            paused |= {lane} - player.ends().keys()
+        else:
+            player.go_on(lane)
+            paused.discard(lane)
+        player.run_for(seconds)
+        assert max(player.ends(), default=0) < min(paused, default=9)
+    for lane in sorted(paused):
+        player.go_on(lane)
+    player.run_out()
+    assert numbers_of(player.frames) == list(range(1, 1 + sum(counts)))
+    assert player.ends() == {lane: Played(20.0 * count) for lane, count in enumerate(counts, 1)}
+    assert (player.schedule.underruns, player.schedule.queued_bytes) == (0, 0)
+
+
 def test_what_was_sent_in_another_format_is_not_taken_back() -> None:
     player = Player(16000)
     player.say(1, counting(1, 50))
