@@ -166,7 +166,11 @@ class TurnDetector:
         Raises:
             UsageError: It is not from 0 to 1.
         """
-        if not 0 <= is_over <= 1:
+        try:
+            is_likelihood = 0 <= is_over <= 1
+        except TypeError:  # above all None, of a function that returns nothing
+            is_likelihood = False
+        if not is_likelihood:
             raise UsageError(
                 f"end_of_turn gave {is_over!r}; expected how likely the turn is over, from 0 to 1"
             )

@@ -266,6 +266,8 @@ def test_what_is_no_audio_or_no_detector_is_refused() -> None:
     assert isinstance(paused, SpeechPaused)
     with pytest.raises(UsageError, match=r"end_of_turn gave 1\.5; expected how likely the turn is over"):
         turns.judge(paused, 1.5)
+    with pytest.raises(UsageError, match=r"end_of_turn gave None; expected how likely"):
+        turns.judge(paused, None)  # type: ignore[arg-type]  # nothing was returned
 
 
 @pytest.mark.parametrize(
