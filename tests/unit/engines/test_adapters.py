@@ -9,10 +9,12 @@ import os
 import stat
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from audio_connector.engines import (
@@ -23,6 +25,7 @@ from audio_connector.engines import (
     SpeakerEncoder,
     Synthesiser,
     Translator,
+    speaker,
 )
 from audio_connector.engines import espeak as espeak_module
 from audio_connector.engines.espeak import Espeak
@@ -106,6 +109,20 @@ async def test_a_package_that_is_missing_is_told_with_the_extra_that_brings_it(
 def test_so_is_a_detector(extra: str, make: Callable[[], Any], nothing_installed: None) -> None:
     with pytest.raises(EngineMissing, match=rf"pip install 'audio-connector\[{extra}\]'"):
         make()
+
+
+def test_the_spectra_of_minutes_of_a_voice_are_not_all_held_at_once() -> None:
+    voice = np.random.default_rng(1).normal(0, 0.1, 120 * 16_000).astype(np.float32)
+    tracemalloc.start()
+    try:
+        windows = speaker._windows(voice)
+        most_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert windows.shape == (298, 80, 40)
+    assert most_bytes < 4 * windows.nbytes, "once it was 25 times as much"
+    middle = speaker._windows(voice[16_000 * 60 :])
+    assert np.array_equal(windows[150:], middle), "a block has no seam"
 
 
 def test_arguments_that_no_engine_can_follow_are_refused() -> None:
