@@ -32,6 +32,7 @@ def _load(how: str, note: str) -> tuple[dict[str, Any], Any]:
 def _answer(request: dict[str, Any], note: str) -> Iterator[bytes]:
     os.write(1, b"nor is this")
     word = request["text"].encode()
+    os.write(2, b"a warning\n" * request.get("warnings", 0))
     if word == b"die":
         os.kill(os.getpid(), signal.SIGKILL)
     if word == b"fail":

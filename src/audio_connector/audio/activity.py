@@ -53,6 +53,10 @@ BEGINS_AT: Final = 0.5
 ENDS_BELOW: Final = 0.35
 """Lower than where it began, or a voice that falls at the end of a word would flicker."""
 
+UNDECIDED_ONSETS: Final = 10
+"""What flickers for so many times the onset without becoming speech is none so far: else a beep that comes and goes
+would be speech that began minutes ago, and whoever cuts utterances would keep the audio of all of them."""
+
 
 class EnergyDetector:
     """How likely a frame is speech, by its energy over that of the room.
@@ -149,8 +153,8 @@ class EnergyDetector:
 class Stretch:
     """Turns how likely each frame is speech into stretches of speech: with hysteresis, and without clicks.
 
-    It begins once frames of speech outweigh the others by ``onset_samples``, and ends once ``pause_samples`` passed
-    without one. All positions are samples since the beginning.
+    It begins once frames of speech outweigh the others by ``onset_samples``, within `UNDECIDED_ONSETS` times as many,
+    and ends once ``pause_samples`` passed without one. All positions are samples since the beginning.
 
     Args:
         onset_samples: Shorter speech than this is none.
@@ -209,6 +213,8 @@ class Stretch:
                 return True
         elif self._run:
             self._run = max(0, self._run - samples)
+        if self._run and position - self.start >= UNDECIDED_ONSETS * self._onset:
+            self._run = 0
         return False
 
     def close(self, *, goes_on: bool = False) -> None:

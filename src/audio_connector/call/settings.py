@@ -56,8 +56,8 @@ class Playback(FrozenValues):
         fade_on_flush: Whether a flush ends with such a frame too. A router that ignores clear then plays it behind
             all the rest; the vendor's programs send nothing behind a clear, and so it is not done unless asked for.
         clear_commands: JSON texts sent on a flush. Three forms are in use (PROTOCOL 3.3); unknown ones are
-            harmless, so the default sends the two that Vonage's own code sends. Without any, a pause lets be heard
-            what the router has.
+            harmless, so the default sends the two that Vonage's own code sends. Without any, a pause and a flush let
+            be heard what the router has, and what follows is known to be heard behind that.
     """
 
     lead_ms: LeadMs = 200

@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import json as json_module
+import os
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from threading import Thread
 from typing import Annotated, Any
@@ -168,7 +170,7 @@ def _watched(model: str, fetch: Callable[[Path], None], console: Console) -> Pat
     with console.status(f"fetching {model}") as status:
         while thread.is_alive():
             thread.join(0.2)
-            size_mb = sum(_size(path) for folder in folders for path in folder.rglob("*")) / 1e6
+            size_mb = sum(map(_size, folders)) / 1e6
             status.update(f"fetching {model}: {size_mb:.1f} MB")
     (result,) = results
     if isinstance(result, BaseException):
@@ -176,8 +178,11 @@ def _watched(model: str, fetch: Callable[[Path], None], console: Console) -> Pat
     return result
 
 
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:  # it was there a moment ago
-        return 0
+def _size(folder: Path) -> int:
+    """How much is in a folder that may vanish, or be moved, meanwhile: os.walk() passes over that."""
+    size_bytes = 0
+    for root, _, names in os.walk(folder):
+        for name in names:
+            with suppress(OSError):  # it was there a moment ago
+                size_bytes += (Path(root) / name).stat().st_size
+    return size_bytes

@@ -93,9 +93,11 @@ class Espeak:
                     process.stdin.close()
                 yield from _pieces(process.stdout)
                 complaint = process.stderr.read(1_000).decode(errors="replace").strip()
-                if process.wait() > 0:
+                status = process.wait()
+                if status and not stop.is_set():
+                    how = f"it was ended by signal {-status}" if status < 0 else "it failed"
                     raise EngineError(
-                        f"{self.name}: {' '.join(complaint.split()) or 'it failed'}; see espeak-ng --voices"
+                        f"{self.name}: {' '.join(complaint.split()) or how}; see espeak-ng --voices"
                     )
             finally:
                 process.kill()

@@ -31,6 +31,8 @@ SHORTEST_S: Final = 0.1
 # took 0.57 of the time; with 10 s it began to say "No? No? No?". What repeats itself is decoded again in full.
 FULL_WINDOW, SHORTEST_WINDOW, AFTERWARDS = 3_000, 1_500, 500
 """In spectra of 10 ms."""
+FULL_S: Final = FULL_WINDOW / 100
+"""Longer audio is decoded window by window."""
 REPEATING: Final = 2.4
 """By how much a text can be compressed that repeats itself; faster-whisper's own line."""
 
@@ -239,7 +241,9 @@ def _transcribe(
         return transcript
     for window in _windows(audio_s):
         model.frames = window
-        segments, info = model.transcribe(samples, **options, max_new_tokens=int(20 + 10 * audio_s))
+        # In each window; with more than 448, which is all that the network has room for, none is decoded.
+        most_tokens = int(20 + 10 * min(audio_s, FULL_S))
+        segments, info = model.transcribe(samples, **options, max_new_tokens=most_tokens)
         done = []
         for segment in segments:  # each is decoded as it is asked for
             done.append(segment)

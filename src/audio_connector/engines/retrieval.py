@@ -104,7 +104,7 @@ class Retrieval:
         unknown: What is said where nothing is.
 
     Raises:
-        EngineError: An answer names a value that is not given.
+        EngineError: There is no entry, or an answer names a value that is not given.
     """
 
     name = "retrieval"
@@ -119,6 +119,8 @@ class Retrieval:
         unknown: str = UNKNOWN,
     ) -> None:
         self._entries = tuple(_filled(entry, values or {}) for entry in entries)
+        if not self._entries:
+            raise EngineError("got no entries; expected one at least, see read_knowledge()")
         self._embedder = embedder
         self._threshold = threshold
         self._unknown = unknown

@@ -10,6 +10,9 @@ The rules:
    on after them has a gap.
 4. Where the router is told to drop what it has, the background goes on from where it was heard.
 5. None of it counts as played, queued or in flight, and nobody waits for it but who stops it.
+6. Of two that are asked for, the later one is played, however their pieces come.
+7. Where another application takes the call, it goes on for `TAKEOVER_S`, in which that may have one of its own take
+   its place.
 """
 
 from __future__ import annotations
@@ -29,6 +32,9 @@ background, so no more than that."""
 
 LAST_MOMENT_S: Final = MIN_LEAD_S
 
+TAKEOVER_S: Final = 5.0
+"""An application that takes a call asks for what it wants within a fraction of that; then nobody could end it."""
+
 
 class BesideSpeech:
     """Beside the utterances of one schedule."""
@@ -42,11 +48,16 @@ class BesideSpeech:
         self._tail = b""
         self._background: Background | None = None
         self._coming: Background | None = None  # whose pieces are not all there
+        self._newest = 0  # the number of the latest that was asked for
+        self._ends_at_s = math.inf  # nobody is there who could end it
 
     # What is asked.
 
     def add(self, background: Background, pcm: bytes, *, is_last: bool) -> None:
         """Take a piece of a background; with the last one it takes the place of the one before."""
+        if background.number < self._newest:
+            return
+        self._newest = background.number
         if self._coming is None or self._coming.number != background.number:
             self._coming = background
         coming = self._coming
@@ -77,12 +88,12 @@ class BesideSpeech:
             self._background.stop_tokens.append(token)
             self._background.stop(fade_s)
 
-    def abandon(self) -> None:
+    def abandon(self, now: float) -> None:
         """Whoever asked for it is gone, and nobody else can stop it."""
         self._coming = None
+        self._ends_at_s = now + TAKEOVER_S
         if self._background is not None:
             self._background.stop_tokens.clear()
-            self._background.stop(ATTACK_S)
 
     def leave(self, token: int) -> None:
         """Whoever waits under this number waits no more."""
@@ -125,6 +136,9 @@ class BesideSpeech:
             self.is_on = False
             sent += frames
             return sent
+        if now >= self._ends_at_s:
+            self._ends_at_s = math.inf
+            background.stop(ATTACK_S)
         for frame in frames:
             sent.append(frame if background.is_over else self._under(background, frame))
         while len(sent) < limit and not background.is_over and now >= self._fill_at():
@@ -157,4 +171,5 @@ class BesideSpeech:
         if self._background is not None:
             self.answers += [Answered(token, True) for token in self._background.stop_tokens]
         self._background, self.is_on = None, bool(self._tail)
+        self._ends_at_s = math.inf
         self._schedule.drain_before_s = DRAIN_BEFORE_DRY_S

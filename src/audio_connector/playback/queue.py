@@ -234,7 +234,6 @@ class PlaybackQueue:
             return False
         is_recalled = False
         if utterance.paused_at is None:
-            schedule.pause(utterance, now)
             heard_in_all = schedule.clock.heard_in_all(now)
             is_in_flight = utterance.sent > utterance.heard(heard_in_all)
             if is_in_flight and self._can_clear and schedule.can_recall(now):
@@ -244,7 +243,8 @@ class PlaybackQueue:
                 cut_off = schedule.recall(now)
                 if is_being_said:
                     self.beside.fade(cut_off, self._samples(self._fade_s))
-                self.note(now)
+            schedule.pause(utterance, now)
+            self.note(now)
         heard = utterance.heard(schedule.clock.heard_in_all(now))
         self.events.append(Answered(token, utterance.said_ms(heard)))
         return is_recalled
@@ -261,7 +261,7 @@ class PlaybackQueue:
     def abandon(self, now: float) -> None:
         """Whoever asked so far is gone: what was written is heard, nobody is waited for, and nobody is answered."""
         self._writers.clear()
-        self.beside.abandon()
+        self.beside.abandon(now)
         for utterance in self.schedule.utterances():
             if utterance.paused_at is not None:  # nobody else could have it go on
                 self.schedule.go_on(utterance, now, self._samples(self._fade_s))
@@ -363,8 +363,7 @@ class PlaybackQueue:
         """All that the router has is cut; where it drops that, what is beside goes on from what was heard."""
         beside, clock = self.beside, self.schedule.clock
         if not self._can_clear:
-            if beside.is_on:
-                clock.busy_until_s = clock.ends_at(now)
+            clock.busy_until_s = clock.ends_at(now)
             return
         cut_off = self.schedule.next_frame(now) if self._flush_fade_s else b""
         if beside.is_on or cut_off:

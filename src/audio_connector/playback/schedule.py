@@ -151,6 +151,8 @@ class Schedule:
     def pause(self, utterance: Utterance, now: float) -> None:
         """Nothing more of it is sent, nor of what comes behind it; what the router has is heard, or see `recall`."""
         utterance.paused_at = now
+        while utterance in self.finishing:  # wholly sent: what is behind it waits for it all the same
+            self.waiting.appendleft(self.finishing.pop())
 
     def go_on(self, utterance: Utterance, now: float, fade_samples: int) -> None:
         """It is paused no longer, and fades in over so many samples where it was cut."""

@@ -364,8 +364,10 @@ class AudioConnectorConnection:
         """Play a file under all that is said, looped, until it is stopped or another one takes its place.
 
         It counts as nothing that is said: nobody waits for it, and no figure has it. A flush cuts speech alone; at a
-        router that ignores clear each flush, and each pause, then delays all that follows by what that has. What is
-        said begins up to 0.1 s later under it. It ends with the call, and where another worker takes that.
+        router that ignores clear each flush, and each pause, then delays all that follows by what that has, unless
+        ``Playback.clear_commands`` is empty. What is said begins up to 0.1 s later under it. It ends with the call.
+        Where another worker takes that, it goes on for 5 s, in which ``on_resume`` may ask for one anew, which takes
+        its place without a gap.
 
         Args:
             path: As `play` takes it, up to two minutes long.

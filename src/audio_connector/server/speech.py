@@ -39,6 +39,8 @@ class Speech:
         self._outcome: Played | Interrupted | None = None
         self._waiting: set[asyncio.Future[Played | Interrupted]] = set()
         self._best_ms = 0.0
+        self._holds: set[object] = set()
+        """Of the calls of `pause` since it went on last, those that were not cancelled."""
 
     async def __aenter__(self) -> Speech:
         if self._is_begun:
@@ -110,7 +112,8 @@ class Speech:
         flush cuts it as ever, and so does the end of the connection. Where it is over already, nothing happens. A
         call of this that is cancelled has paused nothing.
 
-        At a router that ignores clear what it has is heard, up to ``Playback.lead_ms``, and once more afterwards.
+        At a router that ignores clear what it has is heard, up to ``Playback.lead_ms``, and once more afterwards:
+        nothing says for sure whether it obeys. With ``Playback(clear_commands=())`` it is heard once.
 
         Returns:
             Milliseconds of it that were heard, right within one frame.
@@ -121,12 +124,16 @@ class Speech:
         if not self._is_begun:
             raise UsageError(NOT_BEGUN)
         line = self._line
-        was_paused = self.is_paused
+        if not self.is_paused:
+            self._holds = set()
+        holds, hold = self._holds, object()
+        holds.add(hold)
         line.paused[self._number] = asyncio.get_running_loop()
         try:
             heard_ms = await line.ask(lambda token: PauseSpeech(self._number, token))
         except BaseException:
-            if not was_paused:
+            holds.remove(hold)
+            if not holds and holds is self._holds:
                 self._go_on()
             raise
         if heard_ms is None:
@@ -153,6 +160,7 @@ class Speech:
         return self._outcome is None and self._number in self._line.paused
 
     def _go_on(self) -> None:
+        self._holds = set()
         self._line.paused.pop(self._number, None)
         self._line.post(ResumeSpeech(self._number))
 

@@ -255,9 +255,16 @@ async def _interrupted(
     """Stop it before its first piece, after it, and by a cancellation; each time it works as before."""
 
     async def read(iterator: AsyncIterator[Any], count: int) -> None:
-        async with aclosing(_closable(iterator)) as pieces:
+        pieces = _closable(iterator)
+        try:
             while count and await anext(pieces, None) is not None:
                 count -= 1
+        finally:
+            # In this task: what an iterator has begun in one, it may have to end in the same.
+            closed_at = asyncio.get_running_loop().time()
+            await pieces.aclose()
+            took_s = asyncio.get_running_loop().time() - closed_at
+            _expect(took_s <= limits.stop_s, f"aclose() within {limits.stop_s:g} s, not {took_s:.1f}")
 
     for count in (0, 1):
         async with _nothing_left(limits):
@@ -268,6 +275,8 @@ async def _interrupted(
         await asyncio.sleep(0.01)  # in the middle of whatever it does first
         task.cancel()
         await _within(limits.stop_s, asyncio.wait({task}), "to stop at once where its task is cancelled")
+        if not task.cancelled():
+            task.result()
     await _within(limits.wait_s, undisturbed(), "the next one after one that was cancelled")
 
 

@@ -22,6 +22,7 @@ from typing import Final
 
 import numpy as np
 
+from audio_connector.engines.base.faults import EngineError
 from audio_connector.engines.base.ports import Message, Transcript, Vector, Word
 from audio_connector.errors import UsageError
 
@@ -102,7 +103,12 @@ class ScriptedHearing:
         self._is_over = False
 
     async def write(self, audio: bytes) -> None:
-        """Take more."""
+        """Take more.
+
+        Raises:
+            EngineError: The utterance is over.
+        """
+        self._check()
         self._audio += audio
         self._grown.set()
 
@@ -123,7 +129,12 @@ class ScriptedHearing:
                 await self._wait()
 
     async def finish(self) -> Transcript:
-        """Return the sentence, and when its words were said, evenly over the audio."""
+        """Return the sentence, and when its words were said, evenly over the audio.
+
+        Raises:
+            EngineError: The utterance is over.
+        """
+        self._check()
         self._end()
         await asyncio.sleep(self._ears.takes_s)
         sentence, seconds = self._take(), self._seconds
@@ -149,6 +160,10 @@ class ScriptedHearing:
         if self._sentence is None:
             self._sentence = self._ears._understood(bytes(self._audio), self._rate_hz)
         return self._sentence
+
+    def _check(self) -> None:
+        if self._is_over:
+            raise EngineError("got more of an utterance that is over; begin another one with hear()")
 
     def _end(self) -> None:
         self._is_over = True

@@ -26,6 +26,7 @@ from audio_connector.turns.events import (
 from audio_connector.turns.interrupter import Holdable, Interrupter
 from audio_connector.turns.listening import EndOfTurn, listen, listen_apart
 from audio_connector.turns.settings import TurnSettings
+from audio_connector.turns.words import count_words
 
 __all__ = [
     "BargeIn",
@@ -45,6 +46,7 @@ __all__ = [
     "TurnDetector",
     "TurnEvent",
     "TurnSettings",
+    "count_words",
     "listen",
     "listen_apart",
 ]

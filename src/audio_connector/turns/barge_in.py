@@ -37,7 +37,7 @@ class BargeIn(FrozenValues):
         min_speech_ms: Speech for so long: more than a cough or an "mhm", less than a short sentence. What
             `TurnSettings.min_speech_ms` takes is included.
         min_words: So many words as well, where a recogniser tells them (`Interrupter.heard`): speech without words, a
-            television or a dog, is no interruption then. 0 goes by the length alone.
+            television or a dog, is no interruption then. 0 goes by the length alone. See `count_words`.
         pause_first: Whether we fall silent at the first sound, and go on if it was nothing; else we speak on until
             it is certain.
         resume_after_ms: Silence after which what was no interruption is a false alarm. Longer than the gap between
@@ -66,7 +66,7 @@ class BargeInMachine:
     def __init__(self, policy: BargeIn | None = None) -> None:
         self._policy = policy or BargeIn()
         self._over_us = False
-        """Of the utterance that goes on, or the latest one, something was said while we spoke."""
+        """Of the utterance that goes on, or the latest one, something was said over what we say now."""
         self._is_held = False
         self._speech_s = 0.0
         self._words = 0
@@ -88,7 +88,9 @@ class BargeInMachine:
         if isinstance(event, SpeechStarted) and not event.continues:
             self._over_us, self._speech_s, self._words = False, 0.0, 0
         if not we_speak:
-            self._is_held = False
+            self._is_held = self._over_us = (
+                False  # what was spoken over has ended, and what we say next is another
+            )
             return None
         is_end = isinstance(event, SpeechEnded)
         pause_s = event.pause_s if isinstance(event, SpeechGoesOn) else 0.0

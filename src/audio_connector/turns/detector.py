@@ -121,6 +121,11 @@ class TurnDetector:
         """How far the audio was looked at."""
         return self._s(self._stretch.position)
 
+    @property
+    def fed_s(self) -> float:
+        """How far there is audio: where what is fed next begins."""
+        return self._s(self._audio_from + len(self._audio) // SAMPLE_BYTES)
+
     def feed(self, audio: bytes) -> list[TurnEvent]:
         """Take more of the stream; returns what happens in it.
 
@@ -161,7 +166,11 @@ class TurnDetector:
         Raises:
             UsageError: It is not from 0 to 1.
         """
-        if not 0 <= is_over <= 1:
+        try:
+            is_likelihood = 0 <= is_over <= 1
+        except TypeError:  # above all None, of a function that returns nothing
+            is_likelihood = False
+        if not is_likelihood:
             raise UsageError(
                 f"end_of_turn gave {is_over!r}; expected how likely the turn is over, from 0 to 1"
             )

@@ -10,6 +10,7 @@ from audio_connector.playback.speech import Flushed
 from audio_connector.server.statistics import PlaybackState
 from audio_connector.turns.barge_in import BargeIn, BargeInMachine, Decision
 from audio_connector.turns.events import TurnEvent
+from audio_connector.turns.words import count_words
 
 
 class Holdable(Protocol):
@@ -81,10 +82,10 @@ class Interrupter:
         """Take what the caller was understood to say so far; returns what was done.
 
         Args:
-            text: Of a partial or of a final transcript of the utterance that goes on, or was the latest. Words are
-                what blanks separate.
+            text: Of a partial or of a final transcript of the utterance that goes on, or was the latest, in any
+                script, see `count_words`.
         """
-        return await self._do(self._machine.heard(len(text.split()), we_speak=self.is_speaking))
+        return await self._do(self._machine.heard(count_words(text), we_speak=self.is_speaking))
 
     async def _do(self, decision: Decision | None) -> Decision | None:
         try:

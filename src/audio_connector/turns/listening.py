@@ -4,11 +4,10 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from functools import partial
 from typing import Any, Protocol, TypeAlias
 
-from audio_connector.audio.format import FRAME_MS
 from audio_connector.errors import UsageError
 from audio_connector.server.session_events import SessionAudio
 from audio_connector.server.session_readers import SessionReader
@@ -25,11 +24,18 @@ EndOfTurn: TypeAlias = Callable[[SpeechPaused], "Judgement | Awaitable[Judgement
 """Asked in each pause whether the turn is over; a coroutine may take its time, the utterance goes on meanwhile."""
 
 
-_FRAME_S = FRAME_MS / 1000
-
 GAP_S = 0.2
 """Without audio for so long, time goes on with silence (PROTOCOL 2.7, 2.8): more than a network holds up as a rule,
 and no longer than the shortest pause that ends a turn."""
+
+
+HOLE_S = 0.01
+"""What is missing between two frames of a stream is a frame at least; less is the rounding of their times."""
+
+
+BEHIND_S = 0.5
+"""Audio of a stream that has left may be behind that of others by less: 0.2 s in which it is put in order, and 0.1 s
+between two batches. That it has left is known at once, though what it said before may wait here to be read."""
 
 
 class HasAudio(Protocol):
@@ -96,9 +102,11 @@ async def _listen(
         for event in turns.finish():
             yield event
     finally:
-        await judge.close()
-        if is_ours and (close := getattr(audio, "aclose", None)) is not None:
-            await close()  # or audio would be kept for somebody who has left
+        try:
+            await judge.close()
+        finally:
+            if is_ours and (close := getattr(audio, "aclose", None)) is not None:
+                await close()  # or audio would be kept for somebody who has left
 
 
 def listen_apart(
@@ -112,8 +120,8 @@ def listen_apart(
 
     Args:
         session: One of ``handle.sessions``.
-        make_detector: Makes what tells speech from the rest, for each stream, anew where its audio has a gap; an
-            `EnergyDetector` without it.
+        make_detector: Makes what tells speech from the rest, for each stream, and again where audio of it was dropped
+            because nobody read it; an `EnergyDetector` without it.
         settings: When an utterance begins and ends.
         end_of_turn: As in `listen`, with whose pause it is.
 
@@ -137,34 +145,32 @@ async def _listen_apart(
         async for said in audio:
             if said.stream is None:  # cannot be: that is the mix
                 continue
-            for stream in _over(judges, said.stream, said.start_s):
-                left = judges.pop(stream)
-                await left.close()
-                for event in left.turns.finish():
+            for stream in [each for each, judge in judges.items() if _is_over(each, judge, said)]:
+                for event in judges[stream].turns.finish():
                     yield stream, event
+                await judges[stream].close()
+                del judges[stream]
             judge = judges.get(said.stream)
             if judge is None:
                 judge = judges[said.stream] = begin(said.stream, said.start_s)
-            judge.until_s = said.start_s + _FRAME_S
             for event in judge.feed(said.audio):
                 yield said.stream, event
         for stream, judge in judges.items():
             for event in judge.turns.finish():
                 yield stream, event
     finally:
-        for judge in judges.values():
-            await judge.close()
-        await audio.aclose()
+        try:
+            for judge in judges.values():
+                await judge.close()
+        finally:
+            await audio.aclose()
 
 
-def _over(judges: Mapping[SessionStream, _Judge], heard: SessionStream, at_s: float) -> list[SessionStream]:
-    """Return of which streams nothing follows where their turns have come to, as what is heard next shows."""
-    # Not as soon as one has left: what it said may still wait to be read, among what others said then.
-    over = [each for each in judges if each.left_s is not None and each.left_s <= at_s and each is not heard]
-    # What a reader has dropped, since it was not read in time, must not move what follows.
-    if heard in judges and at_s > judges[heard].until_s + _FRAME_S / 2:
-        over.append(heard)
-    return over
+def _is_over(stream: SessionStream, judge: _Judge, said: SessionAudio) -> bool:
+    """Whether nothing goes on with what was heard of a stream: it has left, or here is a hole."""
+    if stream is said.stream:
+        return said.start_s - judge.turns.fed_s > HOLE_S
+    return stream.left_s is not None and said.start_s - stream.left_s > BEHIND_S
 
 
 class _Judge:
@@ -172,8 +178,6 @@ class _Judge:
 
     def __init__(self, turns: TurnDetector, end_of_turn: EndOfTurn | None) -> None:
         self.turns = turns
-        self.until_s = turns.now_s
-        """How far the audio of a session was taken, on its clock."""
         self._end_of_turn = end_of_turn
         self._asked: tuple[SpeechPaused, asyncio.Future[Judgement]] | None = None
         self._idle: set[asyncio.Future[Judgement]] = set()

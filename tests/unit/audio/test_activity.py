@@ -131,6 +131,7 @@ def stretches(shown: str, *, onset: int = 3, pause: int = 4) -> list[tuple[int, 
         ("...###....", [(3, 6)]),
         ("...##.##....", [(3, 8)]),  # it flickered
         ("#.#.#.#.#....", []),  # and never was more speech than not
+        ("##" + ".#" * 50 + "##....", [(101, 104)]),  # hardly ever, and what was long ago is not of it
         ("...###...#....", [(3, 10)]),  # a pause
         ("...###....###....", [(3, 6), (10, 13)]),
         ("...###+++....", [(3, 9)]),  # less likely, and still of it

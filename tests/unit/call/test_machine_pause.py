@@ -15,6 +15,7 @@ from support.call import FollowedSpeech, VirtualCall, Wait, lasting_call
 from audio_connector.audio.format import AudioFormat
 from audio_connector.audio.mixing import fade_in, fade_out
 from audio_connector.call import asks
+from audio_connector.playback.beside import TAKEOVER_S
 from audio_connector.playback.speech import Flushed, Interrupted, Played
 from audio_connector.simulator.playout import PlayoutBuffer
 from audio_connector.wire.codec import CLEAR_FORMS
@@ -202,7 +203,7 @@ def test_at_a_router_that_does_not_read_what_it_was_sent_is_not_lost() -> None:
     assert call.router.texts == [], "by its clock it had heard all that it had"
 
 
-def test_another_application_takes_a_call_that_goes_on_and_without_its_background() -> None:
+def test_another_application_takes_a_call_that_goes_on_and_its_background_for_a_while() -> None:
     call = VirtualCall(is_movable=True)
     played = listen(call)
     speech = call.say(counting(1, 50))
@@ -212,7 +213,9 @@ def test_another_application_takes_a_call_that_goes_on_and_without_its_backgroun
     call.run_for(0.5)
     call.machine.hand_over(call.clock.now)
     call.link.wake(call.clock.now)
-    call.run_for(5.0)
+    call.run_for(TAKEOVER_S)
+    assert call.machine._queue.beside.is_on
+    call.run_for(1.0)
     silent = len(played)
     call.run_for(5.0)
     assert len(played) == silent

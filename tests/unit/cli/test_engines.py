@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +119,27 @@ def test_a_model_is_fetched_into_the_folder_of_models(
     assert main(["engines", "--get", model]) == 0
     assert capsys.readouterr().err.splitlines()[-1] == f"{model} is in {tmp_path / 'models' / model}"
     assert (tmp_path / "models" / model / "inner" / "file").read_bytes() == b"model"
+
+
+def test_what_is_moved_while_it_is_looked_at_stops_no_fetch(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
+) -> None:
+    scan = os.scandir
+
+    def gone(path: Any) -> Any:
+        if str(path).endswith("parts"):
+            raise FileNotFoundError(path)
+        return scan(path)
+
+    def fetch(name: str, folder: Path) -> None:
+        (folder / "parts").mkdir()
+        (folder / "model.bin").write_bytes(b"model")
+        time.sleep(0.5)  # it is looked at each 0.2 s
+
+    monkeypatch.setattr(faster_whisper, "fetch", fetch)
+    monkeypatch.setattr(os, "scandir", gone)
+    assert main(["engines", "--get", "whisper-own"]) == 0, capsys.readouterr()
+    assert (tmp_path / "models" / "whisper-own" / "model.bin").read_bytes() == b"model"
 
 
 def test_a_fetch_that_fails_leaves_nothing(

@@ -9,10 +9,12 @@ import os
 import stat
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from audio_connector.engines import (
@@ -23,6 +25,7 @@ from audio_connector.engines import (
     SpeakerEncoder,
     Synthesiser,
     Translator,
+    speaker,
 )
 from audio_connector.engines import espeak as espeak_module
 from audio_connector.engines.espeak import Espeak
@@ -108,6 +111,20 @@ def test_so_is_a_detector(extra: str, make: Callable[[], Any], nothing_installed
         make()
 
 
+def test_the_spectra_of_minutes_of_a_voice_are_not_all_held_at_once() -> None:
+    voice = np.random.default_rng(1).normal(0, 0.1, 120 * 16_000).astype(np.float32)
+    tracemalloc.start()
+    try:
+        windows = speaker._windows(voice)
+        most_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert windows.shape == (298, 80, 40)
+    assert most_bytes < 4 * windows.nbytes, "once it was 25 times as much"
+    middle = speaker._windows(voice[16_000 * 60 :])
+    assert np.array_equal(windows[150:], middle), "a block has no seam"
+
+
 def test_arguments_that_no_engine_can_follow_are_refused() -> None:
     with pytest.raises(UsageError, match="got speed=9"):
         Piper(speed=9)
@@ -177,6 +194,16 @@ async def test_what_the_program_complains_of_is_told(tmp_path: Path) -> None:
     engine = Espeak("xx", program=program(tmp_path, "echo 'The specified voice does not exist.' >&2; exit 1"))
     with pytest.raises(EngineError, match=r"espeak-ng xx: The specified voice does not exist\.; see"):
         await anext(engine.say("Hello"))
+    await engine.close()
+
+
+@posix
+async def test_what_a_program_that_crashed_has_not_said_is_told(tmp_path: Path) -> None:
+    engine = Espeak("xx", program=program(tmp_path, "cat >/dev/null; head -c 6044 /dev/zero; kill -SEGV $$"))
+    speech = engine.say("Hello")
+    assert len(await anext(speech)) + len(await anext(speech)) == 6000
+    with pytest.raises(EngineError, match="espeak-ng xx: it was ended by signal 11; see"):
+        await anext(speech)
     await engine.close()
 
 

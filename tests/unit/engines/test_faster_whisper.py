@@ -41,6 +41,8 @@ def heard(monkeypatch: pytest.MonkeyPatch) -> Heard:
 
         def transcribe(self, samples: Any, **options: Any) -> tuple[Iterator[Any], Any]:
             heard.options.append(options)
+            if 1 + options["max_new_tokens"] > 448:  # the real one does so too
+                raise ValueError("This exceeds the `max_length` of the Whisper model: 448.")
             word = SimpleNamespace(
                 word=" yes", start=np.float64(0.1), end=np.float64(0.4), probability=np.float64(0.9)
             )

@@ -103,6 +103,11 @@ def test_a_value_that_is_not_given_is_told_at_once() -> None:
         Retrieval(parse_knowledge(TEXT), Letters())
 
 
+def test_no_entries_are_refused_at_once() -> None:
+    with pytest.raises(EngineError, match="got no entries; expected one at least"):
+        Retrieval([], Letters())
+
+
 async def test_the_nearest_entry_answers_sentence_by_sentence() -> None:
     retrieval, _ = made()
     assert isinstance(retrieval, Answerer)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from support.audio import numbered, numbers_of
 from support.player import FRAME_S, ROUNDING_S, Player, about
 
-from audio_connector.playback.beside import AHEAD_S
+from audio_connector.playback.background import ATTACK_S, Background
+from audio_connector.playback.beside import AHEAD_S, TAKEOVER_S
 from audio_connector.playback.speech import PLAIN, Flushed, Played
 
 SILENT = bytes(64_000)
@@ -290,12 +291,50 @@ def test_while_the_router_does_not_read_nothing_is_sent_and_it_ends_at_once() ->
     assert player.answers(5) == [True]
 
 
-def test_who_goes_away_takes_it_along() -> None:
-    player, _ = playing(volume=1.0)
+def test_two_that_are_asked_for_at_once_do_not_mix_and_the_later_one_is_played() -> None:
+    player = Player()
+    beside = player.queue.beside
+    pieces = {number: np.full(3_200, level, "<i2").tobytes() for number, level in ((1, 1_000), (2, 2_000))}
+    for is_last in (False, False, True):
+        for number, pcm in pieces.items():
+            beside.add(Background(number, 16_000, volume=1.0, duck=1.0), pcm, is_last=is_last)
+    player.advance()
+    player.run_for(3.0)
+    levels = {level for sent in player.sent[50:] for level in np.frombuffer(sent.frame, "<i2").tolist()}
+    assert levels == {2_000}
+    beside.add(Background(1, 16_000, volume=1.0, duck=1.0), pieces[1], is_last=True)
+    assert beside._background is not None
+    assert (beside._background.number, beside._background._size_bytes) == (2, 3 * 6_400), "all of it"
+    player.stop_under(5, number=1)
+    player.stop_under(6, number=2)
+    player.run_out()
+    assert (player.answers(5), player.answers(6)) == ([True], [True])
+
+
+def test_who_goes_away_takes_it_along_after_a_while() -> None:
+    player, judge = playing(volume=1.0)
     player.say(1, counting(1, 50))
     player.run_for(0.3)
     player.queue.abandon(player.now)
     player.advance()
+    player.run_for(TAKEOVER_S)
+    assert player.queue.beside.is_on
+    assert judge.holes_s() == []
+    began = player.now
     player.run_out()
+    assert player.now - began < ATTACK_S + 2 * AHEAD_S
     assert len(player.frames) == 50
     assert not player.queue.beside.is_on
+
+
+def test_who_takes_the_call_may_have_another_one_take_its_place_without_a_gap() -> None:
+    player, judge = playing(volume=1.0)
+    player.run_for(1.0)
+    player.queue.abandon(player.now)
+    player.run_for(2.0)
+    player.play_under(SILENT, number=1 << 32)
+    player.run_for(2 * TAKEOVER_S)
+    assert judge.holes_s() == []
+    assert player.queue.beside.is_on
+    player.stop_under(5, number=1 << 32)
+    player.run_out()

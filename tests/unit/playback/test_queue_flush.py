@@ -187,3 +187,19 @@ def test_whoever_was_granted_a_piece_hears_of_a_flush_with_the_piece(has_more: b
     player.run_for(5.0)
     assert player.sent == []
     assert player.queue.refused_bytes == 640
+
+
+def test_where_the_router_is_told_nothing_what_comes_next_is_heard_behind_what_it_has() -> None:
+    player = Player(can_clear=False)
+    player.say(1, bytes(640 * 100))
+    player.run_for(1.0)
+    assert player.flush() == Flushed(played_ms=1000.0, discarded_ms=1000.0)
+    behind = len(player.sent)
+    player.say(2, bytes(640 * 50))
+    player.run_for(0.5)
+    heard = player.heard - behind
+    assert heard == 25 - (behind - 50), "half a second, but for the lead"
+    assert player.schedule.progress_of(player.schedule.utterances()[0]).played_ms(player.now) == 20.0 * heard
+    player.run_out()
+    assert player.ends()[2] == Played(1000.0)
+    assert player.events[-1][0] == about(player.start + (behind + 50) * FRAME_S)

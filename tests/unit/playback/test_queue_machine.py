@@ -309,7 +309,7 @@ class QueueMachine(RuleBasedStateMachine):
         for open_ in (self.plain, *list(self.speeches.values())):
             self.seal(open_)
         self.paused.clear()
-        self.has_background = False  # it stops by itself
+        self.has_background = False  # it stops by itself, after a while
         self.unfinished -= {event.lane for event in self.queue.events if isinstance(event, Finished)}
         assert not any(isinstance(event, Answered) for event in self.queue.events)
         self.queue.events.clear()

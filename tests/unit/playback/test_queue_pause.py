@@ -208,6 +208,57 @@ def test_where_the_router_is_told_nothing_it_plays_what_it_has_and_nothing_is_sa
     assert player.schedule.underruns == 0, "a pause is no gap"
 
 
+@pytest.mark.parametrize("count", [2, 5, 10])
+def test_there_what_is_behind_waits_also_where_all_of_it_was_sent(count: int) -> None:
+    player = Player(can_clear=False)
+    player.say(1, counting(1, 10))
+    player.say(2, counting(11, count))
+    player.say(3, counting(101, 50))
+    player.run_for(0.05)
+    sent = len(player.frames)
+    assert not player.pause(1, 5)
+    assert player.answers(5) == [40.0]
+    player.run_for(3.0)
+    assert len(player.frames) == sent
+    assert player.ends() == {}, "one that is paused has not ended"
+    assert player.played_ms == 20.0 * sent
+    player.go_on(1)
+    player.run_out()
+    assert numbers_of(player.frames) == [*range(1, 11 + count), *range(101, 151)]
+    assert player.ends() == {1: Played(200.0), 2: Played(20.0 * count), 3: Played(1000.0)}
+    assert player.schedule.underruns == 0
+
+
+@given(
+    can_clear=st.booleans(),
+    counts=st.lists(st.integers(1, 30), min_size=1, max_size=5),
+    steps=st.lists(st.tuples(st.booleans(), st.integers(0, 4), st.floats(0.0, 0.6)), max_size=12),
+)
+def test_whichever_are_paused_neither_they_nor_what_is_behind_ends_and_all_is_heard_once(
+    can_clear: bool, counts: list[int], steps: list[tuple[bool, int, float]]
+) -> None:
+    player = Player(can_clear=can_clear)
+    for lane, count in enumerate(counts, 1):
+        player.say(lane, counting(1 + sum(counts[: lane - 1]), count))
+    paused: set[int] = set()
+    for is_pause, which, seconds in steps:
+        lane = 1 + which % len(counts)
+        if is_pause:
+            player.pause(lane)
+            paused |= {lane} - player.ends().keys()
+        else:
+            player.go_on(lane)
+            paused.discard(lane)
+        player.run_for(seconds)
+        assert max(player.ends(), default=0) < min(paused, default=9)
+    for lane in sorted(paused):
+        player.go_on(lane)
+    player.run_out()
+    assert numbers_of(player.frames) == list(range(1, 1 + sum(counts)))
+    assert player.ends() == {lane: Played(20.0 * count) for lane, count in enumerate(counts, 1)}
+    assert (player.schedule.underruns, player.schedule.queued_bytes) == (0, 0)
+
+
 def test_what_was_sent_in_another_format_is_not_taken_back() -> None:
     player = Player(16000)
     player.say(1, counting(1, 50))

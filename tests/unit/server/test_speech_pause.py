@@ -129,6 +129,40 @@ async def test_a_pause_that_is_cancelled_has_paused_nothing_and_undoes_no_other(
 
 
 @in_virtual_time
+async def test_of_two_at_once_one_that_is_cancelled_undoes_not_the_other() -> None:
+    async with Conversation(playback=PLAIN_CUT) as call:
+        async with call.client.speech() as speech:
+            await speech.write(counting(1, 50))
+        await asyncio.sleep(0.1)
+        first, second = (asyncio.ensure_future(speech.pause()) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.sleep(2.0)
+        assert speech.is_paused
+        assert await second == speech.played_ms == 120.0
+
+        await speech.resume()
+        first, second = (asyncio.ensure_future(speech.pause()) for _ in range(2))
+        await asyncio.sleep(0)
+        first.cancel()
+        second.cancel()
+        await rest()
+        assert not speech.is_paused, "neither has paused anything"
+
+        first = asyncio.ensure_future(speech.pause())
+        await asyncio.sleep(0)
+        await speech.resume()
+        second = asyncio.ensure_future(speech.pause())
+        await asyncio.sleep(0)
+        first.cancel()
+        await asyncio.sleep(2.0)
+        assert speech.is_paused, "the first was undone before"
+        await second
+        await speech.resume()
+        assert await speech.finished() == Played(1000.0)
+
+
+@in_virtual_time
 async def test_one_whose_loop_is_closed_goes_on() -> None:
     async with Conversation(playback=PLAIN_CUT) as call:
         client = call.client

@@ -16,6 +16,7 @@ from audio_connector.engines import (
     Synthesiser,
 )
 from audio_connector.testing import Audio, in_virtual_time
+from audio_connector.testing.engines import check_answerer, check_recogniser, check_synthesiser
 from audio_connector.testing.scripted import (
     ScriptedAnswerer,
     ScriptedEars,
@@ -33,6 +34,15 @@ def test_they_have_the_ports() -> None:
     assert isinstance(WordEmbedder(), Embedder)
     assert isinstance(ScriptedAnswerer(["yes"]), Answerer)
     assert isinstance(SpectrumEncoder(), SpeakerEncoder)
+
+
+@in_virtual_time
+async def test_they_keep_the_contract_of_their_ports() -> None:
+    one, other = (ScriptedVoice.audio_of(text) for text in ("one two three four", "five six seven eight"))
+    ears = ScriptedEars(lambda audio, _: "one two three four" if audio == one else "five six seven eight")
+    await check_recogniser(ears, audio=one, other=other, sample_rate=ScriptedVoice.sample_rate)
+    await check_synthesiser(ScriptedVoice(takes_s=0.1))
+    await check_answerer(ScriptedAnswerer(["It is four."], takes_s=0.1))
 
 
 @in_virtual_time

@@ -76,6 +76,13 @@ def test_words_of_what_was_said_before_we_spoke_interrupt_nothing() -> None:
     assert machine.heard(5, we_speak=True) is None
 
 
+def test_late_words_that_were_said_over_something_else_interrupt_nothing() -> None:
+    machine = BargeInMachine(BargeIn(min_words=1))
+    assert decisions(machine, started(), going(0.5)) == [PAUSE, None]
+    assert decisions(machine, going(0.6), ended(0.6), we_speak=False) == [None, None]
+    assert machine.heard(3, we_speak=True) is None, "what was spoken over had ended before we began anew"
+
+
 def test_words_of_one_utterance_do_not_count_for_the_next() -> None:
     machine = BargeInMachine(BargeIn(min_words=1, min_speech_ms=100))
     decisions(machine, started(), going(0.5), we_speak=False)

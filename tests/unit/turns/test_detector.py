@@ -115,6 +115,17 @@ def test_a_click_is_no_speech() -> None:
     assert events == []
 
 
+def test_what_flickers_for_minutes_is_kept_for_a_second_and_is_no_long_utterance() -> None:
+    turns = TurnDetector(Marks())
+    kept_s = 0.0
+    for piece in cut(audio_of("##" + ".#" * 3000), [FRAME]):
+        turns.feed(piece)
+        kept_s = max(kept_s, len(turns._audio) / 32000)
+    assert kept_s < 1.5
+    (begun,) = [event for event in turns.feed(audio_of("#" * 5)) if isinstance(event, SpeechStarted)]
+    assert begun.speech_s < 1.5
+
+
 def test_an_utterance_that_is_too_long_ends_and_the_next_goes_on_with_the_next_sample() -> None:
     settings = TurnSettings(max_speech_s=2, pre_roll_ms=0)
     pcm = audio_of("." * 10 + "#" * 250 + "." * 50)
@@ -255,6 +266,8 @@ def test_what_is_no_audio_or_no_detector_is_refused() -> None:
     assert isinstance(paused, SpeechPaused)
     with pytest.raises(UsageError, match=r"end_of_turn gave 1\.5; expected how likely the turn is over"):
         turns.judge(paused, 1.5)
+    with pytest.raises(UsageError, match=r"end_of_turn gave None; expected how likely"):
+        turns.judge(paused, None)  # type: ignore[arg-type]  # nothing was returned
 
 
 @pytest.mark.parametrize(

@@ -74,8 +74,11 @@ async def test_words_are_counted_where_they_are_wanted() -> None:
     interrupter = Interrupter(client, BargeIn(min_words=2, min_speech_ms=0))
     await interrupter.take(started())
     assert await interrupter.heard("") is None
-    assert await interrupter.heard(" No. ") is None
-    assert await interrupter.heard("No, wait") is Decision.INTERRUPT
+    assert await interrupter.heard(" No. ... ") is None
+    assert await interrupter.heard("\u662f") is None, "yes"
+    assert await interrupter.heard("\u7b49\u4e00\u4e0b") is Decision.INTERRUPT, (
+        "wait a moment, without a blank"
+    )
 
 
 async def test_at_the_end_of_the_call_there_is_nothing_to_interrupt() -> None:

@@ -8,6 +8,7 @@ import pytest
 from support.turns import Marks, audio_of
 
 from audio_connector import AudioConnectorConnection, LiveSession, SessionStream, UsageError
+from audio_connector.server import session_readers
 from audio_connector.simulator import sample_speech
 from audio_connector.testing import in_virtual_time, serve
 from audio_connector.turns import (
@@ -183,6 +184,116 @@ async def test_a_session_is_listened_to_stream_by_stream_on_its_clock() -> None:
 
 
 @in_virtual_time
+async def test_leaving_a_session_leaves_nothing_that_was_asked_of_a_stream_that_has_left() -> None:
+    asked: list[asyncio.Task[object] | None] = []
+    left: list[str] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def is_over(stream: SessionStream, paused: SpeechPaused) -> bool:
+        asked.append(asyncio.current_task())
+        return await asyncio.Event().wait()
+
+    async def listen_in(session: LiveSession) -> None:
+        events = listen_apart(session, make_detector=lambda _: Marks(), end_of_turn=is_over)
+        async for stream, event in events:
+            if isinstance(event, SpeechEnded) and event.cause == "end":
+                left.append(stream.id)
+                break
+        await events.aclose()
+        assert asked
+        assert all(task is not None and task.done() for task in asked)
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        if not tasks:
+            tasks.append(asyncio.create_task(listen_in(server.handle.sessions["room"])))
+
+    async with serve(on_connect) as server, server.call(session_id="room", connection_id="ann") as ann:
+        async with server.call(session_id="room", connection_id="bob") as bob:
+            await bob.say(audio_of("#" * 25 + "." * 18))  # and hangs up in a pause
+        await ann.say(audio_of("." * 50))
+        await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    assert left == ["bob"]
+
+
+@in_virtual_time
+async def test_the_last_words_of_who_hangs_up_are_one_utterance_to_who_reads_late() -> None:
+    told: list[tuple[str, TurnEvent]] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def listen_in(session: LiveSession) -> None:
+        async for stream, event in listen_apart(session, make_detector=lambda _: Marks()):
+            if isinstance(event, SpeechStarted):
+                await asyncio.sleep(4)  # something slow, in which all the rest is said
+            if isinstance(event, SpeechStarted | SpeechEnded):
+                told.append((stream.id, event))
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        if not tasks:
+            tasks.append(asyncio.create_task(listen_in(server.handle.sessions["room"])))
+
+    async with serve(on_connect) as server, server.call(session_id="room", connection_id="ann") as ann:
+        async with server.call(session_id="room", connection_id="bob") as bob:
+            await asyncio.gather(ann.say(audio_of("." * 150)), bob.say(audio_of("#" * 150)))
+        await ann.say(audio_of("." * 100))
+        await asyncio.sleep(3)
+    await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    assert [(who, type(event)) for who, event in told] == [("bob", SpeechStarted), ("bob", SpeechEnded)]
+    assert isinstance(ended := told[-1][1], SpeechEnded)
+    assert ended.speech_s == pytest.approx(3.0, abs=0.1)
+    assert ended.cause == "end"
+
+
+@in_virtual_time
+async def test_times_are_those_of_the_session_also_where_nobody_read_for_a_while(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(session_readers, "MAX_WAITING", 50)
+    told: list[TurnEvent] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def listen_in(session: LiveSession) -> None:
+        async for _, event in listen_apart(session, make_detector=lambda _: Marks()):
+            if isinstance(event, SpeechStarted) and not told:
+                await asyncio.sleep(5)  # something slow
+            if isinstance(event, SpeechStarted | SpeechEnded):
+                told.append(event)
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        tasks.append(asyncio.create_task(listen_in(server.handle.sessions["room"])))
+
+    async with serve(on_connect) as server:
+        async with server.call(session_id="room") as call:
+            await call.say(audio_of("#" * 400 + "." * 50 + "#" * 50 + "." * 50))
+        await asyncio.wait_for(asyncio.gather(*tasks), 10)
+    assert [type(event) for event in told] == [SpeechStarted, SpeechEnded] * 3
+    assert [event.start_s for event in told[::2]] == pytest.approx([0.0, 4.2, 9.0], abs=0.3)
+    assert (told[-1].at_s, told[-1].start_s) == pytest.approx((10.5, 9.0), abs=0.3)
+
+
+@in_virtual_time
+async def test_where_no_audio_comes_an_utterance_ends_and_time_goes_on() -> None:
+    told: list[TurnEvent] = []
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        note = told.append
+        async for event in listen(client, detector=Marks()):
+            note(event)
+
+    async with serve(on_connect) as server, server.call() as call:
+        await call.say(audio_of("#" * 25))
+        call.mute()
+        await asyncio.sleep(3.0)
+        ends = [event for event in told if isinstance(event, SpeechEnded)]
+        assert [event.cause for event in ends] == ["pause"]
+        call.unmute()
+        await asyncio.sleep(0.1)
+        await call.say(audio_of("#" * 25))
+    ends = [event for event in told if isinstance(event, SpeechEnded)]
+    assert [event.end_s for event in ends] == pytest.approx([0.5, 4.1], abs=0.15)
+    assert len([event for event in told if isinstance(event, Silence)]) == 3
+
+
+@in_virtual_time
 async def test_what_waits_of_a_stream_that_has_left_stays_one_utterance() -> None:
     told: list[tuple[str, TurnEvent]] = []
     tasks: list[asyncio.Task[None]] = []
@@ -233,26 +344,3 @@ async def test_what_was_dropped_unread_moves_no_time(monkeypatch: pytest.MonkeyP
     ends = [event for event in told if isinstance(event, SpeechEnded)]
     assert [event.cause for event in ends] == ["end", "pause"]
     assert (ends[1].start_s, ends[1].end_s) == pytest.approx((6.0, 7.0), abs=0.1)
-
-
-@in_virtual_time
-async def test_where_no_audio_comes_an_utterance_ends_and_time_goes_on() -> None:
-    told: list[TurnEvent] = []
-
-    async def on_connect(client: AudioConnectorConnection) -> None:
-        note = told.append
-        async for event in listen(client, detector=Marks()):
-            note(event)
-
-    async with serve(on_connect) as server, server.call() as call:
-        await call.say(audio_of("#" * 25))
-        call.mute()
-        await asyncio.sleep(3.0)
-        ends = [event for event in told if isinstance(event, SpeechEnded)]
-        assert [event.cause for event in ends] == ["pause"]
-        call.unmute()
-        await asyncio.sleep(0.1)
-        await call.say(audio_of("#" * 25))
-    ends = [event for event in told if isinstance(event, SpeechEnded)]
-    assert [event.end_s for event in ends] == pytest.approx([0.5, 4.1], abs=0.15)
-    assert len([event for event in told if isinstance(event, Silence)]) == 3

@@ -39,6 +39,10 @@ SILENCE_S: Final = 30.0
 """How long a process may say nothing to a request before it counts as hung; the slowest first piece of a voice on a
 laptop's one busy core was below 2 s."""
 
+COMPLAINTS_BYTES: Final = 1 << 20
+"""How much of what it writes to standard error is kept, about: its last words are in the error where it dies, and a
+library that warns of each sentence would fill the disk within weeks."""
+
 LOAD_S: Final = 120.0
 """How long it may take to load: from a cold disk, some hundred megabytes."""
 
@@ -101,6 +105,7 @@ class Child:
             EngineError: The process says so, has died or hangs. The next request starts another one.
         """
         self.start()
+        self._forget_complaints()
         self._requests += 1
         number = self._requests
         self._write({**request, "id": number})
@@ -172,6 +177,13 @@ class Child:
         how = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"
         why = how if silent_s is None else f"said nothing for {silent_s:g} s and was ended"
         return EngineError(f"{self._name}: its process {why}{words}; the next call starts another one")
+
+    def _forget_complaints(self) -> None:
+        file = self._complaints
+        if file is not None and os.fstat(file.fileno()).st_size > COMPLAINTS_BYTES:
+            # The process writes where this is: the place in the file is shared.
+            os.lseek(file.fileno(), 0, os.SEEK_SET)
+            os.ftruncate(file.fileno(), 0)
 
     def _last_words(self) -> str:
         if self._complaints is None:

@@ -15,6 +15,7 @@ its time of change stay what they were.
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib.metadata
 import json
@@ -25,6 +26,7 @@ import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Final, Literal
 
@@ -36,6 +38,9 @@ VARIABLE: Final = "AUDIO_CONNECTOR_MODELS"
 
 _CHECKED: Final = "checked.json"
 _BLOCK_BYTES: Final = 1 << 20
+
+MAX_ATTEMPTS: Final = 100
+"""At putting a folder in its place: one is lost only to somebody who has just done the same."""
 
 Download = Callable[[Path], object]
 """Puts the files of a model into a folder that is there and empty."""
@@ -185,7 +190,7 @@ def _checked(name: str, packaged: Packaged, located: Located) -> dict[str, Path]
     _check_all(pieces)
     if all(len(paths) == 1 for paths in located.files.values()):
         return {file: paths[0] for file, paths in located.files.items()}
-    with _new_folder(name) as folder:
+    with _new_folder(name, unless=located.files) as folder:
         for file, paths in located.files.items():
             with (folder / file).open("wb") as whole:
                 for path in paths:
@@ -243,10 +248,11 @@ def _sha256(path: Path) -> str:
 
 
 @contextmanager
-def _new_folder(name: str) -> Iterator[Path]:
+def _new_folder(name: str, *, unless: Collection[str] = ()) -> Iterator[Path]:
     """A folder that becomes the model's own where the block ends well, and else vanishes.
 
     Another process may be making the same one: whoever is last stays, and what the first has opened is still there.
+    With ``unless`` one that has these files meanwhile stays, since whoever made it may be about to open them.
     """
     root = models_folder()
     try:
@@ -255,14 +261,27 @@ def _new_folder(name: str) -> Iterator[Path]:
             folder = Path(made) / "made"
             folder.mkdir()
             yield folder
-            with suppress(FileNotFoundError):
-                (root / name).rename(Path(made) / "old")
-            folder.rename(root / name)
+            if not unless or _in_folder("folder", root / name, unless) is None:
+                _take_place(folder, root / name, Path(made))
     except OSError as error:
         raise EngineError(
             f"cannot put the model {name} into {root}: {error.strerror or error}; set {VARIABLE} to a folder that "
             "can be written and has room"
         ) from error
+
+
+def _take_place(folder: Path, place: Path, aside: Path) -> None:
+    """Put a folder where another one may be, now or at any moment."""
+    for attempt in count():
+        with suppress(FileNotFoundError):
+            place.rename(aside / f"old{attempt}")
+        try:
+            folder.rename(place)
+        except OSError as error:  # somebody was quicker, in the microseconds between the two
+            if error.errno not in (errno.ENOTEMPTY, errno.EEXIST) or attempt == MAX_ATTEMPTS:
+                raise
+        else:
+            return
 
 
 def _check_complete(name: str, folder: Path, files: Collection[str]) -> None:

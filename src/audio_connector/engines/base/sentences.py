@@ -12,9 +12,13 @@ LONGEST: Final = 300
 caller interrupts."""
 
 _ENDS: Final = re.compile(
-    r"""[.!?\u2026]+["'\u201d\u2019)\]]*(?=\s+["'\u201c\u2018(\[]?[^\sa-z])|[\u3002\uff01\uff1f]|\n\s*\n"""
+    r"""(?<![.!?\u2026])[.!?\u2026]+["'\u201d\u2019)\]]*(?=\s+["'\u201c\u2018(\[]?[^\sa-z])|[\u3002\uff01\uff1f]|\n\s*\n"""
 )
-"""Where a sentence may end: before what does not begin with a small letter, after a CJK mark, or at an empty line."""
+"""Where a sentence may end: before what does not begin with a small letter, after a CJK mark, or at an empty line. A
+run of marks is looked at from its first one alone, or a thousand dots would hold up the event loop."""
+
+ABBREVIATION_CHARS: Final = 8
+"""More than the longest below has, with what is before it. No more is searched, since a text may have any number."""
 
 _ABBREVIATED: Final = re.compile(
     r"(?:^|[\s(])(?:[A-Z]|Mr|Mrs|Ms|Dr|Prof|St|Sr|Sra|No|vs|etc|e\.g|i\.e|a\.m|p\.m|U\.S)\.$", re.IGNORECASE
@@ -42,7 +46,8 @@ def sentences(text: str, *, quick: bool = False) -> Iterator[str]:
         yield soon.group().strip()
         begin = soon.end()
     for end in _ENDS.finditer(text, begin):
-        if end.group().startswith(".") and _ABBREVIATED.search(text, begin, end.start() + 1):
+        near = max(begin, end.start() - ABBREVIATION_CHARS)
+        if end.group().startswith(".") and _ABBREVIATED.search(text, near, end.start() + 1):
             continue
         yield from _cut(text[begin : end.end()].strip())
         begin = end.end()

@@ -75,6 +75,15 @@ def test_one_that_died_is_told_and_another_one_started(child: Child) -> None:
     assert child.pid != first
 
 
+def test_what_it_warns_of_for_weeks_fills_no_disk_and_its_last_words_are_known(child: Child) -> None:
+    for _ in range(8):
+        assert say(child, "a", warnings=50_000) == [b"a0"]
+        assert child._complaints is not None
+        assert os.fstat(child._complaints.fileno()).st_size <= child_module.COMPLAINTS_BYTES + 500_000
+    with pytest.raises(EngineError, match=r"ended by signal 9 \(a warning\)"):
+        say(child, "die", warnings=1)
+
+
 def test_one_that_hangs_is_ended(child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
     child.start()
     monkeypatch.setattr(child_module, "SILENCE_S", 0.1)

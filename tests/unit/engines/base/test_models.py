@@ -204,6 +204,30 @@ def test_two_that_fetch_the_same_do_not_disturb_each_other(folder: Path) -> None
     assert contents(find("new", FILES, download=slow)) == WHOLE
 
 
+def test_somebody_who_is_quicker_by_a_moment_is_no_failure(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rename, others = Path.rename, iter((b"first", b"second"))
+
+    def rename_late(self: Path, target: Path) -> Path:
+        other = next(others, None) if Path(target) == folder / "new" else None
+        if other is not None:
+            write(folder / "new", {"a.bin": other})
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", rename_late)
+    assert contents(find("new", FILES, download=lambda into: write(into, WHOLE))) == WHOLE
+    assert [path.name for path in folder.iterdir()] == ["new"]
+
+
+def test_what_somebody_has_put_together_meanwhile_stays_as_it_is(
+    packages: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    theirs = dict.fromkeys(FILES, b"opened by them just now")
+    monkeypatch.setattr(models, "_check_all", lambda _: write(folder / "split", theirs))
+    assert contents(find("split", FILES)) == theirs
+
+
 def test_installing_replaces_what_is_there(folder: Path) -> None:
     for number in ("1", "2"):
         assert install("new", lambda into: (into / "x").write_text(number)) == folder / "new"  # noqa: B023 - run at once

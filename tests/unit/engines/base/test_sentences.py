@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import time
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -65,6 +67,15 @@ def test_a_sentence_that_is_too_long_is_cut_at_a_comma_or_a_blank() -> None:
 )
 def test_the_first_piece_of_a_quick_one_ends_at_a_comma(text: str, pieces: list[str]) -> None:
     assert list(sentences(text, quick=True)) == pieces
+
+
+@pytest.mark.parametrize("text", [".", ". A", '."', ". ", " Prof.", "\n", "a,", "\u3002", "x"])
+def test_no_text_holds_up_the_loop(text: str) -> None:
+    long = text * 10_000
+    began = time.process_time()
+    pieces = list(sentences(long, quick=True))
+    assert time.process_time() - began < 2, "minutes, where each mark is looked at anew from each other"
+    assert "".join("".join(pieces).split()) == "".join(long.split())
 
 
 @given(st.text(alphabet="aB1.!?, \n\"'(。", max_size=1000), st.booleans())
