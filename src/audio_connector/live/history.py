@@ -65,7 +65,5 @@ class History:
         return shown
 
     def since(self, number: int) -> Iterator[Shown]:
-        """Those that came after the one with that number, in order; all of them after one that never was."""
-        if number > self.latest:
-            number = 0  # of another run
+        """Those that came after the one with that number, in order; all of them after 0."""
         return (shown for shown in self._events.values() if shown.number > number)

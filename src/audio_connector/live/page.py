@@ -3,13 +3,19 @@
 
 States: made, *open* inside the ``async with`` block, and over. What is shown before it is open, or after, is kept or
 dropped without a word, so that an application shows things without asking whether anybody looks. Each viewer has a
-queue of its own; one that does not read is hung up on, comes again by itself, and goes on where it was.
+queue of its own, of which all goes out at once; one that does not read is hung up on, comes again by itself, and goes
+on where it was.
 """
 
 from __future__ import annotations
 
 import asyncio
+import math
+import re
+import secrets
 import time
+from collections import deque
+from collections.abc import Iterable
 from importlib.resources import files
 from os import PathLike
 from pathlib import Path
@@ -33,6 +39,15 @@ _BESIDE: Final = r"[\w-]+\.(?:js|css|svg|png|html)"
 
 ALIVE_S: Final = 15.0
 """Between two signs of life where nothing is shown: proxies cut what is silent for a minute."""
+
+BATCH_S: Final = 0.1
+"""Viewers are told that often at most; what is shown after a pause goes out at once."""
+
+MAX_VIEWERS: Final = 300
+"""That are told as it happens: each takes 30 us of our loop and more, so all of them 10 ms in each 100."""
+
+AGAIN_MS: Final = 10_000
+"""Whoever is more is told what there is, and comes again for the rest after so long."""
 
 
 class LivePage:
@@ -69,7 +84,11 @@ class LivePage:
         self._host, self._port = host, port
         self._folder = None if folder is None else Path(folder)
         self._history = History(max_events)
-        self._viewers: set[asyncio.Queue[Shown | None]] = set()
+        self._run = secrets.token_hex(4)
+        """Part of the ids of events: a browser that was open before says by it that it has seen nothing of these."""
+        self._viewers: set[_Viewer] = set()
+        self._timer: asyncio.TimerHandle | None = None
+        self._told_at = -math.inf
         self._began_at = time.monotonic()
         self._runner: web.AppRunner | None = None
         self._is_over = False
@@ -97,10 +116,12 @@ class LivePage:
         """
         shown = self._history.add(kind, key, time.monotonic() - self._began_at, data)
         for viewer in list(self._viewers):
-            if viewer.qsize() < MAX_BEHIND:
-                viewer.put_nowait(shown)
+            if len(viewer.waiting) < MAX_BEHIND:
+                viewer.waiting.append(shown)
             else:
                 self._hang_up(viewer)
+                viewer.abort()
+        self._tell_in(max(0.0, self._told_at + BATCH_S - time.monotonic()))
 
     async def __aenter__(self) -> LivePage:
         """Open it.
@@ -149,15 +170,33 @@ class LivePage:
         self._is_over = True
         for viewer in list(self._viewers):
             self._hang_up(viewer)
+        if self._timer is not None:
+            self._timer.cancel()
         if self._runner is not None:
             runner, self._runner = self._runner, None
             await runner.cleanup()
 
-    def _hang_up(self, viewer: asyncio.Queue[Shown | None]) -> None:
+    def _tell_in(self, seconds: float) -> None:
+        """Tell the viewers what waits for them, or that we are alive; whichever time is the earliest."""
+        if not self._viewers:
+            return
+        loop = asyncio.get_running_loop()
+        if self._timer is not None:
+            if self._timer.when() <= loop.time() + seconds:
+                return
+            self._timer.cancel()
+        self._timer = loop.call_later(seconds, self._tell)
+
+    def _tell(self) -> None:
+        self._timer, self._told_at = None, time.monotonic()
+        for viewer in self._viewers:
+            viewer.is_told.set()
+        self._tell_in(ALIVE_S)
+
+    def _hang_up(self, viewer: _Viewer) -> None:
         self._viewers.discard(viewer)
-        while not viewer.empty():
-            viewer.get_nowait()
-        viewer.put_nowait(None)
+        viewer.is_over = True
+        viewer.is_told.set()
 
     async def _page(self, _: web.Request) -> web.FileResponse:
         return web.FileResponse(self._html)
@@ -172,29 +211,54 @@ class LivePage:
         """Server-sent events: a browser comes again by itself, and says which it has seen."""
         answer = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await answer.prepare(request)
-        seen = request.headers.get("Last-Event-ID", "")
-        viewer: asyncio.Queue[Shown | None] = asyncio.Queue()
-        past = list(self._history.since(int(seen) if seen.isascii() and seen.isdigit() else 0))
-        self._viewers.add(viewer)
-        try:
-            await answer.write(b"retry: 1000\n\n" + b"".join(map(_written, past)))
-            while True:
-                try:
-                    shown = await asyncio.wait_for(viewer.get(), ALIVE_S)
-                except (asyncio.TimeoutError, TimeoutError):
-                    await answer.write(b": alive\n\n")
-                    continue
-                if shown is None:
-                    return answer
-                await answer.write(_written(shown))
-        except ConnectionError:
+        past = self._written(self._history.since(self._seen(request.headers.get("Last-Event-ID", ""))))
+        if len(self._viewers) >= MAX_VIEWERS:
+            await answer.write(f"retry: {AGAIN_MS}\n\n".encode() + past)
             return answer
+        viewer = _Viewer(request.transport)
+        self._viewers.add(viewer)
+        self._tell_in(ALIVE_S)
+        try:
+            await answer.write(b"retry: 1000\n\n" + past)
+            while not viewer.is_over:
+                await viewer.is_told.wait()
+                await answer.write(self._written(viewer.take()) or b": alive\n\n")
+        except ConnectionError:
+            pass
         finally:
             self._viewers.discard(viewer)
+        return answer
+
+    def _written(self, events: Iterable[Shown]) -> bytes:
+        return "".join(f"id: {self._run}-{each.number}\ndata: {each.text}\n\n" for each in events).encode()
+
+    def _seen(self, last_id: str) -> int:
+        """Up to which event a browser has seen all; 0 where that was of another run."""
+        run, _, number = last_id.partition("-")
+        return int(number) if run == self._run and re.fullmatch("[0-9]{1,18}", number) else 0
 
 
-def _written(shown: Shown) -> bytes:
-    return f"id: {shown.number}\ndata: {shown.text}\n\n".encode()
+class _Viewer:
+    """Somebody who looks: what they were not sent yet."""
+
+    def __init__(self, transport: asyncio.Transport | None) -> None:
+        self.waiting: deque[Shown] = deque()
+        self.is_told = asyncio.Event()
+        self.is_over = False
+        self._transport = transport
+
+    def take(self) -> list[Shown]:
+        """What waits; nothing does afterwards."""
+        taken = list(self.waiting)
+        self.waiting.clear()
+        self.is_told.clear()
+        return taken
+
+    def abort(self) -> None:
+        """Do not wait for them to read what was sent already: they may never."""
+        self.waiting.clear()
+        if self._transport is not None:
+            self._transport.abort()
 
 
 async def _nothing(_: web.Request) -> web.Response:

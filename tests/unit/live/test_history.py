@@ -26,10 +26,9 @@ def test_who_comes_has_what_is_kept_of_what_came_later_in_order(
         assert history.add(kind, key, 0.0, {}).number == number
         model = [one for one in model if key is None or one[1:] != (kind, key)]
         model = [*model, (number, kind, key)][-most:]
-    since = seen if seen <= len(coming) else 0
     got = [(shown.number, json.loads(shown.text)) for shown in history.since(seen)]
     assert [(number, one["kind"], one["key"]) for number, one in got] == [
-        one for one in model if one[0] > since
+        one for one in model if one[0] > seen
     ]
     assert len(history) == len(model) <= most
 

@@ -15,6 +15,7 @@ import pytest
 
 from audio_connector import AudioConnectorStartServerError, UsageError
 from audio_connector.live import LivePage
+from audio_connector.live import page as pages
 from audio_connector.live.page import MAX_BEHIND
 
 LIMIT_S = 5.0
@@ -29,8 +30,8 @@ def html(tmp_path: Path) -> Path:
 
 
 @asynccontextmanager
-async def watching(page: LivePage, seen: int | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
-    headers = {} if seen is None else {"Last-Event-ID": str(seen)}
+async def watching(page: LivePage, seen: str | None = None) -> AsyncIterator[aiohttp.ClientResponse]:
+    headers = {} if seen is None else {"Last-Event-ID": seen}
     async with (
         aiohttp.ClientSession() as session,
         session.get(f"{page.url}events", headers=headers) as answer,
@@ -41,11 +42,13 @@ async def watching(page: LivePage, seen: int | None = None) -> AsyncIterator[aio
 
 async def told(answer: aiohttp.ClientResponse, count: int) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
+    last = b""
     while len(found) < count:
         line = await asyncio.wait_for(answer.content.readline(), LIMIT_S)
         assert line, "hung up"
         if line.startswith(b"data: "):
-            found.append(json.loads(line[6:]))
+            found.append({"id": last.decode(), **json.loads(line[6:])})
+        last = line.removeprefix(b"id: ").strip()
     return found
 
 
@@ -64,9 +67,59 @@ async def test_who_looks_is_told_and_who_comes_later_too(html: Path) -> None:
         assert [one["data"]["text"] for one in got] == ["before it is open", "so", "so far"]
         async with watching(page) as second:
             assert [one["data"]["text"] for one in await told(second, 2)] == ["before it is open", "so far"]
-        async with watching(page, seen=2) as again:
+        async with watching(page, seen=got[1]["id"]) as again:
             assert [one["data"]["text"] for one in await told(again, 1)] == ["so far"]
     page.show("line", text="after")
+
+
+@pytest.mark.parametrize("seen", ["2", "other-2", "other-0", "-", "x", "9" * 5000])
+async def test_a_browser_that_has_seen_another_run_is_told_all_of_this_one(html: Path, seen: str) -> None:
+    async with LivePage(html, port=0) as page:
+        for number in range(4):
+            page.show("line", number=number)
+        async with watching(page, seen) as answer:
+            assert [one["data"]["number"] for one in await told(answer, 4)] == [0, 1, 2, 3]
+
+
+async def test_what_is_shown_in_a_burst_is_sent_together_and_what_comes_after_a_pause_at_once(
+    html: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "BATCH_S", 60.0)
+    async with LivePage(html, port=0) as page, watching(page) as answer:
+        page.show("line", number=1)
+        page.show("line", number=2)
+        assert [one["data"]["number"] for one in await told(answer, 2)] == [1, 2]
+        assert await answer.content.readline() == b"\n"
+        page.show("line", number=3)
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(answer.content.readline(), 0.2)
+        leaving = asyncio.create_task(page.__aexit__(None, None, None))
+        assert [one["data"]["number"] for one in await told(answer, 1)] == [3]  # before it hangs up
+        await leaving
+
+
+async def test_who_is_one_too_many_is_told_what_there_is_and_comes_again(
+    html: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "MAX_VIEWERS", 2)
+    async with LivePage(html, port=0) as page:
+        page.show("line", number=1)
+        async with watching(page), watching(page), watching(page) as third:
+            text = await asyncio.wait_for(third.text(), LIMIT_S)
+            assert text.startswith("retry: 10000\n\n")
+            assert '"number": 1' in text
+            assert page.viewers == 2
+
+
+async def test_who_looks_where_nothing_happens_hears_that_we_are_alive(
+    html: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pages, "ALIVE_S", 0.02)
+    async with LivePage(html, port=0) as page, watching(page) as answer:
+        for _ in range(2):
+            assert b": alive\n" in [
+                await asyncio.wait_for(answer.content.readline(), LIMIT_S) for _ in range(4)
+            ]
 
 
 async def test_what_is_beside_the_page_is_served_and_what_is_none_of_a_page_is_not(html: Path) -> None:
@@ -94,8 +147,31 @@ async def test_a_viewer_that_does_not_read_is_hung_up_on_and_nothing_grows(html:
             for number in range(MAX_BEHIND + 1):
                 page.show("line", number=number)
             assert page.viewers == 0
-        async with watching(page, seen=MAX_BEHIND) as again:
+        async with watching(page, seen=f"{page._run}-{MAX_BEHIND}") as again:
             assert (await told(again, 1))[0]["data"] == {"number": MAX_BEHIND}
+
+
+async def test_who_reads_nothing_at_all_holds_no_connection_open(html: Path) -> None:
+    async with LivePage(html, port=0) as page:
+        port = int(page.url.rsplit(":", 1)[1].strip("/"))
+        _, writer = await asyncio.open_connection("127.0.0.1", port, limit=1)
+        writer.write(f"GET /events HTTP/1.1\r\nHost: localhost:{port}\r\n\r\n".encode())
+        for _ in range(200):
+            if page.viewers:
+                break
+            await asyncio.sleep(0.01)
+        text = "x" * 2000
+        while page.viewers:  # more than the kernel takes, so that we wait for who does not read
+            page.show("line", text=text)
+            await asyncio.sleep(0)
+        assert page._runner is not None
+        assert page._runner.server is not None
+        for _ in range(100):
+            if not page._runner.server.connections:
+                break
+            await asyncio.sleep(0.01)
+        assert not page._runner.server.connections
+        writer.close()
 
 
 async def test_leaving_hangs_up_and_the_port_is_free_again(html: Path) -> None:

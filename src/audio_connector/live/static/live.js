@@ -16,8 +16,12 @@ export function live(handlers) {
   };
   events.onopen = () => say("live", true);
   const loading = ({ ready, total }) => say(ready < total ? `loading engines, ${ready} of ${total}` : "live", true);
-  events.onerror = () => say("the application has ended, or does not answer", false);
+  events.onerror = () => say("not live: the application has ended, or does not answer; trying again", false);
+  let run = "";
   events.onmessage = (message) => {
+    const [now] = message.lastEventId.split("-");
+    if (run && now !== run) return location.reload(); // the application was started anew, and counts from 1 again
+    run = now;
     const { kind, key, at_s, data } = JSON.parse(message.data);
     if (kind === "loading") loading(data);
     handlers[kind]?.(data, { key, at_s });
