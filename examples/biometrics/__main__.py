@@ -41,11 +41,12 @@ def vault_of(settings: Settings) -> Vault:
 
 async def _enrol(settings: Settings, encoder: SpeakerEncoder, arguments: argparse.Namespace) -> int:
     vault, (raw, line_hz) = vault_of(settings), _read(arguments.files)
+    before = vault.all().get(arguments.name)
     enrolment = await enrol(
         encoder, speech_of(raw, RATE_HZ), raw, name=arguments.name, consent=arguments.consent, line_hz=line_hz,
-        before=vault.all().get(arguments.name), threshold=settings.lines(line_hz).threshold,
+        before=before, threshold=settings.lines(line_hz).threshold,
     )  # fmt: skip
-    vault.put(enrolment)
+    vault.put(enrolment, before=before)
     print(f"✓ enrolled {arguments.name}: {len(enrolment.vectors)} samples, {line_hz} Hz; {vault.path}")
     return 0
 

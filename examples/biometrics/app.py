@@ -14,6 +14,7 @@ from pydantic import Field
 from audio_connector import AudioConnectorConnection
 from audio_connector.engines import Engine, SpeakerEncoder
 from audio_connector.engines.base.warm import name_of
+from audio_connector.errors import UsageError
 from audio_connector.live.demo import Outcome
 from audio_connector.live.settings import AppSettings, EngineTable
 from audio_connector.simulator import CallReport
@@ -97,14 +98,17 @@ class Biometrics:
         """Who is enrolled, as the file has it now."""
         return await asyncio.to_thread(self.vault.all)
 
-    async def keep(self, enrolment: Enrolment) -> None:
-        """Enrol somebody."""
-        await asyncio.to_thread(self.vault.put, enrolment)
+    async def keep(self, enrolment: Enrolment, *, before: Enrolment | None) -> None:
+        """Enrol somebody, in place of who had the name before."""
+        await asyncio.to_thread(self.vault.put, enrolment, before=before)
         await self.show_enrolled()
 
     async def remember(self, name: str, heard: Print) -> None:
-        """Know a recording again."""
-        await asyncio.to_thread(self.vault.heard, name, heard)
+        """Know a recording again; a disk that refuses does not keep a decision back."""
+        try:
+            await asyncio.to_thread(self.vault.heard, name, heard)
+        except UsageError as error:
+            self.complain(f"{name}: this recording will not be known again: {error}")
 
     async def show_enrolled(self) -> None:
         """Show who is enrolled: names, not voices."""

@@ -52,6 +52,8 @@ class Call:
         self._speech_bytes = 0
         self._looked_s = 0.0
         self._is_decided = False
+        self._failure = ""
+        """Why the latest comparison failed."""
 
     async def run(self) -> None:
         """Listen until the call ends."""
@@ -70,8 +72,12 @@ class Call:
                     await self._look()
         if not self._is_decided:
             wanted_s = settings.enrol_s if self._enrolling else settings.decide_s
-            why = f"the call ended after {self._spoken_s:.1f} s of speech; expected {wanted_s:g} s"
-            await self._decide(Decision("too short", self._enrolling or self._claim, why=why))
+            if self._failure and self._spoken_s >= wanted_s:
+                decision = Decision("failed", name, why=self._failure)
+            else:
+                why = f"the call ended after {self._spoken_s:.1f} s of speech; expected {wanted_s:g} s"
+                decision = Decision("too short", name, why=why)
+            await self._decide(decision)
 
     @property
     def _spoken_s(self) -> float:
@@ -111,7 +117,9 @@ class Call:
                 )
                 if self._spoken_s >= of_s:
                     await self._enrol()
+            self._failure = ""
         except (EngineError, UsageError) as error:
+            self._failure = str(error)
             self._app.complain(f"{self._enrolling or self._claim or 'somebody'}: not compared: {error}")
 
     async def _compare(self) -> None:
@@ -134,16 +142,17 @@ class Call:
 
     async def _enrol(self) -> None:
         app, name = self._app, self._enrolling
+        before = (await app.known()).get(name)
         try:
             enrolment = await enrol(
                 app.encoder, bytes(self._speech), bytes(self._raw), name=name, consent=self._consent,
-                line_hz=self._client.format.rate_hz, before=(await app.known()).get(name),
+                line_hz=self._client.format.rate_hz, before=before,
                 threshold=app.settings.lines(self._client.format.rate_hz).threshold,
             )  # fmt: skip
         except Refused as error:
             await self._decide(Decision("refused", name, why=str(error)))
             return
-        await app.keep(enrolment)
+        await app.keep(enrolment, before=before)
         await self._decide(Decision("enrolled", name, speech_s=round(self._spoken_s, 2)))
 
     async def _decide(self, decision: Decision) -> None:

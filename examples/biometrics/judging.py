@@ -26,7 +26,15 @@ SHORTER: Final = 0.15
 one voice were taken, and three in four of two voices refused, with twelve voices of KLettres at 16 and at 8 kHz."""
 
 Verdict: TypeAlias = Literal[
-    "enrolled", "refused", "accepted", "rejected", "suspicious", "recognised", "unknown", "too short"
+    "enrolled",
+    "refused",
+    "accepted",
+    "rejected",
+    "suspicious",
+    "recognised",
+    "unknown",
+    "too short",
+    "failed",
 ]
 
 
@@ -40,7 +48,8 @@ class Decision:
 
     Attributes:
         verdict: "enrolled" or "refused"; "accepted", "rejected", or "suspicious" where the voice is right and
-            something looks like a recording; "recognised" or "unknown"; "too short" where the call ended before.
+            something looks like a recording; "recognised" or "unknown"; "too short" where the call ended before;
+            "failed" where nothing could be compared, or kept.
         name: Whose voice it is said to be, or is.
         score: How alike.
         threshold: From where on it counts.

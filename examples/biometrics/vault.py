@@ -9,12 +9,13 @@ may be in a copy of an earlier one: `Vault.rotate` makes those worthless, once t
 from __future__ import annotations
 
 import base64
+import errno
 import hashlib
 import json
 import os
 import secrets
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Final
@@ -115,8 +116,13 @@ class Keys:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             with open(path, "xb", opener=_for_the_owner) as file:
-                file.write(base64.urlsafe_b64encode(key) + b"\n")
-                os.fsync(file.fileno())
+                try:
+                    file.write(base64.urlsafe_b64encode(key) + b"\n")
+                    file.flush()
+                    os.fsync(file.fileno())
+                except OSError:  # half a key would be in the way of the good one
+                    path.unlink()
+                    raise
         except OSError as error:
             raise UsageError(f"the key {str(path)!r} cannot be written: {error.strerror}") from error
 
@@ -159,12 +165,29 @@ class Vault:
         Raises:
             UsageError: There is no key, or not the right one, or the file was changed.
         """
-        with self._locked():
+        with self._locked(only_reads=True):
             return self._read()
 
-    def put(self, enrolment: Enrolment) -> None:
-        """Keep somebody, in place of whoever had the name."""
-        self._change(lambda known: known.update({enrolment.name: enrolment}))
+    def put(self, enrolment: Enrolment, *, before: Enrolment | None = None) -> None:
+        """Keep somebody.
+
+        Args:
+            enrolment: Of whom.
+            before: Who has had the name; None where nobody has.
+
+        Raises:
+            UsageError: By now somebody else has it, or the file cannot be written.
+        """
+
+        def change(known: dict[str, Enrolment]) -> None:
+            now = known.get(enrolment.name)
+            if now is not before and not (now and before and np.array_equal(now.vectors, before.vectors)):
+                raise UsageError(
+                    f"somebody else was enrolled as {enrolment.name} meanwhile; look, and try again"
+                )
+            known[enrolment.name] = enrolment
+
+        self._change(change)
 
     def heard(self, name: str, heard: Print) -> None:
         """Remember a recording, so that it is known again; of nobody who was forgotten meanwhile."""
@@ -243,14 +266,21 @@ class Vault:
             raise UsageError(f"{str(self.path)!r} cannot be written: {error.strerror}") from error
 
     @contextmanager
-    def _locked(self) -> Iterator[None]:
+    def _locked(self, *, only_reads: bool = False) -> Iterator[None]:
         try:
-            self.path.parent.mkdir(parents=True, exist_ok=True)
-            with open(self.path.with_name(f"{self.path.name}.lock"), "wb", opener=_for_the_owner) as file:
-                with suppress(ImportError):  # Windows has none: one process at a time there
-                    import fcntl  # noqa: PLC0415
+            with ExitStack() as stack:
+                try:
+                    self.path.parent.mkdir(parents=True, exist_ok=True)
+                    lock = self.path.with_name(f"{self.path.name}.lock")
+                    file = stack.enter_context(open(lock, "wb", opener=_for_the_owner))
+                except OSError as error:  # where nobody can write, who reads needs no lock
+                    if not only_reads or error.errno not in (errno.EROFS, errno.EACCES):
+                        raise
+                else:
+                    with suppress(ImportError):  # Windows has none: one process at a time there
+                        import fcntl  # noqa: PLC0415
 
-                    fcntl.flock(file, fcntl.LOCK_EX)
+                        fcntl.flock(file, fcntl.LOCK_EX)
                 yield
         except OSError as error:
             raise UsageError(f"{str(self.path)!r} cannot be opened: {error.strerror}") from error
