@@ -3,23 +3,18 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 import time
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from audio_connector import AudioConnectorConnection, LiveSession, SessionStream
+from audio_connector import AudioConnectorConnection, LiveSession
 from audio_connector.engines import Engine, Recogniser, Synthesiser, Translator
-from audio_connector.turns import TurnEvent, TurnSettings, listen, listen_apart
-from captions.session import Caption, Session, Turns
-
-logger = logging.getLogger("captions")
+from audio_connector.live.following import Following, turns_of
+from audio_connector.turns import TurnSettings
+from captions.session import Caption, Session
 
 FINISH_S: Final = 10.0
 """For what is still to be understood when the program ends."""
@@ -89,7 +84,7 @@ class Captions:
         self.delays_s: deque[float] = deque(maxlen=KEPT)
         self.folders: deque[Path] = deque(maxlen=KEPT)
         self._sessions = sessions
-        self._running: dict[object, asyncio.Task[None]] = {}
+        self._following = Following(finish_s=FINISH_S)
 
     @property
     def engines(self) -> Sequence[Engine]:
@@ -101,47 +96,22 @@ class Captions:
     async def on_connect(self, client: AudioConnectorConnection) -> None:
         """A stream came: the first one of a session begins its captions, the others are part of it."""
         session = self._sessions().get(client.session_id or "")
-        whose: object = session or client
-        if whose in self._running:
+        whose = session or client
+        if whose in self._following:
             return
         settings = TurnSettings(pause_ms=self.wishes.pause_ms, max_speech_s=self.wishes.longest_s)
-        if session is None:  # a router that names none, as that of the Voice API
-            turns, clock = _alone(client, listen(client, settings=settings)), _clock_from(time.monotonic())
-        else:
-            turns, clock = _together(listen_apart(session, settings=settings)), lambda: session.now_s
+        turns = turns_of(client, session, settings=settings)
+        clock = _clock_from(time.monotonic()) if session is None else lambda: session.now_s
         captioned = Session(self, client.session_id or client.id, turns, clock)
-        task = self._running[whose] = asyncio.create_task(captioned.run())
-        task.add_done_callback(partial(self._forget, whose))
+        self._following.begin(whose, captioned.run())
 
     async def settle(self) -> None:
         """Wait for the captions of sessions that are over, for a while."""
-        if self._running:
-            await asyncio.wait(list(self._running.values()), timeout=FINISH_S)
+        await self._following.settle()
 
     async def close(self) -> None:
         """Finish what is being understood."""
-        await self.settle()
-        running = list(self._running.values())
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-
-    def _forget(self, whose: object, task: asyncio.Task[None]) -> None:
-        self._running.pop(whose, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("the captions of a session have ended", exc_info=error)
-
-
-async def _together(turns: AsyncGenerator[tuple[SessionStream, TurnEvent], None]) -> Turns:
-    async with aclosing(turns):
-        async for stream, event in turns:
-            yield stream.connection, event
-
-
-async def _alone(client: AudioConnectorConnection, turns: AsyncGenerator[TurnEvent, None]) -> Turns:
-    async with aclosing(turns):
-        async for event in turns:
-            yield client, event
+        await self._following.close()
 
 
 def _clock_from(zero: float) -> Callable[[], float]:

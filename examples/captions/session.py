@@ -8,19 +8,22 @@ What happens to an utterance: it is *open* while somebody speaks, and partials r
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
 import logging
+import os
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, TypeAlias
+from typing import TYPE_CHECKING, Any, Final
 
 from audio_connector import AudioConnectorConnection
 from audio_connector.engines import EngineError, Hearing, Recogniser, Transcript
 from audio_connector.engines.base.deadline import within
+from audio_connector.live.following import Turns
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechStarted, TurnEvent
 from captions.delays import Shown, count_words, delays_of, percentile
 from captions.interpreter import Interpreter
@@ -39,8 +42,6 @@ FINAL_S: Final = 30.0
 
 MAX_NAMESAKES: Final = 100
 """Folders of one session that began within a second."""
-
-Turns: TypeAlias = AsyncGenerator[tuple[AudioConnectorConnection, TurnEvent], None]
 
 
 @dataclass(frozen=True)
@@ -104,7 +105,7 @@ class Session:
         """Caption it until it is over."""
         speaking = asyncio.create_task(self._interpreter.run()) if self._interpreter is not None else None
         try:
-            await asyncio.to_thread(self._make_folder)
+            await self._make_folder()
             self._show("session", "", folder=self._folder.name, is_over=False)
             async with aclosing(self._turns) as turns:
                 async for client, event in turns:
@@ -112,10 +113,6 @@ class Session:
             if self._tasks:
                 await asyncio.wait(self._tasks)
             self._show("session", "", folder=self._folder.name, is_over=True)
-        except OSError as error:
-            self._problem(
-                f"{self._folder} cannot be written: {error.strerror or error}; choose another folder"
-            )
         finally:
             tasks = [*self._tasks, *([speaking] if speaking is not None else [])]
             for task in tasks:
@@ -321,7 +318,16 @@ class Session:
         if not task.cancelled() and (error := task.exception()) is not None:
             self._problem(f"an utterance is lost: {type(error).__name__}: {error}")
 
-    def _make_folder(self) -> None:
+    async def _make_folder(self) -> None:
+        """Make its folder; where the disk refuses, the captions stand on the page all the same."""
+        try:
+            await asyncio.to_thread(self._made_folder)
+        except OSError as error:
+            self._problem(
+                f"{self._folder} cannot be written: {error.strerror or error}; choose another folder"
+            )
+
+    def _made_folder(self) -> None:
         first = self._folder
         for number in range(2, MAX_NAMESAKES):
             try:
@@ -349,7 +355,10 @@ class Session:
 def _append(path: Path, text: str) -> None:
     # Unbuffered, so in one write: who reads meanwhile sees whole cues.
     with path.open("ab", buffering=0) as file:
-        file.write(text.encode())
+        data, size = text.encode(errors="replace"), file.tell()
+        if file.write(data) != len(data):  # the disk is full; half a cue would spoil what follows
+            file.truncate(size)
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
 
 def _line(utterance: _Utterance, final: Transcript, ended: SpeechEnded) -> str:

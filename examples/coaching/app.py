@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
@@ -13,6 +12,7 @@ from typing import Any, Final
 from audio_connector import AudioConnectorConnection, LiveSession
 from audio_connector.engines import Embedder, Engine, Recogniser
 from audio_connector.live.demo import Outcome
+from audio_connector.live.following import Following
 from audio_connector.simulator import CallReport
 from coaching.call import FINISH_S, CoachedCall, Show, groups_of
 from coaching.floor import AGENT
@@ -56,7 +56,7 @@ class Coach:
         self.summaries: deque[dict[str, Any]] = deque(maxlen=100)
         """Of the calls that are over, the latest."""
         self._sessions = sessions
-        self._tasks: dict[LiveSession, asyncio.Task[dict[str, Any]]] = {}
+        self._following = Following(finish_s=CLOSE_S)
 
     async def on_connect(self, client: AudioConnectorConnection) -> None:
         """Coach the session of a connection, if nobody does yet."""
@@ -64,45 +64,30 @@ class Coach:
         if session is None:
             logger.warning("a call without a session cannot be coached: it has one side only")
             return
-        if session not in self._tasks:
+        if session not in self._following:
             call = CoachedCall(
                 session, self.settings, recogniser=self.recogniser, meanings=self.meanings, show=self.show
             )
-            task = asyncio.create_task(call.run(self.output), name="coaching a session")
-            self._tasks[session] = task
-            task.add_done_callback(lambda _: self._forget(session))
+            self._following.begin(session, self._coach(call))
 
-    async def settled(self) -> None:
-        """Wait until no session is coached."""
-        while self._tasks:
-            await asyncio.wait(list(self._tasks.values()))
+    async def settle(self) -> None:
+        """Wait for the summaries of calls that are over, for a while."""
+        await self._following.settle()
 
     async def close(self) -> None:
         """Let the calls that have ended leave their summaries."""
-        try:
-            await asyncio.wait_for(self.settled(), CLOSE_S)
-        except asyncio.TimeoutError:
-            late = list(self._tasks.values())
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await self._following.close()
 
     async def outcome(self, reports: Sequence[CallReport]) -> Outcome:
         """Say what came out of the demo's call."""
         del reports  # the callers only talk
-        await self.settled()
+        await self.settle()
         if not self.summaries:
             return Outcome(problems=["no call was coached"])
         return demo_outcome(self.summaries[-1], self.output)
 
-    def _forget(self, session: LiveSession) -> None:
-        task = self._tasks.pop(session)
-        if task.cancelled():
-            return
-        if (error := task.exception()) is not None:
-            logger.error("coaching a session failed", exc_info=error)
-        else:
-            self.summaries.append(task.result())
+    async def _coach(self, call: CoachedCall) -> None:
+        self.summaries.append(await call.run(self.output))
 
 
 FLOOR_RULES: Final = ("interrupts", "silence", "talks long")

@@ -21,7 +21,8 @@ from typing import Any, Final, Protocol
 from weakref import WeakKeyDictionary
 
 from audio_connector import LiveSession, SessionStream
-from audio_connector.engines import EngineError, Recogniser
+from audio_connector.engines import Recogniser
+from audio_connector.live.following import OneByOne
 from audio_connector.turns import (
     SpeechEnded,
     SpeechGoesOn,
@@ -110,7 +111,7 @@ class CoachedCall:
         self._said: dict[str, dict[str, Any]] = {}
         self._hints: deque[dict[str, Any]] = deque(maxlen=MAX_LINES)
         self._lines: deque[Line] = deque(maxlen=MAX_LINES)
-        self._waiting: asyncio.Queue[tuple[str, SpeechEnded] | None] = asyncio.Queue()
+        self._waiting = OneByOne(self._understand, most=MAX_WAITING, tell=self._trouble)
         self._troubles: Counter[str] = Counter()
         self._closed_s: float | None = None
         self._together_s: float | None = None
@@ -121,24 +122,15 @@ class CoachedCall:
         self._show("call", key=self.id, began=self._began.isoformat(), is_over=False)
         for item in self._settings.checklist:
             self._show_item({"name": item.name, "is_said": False})
-        understanding = asyncio.create_task(self._understand(), name="understanding a session")
-        try:
+        async with self._waiting:
             events: Any = listen_apart(self._session, settings=TURNS)
             async with aclosing(events):
                 async for stream, event in events:
                     role = self._role_of(stream)
                     if role is not None:
                         self._take(stream, role, event)
-            self._waiting.put_nowait(None)
-            await asyncio.wait((understanding,), timeout=FINISH_S)
-            if understanding.done():
-                understanding.result()  # raises what is a mistake of this program
-            else:
-                self._trouble(f"the recogniser was more than {FINISH_S:.0f} s behind at the end of the call")
-            return await self._finish(output)
-        finally:
-            understanding.cancel()
-            await asyncio.wait((understanding,))
+            await self._waiting.finish(FINISH_S)
+        return await self._finish(output)
 
     def _role_of(self, stream: SessionStream) -> str | None:
         if stream not in self._roles:
@@ -162,10 +154,7 @@ class CoachedCall:
             self._give(hint)
         if isinstance(event, SpeechEnded):
             self._show_span(stream, role, event.start_s, event.end_s)
-            if self._waiting.qsize() >= MAX_WAITING:
-                self._waiting.get_nowait()
-                self._trouble("the recogniser is too slow for this call: an utterance is not understood")
-            self._waiting.put_nowait((role, event))
+            self._waiting.put((role, event))
         if self._floor.now_s - self._shown_s >= SHOW_EACH_S:
             self._shown_s = self._floor.now_s
             if isinstance(event, SpeechStarted | SpeechGoesOn):
@@ -174,18 +163,13 @@ class CoachedCall:
             for hint in self._remind():
                 self._give(hint)
 
-    async def _understand(self) -> None:
-        """Understand one utterance after the other."""
-        while (waiting := await self._waiting.get()) is not None:
-            role, ended = waiting
-            try:
-                heard = await self._recogniser.transcribe(
-                    ended.audio, sample_rate=ended.sample_rate, language=self._settings.language
-                )
-                if heard.text.strip():
-                    await self._weigh(Line(role, ended.start_s, ended.end_s, heard.text.strip()))
-            except EngineError as error:
-                self._trouble(f"an utterance was not understood: {error}")
+    async def _understand(self, said: tuple[str, SpeechEnded]) -> None:
+        role, ended = said
+        heard = await self._recogniser.transcribe(
+            ended.audio, sample_rate=ended.sample_rate, language=self._settings.language
+        )
+        if heard.text.strip():
+            await self._weigh(Line(role, ended.start_s, ended.end_s, heard.text.strip()))
 
     async def _weigh(self, line: Line) -> None:
         """Look what something that was said means for the call."""
@@ -265,11 +249,14 @@ class CoachedCall:
         summary = self.summary()
         path = output / f"{self.id}.json"
         self._show("figures", key=self.id, figures=summary["figures"])
+        is_there = True
         try:
             await asyncio.to_thread(_write, path, summary)
         except OSError as error:
+            is_there = False
             self._trouble(f"the summary cannot be written to {path}: {error.strerror or error}")
-        self._show("call", key=self.id, began=summary["began"], is_over=True, file=path.name)
+        file = path.name if is_there else None
+        self._show("call", key=self.id, began=summary["began"], is_over=True, file=file)
         return summary
 
 

@@ -119,7 +119,7 @@ async def test_a_call_is_counted_and_its_hints_come_in_time(tmp_path: Path) -> N
             await asyncio.sleep(6)  # silence
             await agent.say(speech(2.1))
             await asyncio.sleep(2)
-        await on.coach.settled()
+        await on.coach.settle()
     [summary] = on.coach.summaries
     assert on.hints() == ["upset", "talks long", "silence", "missing"]
     late = {hint["rule"]: hint["late_s"] for hint in on.page.of("hint")}
@@ -147,7 +147,7 @@ async def test_who_interrupts_is_told_and_who_says_mhm_is_not(tmp_path: Path) ->
                 await long
                 await asyncio.sleep(2)
             await agent.say(speech(2.1))
-        await on.coach.settled()
+        await on.coach.settle()
     assert on.hints() == ["interrupts"]
     [hint] = on.page.of("hint")
     assert 0 <= hint["late_s"] <= LATE_S
@@ -164,7 +164,7 @@ async def test_who_speaks_fast_is_told(tmp_path: Path) -> None:
         async with on.session() as (agent, _):
             await agent.say(speech(2.1))
             await asyncio.sleep(2)
-        await on.coach.settled()
+        await on.coach.settle()
     assert on.hints() == ["fast"]
     assert "words a minute" in on.page.of("hint")[0]["text"]
     assert on.coach.summaries[0]["figures"]["words_per_minute"][AGENT] > 250
@@ -181,7 +181,7 @@ async def test_who_waits_for_the_other_one_need_not_talk(tmp_path: Path) -> None
                 assert on.hints() == ["silence"]
                 await agent.say(speech(1.4))
             await asyncio.sleep(10)
-        await on.coach.settled()
+        await on.coach.settle()
     assert on.hints() == ["silence"]
     [hint] = on.page.of("hint")
     assert hint["cause_s"] == pytest.approx(14, abs=0.6)
@@ -194,7 +194,7 @@ async def test_two_calls_at_once_keep_to_themselves(tmp_path: Path) -> None:
         async with on.session("one") as (agent, _), on.session("two") as (_, customer):
             await asyncio.gather(agent.say(speech(2.1)), customer.say(speech(4.2)))
             await asyncio.sleep(2)
-        await on.coach.settled()
+        await on.coach.settle()
     said = sorted([line["role"] for line in each["transcript"]] for each in on.coach.summaries)
     assert said == [[AGENT], [CUSTOMER]]
     assert len({each["call"] for each in on.coach.summaries}) == 2
@@ -218,7 +218,7 @@ async def test_a_recogniser_that_fails_is_told_and_the_call_goes_on(tmp_path: Pa
             await asyncio.sleep(1)
             await agent.say(speech(2.1))
             await asyncio.sleep(1)
-        await on.coach.settled()
+        await on.coach.settle()
     assert "the model is gone" in on.page.of("trouble")[0]["text"]
     [summary] = on.coach.summaries
     assert list(summary["troubles"].values()) == [1]
@@ -235,7 +235,7 @@ async def test_a_recogniser_that_is_too_slow_holds_up_nothing(tmp_path: Path) ->
                 await customer.say(speech(1.4))
                 await asyncio.sleep(0.6)
         assert on.page.of("figures")[-1]["figures"]["turns"][CUSTOMER] >= 14
-        await on.coach.settled()
+        await on.coach.settle()
     told = [each["text"] for each in on.page.of("trouble")]
     assert len(told) == 2, told  # once each
     assert "too slow" in told[0]
@@ -244,20 +244,27 @@ async def test_a_recogniser_that_is_too_slow_holds_up_nothing(tmp_path: Path) ->
 
 
 @in_virtual_time
-async def test_a_mistake_in_the_program_leaves_no_call_behind(
+async def test_a_mistake_in_the_program_costs_an_utterance_and_not_the_call(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    mistakes = [True, False]
+
     def wrong(audio: bytes, rate_hz: int) -> str:
-        raise ZeroDivisionError
+        if mistakes.pop():
+            raise ZeroDivisionError
+        return "I am sorry about that."
 
     async with bench(ScriptedEars(wrong), tmp_path, allow_errors=True) as on:
         async with on.session() as (agent, _):
-            for _ in range(3):
+            for _ in range(2):
                 await agent.say(speech(1.4))
                 await asyncio.sleep(1)
-        await on.coach.settled()
+        await on.coach.settle()
     assert "ZeroDivisionError" in caplog.text
-    assert not on.coach.summaries
+    assert [each["text"] for each in on.page.of("trouble")] == [
+        "an utterance was not understood: ZeroDivisionError"
+    ]
+    assert len(on.coach.summaries[0]["transcript"]) == 1
 
 
 @pytest.mark.parametrize(
@@ -280,7 +287,7 @@ async def test_who_is_who(by: str, calls: Sequence[tuple[str, dict[str, str]]], 
             for call in (agent, customer, nobody):
                 await call.say(speech(1.4))
                 await asyncio.sleep(1)
-        await on.coach.settled()
+        await on.coach.settle()
     assert on.coach.summaries[0]["figures"]["turns"] == {AGENT: 1, CUSTOMER: 1}
     assert "left out" in on.page.of("trouble")[0]["text"]
 

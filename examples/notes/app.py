@@ -3,23 +3,19 @@
 
 from __future__ import annotations
 
-import asyncio
-import logging
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
-from audio_connector import AudioConnectorConnection, LiveSession, SessionStream
+from audio_connector import AudioConnectorConnection, LiveSession
 from audio_connector.engines import Engine, Recogniser
-from audio_connector.turns import TurnEvent, TurnSettings, listen, listen_apart
+from audio_connector.live.following import Following, turns_of
+from audio_connector.turns import TurnSettings
 from notes.minutes import Summariser
 from notes.recording import recorded, recorded_alone
-from notes.session import Session, Turns
-
-logger = logging.getLogger("notes")
+from notes.session import Session
 
 FINISH_S: Final = 30.0
 """For what is still to be recognised, and the last minutes, when the program ends."""
@@ -67,7 +63,7 @@ class Notes:
         self.taken: deque[Session] = deque(maxlen=KEPT)
         self._settings = settings
         self._sessions = sessions
-        self._running: dict[object, asyncio.Task[None]] = {}
+        self._following = Following(finish_s=FINISH_S)
 
     @property
     def engines(self) -> Sequence[Engine]:
@@ -77,46 +73,23 @@ class Notes:
     async def on_connect(self, client: AudioConnectorConnection) -> None:
         """A stream came: the first one of a session begins its notes, the others are part of it."""
         session = self._sessions().get(client.session_id or "")
-        whose: object = session or client
-        if whose in self._running:
+        whose = session or client
+        if whose in self._following:
             return
-        if session is None:  # a router that names none, as that of the Voice API
-            turns = _alone(client, listen(client, settings=self._settings))
-            audio = partial(recorded_alone, client)
-        else:
-            turns = _together(listen_apart(session, settings=self._settings))
-            audio = partial(recorded, session.audio(mixed=True))
-        taken = Session(self, client.session_id or client.id, turns, audio)
+        turns = turns_of(client, session, settings=self._settings)
+        record = (
+            partial(recorded_alone, client)
+            if session is None
+            else partial(recorded, session.audio(mixed=True))
+        )
+        taken = Session(self, client.session_id or client.id, turns, record)
         self.taken.append(taken)
-        task = self._running[whose] = asyncio.create_task(taken.run())
-        task.add_done_callback(partial(self._forget, whose))
+        self._following.begin(whose, taken.run())
 
     async def settle(self) -> None:
         """Wait for the notes of sessions that are over, for a while."""
-        if self._running:
-            await asyncio.wait(list(self._running.values()), timeout=FINISH_S)
+        await self._following.settle()
 
     async def close(self) -> None:
         """Finish the notes."""
-        await self.settle()
-        running = list(self._running.values())
-        for task in running:
-            task.cancel()
-        await asyncio.gather(*running, return_exceptions=True)
-
-    def _forget(self, whose: object, task: asyncio.Task[None]) -> None:
-        self._running.pop(whose, None)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("the notes of a session have ended", exc_info=error)
-
-
-async def _together(turns: AsyncGenerator[tuple[SessionStream, TurnEvent], None]) -> Turns:
-    async with aclosing(turns):
-        async for stream, event in turns:
-            yield stream.connection, event
-
-
-async def _alone(client: AudioConnectorConnection, turns: AsyncGenerator[TurnEvent, None]) -> Turns:
-    async with aclosing(turns):
-        async for event in turns:
-            yield client, event
+        await self._following.close()

@@ -4,8 +4,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import aclosing
 from pathlib import Path
 from typing import Final
 
@@ -19,49 +18,26 @@ BATCH_BYTES: Final = 50 * FRAME_BYTES
 """A second: the disk is asked that often."""
 
 
-@asynccontextmanager
-async def recorded(mixed: SessionReader[SessionAudio], path: Path) -> AsyncIterator[None]:
-    """Record a session from now on; leaving the block waits for the end of the session.
+async def recorded(mixed: SessionReader[SessionAudio], path: Path, is_over: asyncio.Event) -> None:
+    """Record a session from now on, until it is over.
 
     Args:
         mixed: ``session.audio(mixed=True)``.
         path: The file.
+        is_over: Set when it is; the reader ends by itself.
 
     Raises:
         AudioFileError: The file cannot be written, or is full.
         OSError: The disk refused.
     """
-    writing = asyncio.create_task(_write(mixed, path))
-    try:
-        yield
-        await writing
-    finally:
-        writing.cancel()
-        await asyncio.gather(writing, return_exceptions=True)
-
-
-@asynccontextmanager
-async def recorded_alone(client: AudioConnectorConnection, path: Path) -> AsyncIterator[None]:
-    """Record a call that is in no session.
-
-    Raises:
-        AudioFileError: The file cannot be written.
-    """
-    async with Recorder(client, path, events=False) as recorder:
-        yield
-    if recorder.recorded.error is not None:
-        raise recorder.recorded.error
-
-
-async def _write(mixed: SessionReader[SessionAudio], path: Path) -> None:
+    del is_over
     waiting, written_s = bytearray(), 0.0
     async with aclosing(mixed):
         writer = await asyncio.to_thread(WavWriter, path, RATE_HZ)
         try:
             async for said in mixed:
-                missing = round(
-                    (said.start_s - written_s) / FRAME_S
-                )  # what was dropped, or was before the first
+                # What was dropped, or was before the first.
+                missing = round((said.start_s - written_s) / FRAME_S)
                 waiting += bytes(max(0, missing) * FRAME_BYTES) + said.audio
                 written_s = said.start_s + FRAME_S
                 if len(waiting) >= BATCH_BYTES:
@@ -70,3 +46,15 @@ async def _write(mixed: SessionReader[SessionAudio], path: Path) -> None:
             await asyncio.to_thread(writer.write, bytes(waiting))
         finally:
             await asyncio.to_thread(writer.close)
+
+
+async def recorded_alone(client: AudioConnectorConnection, path: Path, is_over: asyncio.Event) -> None:
+    """Record a call that is in no session, from now on until it is over.
+
+    Raises:
+        AudioFileError: The file cannot be written.
+    """
+    async with Recorder(client, path, events=False) as recorder:
+        await is_over.wait()
+    if recorder.recorded.error is not None:
+        raise recorder.recorded.error

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import re
-from collections.abc import AsyncGenerator, Callable
-from contextlib import AbstractAsyncContextManager, aclosing
+from collections.abc import Awaitable, Callable
+from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeAlias
@@ -19,7 +19,8 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from audio_connector import AudioConnectorConnection, VideoError
 from audio_connector.engines import EngineError
 from audio_connector.engines.base.deadline import within
-from audio_connector.turns import SpeechEnded, TurnEvent
+from audio_connector.live.following import OneByOne, Turns
+from audio_connector.turns import SpeechEnded
 from notes.minutes import Minutes, Said, as_markdown
 
 if TYPE_CHECKING:
@@ -40,7 +41,9 @@ MAX_NAMESAKES: Final = 100
 """Folders of one session that began within a second."""
 
 AUDIO: Final = "audio.wav"
-Turns: TypeAlias = AsyncGenerator[tuple[AudioConnectorConnection, TurnEvent], None]
+
+Record: TypeAlias = Callable[[Path, asyncio.Event], Awaitable[None]]
+"""Records into a file until the event is set."""
 
 
 class Session:
@@ -50,12 +53,10 @@ class Session:
         app: Its engines, page and folder.
         name: The session's id.
         turns: What is said in it.
-        record: Begins to record its audio into a file; leaving the block ends that.
+        record: Records its audio.
     """
 
-    def __init__(
-        self, app: Notes, name: str, turns: Turns, record: Callable[[Path], AbstractAsyncContextManager[None]]
-    ) -> None:
+    def __init__(self, app: Notes, name: str, turns: Turns, record: Record) -> None:
         self._app, self._turns, self._record = app, turns, record
         self.began = datetime.now().astimezone()
         self.label = re.sub(r"\W", "", name)[:12] or "session"
@@ -63,35 +64,30 @@ class Session:
         self.said: list[Said] = []
         self.minutes = Minutes()
         self._names: dict[AudioConnectorConnection, str] = {}
-        self._waiting: asyncio.Queue[tuple[AudioConnectorConnection, SpeechEnded] | None] = asyncio.Queue()
         self._has_new, self._is_over = asyncio.Event(), asyncio.Event()
         self._writing = asyncio.Lock()
         self._count = 0
 
     async def run(self) -> None:
         """Take notes until it is over."""
-        tasks: list[asyncio.Task[None]] = []
+        await self._make_folder()
+        self._show("session", "", folder=self.folder.name, is_over=False)
+        recording, summarising = tasks = [
+            asyncio.create_task(work) for work in (self._keep_audio(), self._follow())
+        ]
         try:
-            await asyncio.to_thread(self._make_folder)
-            self._show("session", "", folder=self.folder.name, is_over=False)
-            recording, recognising, summarising = tasks = [
-                asyncio.create_task(work) for work in (self._keep_audio(), self._recognise(), self._follow())
-            ]
-            async with aclosing(self._turns) as turns:
-                async for client, event in turns:
-                    if isinstance(event, SpeechEnded):
-                        self._take(client, event)
-            self._is_over.set()
-            self._waiting.put_nowait(None)
-            await asyncio.wait((recognising, recording))
+            async with OneByOne(self._recognise, most=MAX_WAITING, tell=self._problem) as waiting:
+                async with aclosing(self._turns) as turns:
+                    async for client, event in turns:
+                        if isinstance(event, SpeechEnded):
+                            waiting.put((client, event))
+                self._is_over.set()
+                await waiting.finish()
+            await asyncio.wait((recording,))
             summarising.cancel()  # what it is at is not all of it
             await asyncio.wait((summarising,))
             await self._summarise()
             self._show("session", "", folder=self.folder.name, is_over=True)
-        except OSError as error:
-            self._problem(
-                f"{self.folder} cannot be written: {error.strerror or error}; choose another folder"
-            )
         finally:
             for task in tasks:
                 task.cancel()
@@ -99,25 +95,14 @@ class Session:
                 if isinstance(failed, Exception):
                     self._problem(f"the notes are not complete: {type(failed).__name__}: {failed}")
 
-    def _take(self, client: AudioConnectorConnection, ended: SpeechEnded) -> None:
-        if self._waiting.qsize() >= MAX_WAITING:
-            self._problem(f"{MAX_WAITING} utterances wait, so one is left out; use a faster recogniser")
-        else:
-            self._waiting.put_nowait((client, ended))
-
-    async def _recognise(self) -> None:
-        while (each := await self._waiting.get()) is not None:
-            client, ended = each
-            hearing = self._app.recogniser.transcribe(
-                ended.audio, sample_rate=ended.sample_rate, language=self._app.language
-            )
-            try:
-                text = (await within(ANSWER_S, hearing)).text
-            except EngineError as error:
-                self._problem(f"an utterance is not understood: {error}")
-                continue
-            if text:
-                self._note(client, ended, text)
+    async def _recognise(self, each: tuple[AudioConnectorConnection, SpeechEnded]) -> None:
+        client, ended = each
+        hearing = self._app.recogniser.transcribe(
+            ended.audio, sample_rate=ended.sample_rate, language=self._app.language
+        )
+        text = (await within(ANSWER_S, hearing)).text
+        if text:
+            self._note(client, ended, text)
 
     def _note(self, client: AudioConnectorConnection, ended: SpeechEnded, text: str) -> None:
         self._count += 1
@@ -185,8 +170,7 @@ class Session:
 
     async def _keep_audio(self) -> None:
         try:
-            async with self._record(self.folder / AUDIO):
-                await self._is_over.wait()
+            await self._record(self.folder / AUDIO, self._is_over)
         except (OSError, VideoError) as error:
             self._problem(f"the recording is not complete: {error}")
 
@@ -209,7 +193,16 @@ class Session:
     def _write(self, minutes: Minutes, said: list[Said]) -> None:
         _replace(self.folder / "notes.md", as_markdown(minutes, said, began=self.began, audio=AUDIO))
 
-    def _make_folder(self) -> None:
+    async def _make_folder(self) -> None:
+        """Make its folder; where the disk refuses, the notes stand on the page all the same."""
+        try:
+            await asyncio.to_thread(self._made_folder)
+        except OSError as error:
+            self._problem(
+                f"{self.folder} cannot be written: {error.strerror or error}; choose another folder"
+            )
+
+    def _made_folder(self) -> None:
         first = self.folder
         for number in range(2, MAX_NAMESAKES):
             try:
@@ -223,5 +216,5 @@ class Session:
 def _replace(path: Path, text: str) -> None:
     """Write a file at once: who reads it has the one before or this one."""
     beside = path.with_suffix(".part")
-    beside.write_text(text, encoding="utf-8")
+    beside.write_text(text, encoding="utf-8", errors="replace")
     beside.replace(path)

@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any, ClassVar, Final, Protocol
 
 from audio_connector import AudioConnectorConnection, UsageError
-from audio_connector.engines import Embedder, Engine, EngineError, Recogniser
+from audio_connector.engines import Embedder, Engine, Recogniser
 from audio_connector.live.demo import Outcome
+from audio_connector.live.following import Following, OneByOne
 from audio_connector.live.settings import AppSettings, EngineTable
 from audio_connector.simulator import CallReport
 from audio_connector.turns import SpeechEnded, TurnEvent, TurnSettings, listen
@@ -115,40 +116,26 @@ class Sentiment:
         self.show = show
         self.calls: deque[FollowedCall] = deque(maxlen=100)
         """Those that are over, the latest."""
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._following = Following(finish_s=CLOSE_S)
 
     async def on_connect(self, client: AudioConnectorConnection) -> None:
         """Follow a call until its end."""
         call = FollowedCall(self, client)
-        task = asyncio.create_task(call.run(listen(client, settings=TURNS)), name="following a call")
-        self._tasks.add(task)
-        task.add_done_callback(self._forget)
+        self._following.begin(client, call.run(listen(client, settings=TURNS)))
 
-    async def settled(self) -> None:
-        """Wait until no call is followed."""
-        while self._tasks:
-            await asyncio.wait(list(self._tasks))
+    async def settle(self) -> None:
+        """Wait for the files of calls that are over, for a while."""
+        await self._following.settle()
 
     async def close(self) -> None:
         """Let the calls that have ended leave their files."""
-        try:
-            await asyncio.wait_for(self.settled(), CLOSE_S)
-        except asyncio.TimeoutError:
-            late = list(self._tasks)
-            for task in late:
-                task.cancel()
-            await asyncio.gather(*late, return_exceptions=True)
+        await self._following.close()
 
     async def outcome(self, reports: Sequence[CallReport]) -> Outcome:
         """Say what came out of the demo's call."""
         del reports  # the caller only talks
-        await self.settled()
+        await self.settle()
         return demo_outcome(self.calls[-1]) if self.calls else Outcome(problems=["no call was followed"])
-
-    def _forget(self, task: asyncio.Task[None]) -> None:
-        self._tasks.discard(task)
-        if not task.cancelled() and (error := task.exception()) is not None:
-            logger.error("following a call failed", exc_info=error)
 
 
 class FollowedCall:
@@ -160,7 +147,7 @@ class FollowedCall:
         self.id = f"{self._began:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9]', '', client.id)[:12]}"
         self.utterances: deque[Utterance] = deque(maxlen=MAX_KEPT)
         self._moods = Moods()
-        self._waiting: asyncio.Queue[SpeechEnded | None] = asyncio.Queue()
+        self._waiting = OneByOne(self._weigh, most=MAX_WAITING, tell=self._trouble)
         self._troubles: Counter[str] = Counter()
 
     @property
@@ -171,36 +158,14 @@ class FollowedCall:
     async def run(self, events: AsyncIterator[TurnEvent]) -> None:
         """Follow it until it is over."""
         self._show("call", key=self.id, began=self._began.isoformat(), is_over=False)
-        weighing = asyncio.create_task(self._weigh_all(), name="weighing what is said")
-        try:
+        async with self._waiting:
             turns: Any = events
             async with aclosing(turns):
                 async for event in turns:
                     if isinstance(event, SpeechEnded):
-                        self._take(event)
-            self._waiting.put_nowait(None)
-            await asyncio.wait((weighing,), timeout=FINISH_S)
-            if weighing.done():
-                weighing.result()  # raises what is a mistake of this program
-            else:
-                self._trouble(f"the recogniser was more than {FINISH_S:.0f} s behind at the end of the call")
-            await self._finish()
-        finally:
-            weighing.cancel()
-            await asyncio.wait((weighing,))
-
-    def _take(self, ended: SpeechEnded) -> None:
-        if self._waiting.qsize() >= MAX_WAITING:
-            self._waiting.get_nowait()
-            self._trouble("the recogniser is too slow for this call: an utterance is left out")
-        self._waiting.put_nowait(ended)
-
-    async def _weigh_all(self) -> None:
-        while (ended := await self._waiting.get()) is not None:
-            try:
-                await self._weigh(ended)
-            except EngineError as error:
-                self._trouble(f"an utterance was not understood: {error}")
+                        self._waiting.put(event)
+            await self._waiting.finish(FINISH_S)
+        await self._finish()
 
     async def _weigh(self, ended: SpeechEnded) -> None:
         heard = await self._app.recogniser.transcribe(
@@ -217,21 +182,21 @@ class FollowedCall:
         self._show("utterance", **asdict(utterance))
 
     async def _finish(self) -> None:
+        names = [path.name for path in self.files]
         try:
             await asyncio.to_thread(self._write)
         except OSError as error:
+            names = []
             self._trouble(f"what came out cannot be written: {error.strerror or error}")
         self._app.calls.append(self)
-        names = [path.name for path in self.files]
         self._show("call", key=self.id, began=self._began.isoformat(), is_over=True, files=names)
 
     def _write(self) -> None:
         self._app.output.mkdir(parents=True, exist_ok=True)
         picture, data = self.files
         said = list(self.utterances)
-        picture.write_text(
-            plot(said, title=f"Mood of the call of {self._began:%Y-%m-%d %H:%M:%S} UTC"), "utf-8"
-        )
+        title = f"Mood of the call of {self._began:%Y-%m-%d %H:%M:%S} UTC"
+        picture.write_text(plot(said, title=title), "utf-8", "replace")
         told = {
             "call": self.id,
             "began": self._began.isoformat(timespec="seconds"),

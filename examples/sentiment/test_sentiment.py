@@ -80,7 +80,7 @@ async def test_a_call_becomes_a_curve_and_two_files(tmp_path: Path) -> None:
             for by in (1.0, 1.0, 2.5):
                 await call.say(louder(by))
                 await asyncio.sleep(1.5)
-        await app.settled()
+        await app.settle()
     [followed_call] = app.calls
     said = list(followed_call.utterances)
     assert [each.text for each in said] == LINES
@@ -112,7 +112,7 @@ async def test_a_recogniser_that_fails_is_told_and_the_call_goes_on(tmp_path: Pa
             for _ in range(2):
                 await call.say("sample:he-was-not")
                 await asyncio.sleep(1)
-        await app.settled()
+        await app.settle()
     assert "the model is gone" in page.of("trouble")[0]["text"]
     assert len(app.calls[0].utterances) == 1
 
@@ -124,7 +124,7 @@ async def test_a_recogniser_that_is_too_slow_is_told(tmp_path: Path) -> None:
             for _ in range(MAX_WAITING + 5):
                 await call.say("sample:he-was-not")
                 await asyncio.sleep(0.6)
-        await app.settled()
+        await app.settle()
     told = [each["text"] for each in page.of("trouble")]
     assert len(told) == 2, told  # once each
     assert "too slow" in told[0]
@@ -141,7 +141,7 @@ async def test_two_calls_at_once_one_of_which_breaks_off_in_a_word(tmp_path: Pat
             await one.say("sample:he-was-not")
             one.live.abort()
             await speaking
-        await app.settled()
+        await app.settle()
     assert sorted(len(call.utterances) for call in app.calls) == [1, 1]
     assert len({call.id for call in app.calls}) == 2
     assert asyncio.all_tasks() == before
