@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-import { element, live } from "/live.js";
+import { drawn, element, keyed, live } from "/live.js";
 
 const WIDTH = 440, HEIGHT = 130, LEFT = 34, BOTTOM = 22;
+const MAX_CALLS = 100; // that a page which is open for days has in memory
 const calls = document.getElementById("calls");
 const known = new Map();
 
@@ -15,6 +16,11 @@ function row(id) {
     const item = element("li", { class: "call" }, parts.head, parts.chart, parts.foot);
     known.set(id, { ...parts, item, scores: [], what: "who", name: "", decision: null });
     calls.prepend(item);
+    if (known.size > MAX_CALLS) {
+      const [[first, gone]] = known;
+      gone.item.remove();
+      known.delete(first);
+    }
     document.getElementById("nothing").hidden = true;
   }
   return known.get(id);
@@ -44,30 +50,23 @@ function chart({ scores, decision }) {
   const line = `M${scores.map((each) => `${x(each.speech_s).toFixed(1)} ${y(each.score).toFixed(1)}`).join("L")}`;
   const threshold = scores.at(-1).threshold;
   const marks = [0, 0.5, 1].flatMap((score) => [
-    shape("line", { x1: LEFT, x2: WIDTH - 8, y1: y(score), y2: y(score), class: "grid" }),
-    shape("text", { x: LEFT - 6, y: y(score) + 4, "text-anchor": "end" }, score.toFixed(1)),
+    drawn("line", { x1: LEFT, x2: WIDTH - 8, y1: y(score), y2: y(score), class: "grid" }),
+    drawn("text", { x: LEFT - 6, y: y(score) + 4, "text-anchor": "end" }, score.toFixed(1)),
   ]);
   for (let second = 0; second <= longest; second += 2) {
-    marks.push(shape("text", { x: x(second), y: HEIGHT - 6, "text-anchor": "middle" }, `${second} s`));
+    marks.push(drawn("text", { x: x(second), y: HEIGHT - 6, "text-anchor": "middle" }, `${second} s`));
   }
-  const points = scores.map((each) => shape("circle", { cx: x(each.speech_s), cy: y(each.score), r: 3.5, class: each.score < threshold ? "below" : "above" }));
-  const decided = decision?.speech_s ? [shape("line", { x1: x(decision.speech_s), x2: x(decision.speech_s), y1: 8, y2: HEIGHT - BOTTOM, class: "decided" })] : [];
-  return shape(
+  const points = scores.map((each) => drawn("circle", { cx: x(each.speech_s), cy: y(each.score), r: 3.5, class: each.score < threshold ? "below" : "above" }));
+  const decided = decision?.speech_s ? [drawn("line", { x1: x(decision.speech_s), x2: x(decision.speech_s), y1: 8, y2: HEIGHT - BOTTOM, class: "decided" })] : [];
+  return drawn(
     "svg",
     { viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "score over seconds of speech" },
     ...marks,
-    shape("line", { x1: LEFT, x2: WIDTH - 8, y1: y(threshold), y2: y(threshold), class: "threshold" }),
+    drawn("line", { x1: LEFT, x2: WIDTH - 8, y1: y(threshold), y2: y(threshold), class: "threshold" }),
     ...decided,
-    shape("path", { d: line, class: "score" }),
+    drawn("path", { d: line, class: "score" }),
     ...points,
   );
-}
-
-function shape(name, attributes, ...children) {
-  const made = document.createElementNS("http://www.w3.org/2000/svg", name);
-  for (const [attribute, value] of Object.entries(attributes)) made.setAttribute(attribute, value);
-  made.append(...children);
-  return made;
 }
 
 live({
@@ -96,6 +95,6 @@ live({
   },
   problem({ text }) {
     document.getElementById("troubles").hidden = false;
-    document.getElementById("problems").append(element("li", { class: "bad" }, text));
+    keyed(document.getElementById("problems"), text, () => element("li", { class: "bad" }, text), 20);
   },
 });

@@ -3,13 +3,15 @@ import { clock, element, keyed, live } from "/live.js";
 
 const find = (id) => document.getElementById(id);
 const SPEAKER_COLOURS = 4;
+const MAX_SESSIONS = 50; // that a page which is open for days has in memory
+const MAX_LINES = 2000; // of each
 
 /** The part of a session; each has its captions and links to its files. */
 function sessionOf(folder, label) {
   return keyed(find("sessions"), folder, () => {
     find("nothing").hidden = true;
     return element("div", {}, element("h2", {}, `session ${label}`), element("ol"));
-  });
+  }, MAX_SESSIONS);
 }
 
 /** The line of an utterance, where it belongs: who is understood last may have begun first. */
@@ -28,6 +30,7 @@ function lineOf(list, { number, place, speaker, start_s }) {
   line.dataset.number = number;
   const later = [...list.children].find((child) => Number(child.dataset.number) > number);
   list.insertBefore(line, later ?? null);
+  if (list.children.length > MAX_LINES) list.firstElementChild.remove();
   return line;
 }
 

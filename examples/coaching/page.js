@@ -1,42 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 // The agent's page: what to do now, who spoke, what of the checklist was said. Each call has a view of its own.
-import { clock, element, keyed, live } from "./live.js";
+import { callViews, clock, drawn, element, keyed, live } from "./live.js";
 
 const HINT_SHOWN_MS = 12000; // what is older is no longer about now
 const SHORTEST_S = 60; // of the timeline
-const MAX_CALLS = 50; // that a page which is open for days has in memory
-const SVG = "http://www.w3.org/2000/svg";
 
-const views = new Map();
-const choice = document.getElementById("calls");
-const template = document.getElementById("call");
-choice.addEventListener("change", () => choose(choice.value));
-
-function view(call) {
-  if (!views.has(call)) {
-    const root = template.content.firstElementChild.cloneNode(true);
-    const find = (name) => root.querySelector(`.${name}`);
-    views.set(call, { root, find, spans: new Map(), end_s: SHORTEST_S });
-    document.body.append(root);
-    choice.append(element("option", { value: call }, call));
-    choice.hidden = false;
-    document.getElementById("empty").hidden = true;
-    if (views.size > MAX_CALLS) forget(views.keys().next().value);
-    choose(call);
-  }
-  return views.get(call);
-}
-
-function forget(call) {
-  views.get(call).root.remove();
-  views.delete(call);
-  [...choice.options].find((option) => option.value === call).remove();
-}
-
-function choose(call) {
-  choice.value = call;
-  for (const [name, { root }] of views) root.hidden = name !== call;
-}
+const view = callViews((shown) => Object.assign(shown, { spans: new Map(), end_s: SHORTEST_S }));
 
 function stretch(shown, until_s) {
   if (until_s > shown.end_s) shown.end_s = Math.ceil(until_s / 30) * 30;
@@ -47,7 +16,7 @@ function stretch(shown, until_s) {
 
 function mark(shown, key, attributes) {
   if (!shown.spans.has(key)) {
-    const made = document.createElementNS(SVG, "rect");
+    const made = drawn("rect");
     shown.find("timeline").append(made);
     shown.spans.set(key, made);
   }
@@ -57,12 +26,13 @@ function mark(shown, key, attributes) {
 live({
   call({ call, began, is_over, file }) {
     const shown = view(call);
-    [...choice.options].find((option) => option.value === call).textContent = new Date(began).toLocaleTimeString();
+    shown.option.textContent = new Date(began).toLocaleTimeString();
     stretch(shown, 0);
     if (is_over) {
       clearTimeout(shown.fading);
       shown.find("now").classList.remove("is-hint");
-      shown.find("latest").replaceChildren("The call is over. ", element("a", { href: `files/${file}` }, "Summary"));
+      const summary = file ? element("a", { href: `files/${file}` }, "Summary") : "Its summary was not written.";
+      shown.find("latest").replaceChildren("The call is over. ", summary);
     }
   },
   span({ call, role, start_s, end_s }, { key }) {

@@ -3,6 +3,7 @@ import { clock, element, keyed, live } from "/live.js";
 
 const flags = document.getElementById("flags");
 const heard = document.getElementById("heard");
+const MAX_FLAGS = 1000; // that a page which is open for days has in memory, as the application
 const states = new Map();
 const clips = new Set();
 
@@ -13,6 +14,10 @@ function flag(data, { key }) {
   if (!row) {
     row = element("li", { "data-key": key });
     flags.prepend(row); // who moderates looks at the top
+    if (flags.children.length > MAX_FLAGS) {
+      states.delete(flags.lastElementChild.dataset.key);
+      flags.lastElementChild.remove();
+    }
   }
   row.className = `flag ${data.state} severity-${data.severity}`;
   row.replaceChildren(
@@ -46,6 +51,7 @@ function player(name) {
 
 function clip({ file }) {
   clips.add(file);
+  if (clips.size > MAX_FLAGS) clips.delete(clips.values().next().value);
   for (const place of document.querySelectorAll("[data-clip]")) {
     if (place.dataset.clip === file) place.replaceWith(player(file));
   }
@@ -61,15 +67,12 @@ live({
   flag,
   clip,
   heard({ who, text, is_final, start_s }, { key }) {
-    const row = keyed(heard, key, () => element("li"));
+    const row = keyed(heard, key, () => element("li"), 200);
     row.className = is_final ? "" : "quiet";
     row.replaceChildren(element("span", { class: "quiet" }, `${clock(start_s)} ${who} `), text || "…");
-    if (heard.children.length > 200) heard.firstElementChild.remove();
   },
   problem({ text }) {
     document.getElementById("troubles").hidden = false;
-    const problems = document.getElementById("problems");
-    problems.append(element("li", { class: "bad" }, text));
-    if (problems.children.length > 20) problems.firstElementChild.remove();
+    keyed(document.getElementById("problems"), text, () => element("li", { class: "bad" }, text), 20);
   },
 });

@@ -3,13 +3,18 @@ import { clock, element, live } from "/live.js";
 
 const find = (id) => document.getElementById(id);
 const SPEAKER_COLOURS = 4;
+const MAX_SESSIONS = 50; // that a page which is open for days has in memory
 const sessions = new Map(); // by their folders, whose names sort by time
 let chosen = ""; // the folder that was chosen; the latest until then
 
 /** What is known of the session that a key belongs to; what is shown first need not come first. */
 function sessionOf(key, label) {
   const folder = key.split("/")[0];
-  if (!sessions.has(folder)) sessions.set(folder, { folder, label, is_over: false, lines: new Map(), minutes: null });
+  if (!sessions.has(folder)) {
+    sessions.set(folder, { folder, label, is_over: false, lines: new Map(), minutes: null });
+    const gone = [...sessions.keys()].find((each) => each !== folder && each !== chosen);
+    if (sessions.size > MAX_SESSIONS) sessions.delete(gone);
+  }
   return sessions.get(folder);
 }
 

@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import io
 import logging
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -29,7 +30,7 @@ from audio_connector.engines.base.warm import Warmed, shown, warm_all
 from audio_connector.errors import UsageError, VideoError
 from audio_connector.live.demo import Outcome, run_demo
 from audio_connector.live.page import LivePage
-from audio_connector.live.settings import S, read_settings
+from audio_connector.live.settings import AppSettings, S, read_settings
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.garbage import loaded_is_kept
@@ -145,6 +146,9 @@ class Command(Generic[S]):
 
         0 is good, 1 says that the demo was not as expected, 2 bad input or something missing, 130 Ctrl-C.
         """
+        for stream in (sys.stdout, sys.stderr):
+            if isinstance(stream, io.TextIOWrapper):  # what was said, and ✓, are not in every encoding
+                stream.reconfigure(errors="replace")
         arguments = self._parser().parse_args(argv)
         logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
         logging.getLogger(self.name).setLevel(logging.INFO)
@@ -198,26 +202,29 @@ class Command(Generic[S]):
             say: Given a line for a person.
 
         Raises:
-            VideoError: A value is wrong, a port is taken, or something is missing.
+            VideoError: A value is wrong, a port is taken, the output has no place, or something is missing.
         """
         output = settings.output
-        output.mkdir(parents=True, exist_ok=True)
+        fields = _server_fields(settings, {"host": host, "port": port})
+        AudioConnectorServerConfig.from_values(fields)  # what is wrong in it is told before anything is made
         page = LivePage(
             self._folder / "page.html",
             host=settings.page.host,
             port=settings.page.port if page_port is None else page_port,
             folder=output,
         )
-        around = Environment(settings, page, folder, output)
-        app = self._make(around)
-        config = self._config(app, settings, {"host": host, "port": port})
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(page)
+            around = Environment(settings, page, folder, output)
+            app = self._make(around)
             say(f"page: {page.url}")
             for engine in app.engines:
                 stack.push_async_callback(engine.close)
+            stack.push_async_callback(app.close)  # before its engines, and also where one is missing
             await _warm(app, page)
-            stack.push_async_callback(app.close)
+            config = isolated(
+                AudioConnectorServerConfig.from_values({**fields, "on_connect": app.on_connect})
+            )
             around._handle = handle = await stack.enter_async_context(serving(config, say))
             stack.enter_context(loaded_is_kept())
             if not demo:
@@ -260,14 +267,6 @@ class Command(Generic[S]):
                 task.add_arguments(parsers.add_parser(name, help=task.summary, description=task.summary))
         return parser
 
-    def _config(
-        self, app: Application, settings: S, told: Mapping[str, str | int | None]
-    ) -> AudioConnectorServerConfig:
-        fields: dict[str, Any] = {"host": HOST, "port": PORT, **settings.server}
-        fields |= {name: value for name, value in told.items() if value is not None}
-        fields["on_connect"] = app.on_connect
-        return isolated(AudioConnectorServerConfig.from_values(fields))
-
     async def _demo(
         self,
         app: Application,
@@ -282,6 +281,11 @@ class Command(Generic[S]):
         for line in outcome.told():
             say(line)
         return outcome
+
+
+def _server_fields(settings: AppSettings, told: Mapping[str, str | int | None]) -> dict[str, Any]:
+    given = {name: value for name, value in told.items() if value is not None}
+    return {"host": HOST, "port": PORT, **settings.server, **given}
 
 
 async def _warm(app: Application, page: LivePage) -> None:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from audio_connector.live.settings import make_folder
 from audio_connector.simulator import CallReport, failures, load_scenario, run_calls
 from audio_connector.testing.talk import open_talk
 
@@ -57,12 +58,12 @@ async def run_demo(
         A report of each call; and what the callers saw: the recordings, and what was not as the scenario expects.
 
     Raises:
-        UsageError: The file is no scenario.
+        UsageError: The file is no scenario, or the folder cannot be made.
         EngineMissing: What the callers speak or understand with is not there.
     """
     planned = load_scenario(scenario)
     folder = output / "demo"
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder(folder)
     calls, files = [], []
     for number, call in enumerate(planned.calls(url), start=1):
         sides = [folder / f"{number}-{side}.wav" for side in ("heard", "spoken")]

@@ -27,6 +27,7 @@ from aiohttp import web
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
 from audio_connector.live.history import History, Shown
 from audio_connector.live.security import Hosts, add_headers, guard
+from audio_connector.live.settings import make_folder
 
 MAX_EVENTS: Final = 2000
 """An hour of one caption each two seconds."""
@@ -128,6 +129,7 @@ class LivePage:
 
         Raises:
             AudioConnectorStartServerError: The port is taken, or the address is none of this machine's.
+            UsageError: It was opened before, or its folder cannot be made.
         """
         if self._runner is not None or self._is_over:
             raise UsageError("a page can be opened once; make another LivePage")
@@ -140,7 +142,7 @@ class LivePage:
         for name in ("live.js", "live.css"):
             app.router.add_get(f"/{name}", _own(name))
         if self._folder is not None:
-            self._folder.mkdir(parents=True, exist_ok=True)
+            make_folder(self._folder)
             app.router.add_static("/files/", self._folder)
         app.router.add_get(rf"/{{name:{_BESIDE}}}", self._beside)
         self._runner = web.AppRunner(app, access_log=None, handle_signals=False, shutdown_timeout=0.5)

@@ -76,3 +76,18 @@ def read_settings(path: Path, model: type[S]) -> S:
         return model.from_values(values)
     except UsageError as error:
         raise UsageError(f"{path}: {str(error).removeprefix(f'{model.__name__}: ')}") from error
+
+
+def make_folder(path: Path) -> None:
+    """Make a folder where there is none.
+
+    Raises:
+        UsageError: The disk refuses, or something else has its name.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise UsageError(
+            f"the folder {str(path)!r} cannot be made: {error.strerror or error}; expected one that can be written "
+            'to, such as output = "/tmp/output" in the settings'
+        ) from error

@@ -7,14 +7,17 @@ import argparse
 import asyncio
 import os
 import signal
+import subprocess
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import aiohttp
 import pytest
 
-from audio_connector import AudioConnectorConnection
+from audio_connector import AudioConnectorConnection, AudioConnectorStartServerError
 from audio_connector.engines import Engine, EngineMissing
+from audio_connector.live import LivePage
 from audio_connector.live.command import Command, Environment, Task
 from audio_connector.live.demo import Outcome
 from audio_connector.live.settings import AppSettings, EngineTable, read_settings
@@ -201,6 +204,46 @@ def test_an_engine_that_is_missing_ends_it_with_what_mends_it(
     assert made.command.main(["--port", "0", "--page-port", "0"]) == 2
     assert "echo: the voice is not there; mend it with: pip install voice" in capsys.readouterr().err
     assert made.engine.is_closed
+    assert made.apps[0].is_closed
+
+
+async def test_a_page_whose_port_is_taken_leaves_no_application_behind(made: Made, tmp_path: Path) -> None:
+    settings = read_settings(made.folder / "settings.toml", Settings)
+    async with LivePage(made.folder / "page.html", port=0) as other:
+        port = int(other.url.rsplit(":", 1)[1].strip("/"))
+        with pytest.raises(AudioConnectorStartServerError, match="the page cannot be at"):
+            await made.command.run(settings, made.folder, port=0, page_port=port, say=lambda _: None)
+    assert all(app.is_closed for app in made.apps)
+
+
+@pytest.mark.parametrize("output", ["file", "file/below"])
+def test_an_output_that_has_no_place_is_told(
+    made: Made, tmp_path: Path, output: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").touch()
+    made.settle(SETTINGS.format(output=tmp_path / output))
+    assert made.command.main(["--demo"]) == 2
+    assert "cannot be made: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("encoding", ["ascii", "latin-1"])
+def test_what_came_out_is_said_where_the_locale_has_no_marks(made: Made, encoding: str) -> None:
+    problem = "expected \N{GREEK SMALL LETTER PI}"
+    program = (
+        "import sys; sys.path[:0] = sys.argv[1:]; import pathlib; from unit.live.test_command import Made; "
+        f"made = Made(pathlib.Path(sys.argv.pop())); made.problems.append({problem!a}); "
+        "sys.exit(made.command.main(['--demo']))"
+    )
+    tests = Path(__file__).parents[2]
+    done = subprocess.run(
+        [sys.executable, "-c", program, str(tests), str(made.folder)],
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONPATH": os.pathsep.join(sys.path)},
+        capture_output=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1, done.stderr.decode()
+    assert b"? expected ?" in done.stdout
 
 
 @pytest.mark.parametrize("port", ["-1", "65536", "x", "१"])
