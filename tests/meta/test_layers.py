@@ -49,8 +49,9 @@ ALLOWED: Mapping[str, frozenset[str]] = {
     "testing": frozenset({*PUBLIC, "simulator", "engines"}),
     # Its Python side is the simulator, so that browser and command line behave alike.
     "playground": frozenset({*PUBLIC, "simulator", "live"}),
-    # Pages and command lines of applications; it knows none of them. Their demo is a simulated call.
-    "live": frozenset({*PUBLIC, "engines", "simulator", "testing"}),
+    # Pages and command lines of applications, and how those follow calls that listen to turns; it knows none of
+    # them. Their demo is a simulated call.
+    "live": frozenset({*PUBLIC, "engines", "turns", "simulator", "testing"}),
     "integrations": frozenset(PUBLIC),
     "cluster": frozenset(PUBLIC),
     "cli": frozenset(
