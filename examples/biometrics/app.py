@@ -16,6 +16,7 @@ from audio_connector.engines import Engine, SpeakerEncoder
 from audio_connector.engines.base.warm import name_of
 from audio_connector.errors import UsageError
 from audio_connector.live.demo import Outcome
+from audio_connector.live.following import Following
 from audio_connector.live.settings import AppSettings, EngineTable
 from audio_connector.simulator import CallReport
 from biometrics.call import Call
@@ -25,6 +26,8 @@ from biometrics.vault import Enrolment, Vault
 
 MAX_DECISIONS: Final = 1000
 HOOK_S: Final = 5.0
+FINISH_S: Final = HOOK_S + 5
+"""For what is still to be decided, and told, when the program ends."""
 NOT_A_TELEPHONE_HZ: Final = 16_000
 DEMO: Final = ("enrolled", "accepted", "rejected", "suspicious", "unknown")
 """What the callers of scenario.yaml have to come to, one each."""
@@ -77,6 +80,7 @@ class Biometrics:
         self.encoder, self.vault, self.settings, self.show = encoder, vault, settings, show
         self.on_decision = on_decision
         self.engine = name_of(encoder)
+        self._following = Following(finish_s=FINISH_S)
         self.decisions: list[Decision] = []
         """The latest thousand."""
 
@@ -86,13 +90,17 @@ class Biometrics:
         return (self.encoder,)
 
     async def on_connect(self, client: AudioConnectorConnection) -> None:
-        """Listen to a call until it ends."""
+        """Have a call listened to until it ends."""
+        # In a task of its own: it may be decided when the server waits for no handler any more.
+        self._following.begin(client, self._listen(Call(self, client)))
+
+    async def _listen(self, call: Call) -> None:
         await self.show_enrolled()
-        await Call(self, client).run()
-        self.show("left", key=client.id, call=client.id)
+        await call.run()
 
     async def close(self) -> None:
-        """Nothing is left open."""
+        """Decide what is still to be decided."""
+        await self._following.close()
 
     async def known(self) -> dict[str, Enrolment]:
         """Who is enrolled, as the file has it now."""
@@ -135,9 +143,10 @@ class Biometrics:
         logger.error("%s", problem)
         self.show("problem", text=problem)
 
-    def outcome(self, reports: Sequence[CallReport]) -> Outcome:
+    async def outcome(self, reports: Sequence[CallReport]) -> Outcome:
         """Say what the demo's calls came to."""
         del reports
+        await self._following.settle()
         came = [each.verdict for each in self.decisions]
         problems = [
             f"{each}: expected once, came {came.count(each)} times" for each in DEMO if came.count(each) != 1

@@ -44,6 +44,7 @@ class Call:
 
     def __init__(self, app: Biometrics, client: AudioConnectorConnection) -> None:
         self._app, self._client = app, client
+        self._audio = client.audio(sample_rate=RATE_HZ)  # from now on
         headers = client.headers
         self._consent = printable(headers.get("consent", "").strip(), MAX_CONSENT)
         self._enrolling = printable(headers.get("enrol", "").strip(), MAX_NAME)
@@ -64,7 +65,7 @@ class Call:
         if refusal := self._refusal():
             await self._decide(Decision("refused", name, why=refusal))
             return
-        async for event in listen(self._kept(self._client.audio(sample_rate=RATE_HZ))):
+        async for event in listen(self._kept(self._audio)):
             if isinstance(event, SpeechStarted) or (isinstance(event, SpeechGoesOn) and not event.pause_s):
                 self._take(event.audio)
                 if self._spoken_s - self._looked_s >= LOOK_S:

@@ -19,6 +19,7 @@ from pydantic import Field
 from audio_connector import AudioConnectorConnection
 from audio_connector.engines import Engine, Recogniser, Synthesiser
 from audio_connector.live.demo import Outcome
+from audio_connector.live.following import Following
 from audio_connector.live.settings import AppSettings, EngineTable
 from audio_connector.server.sessions import LiveSession
 from audio_connector.simulator import CallReport
@@ -28,6 +29,9 @@ from moderation.policy import Judge, Policy
 
 MAX_FLAGS: Final = 1000
 """That are known to the application; the audit log has all of them."""
+
+FINISH_S: Final = 15.0
+"""For what is still to be judged, written and told when the program ends."""
 
 logger = logging.getLogger("moderation")
 
@@ -110,6 +114,7 @@ class Moderation:
         self.flags: dict[str, Flag] = {}
         """The latest, as they stand."""
         self._calls = 0
+        self._following = Following(finish_s=FINISH_S)
 
     @property
     def engines(self) -> Sequence[Engine]:
@@ -117,21 +122,27 @@ class Moderation:
         return self.recogniser, self.warning, *self.judges
 
     async def on_connect(self, client: AudioConnectorConnection) -> None:
-        """Listen to a call until it ends."""
+        """Have a call listened to until it ends."""
         self._calls += 1
         call = Call(self, client, f"{datetime.now(timezone.utc):%Y%m%d-%H%M%S}-{self._calls}")
+        # In a task of its own: what was said last may be understood when the server waits for no handler any more.
+        self._following.begin(client, self._moderate(call))
+
+    async def _moderate(self, call: Call) -> None:
         try:
             await call.listen()
         finally:
             await call.close()
 
     async def close(self) -> None:
-        """Close the log."""
+        """Finish the calls that have ended, and close the log."""
+        await self._following.close()
         self.audit.close()
 
-    def outcome(self, reports: Sequence[CallReport]) -> Outcome:
+    async def outcome(self, reports: Sequence[CallReport]) -> Outcome:
         """Say what the demo's calls came to: Ann breaks each rule, and Bob says what only looks like it."""
         del reports
+        await self._following.settle()
         flags = list(self.flags.values())
         lines = [
             f"{each.state}: {each.who} said {each.finding.said!r} ({each.finding.category.name}), flagged after "

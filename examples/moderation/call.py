@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
-from audio_connector import AudioConnectorConnection, ConnectionClosed
+from audio_connector import AudioConnectorConnection, ConnectionClosed, LiveSession, SessionStream, UsageError
 from audio_connector.audio.wav import WavWriter
 from audio_connector.engines import EngineError, Hearing, Transcript
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechStarted, TurnSettings, listen
@@ -36,6 +36,8 @@ MAX_AT_WORK: Final = 6
 MAX_UNTOLD: Final = 100
 """Flags of a call that ``on_flag`` has not taken yet."""
 SHOWN_NAME: Final = 40
+LATE_S: Final = 30.0
+"""How long the end of a call waits for what was said last."""
 HOOK_S: Final = 10.0
 """How long the end of a call waits for ``on_flag``."""
 
@@ -97,6 +99,7 @@ class Call:
 
     def __init__(self, app: Moderation, client: AudioConnectorConnection, name: str) -> None:
         self._app, self._client, self._name = app, client, name
+        self._audio = client.audio(sample_rate=RATE_HZ)  # from now on
         settings = app.settings
         self._evidence = Evidence(
             name, RATE_HZ, before_s=settings.before_s, after_s=settings.after_s, keep_s=KEEP_S
@@ -113,8 +116,7 @@ class Call:
     async def listen(self) -> None:
         """Have each utterance recognised in a task of its own; returns when the call ended and all is said of it."""
         pieces: asyncio.Queue[bytes | None]
-        audio = self._client.audio(sample_rate=RATE_HZ)
-        async for event in listen(self._kept(audio), settings=TurnSettings(max_speech_s=MAX_SPEECH_S)):
+        async for event in listen(self._kept(self._audio), settings=TurnSettings(max_speech_s=MAX_SPEECH_S)):
             match event:
                 case SpeechStarted():
                     pieces = asyncio.Queue()
@@ -124,8 +126,10 @@ class Call:
                     pieces.put_nowait(event.audio)
                 case SpeechEnded():
                     pieces.put_nowait(None)
-        if self._at_work:
-            await asyncio.wait(self._at_work)
+        if self._at_work and (await asyncio.wait(self._at_work, timeout=LATE_S))[1]:
+            self._app.complain(
+                f"{self._who}: the last words are not moderated: no answer within {LATE_S:g} s"
+            )
 
     async def close(self) -> None:
         """Leave nothing behind: what is still wanted is written, what is at work is given up."""
@@ -139,7 +143,7 @@ class Call:
             self._untold.put_nowait(None)
             await asyncio.wait({self._telling}, timeout=HOOK_S)
             self._telling.cancel()
-        self._app.show("left", who=self._who)
+            await asyncio.wait({self._telling})
 
     async def _kept(self, audio: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         async for frame in audio:
@@ -234,6 +238,11 @@ class Call:
     async def _write(self, clips: Sequence[Clip]) -> None:
         """Write clips, and their hashes into the log."""
         for clip in clips:
+            if not clip.audio:
+                self._app.complain(
+                    f"{clip.name}: flagged too late, its audio is not kept any more; no evidence"
+                )
+                continue
             try:
                 sha256 = await asyncio.to_thread(_save, self._app.folder / clip.name, clip.audio)
             except (OSError, ValueError) as error:
@@ -277,10 +286,11 @@ class Call:
 
     def _mute(self, flag_id: str) -> bool:
         """Leave the stream out of the session's mix for a while, from now on."""
-        session = self._app.sessions().get(self._client.session_id or "")
-        if session is None:
-            return False  # the router has told of no session, or the call is over
-        session.mute(session.stream_of(self._client))
+        there = self._in_session()
+        if there is None:
+            return False
+        session, stream = there
+        session.mute(stream)
         self._muted_by.add(flag_id)
         if self._unmuting is not None:
             self._unmuting.cancel()
@@ -289,15 +299,23 @@ class Call:
         self._app.note("muted", who=self._who, flag=flag_id, for_s=self._app.settings.mute_s)
         return True
 
+    def _in_session(self) -> tuple[LiveSession, SessionStream] | None:
+        """The session and its stream; None where the router has told of no session, or that is over."""
+        session = self._app.sessions().get(self._client.session_id or "")
+        try:
+            return None if session is None else (session, session.stream_of(self._client))
+        except UsageError:  # ours is over, and another one of its id has begun
+            return None
+
     def _unmute(self, why: str) -> None:
         if self._unmuting is None:
             return
         self._unmuting.cancel()
         self._unmuting = None
         self._muted_by.clear()
-        session = self._app.sessions().get(self._client.session_id or "")
-        if session is not None:
-            session.unmute(session.stream_of(self._client))
+        if (there := self._in_session()) is not None:
+            session, stream = there
+            session.unmute(stream)
         self._app.note("unmuted", who=self._who, why=why)
 
     async def _tell(self) -> None:

@@ -1,0 +1,105 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Calls that are moderated and end in the middle of something."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from moderation.app import Moderation, OnFlag, Settings
+from moderation.audit import AuditLog
+from moderation.call import KEEP_S, Flag
+from moderation.policy import Category, Policy
+
+from audio_connector.testing import Audio, Server, in_virtual_time, serve
+from audio_connector.testing.scripted import ScriptedEars, ScriptedVoice
+
+SPEECH = "sample:unless-to-be"
+POLICY = Policy([Category("threat", 3, "mute", "partial", ["hurt you"])])
+
+
+class Bench:
+    def __init__(self, app: Moderation, server: Server, shown: list[tuple[str, dict[str, Any]]]) -> None:
+        self.app, self.server, self.shown = app, server, shown
+
+    def of(self, kind: str) -> list[dict[str, Any]]:
+        return [data for each, data in self.shown if each == kind]
+
+    def noted(self) -> list[str]:
+        return [json.loads(line)["event"] for line in self.app.audit.path.read_text().splitlines()]
+
+
+@asynccontextmanager
+async def bench(folder: Path, ears: ScriptedEars, *, on_flag: OnFlag | None = None) -> AsyncIterator[Bench]:
+    shown: list[tuple[str, dict[str, Any]]] = []
+    server: Server
+    app = Moderation(
+        ears, POLICY, voice=ScriptedVoice(), settings=Settings.from_values({"server": {}}),
+        audit=AuditLog(folder / "audit.jsonl"), folder=folder, sessions=lambda: server.handle.sessions,
+        show=lambda kind, *, key=None, **data: shown.append((kind, data)), on_flag=on_flag,
+    )  # fmt: skip
+    async with serve(app.on_connect) as server:
+        yield Bench(app, server, shown)
+    await app.close()
+
+
+@in_virtual_time
+async def test_who_was_muted_and_comes_back_while_the_last_words_are_understood(tmp_path: Path) -> None:
+    async with bench(tmp_path, ScriptedEars(["I will hurt you"], takes_s=3)) as on:
+        async with on.server.call(session_id="a") as call:
+            await call.say(SPEECH)
+            await asyncio.sleep(0.6)
+        async with on.server.call(session_id="a"):
+            await asyncio.sleep(6)
+    assert on.noted() == ["suspected", "muted", "clip", "certain", "unmuted"]
+
+
+@in_virtual_time
+async def test_evidence_that_is_there_no_longer_is_said_to_be(tmp_path: Path) -> None:
+    late = ScriptedEars(lambda *_: "I will hurt you", takes_s=KEEP_S + 10)
+    async with bench(tmp_path, late) as on, on.server.call(session_id="a") as call:
+        await call.say(Audio.of(SPEECH))
+        await asyncio.sleep(KEEP_S + 15)
+    assert on.noted()[0] == "certain"
+    assert "clip" not in on.noted()
+    (problem,) = on.of("problem")
+    assert "flagged too late" in problem["text"]
+
+
+@in_virtual_time
+async def test_what_was_said_last_is_moderated_however_long_it_takes_to_be_understood(tmp_path: Path) -> None:
+    async with bench(tmp_path, ScriptedEars(lambda *_: "I will hurt you", takes_s=20)) as on:
+        async with on.server.call(session_id="a") as call:
+            call.live.say(Audio.of(SPEECH).pcm)
+            await asyncio.sleep(3)  # and hangs up in the middle of a word
+        await asyncio.sleep(25)
+    assert on.noted() == ["certain", "clip"]
+    assert on.of("problem") == []
+
+
+@in_virtual_time
+async def test_what_is_never_understood_is_said_not_to_be_moderated(tmp_path: Path) -> None:
+    async with bench(tmp_path, ScriptedEars(lambda *_: "I will hurt you", takes_s=1e6)) as on:
+        async with on.server.call(session_id="a") as call:
+            await call.say(SPEECH)
+        await asyncio.sleep(60)
+        assert "the last words are not moderated" in on.of("problem")[0]["text"]
+
+
+@in_virtual_time
+async def test_a_hook_that_never_returns_is_ended_with_the_call(tmp_path: Path) -> None:
+    before = asyncio.all_tasks()
+
+    async def never(flag: Flag) -> None:
+        await asyncio.sleep(1e6)
+
+    async with bench(tmp_path, ScriptedEars(["I will hurt you"]), on_flag=never) as on:
+        async with on.server.call(session_id="a") as call:
+            await call.say(SPEECH)
+        await asyncio.sleep(15)
+        assert not on.server.connections
+    assert asyncio.all_tasks() == before
