@@ -189,7 +189,11 @@ class Conversation:
             await self._listening.drop()
             return
         words = self._listening.understand(event)
-        await asyncio.wait({words})
+        try:
+            await asyncio.wait({words})
+        except asyncio.CancelledError:  # the call is given up
+            await cancelled(words)
+            raise
         if await self._interrupter.heard(words.result() or "") is Decision.INTERRUPT:
             await self._begin(event, words)
 
@@ -232,7 +236,7 @@ class Conversation:
                 await self._client.close(after_playback=True)
         except ConnectionClosed:
             return  # nobody hears us any more
-        except VideoError as error:
+        except Exception as error:  # noqa: BLE001 - it is told; of a brain of one's own too
             self._trouble(error)
             if not reply.said.parts:
                 await reply.is_wanted.wait()
@@ -357,9 +361,11 @@ class Conversation:
             p50_ms=median_ms(self._all.turns),
         )
 
-    def _trouble(self, error: VideoError) -> None:
-        logger.error("call %s: %s", self._number, error)
-        self._all.page.show("trouble", call=self._number, text=str(error))
+    def _trouble(self, error: Exception) -> None:
+        is_expected = isinstance(error, VideoError)
+        text = str(error) if is_expected else f"{type(error).__name__}: {error}"
+        logger.error("call %s: %s", self._number, text, exc_info=None if is_expected else error)
+        self._all.page.show("trouble", call=self._number, text=text)
 
 
 async def _only(text: str) -> AsyncGenerator[str, None]:

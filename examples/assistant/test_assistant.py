@@ -291,6 +291,28 @@ async def test_an_engine_that_fails_is_told_and_the_call_goes_on() -> None:
 
 
 @in_virtual_time
+async def test_a_brain_of_ones_own_that_fails_is_told_and_the_call_goes_on(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    answers = iter([True, False])
+
+    def answer(messages: Sequence[Message]) -> str:
+        if next(answers):
+            raise LookupError("no such order")
+        return "It is on its way."
+
+    case = Case("where is my order?", "where is it?", chat=ScriptedAnswerer(answer))
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        assert (await call.reply()).matches(case.audio(Manner().phrases.sorry))
+        await call.say(SPEECH)
+        assert (await call.reply()).matches(case.audio("It is on its way."))
+    assert [each["text"] for each in case.page.of("trouble")] == ["LookupError: no such order"]
+    assert "no such order" in caplog.text
+
+
+@in_virtual_time
 async def test_noise_that_has_interrupted_is_passed_over() -> None:
     case = Case("when are you open?", "")
     async with serve(case.app.on_connect) as server, server.call() as call:
