@@ -47,6 +47,9 @@ MAX_WAITING: Final = 20
 
 MAX_LINES: Final = 2000
 SHOW_EACH_S: Final = 0.5
+SHOW_ALL_EACH_S: Final = 30.0
+"""The page keeps the latest that was shown: what is still to be said is shown again before it would leave it."""
+
 FINISH_S: Final = 8.0
 """What is not understood by then after the end of a session is left out."""
 
@@ -115,13 +118,11 @@ class CoachedCall:
         self._troubles: Counter[str] = Counter()
         self._closed_s: float | None = None
         self._together_s: float | None = None
-        self._shown_s = 0.0
+        self._shown_s = self._all_shown_s = 0.0
 
     async def run(self, output: Path) -> dict[str, Any]:
         """Coach until the session is over; returns the summary, which is written into a folder."""
-        self._show("call", key=self.id, began=self._began.isoformat(), is_over=False)
-        for item in self._settings.checklist:
-            self._show_item({"name": item.name, "is_said": False})
+        self._show_all()
         async with self._waiting:
             events: Any = listen_apart(self._session, settings=TURNS)
             async with aclosing(events):
@@ -162,6 +163,9 @@ class CoachedCall:
             self._show("figures", key=self.id, figures=self._floor.figures())
             for hint in self._remind():
                 self._give(hint)
+        if self._floor.now_s - self._all_shown_s >= SHOW_ALL_EACH_S:
+            self._all_shown_s = self._floor.now_s
+            self._show_all()
 
     async def _understand(self, said: tuple[str, SpeechEnded]) -> None:
         role, ended = said
@@ -205,6 +209,17 @@ class CoachedCall:
         self._show("hint", **given)
         logger.info("hint %.1f s after its cause: %s", given["late_s"], hint.rule)
 
+    def _checklist(self) -> list[dict[str, Any]]:
+        return [
+            self._said.get(item.name, {"name": item.name, "is_said": False})
+            for item in self._settings.checklist
+        ]
+
+    def _show_all(self) -> None:
+        self._show("call", key=self.id, began=self._began.isoformat(), is_over=False)
+        for item in self._checklist():
+            self._show_item(item)
+
     def _show_item(self, item: dict[str, Any]) -> None:
         number = [each.name for each in self._settings.checklist].index(item["name"])
         self._show("item", key=f"{self.id} {number}", number=number, **item)
@@ -230,10 +245,7 @@ class CoachedCall:
             "call": self.id,
             "began": self._began.isoformat(timespec="seconds"),
             "figures": self._floor.figures(),
-            "checklist": [
-                self._said.get(item.name, {"name": item.name, "is_said": False})
-                for item in self._settings.checklist
-            ],
+            "checklist": self._checklist(),
             "hints": list(self._hints),
             "transcript": [
                 {**asdict(line), "start_s": round(line.start_s, 2), "end_s": round(line.end_s, 2)}
