@@ -118,11 +118,12 @@ async def test_what_a_recogniser_makes_of_nothing_is_written_all_the_same(tmp_pa
     )  # fmt: skip
     for app in (captions, notes):
         async with serve(app.on_connect) as server:
-            async with server.call() as call:
+            async with server.call(session_id="s\u00e9ance") as call:
                 await call.say(SPEECH)
             await app.settle()
         await app.close()
     assert page.all("problem") == []
+    assert {each["session"] for each in page.all("session")} == {"sance"}  # a folder in any locale
     for name in ("captions.vtt", "captions.jsonl", "notes.md"):
         assert "half ?" in written(tmp_path, name)
 
