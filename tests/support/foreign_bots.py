@@ -192,20 +192,30 @@ async def changed(address: str, change: Change) -> AsyncIterator[str]:
     """The address of a proxy that changes what a server sends, frame by frame."""
     host, _, port = address.removeprefix("ws://").partition(":")
 
+    relays: list[asyncio.Task[None] | None] = []
+    pumps: list[asyncio.Task[None]] = []
+
     async def relay(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        relays.append(asyncio.current_task())
         server_reader, server_writer = await asyncio.open_connection(host, int(port))
-        pumps = [
-            asyncio.ensure_future(_pump(reader, server_writer)),
-            asyncio.ensure_future(_pump_changed(server_reader, writer, change)),
+        own = [
+            asyncio.create_task(_pump(reader, server_writer)),
+            asyncio.create_task(_pump_changed(server_reader, writer, change)),
         ]
+        pumps.extend(own)
+        await asyncio.wait(own, return_when=asyncio.FIRST_EXCEPTION)
+        for pump in own:
+            pump.cancel()
+        await asyncio.gather(*own, return_exceptions=True)
+        for each in (writer, server_writer):
+            each.close()
+            with suppress(OSError):
+                await each.wait_closed()
+
+    async with await asyncio.start_server(relay, "127.0.0.1", 0) as proxy:
         try:
-            await asyncio.wait(pumps, return_when=asyncio.FIRST_EXCEPTION)
+            yield f"ws://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
         finally:
             for pump in pumps:
                 pump.cancel()
-            await asyncio.gather(*pumps, return_exceptions=True)
-            writer.close()
-            server_writer.close()
-
-    async with await asyncio.start_server(relay, "127.0.0.1", 0) as proxy:
-        yield f"ws://127.0.0.1:{proxy.sockets[0].getsockname()[1]}"
+            await asyncio.gather(*(each for each in relays if each is not None))
