@@ -21,7 +21,7 @@ def main() -> None:
     """Serve."""
     with tempfile.TemporaryDirectory() as folder:
         if sys.argv[1:2] == ["--flight"]:
-            recorder = FlightRecorder(folder=folder)
+            recorder = FlightRecorder(folder=folder, keep_s=1.5)
             asyncio.run(serve(echo.on_connect, sys.argv[2:], flight_recorder=recorder))
             return
 

@@ -84,6 +84,32 @@ class Tape:
     what is older than is kept goes `STEP` by `STEP`.
     """
 
+    __slots__ = (
+        "_anchor_s",
+        "_batches",
+        "_came",
+        "_came_at",
+        "_came_bytes",
+        "_drops",
+        "_events",
+        "_going_on",
+        "_heard_before",
+        "_keep_s",
+        "_look_at",
+        "_lost_bytes",
+        "_max_bytes",
+        "_max_messages",
+        "_ours",
+        "_sent",
+        "_since",
+        "_tell_s",
+        "_told_at",
+        "_underrun_ms",
+        "_underruns",
+        "_unlooked",
+        "token",
+    )
+
     def __init__(
         self,
         token: int,

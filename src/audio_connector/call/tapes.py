@@ -4,12 +4,14 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any, Final
 
 from audio_connector.call import asks, tells
 from audio_connector.call.ends import is_abnormal
 from audio_connector.call.machine import Call
 from audio_connector.call.tape import Tape
+from audio_connector.playback.schedule import Schedule
 from audio_connector.wire.codec import name_of_text
 
 TAPED: Final = frozenset(
@@ -33,6 +35,10 @@ class Tapes:
         self._call = call
         self._schedule = call.schedule
         self._tapes: list[Tape] = []
+        self.hear: Callable[[bytes, float], None] = self._hear
+        """A message of the caller's audio arrived: mostly there is one tape, and it is told by itself."""
+        self.play: Callable[[list[Any], Schedule, float], None] = self._play
+        """These were written; what of it is audio are the last frames so far."""
         self.deadline = math.inf
         """When there is something to tell."""
 
@@ -41,15 +47,13 @@ class Tapes:
 
     # What happens.
 
-    def hear(self, payload: bytes, now: float) -> None:
-        """A message of the caller's audio arrived."""
+    def _hear(self, payload: bytes, now: float) -> None:
         for tape in self._tapes:
             tape.hear(payload, now)
 
-    def play(self, writes: list[Any], now: float) -> None:
-        """These are written; what of it is audio are the last frames so far."""
+    def _play(self, writes: list[Any], schedule: Schedule, now: float) -> None:
         for tape in self._tapes:
-            tape.play(writes, self._schedule, now)
+            tape.play(writes, schedule, now)
 
     def text(self, source: str, text: str, now: float) -> None:
         """A text came, or is to be sent."""
@@ -124,6 +128,9 @@ class Tapes:
         return [piece for of_one in rest for piece in of_one]
 
     def _plan(self) -> None:
+        is_one = len(self._tapes) == 1
+        self.hear = self._tapes[0].hear if is_one else self._hear
+        self.play = self._tapes[0].play if is_one else self._play
         self.deadline = min((tape.next_deadline() for tape in self._tapes), default=math.inf)
 
     def _of(self, token: int) -> list[Tape]:

@@ -323,7 +323,7 @@ class Link:
                 call.lose()
             writes = call.writes(now, BURST_FRAMES)
             if writes and self._tapes is not None:
-                self._tapes.play(writes, now)
+                self._tapes.play(writes, call.schedule, now)
             for at, write in enumerate(writes):
                 if type(write) is bytes:
                     if at and transport.is_closing:
