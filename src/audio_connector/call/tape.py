@@ -7,7 +7,8 @@ The rules:
    What came before the application could ask for it may be there from the start.
 2. Ours is kept once it was *heard*, by the router's clock (`playback.clock`), with the time at which it was, and with
    what is under it and beside it. A flush cuts what was sent and not heard by then, to the frame, as `Flushed` says
-   it, and so does a pause.
+   it, and so does a pause. Where the router dials again, what it is sent cuts what the lost connection had brought it
+   and it was still to play.
 3. Where the router corrects its clock, what it has not played yet moves along.
 4. What exceeds ``keep_s``, or what a second of audio can be in bytes and in messages, is lost, the oldest first, and
    counted. Nothing moves by it: everything has its time.
@@ -199,12 +200,14 @@ class Tape:
         if schedule.drops != self._drops:
             self._drops = schedule.drops
             self._cut(max(now, schedule.kept_until_s))
+            self._sent = 0  # the run has ended so
         was_s, anchor_s = self._anchor_s, clock.anchor_s
         if anchor_s == was_s and clock.heard_before == self._heard_before:
             return
-        if was_s is not None and anchor_s is not None and clock.heard_before == self._heard_before:
+        is_same = clock.heard_before == self._heard_before and self._sent > 0  # else nothing of it is here to be moved
+        if was_s is not None and anchor_s is not None and is_same:
             self._move(anchor_s - was_s, now)
-        self._anchor_s, self._heard_before = anchor_s, clock.heard_before
+        self._anchor_s, self._heard_before, self._sent = anchor_s, clock.heard_before, clock.sent
         self._going_on = None
 
     def cut(self, now: float) -> None:
@@ -276,6 +279,9 @@ class Tape:
 
     def _put(self, start_s: float, is_first: bool, frame: bytes) -> None:
         last = self._ours[-1] if self._ours else None
+        if last is not None and start_s < last.end_s - _EPSILON_S:  # another router plays on: rule 2
+            self._cut(start_s)
+            last = self._ours[-1] if self._ours else None
         if last is None or is_first or abs(last.end_s - start_s) > _EPSILON_S:
             self._ours.append(_Stretch(start_s, is_first, [frame]))
         else:

@@ -358,3 +358,29 @@ def test_one_from_the_start_has_what_came_before_anybody_wanted_audio() -> None:
     assert early.since == pytest.approx(call.start)
     assert late.came == ()
     assert late.since == pytest.approx(call.start + 0.7)
+
+
+def test_what_the_next_router_is_sent_cuts_what_the_lost_one_was_still_to_play() -> None:
+    call = lasting_call(playback={"prime_ms": 0, "lead_ms": 1000})
+    tape(call)
+    call.say(b"".join(numbered(k, 640) for k in range(1, 101)))
+    call.lose(0.1)
+    call.dial()
+    call.run_for(5.0)
+    heard = heard_of(call)
+    numbers = numbers_of(frame for _, frame in heard)
+    assert numbers == [*range(1, 6), *range(52, 101)]  # 51 were sent
+    assert [at for at, _ in heard] == pytest.approx([call.start + 0.02 * k for k in range(len(heard))])
+
+
+def test_a_run_of_which_nothing_was_sent_is_no_corrected_clock() -> None:
+    call = VirtualCall(playback={"prime_ms": 0, "lead_ms": 40})
+    tape(call)
+    call.ask(asks.AddBackground(9000, 9000, numbered(300, 640), 16000, 1.0, 1.0, True))
+    speech = call.say(FRAME * 10)  # behind 80 ms of the background, so none of it is sent yet
+    call.ask(asks.PauseSpeech(speech.lane, 9001))
+    call.run_for(0.094)
+    call.ask(asks.ResumeSpeech(speech.lane))
+    call.run_for(2.0)
+    starts = [at for at, _ in heard_of(call)]
+    assert starts == pytest.approx([call.start + 0.02 * k for k in range(len(starts))])
