@@ -238,7 +238,7 @@ class PlaybackQueue:
             is_in_flight = utterance.sent > utterance.heard(heard_in_all)
             if is_in_flight and self._can_clear and schedule.can_recall(now):
                 is_recalled = True
-                is_being_said = heard_in_all >= utterance.first
+                is_being_said = schedule.begun_in_all(now) > utterance.first
                 self.beside.go_back(now)
                 cut_off = schedule.recall(now)
                 if is_being_said:

@@ -201,6 +201,10 @@ class Schedule:
         """Whether all that the router has not begun to play could be sent again."""
         return self._not_begun(now) <= len(self.flown)
 
+    def begun_in_all(self, now: float) -> int:
+        """How many frames of all that was sent the router has begun to play."""
+        return self.clock.sent_in_all - self._not_begun(now)
+
     def next_frame(self, now: float) -> bytes:
         """What the router plays next, behind the frame that it is at; nothing where it has none."""
         count = self._not_begun(now)

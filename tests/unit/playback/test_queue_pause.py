@@ -355,6 +355,15 @@ def test_one_that_has_not_begun_is_not_faded() -> None:
     assert numbers_of(player.frames) == [1000, 1001, 1002, 2000, 2001, 2002]
 
 
+def test_one_that_waits_behind_a_background_is_not_faded() -> None:
+    player = Player(fade_s=0.01)
+    player.play_under(bytes(640), volume=0.0)
+    player.say(1, counting(1000, 50))
+    player.pause(1)
+    player.run_for(0.5)
+    assert not any(any(sent.frame) for sent in player.sent)
+
+
 def test_a_flush_fades_where_it_is_asked_to() -> None:
     player = Player(flush_fade_s=0.01)
     player.say(1, counting(1000, 50))
