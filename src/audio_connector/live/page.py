@@ -97,7 +97,8 @@ class LivePage:
     @property
     def url(self) -> str:
         """Where it is; only while it is open is the port known."""
-        return f"http://{'localhost' if self._host == '127.0.0.1' else self._host}:{self._port}/"
+        name = "localhost" if self._host == "127.0.0.1" else self._host
+        return f"http://{f'[{name}]' if ':' in name else name}:{self._port}/"
 
     @property
     def viewers(self) -> int:
@@ -137,7 +138,7 @@ class LivePage:
         app = web.Application(middlewares=[guard(hosts)])
         app.on_response_prepare.append(add_headers)
         app.router.add_get("/", self._page)
-        app.router.add_get("/events", self._events)
+        app.router.add_get("/events", self._events, allow_head=False)  # which has no head without a viewer
         app.router.add_get("/favicon.ico", _nothing)  # every browser asks for one
         for name in ("live.js", "live.css"):
             app.router.add_get(f"/{name}", _own(name))

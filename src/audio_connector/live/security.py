@@ -13,6 +13,7 @@ A page of any other site in the same browser can send requests to this machine. 
 from __future__ import annotations
 
 import ipaddress
+import os
 import re
 import socket
 from collections.abc import Awaitable, Callable
@@ -23,6 +24,7 @@ from aiohttp.typedefs import Middleware
 
 _HOST = re.compile(r"[\w.:\[\]-]+", re.ASCII)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
+_MAX_NAME_BYTES = 255  # of a file, on any disk: more is an OSError, and a traceback in the log for who wants one
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 _HEADERS = {
@@ -92,6 +94,8 @@ def guard(hosts: Hosts) -> Middleware:
         is_upgrade = hdrs.UPGRADE in request.headers
         if (is_upgrade or request.method not in _SAFE_METHODS) and not _is_same_origin(request, host):
             raise web.HTTPForbidden(text="only the page that comes from here may do this\n")
+        if max(map(len, os.fsencode(request.path).split(b"/"))) > _MAX_NAME_BYTES:
+            raise web.HTTPNotFound
         return await handler(request)
 
     return check

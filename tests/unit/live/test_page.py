@@ -200,3 +200,29 @@ async def test_what_is_wrong_is_said(html: Path) -> None:
 async def test_a_browser_that_asks_for_an_icon_finds_no_fault(html: Path) -> None:
     async with LivePage(html, port=0) as page:
         assert await fetch(page, "favicon.ico") == (204, "")
+
+
+async def test_a_name_that_no_disk_takes_is_not_there_and_fills_no_log(
+    html: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with LivePage(html, port=0, folder=tmp_path / "output") as page:
+        for path in (f"{'a' * 300}.js", f"files/{'a' * 5000}", f"files/{'%C3%A9' * 128}", "%00.js"):
+            status, _ = await fetch(page, path)
+            assert status == 404, path[:20]
+    assert caplog.records == []
+
+
+async def test_events_are_for_who_reads_them(html: Path) -> None:
+    async with (
+        LivePage(html, port=0) as page,
+        aiohttp.ClientSession() as session,
+        session.head(f"{page.url}events") as answer,
+    ):
+        assert answer.status == 405
+        assert page.viewers == 0
+
+
+async def test_an_address_of_ipv6_is_one_that_a_browser_takes(html: Path) -> None:
+    async with LivePage(html, host="::1", port=0) as page:
+        assert page.url.startswith("http://[::1]:")
+        assert (await fetch(page, ""))[0] == 200
