@@ -24,7 +24,9 @@ from aiohttp.typedefs import Middleware
 
 _HOST = re.compile(r"[\w.:\[\]-]+", re.ASCII)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
-_MAX_NAME_BYTES = 255  # of a file, on any disk: more is an OSError, and a traceback in the log for who wants one
+_MAX_NAME_BYTES = (
+    255  # of a file, on any disk: more is an OSError, and a traceback in the log for who wants one
+)
 _SAFE_METHODS = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 _HEADERS = {

@@ -88,7 +88,7 @@ def _as_pattern(value: object) -> object:
     if isinstance(value, str):
         try:
             re.compile(value)
-        except re.error as error:
+        except (re.error, OverflowError, RecursionError) as error:  # the last two where it is far too much
             raise ValueError(f"no regular expression: {error}") from error
     return value
 

@@ -116,7 +116,16 @@ def test_what_is_wanted_says_what_it_is() -> None:
 
 
 @pytest.mark.parametrize(
-    "values", [{}, {"any": ()}, {"any": "a", "all": "b"}, {"any": "?"}, {"pattern": "["}]
+    "values",
+    [
+        {},
+        {"any": ()},
+        {"any": "a", "all": "b"},
+        {"any": "?"},
+        {"pattern": "["},
+        {"pattern": "a{99999999999}"},
+        {"pattern": "(" * 5000},
+    ],
 )
 def test_what_nobody_could_find_is_refused(values: dict[str, object]) -> None:
     with pytest.raises(UsageError):
