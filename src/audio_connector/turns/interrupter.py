@@ -93,10 +93,19 @@ class Interrupter:
                 for speech in self._speeches:
                     await speech.pause()
             elif decision is Decision.RESUME:
-                for speech in self._speeches:
-                    await speech.resume()
+                await self._resume(list(self._speeches))
             elif decision is Decision.INTERRUPT:
                 self.flushed = await self._client.flush_buffer()
         except ConnectionClosed:
             return None  # nobody hears us any more
         return decision
+
+    async def _resume(self, speeches: list[Holdable]) -> None:
+        """Have all of them go on, also where this is cancelled: nobody would ask for the rest again."""
+        if not speeches:
+            return
+        first, *rest = speeches
+        try:
+            await first.resume()
+        finally:
+            await self._resume(rest)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
 from support.turns import Marks, going, started
 
 from audio_connector import (
@@ -67,6 +68,25 @@ async def test_what_we_say_is_dropped_where_the_caller_interrupts_and_it_is_know
     assert await interrupter.take(going(0.5)) is Decision.INTERRUPT
     assert client.did == ["flush"]
     assert interrupter.flushed == Flushed(played_ms=500.0, discarded_ms=1500.0)
+
+
+async def test_who_is_cancelled_leaves_none_of_them_held() -> None:
+    class Slow(FakeSpeech):
+        async def resume(self) -> None:
+            await super().resume()
+            await asyncio.sleep(0)
+
+    client = FakeClient()
+    interrupter = Interrupter(client)
+    for name in "abc":
+        interrupter.watch(Slow(client.did, name))
+    assert await interrupter.take(started()) is Decision.PAUSE
+    taking = asyncio.create_task(interrupter.take(going(0.6, 0.5)))
+    await asyncio.sleep(0)
+    taking.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await taking
+    assert client.did == ["pausea", "pauseb", "pausec", "resumea", "resumeb", "resumec"]
 
 
 async def test_words_are_counted_where_they_are_wanted() -> None:
