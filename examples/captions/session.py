@@ -88,7 +88,9 @@ class Session:
 
     def __init__(self, app: Captions, name: str, turns: Turns, clock: Callable[[], float]) -> None:
         self._app, self._turns, self._clock = app, turns, clock
-        self.label = re.sub(r"\W", "", name, flags=re.ASCII)[:12] or "session"
+        self.label = (
+            re.sub(r"\W", "", name, flags=re.ASCII)[-12:] or "session"
+        )  # they begin alike: with the account
         self._folder = app.output / f"{time.strftime('%Y%m%d-%H%M%S')}-{self.label}"
         self._speakers: dict[AudioConnectorConnection, Speaker] = {}
         self._open: dict[AudioConnectorConnection, _Utterance] = {}

@@ -153,6 +153,17 @@ async def test_speakers_of_a_session_are_told_apart_and_sessions_too(tmp_path: P
 
 
 @in_virtual_time
+async def test_sessions_of_an_account_have_names_of_their_own(tmp_path: Path) -> None:
+    async with (
+        captioned(tmp_path, []) as (_, server, page),
+        server.call(session_id="2_MX40NTMyODc3Mn5-MTY2NzkwODc4NDQyMn5WVXo1S0hmZDBRdkN3c2FvVXF5-fg"),
+        server.call(session_id="2_MX40NTMyODc3Mn5-MTY2NzkwODc4NzE0NH5kT2pZb0J1Q2RrSGxVZ2JhWmc2-fg"),
+    ):
+        await asyncio.sleep(1.0)
+    assert {each["session"] for each in page.all("session")} == {"N3c2FvVXF5fg", "xVZ2JhWmc2fg"}
+
+
+@in_virtual_time
 async def test_what_is_said_as_the_call_ends_is_captioned(tmp_path: Path) -> None:
     async with captioned(tmp_path, ["He was not"]) as (app, server, _), server.call() as call:
         call.live.say(ScriptedVoice.audio_of("he was not an ill disposed young man"))

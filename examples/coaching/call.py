@@ -107,7 +107,8 @@ class CoachedCall:
         self._session, self._settings = session, settings
         self._recogniser, self._meanings, self._shown_on = recogniser, meanings, show
         self._began = datetime.now(timezone.utc)
-        self.id = f"{self._began:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9]', '', session.id)[:12]}"
+        # The end of it, since the ids of an account's sessions begin alike.
+        self.id = f"{self._began:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9]', '', session.id)[-12:]}"
         self._floor = Floor()
         self._rules = Rules(self._settings.hints)
         self._roles: WeakKeyDictionary[SessionStream, str | None] = WeakKeyDictionary()

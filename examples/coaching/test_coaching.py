@@ -137,6 +137,21 @@ async def test_a_call_is_counted_and_its_hints_come_in_time(tmp_path: Path) -> N
 
 
 @in_virtual_time
+async def test_two_sessions_of_an_account_that_begin_at_once_are_two_calls(tmp_path: Path) -> None:
+    account = "2_MX40NTMyODc3Mn5-MTY2NzkwODc4"
+    async with bench(ScriptedEars(["Hello.", "Hello."]), tmp_path) as on:
+        async with (
+            on.session(f"{account}NDQyMn5WVXo1S0hmZDBRdkN3c2FvVXF5-fg") as (one, _),
+            on.session(f"{account}NzE0NH5kT2pZb0J1Q2RrSGxVZ2JhWmc2-fg") as (another, _),
+        ):
+            await one.say(speech(2.1))
+            await another.say(speech(2.1))
+        await on.coach.settle()
+    assert len({summary["call"] for summary in on.coach.summaries}) == 2
+    assert len(list(tmp_path.glob("*.json"))) == 2
+
+
+@in_virtual_time
 async def test_who_interrupts_is_told_and_who_says_mhm_is_not(tmp_path: Path) -> None:
     async with bench(ScriptedEars([]), tmp_path) as on:
         async with on.session() as (agent, customer):

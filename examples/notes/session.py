@@ -59,7 +59,9 @@ class Session:
     def __init__(self, app: Notes, name: str, turns: Turns, record: Record) -> None:
         self._app, self._turns, self._record = app, turns, record
         self.began = datetime.now().astimezone()
-        self.label = re.sub(r"\W", "", name, flags=re.ASCII)[:12] or "session"
+        self.label = (
+            re.sub(r"\W", "", name, flags=re.ASCII)[-12:] or "session"
+        )  # they begin alike: with the account
         self.folder = app.output / f"{self.began:%Y%m%d-%H%M%S}-{self.label}"
         self.said: list[Said] = []
         self.minutes = Minutes()

@@ -144,7 +144,7 @@ class FollowedCall:
     def __init__(self, app: Sentiment, client: AudioConnectorConnection) -> None:
         self._app = app
         self._began = datetime.now(timezone.utc)
-        self.id = f"{self._began:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9]', '', client.id)[:12]}"
+        self.id = f"{self._began:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9]', '', client.id)[-12:]}"
         self.utterances: deque[Utterance] = deque(maxlen=MAX_KEPT)
         self._moods = Moods()
         self._waiting = OneByOne(self._weigh, most=MAX_WAITING, tell=self._trouble)
