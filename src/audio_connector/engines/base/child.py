@@ -39,6 +39,9 @@ SILENCE_S: Final = 30.0
 """How long a process may say nothing to a request before it counts as hung; the slowest first piece of a voice on a
 laptop's one busy core was below 2 s."""
 
+LAST_S: Final = 10.0
+"""For a process that says nothing more to end by itself, so that it is known how it did."""
+
 COMPLAINTS_BYTES: Final = 1 << 20
 """How much of what it writes to standard error is kept, about: its last words are in the error where it dies, and a
 library that warns of each sentence would fill the disk within weeks."""
@@ -171,7 +174,11 @@ class Child:
         raise self._died(process, within_s if hung.is_set() else None)
 
     def _died(self, process: subprocess.Popen[bytes], silent_s: float | None) -> EngineError:
-        status = process.wait()
+        try:
+            status = process.wait(LAST_S)
+        except subprocess.TimeoutExpired:  # it has closed its end of the pipe, and hangs on its way out
+            process.kill()
+            status = process.wait()
         words = self._last_words()
         self.close()
         how = f"ended by signal {-status}" if status < 0 else f"ended with status {status}"

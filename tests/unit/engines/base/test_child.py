@@ -92,6 +92,13 @@ def test_one_that_hangs_is_ended(child: Child, monkeypatch: pytest.MonkeyPatch) 
     assert child.pid is None
 
 
+def test_one_that_says_it_is_over_and_stays_is_ended(child: Child, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(child_module, "LAST_S", 0.1)
+    with pytest.raises(EngineError, match="its process ended by signal 9"):
+        say(child, "shut")
+    assert child.pid is None
+
+
 @pytest.mark.parametrize(
     ("how", "words"),
     [
