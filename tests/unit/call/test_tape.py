@@ -73,22 +73,67 @@ def test_ours_is_taped_once_it_was_heard() -> None:
     assert [first for piece in taped(call) for _, first, _ in piece.heard] == [True] + [False] * 49
 
 
-Step = tuple[str, float]
-STEPS = st.lists(
-    st.tuples(st.sampled_from(("say", "write", "flush", "pause", "go on", "wait")), st.floats(0.001, 1.5)),
-    min_size=1,
-    max_size=25,
-)
+class Talker:
+    """Does to a call what its methods are called, each for so many seconds; every frame has a number of its own."""
+
+    def __init__(self, call: VirtualCall) -> None:
+        self.call = call
+        self.flushes: list[float] = []
+        self._lane = 0
+        self._number = 1
+
+    def do(self, steps: list[tuple[str, float]]) -> None:
+        for what, seconds in steps:
+            getattr(self, what)(seconds)
+            self.call.run_for(seconds)
+        self.go_on(0.0)
+        self.call.run_for(20.0)
+
+    def say(self, seconds: float) -> None:
+        self._lane = self.call.say(self._pcm(seconds)).lane
+
+    def write(self, seconds: float) -> None:
+        self.call.write(self._pcm(seconds))
+
+    def flush(self, _: float) -> None:
+        self.flushes.append(self.call.clock.now)
+        self.call.flush()
+
+    def pause(self, _: float) -> None:
+        self.call.ask(asks.PauseSpeech(self._lane, 9001))
+
+    def go_on(self, _: float) -> None:
+        self.call.ask(asks.ResumeSpeech(self._lane))
+
+    def wait(self, _: float) -> None:
+        pass
+
+    def lose(self, seconds: float) -> None:
+        self.call.lose(seconds / 20)
+        self.call.dial()
+
+    def take(self, _: float) -> None:
+        self.call.ask(asks.TapeMore(3))
+
+    def _pcm(self, seconds: float) -> bytes:
+        first, count = self._number, max(1, int(seconds * 50))
+        self._number += count
+        return b"".join(numbered(first + k, 640) for k in range(count))
+
+
+def steps_of(*more: str) -> st.SearchStrategy[list[tuple[str, float]]]:
+    names = ("say", "write", "flush", "pause", "go_on", "wait", *more)
+    return st.lists(st.tuples(st.sampled_from(names), st.floats(0.001, 1.5)), min_size=1, max_size=25)
 
 
 @given(
-    steps=STEPS,
+    steps=steps_of(),
     prime_ms=st.sampled_from((0, 100)),
     fade_ms=st.sampled_from((0, 10)),
     has_background=st.booleans(),
 )
 def test_it_is_what_a_router_plays_and_when(
-    steps: list[Step], prime_ms: int, fade_ms: int, has_background: bool
+    steps: list[tuple[str, float]], prime_ms: int, fade_ms: int, has_background: bool
 ) -> None:
     """The simulated router is the judge, which knows nothing of our clock; a frame that is cut may be missing."""
     call = VirtualCall(playback={"prime_ms": prime_ms, "fade_ms": fade_ms})
@@ -97,38 +142,50 @@ def test_it_is_what_a_router_plays_and_when(
     tape(call)
     if has_background:
         call.ask(asks.AddBackground(9000, 9000, bytes(64_000), 16000, 0.0, 0.0, True))
-    lane = 0
-    number, flushes = 1, []
-    for what, amount in steps:
-        pcm = b"".join(numbered(number + k, 640) for k in range(max(1, int(amount * 50))))
-        if what == "say":
-            lane = call.say(pcm).lane
-            number += len(pcm) // 640
-        elif what == "write":
-            call.write(pcm)
-            number += len(pcm) // 640
-        elif what == "flush":
-            flushes.append(call.clock.now)
-            call.flush()
-        elif what == "pause":
-            call.ask(asks.PauseSpeech(lane, 9001))
-        elif what == "go on":
-            call.ask(asks.ResumeSpeech(lane))
-        call.run_for(amount)
-    call.ask(asks.ResumeSpeech(lane))
-    call.run_for(20.0)
+    talker = Talker(call)
+    talker.do(steps)
     call.ask(asks.StopBackground(9000, 9002, 0.0))
     call.run_for(20.0)
     call.router.playout.advance(call.clock.now)
     stop(call)
     at_clears = [
-        (at, frame) for at, frame in played if any(at - 1e-6 <= flush < at + 0.02 - 1e-6 for flush in flushes)
+        (at, frame)
+        for at, frame in played
+        if any(at - 1e-6 <= flush < at + 0.02 - 1e-6 for flush in talker.flushes)
     ]
     heard = heard_of(call)
     missing = [frame for _, frame in at_clears if frame not in [each for _, each in heard]]
     expected = [(at, frame) for at, frame in played if frame not in missing]
     assert numbers_of(frame for _, frame in heard) == numbers_of(frame for _, frame in expected)
     assert [at for at, _ in heard] == pytest.approx([at for at, _ in expected], abs=1e-6)
+
+
+@given(
+    steps=steps_of("lose", "lose", "take"),
+    lead_ms=st.sampled_from((40, 200, 1000)),
+    has_background=st.booleans(),
+)
+def test_batches_tell_once_what_a_flight_record_has(
+    steps: list[tuple[str, float]], lead_ms: int, has_background: bool
+) -> None:
+    call = lasting_call(playback={"lead_ms": lead_ms, "fade_ms": 0})
+    tape(call, keep_s=1000.0)
+    tape(call, keep_s=1000.0, batches=None, token=2)
+    tape(call, keep_s=0.5, batches=1, token=3)
+    if has_background:
+        call.ask(asks.AddBackground(9000, 9000, bytes(64_000), 16000, 0.0, 0.0, True))
+    Talker(call).do(steps)
+    told = [each for piece in stop(call) for each in piece.heard]
+    kept = [each for piece in stop(call, 2) for each in piece.heard]
+    bounded = stop(call, 3)
+    numbers = [number for number in numbers_of(frame for _, _, frame in told) if number]
+    assert len(numbers) == len(set(numbers))
+    assert [each[1:] for each in told] == [each[1:] for each in kept]
+    starts = [start for start, _, _ in told]
+    assert starts == sorted(starts)
+    assert starts == pytest.approx([start for start, _, _ in kept], abs=1e-6)
+    in_all = sum(len(piece.heard) * 20 + piece.lost_ms for piece in bounded)
+    assert in_all == pytest.approx(len(told) * 20)
 
 
 def test_a_flush_cuts_it_to_what_is_told_as_played() -> None:
