@@ -204,7 +204,8 @@ class CoachedCall:
 
     def _give(self, hint: Hint) -> None:
         shown_s = self._session.now_s
-        given = {**asdict(hint), "shown_s": round(shown_s, 2), "late_s": round(shown_s - hint.cause_s, 2)}
+        told = {"cause_s": hint.cause_s, "shown_s": shown_s, "late_s": shown_s - hint.cause_s}
+        given = {**asdict(hint), **{name: round(seconds, 2) for name, seconds in told.items()}}
         self._hints.append(given)
         self._show("hint", **given)
         logger.info("hint %.1f s after its cause: %s", given["late_s"], hint.rule)

@@ -185,6 +185,7 @@ async def test_who_waits_for_the_other_one_need_not_talk(tmp_path: Path) -> None
     assert on.hints() == ["silence"]
     [hint] = on.page.of("hint")
     assert hint["cause_s"] == pytest.approx(14, abs=0.6)
+    assert hint["cause_s"] == round(hint["cause_s"], 2)
     assert 0 <= hint["late_s"] <= LATE_S
 
 
