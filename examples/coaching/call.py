@@ -137,9 +137,15 @@ class CoachedCall:
         if stream not in self._roles:
             role = self._roles[stream] = self._settings.role_of(stream.connection)
             if role is None:
+                told = self._settings
+                where = (
+                    "the end of its path"
+                    if told.role_by == "path"
+                    else f"its {told.role_by} {told.role_name!r}"
+                )
                 self._trouble(
-                    f"a stream does not say by its {self._settings.role_by} whether it is the agent or the customer; "
-                    "it is left out"
+                    f"a stream does not say whether it is the agent or the customer, and is left out; expected "
+                    f"{' or '.join(map(repr, told.roles.values()))} as {where}"
                 )
         return self._roles[stream]
 
