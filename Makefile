@@ -115,7 +115,7 @@ test-apps: $(APPS_READY) ## The engines with their models, on real speech; Debia
 	$(APPS)/bin/python -m pytest -m apps --timeout=600 --durations=5 $(PYTEST_ARGS)
 
 apps: ## What the applications are: make assistant, and so on; ARGS=--keep leaves its page open
-	@for name in $(APPLICATIONS); do printf '  make %s\t' $$name; sed -n '2{s/^"""//;p;q}' examples/$$name/__init__.py; done
+	@for name in $(APPLICATIONS); do printf '  make %s\t' $$name; sed -n '2{s/"""//g;p;q}' examples/$$name/__init__.py; done
 
 # With engines and models of this machine; nothing is asked of a network but what sets them up.
 $(APPLICATIONS): $(APPS_READY)

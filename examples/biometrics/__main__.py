@@ -16,7 +16,7 @@ from audio_connector.engines import SpeakerEncoder, engine_of
 from audio_connector.engines.base.warm import name_of
 from audio_connector.live.command import Command, Environment, Task
 from biometrics.app import Biometrics, Settings
-from biometrics.judging import RATE_HZ, enrol, judge, nearest
+from biometrics.judging import RATE_HZ, SAMPLE_BYTES, Refused, enrol, judge, nearest, too_short
 from biometrics.measure import measure, speech_of
 from biometrics.vault import Keys, Vault
 
@@ -28,7 +28,7 @@ Run: TypeAlias = Callable[[Settings, SpeakerEncoder, argparse.Namespace], Corout
 def make(around: Environment[Settings]) -> Biometrics:
     """Make the application; nothing is loaded yet."""
     settings = around.settings
-    vault = vault_of(settings)
+    vault = _new_vault(around.output / "demo") if around.is_demo else vault_of(settings)
     vault.all()  # a key that does not fit is told now, and not in the first call
     encoder = engine_of("speaker-encoder", settings.encoder)
     return Biometrics(encoder, vault, settings=settings, show=around.page.show)
@@ -39,11 +39,22 @@ def vault_of(settings: Settings) -> Vault:
     return Vault(settings.vault, Keys(settings.key_file))
 
 
+def _new_vault(folder: Path) -> Vault:
+    """A demo's own: nobody of it is to be among those whom real calls are compared with."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "biometrics.vault").unlink(missing_ok=True)
+    return Vault(folder / "biometrics.vault", Keys(folder / "biometrics.key"))
+
+
 async def _enrol(settings: Settings, encoder: SpeakerEncoder, arguments: argparse.Namespace) -> int:
     vault, (raw, line_hz) = vault_of(settings), _read(arguments.files)
-    before = vault.all().get(arguments.name)
+    before, speech = vault.all().get(arguments.name), speech_of(raw, RATE_HZ)
+    if (spoken_s := _seconds(speech)) < settings.enrol_s:
+        raise Refused(
+            f"got {spoken_s:.1f} s of speech; expected {settings.enrol_s:g} s, enrol_s of the settings"
+        )
     enrolment = await enrol(
-        encoder, speech_of(raw, RATE_HZ), raw, name=arguments.name, consent=arguments.consent, line_hz=line_hz,
+        encoder, speech, raw, name=arguments.name, consent=arguments.consent, line_hz=line_hz,
         before=before, threshold=settings.lines(line_hz).threshold,
     )  # fmt: skip
     vault.put(enrolment, before=before)
@@ -54,10 +65,12 @@ async def _enrol(settings: Settings, encoder: SpeakerEncoder, arguments: argpars
 async def _compare(settings: Settings, encoder: SpeakerEncoder, arguments: argparse.Namespace) -> int:
     raw, line_hz = _read([arguments.file])
     speech = speech_of(raw, RATE_HZ)
-    claim = getattr(arguments, "name", "")
+    claim, spoken_s = getattr(arguments, "name", ""), _seconds(speech)
+    if spoken_s < settings.decide_s:
+        print(too_short(claim, spoken_s, settings.decide_s))
+        return FAILED
     voice = await encoder.encode(speech, sample_rate=RATE_HZ)
     found = nearest(voice, vault_of(settings).all(), claim=claim, engine=name_of(encoder))
-    spoken_s = len(speech) / 2 / RATE_HZ
     decision = judge(
         found, raw, line_hz=line_hz, claim=claim, lines=settings.lines(line_hz), speech_s=spoken_s
     )
@@ -78,6 +91,10 @@ def _read(paths: Sequence[Path]) -> tuple[bytes, int]:
     """The recordings one after the other at 16 kHz, and the rate of the lowest of them."""
     read = [read_wav(path) for path in paths]
     return b"".join(resample(pcm, rate_hz, RATE_HZ) for pcm, rate_hz in read), min(rate for _, rate in read)
+
+
+def _seconds(speech: bytes) -> float:
+    return len(speech) / SAMPLE_BYTES / RATE_HZ
 
 
 def _with_engine(run: Run) -> Callable[[Settings, Path, argparse.Namespace], int]:
@@ -125,7 +142,7 @@ def _rotate(settings: Settings, _: Path, arguments: argparse.Namespace) -> int:
 def _takes_enrolment(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("name", help="who it is")
     parser.add_argument(
-        "files", type=Path, nargs="+", metavar="WAV", help="six seconds of speech and more in all"
+        "files", type=Path, nargs="+", metavar="WAV", help="enrol_s seconds of speech and more in all"
     )
     parser.add_argument(
         "--consent", required=True, metavar="TEXT", help="how and when this person has agreed"
@@ -137,7 +154,7 @@ def _takes_name(parser: argparse.ArgumentParser) -> None:
 
 
 def _takes_file(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", type=Path, metavar="WAV", help="three seconds of speech and more")
+    parser.add_argument("file", type=Path, metavar="WAV", help="decide_s seconds of speech and more")
 
 
 def _takes_both(parser: argparse.ArgumentParser) -> None:

@@ -19,7 +19,7 @@ from audio_connector.errors import UsageError
 from audio_connector.turns import SpeechGoesOn, SpeechStarted, listen
 from audio_connector.wire.quoting import printable
 from biometrics import spoof
-from biometrics.judging import RATE_HZ, SAMPLE_BYTES, Decision, Refused, enrol, judge, nearest
+from biometrics.judging import RATE_HZ, SAMPLE_BYTES, Decision, Refused, enrol, judge, nearest, too_short
 
 if TYPE_CHECKING:
     from biometrics.app import Biometrics
@@ -76,8 +76,7 @@ class Call:
             if self._failure and self._spoken_s >= wanted_s:
                 decision = Decision("failed", name, why=self._failure)
             else:
-                why = f"the call ended after {self._spoken_s:.1f} s of speech; expected {wanted_s:g} s"
-                decision = Decision("too short", name, why=why)
+                decision = too_short(name, self._spoken_s, wanted_s)
             await self._decide(decision)
 
     @property

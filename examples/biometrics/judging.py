@@ -121,6 +121,11 @@ def nearest(voice: Vector, known: Mapping[str, Enrolment], *, claim: str, engine
     return Nearest(name, score, margin, ours[name])
 
 
+def too_short(name: str, spoken_s: float, wanted_s: float) -> Decision:
+    """What comes out of less speech than there has to be."""
+    return Decision("too short", name, speech_s=round(spoken_s, 2), why=f"expected {wanted_s:g} s of speech")
+
+
 def judge(found: Nearest, raw: bytes, *, line_hz: int, claim: str, lines: Lines, speech_s: float) -> Decision:
     """Decide; ``raw`` is the audio as it came, for hints, which take some 20 ms."""
 

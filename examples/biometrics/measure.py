@@ -64,7 +64,7 @@ class Measured:
         )
         pairs = self.speakers * (self.speakers - 1) // 2
         yield (
-            f"This is little: {pairs} pairs of people. Even without an error among them, one pair in "
+            f"This is little: {_counted(pairs, 'pair')} of people. Even without an error among them, one pair in "
             f"{max(1, pairs // 3)} may be confused (95 % confidence); and recordings of one session are more alike "
             "than those of two days."
         )
@@ -106,8 +106,8 @@ async def measure(
             voices[path.name] = rows
     if len(voices) < 2:
         raise UsageError(
-            f"got {len(voices)} speakers in {str(folder)!r}; expected a folder for each, two at least, with "
-            f"recordings of {(enrol_pieces + 1) * seconds:g} s of speech and more in all"
+            f"got {_counted(len(voices), 'speaker')} in {str(folder)!r}; expected a folder for each, two at least, "
+            f"with recordings of {(enrol_pieces + 1) * seconds:g} s of speech and more in all"
         )
     return compare(voices, enrol_pieces=enrol_pieces)
 
@@ -142,6 +142,10 @@ def speech_of(audio: bytes, rate_hz: int) -> bytes:
     turns = TurnDetector(sample_rate=rate_hz)
     events = [*turns.feed(audio), *turns.finish()]
     return b"".join(each.audio for each in events if isinstance(each, SpeechEnded))
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}"
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -138,9 +138,15 @@ class CoachedCall:
         if stream not in self._roles:
             role = self._roles[stream] = self._settings.role_of(stream.connection)
             if role is None:
+                told = self._settings
+                where = (
+                    "the end of its path"
+                    if told.role_by == "path"
+                    else f"its {told.role_by} {told.role_name!r}"
+                )
                 self._trouble(
-                    f"a stream does not say by its {self._settings.role_by} whether it is the agent or the customer; "
-                    "it is left out"
+                    f"a stream does not say whether it is the agent or the customer, and is left out; expected "
+                    f"{' or '.join(map(repr, told.roles.values()))} as {where}"
                 )
         return self._roles[stream]
 
@@ -205,7 +211,8 @@ class CoachedCall:
 
     def _give(self, hint: Hint) -> None:
         shown_s = self._session.now_s
-        given = {**asdict(hint), "shown_s": round(shown_s, 2), "late_s": round(shown_s - hint.cause_s, 2)}
+        told = {"cause_s": hint.cause_s, "shown_s": shown_s, "late_s": shown_s - hint.cause_s}
+        given = {**asdict(hint), **{name: round(seconds, 2) for name, seconds in told.items()}}
         self._hints.append(given)
         self._show("hint", **given)
         logger.info("hint %.1f s after its cause: %s", given["late_s"], hint.rule)

@@ -60,6 +60,8 @@ OnFlag: TypeAlias = Callable[[Flag], Awaitable[object]]
 class Announcement:
     """The warning, spoken once and kept, so that it comes at once; an `Engine`."""
 
+    name = "the warning"
+
     def __init__(self, voice: Synthesiser, text: str) -> None:
         self._voice, self._text = voice, text
         self.audio = b""

@@ -213,6 +213,7 @@ class MeaningJudge:
         embedder: What knows meanings.
     """
 
+    name = "meaning"
     SHORTEST_WORDS: Final = 3
     """Below that a sentence has no meaning to speak of, and is near to anything."""
 

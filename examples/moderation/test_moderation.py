@@ -306,7 +306,9 @@ async def bench(ears: Any, folder: Path, *, embedder: Any = None, **options: Any
         sessions=lambda: server.handle.sessions,
         **options,
     )
-    await warm_all(*app.engines)
+    names: list[str] = []
+    await warm_all(*app.engines, progress=lambda warmed: names.append(warmed.name))
+    assert "the warning" in names
     async with serve(app.on_connect) as server:
         yield Bench(app, server, shown)
         for _ in range(100):  # until on_connect of the last call is over

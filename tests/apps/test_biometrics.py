@@ -44,7 +44,8 @@ async def test_the_demo_accepts_the_reader_and_nobody_else(settings: Settings, t
     said: list[str] = []
     status = await COMMAND.run(settings, FOLDER, demo=True, port=0, page_port=0, say=said.append)
     assert status == 0, said
-    assert b"Reader" not in (tmp_path / "biometrics.vault").read_bytes()
+    assert b"Reader" not in (tmp_path / "output/biometrics/demo/biometrics.vault").read_bytes()
+    assert not settings.vault.exists()  # of real calls
     (accepted,) = [line for line in said if line.startswith("accepted")]
     assert "after 3." in accepted
 
@@ -66,6 +67,8 @@ def test_the_commands_enrol_compare_forget_and_rotate(
     with pytest.raises(SystemExit):
         COMMAND.main(["enrol", "Reader", "unless-to-be.wav"])
     assert "--consent" in capsys.readouterr().err
+    status, said = run(capsys, "enrol", "Reader", clips[1], "--consent", "public domain")
+    assert (status, "s of speech; expected 6 s, enrol_s of the settings" in said) == (2, True), said
     status, said = run(capsys, "enrol", "Reader", *clips, "--consent", "public domain")
     assert status == 0, said
     status, said = run(capsys, "verify", "Reader", other)
@@ -105,5 +108,5 @@ async def test_what_is_measured_on_three_voices_is_what_they_are(
     assert (equal.false_accepts + equal.false_rejects) / 2 < 0.1
     (folder / "reader").rename(tmp_path / "reader")
     (folder / "joe").rename(tmp_path / "joe")
-    with pytest.raises(ValueError, match=r"got 1 speakers in .*; expected a folder for each, two at least"):
+    with pytest.raises(ValueError, match=r"got 1 speaker in .*; expected a folder for each, two at least"):
         await measure(folder, speaker, line_hz=16_000, seconds=2.5)

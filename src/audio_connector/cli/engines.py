@@ -20,6 +20,9 @@ from audio_connector.engines.base.catalogue import OFFERS, Offer
 from audio_connector.engines.base.models import install, models_folder
 from audio_connector.errors import UsageError, VideoError
 
+_WIDTH = 20
+"""Of the longest name."""
+
 EXAMPLES = """[bold]Examples[/bold]
 
 audio-connector engines
@@ -91,13 +94,15 @@ def _measured(offer: Offer) -> Costs | VideoError | None:
 def _lines(offer: Offer, costs: Costs | VideoError | None) -> list[Text]:
     missing = offer.missing()
     state = Text("missing", style="yellow") if missing else Text("here   ", style="green")
-    lines = [Text(f"{offer.name:<16} ").append_text(state).append(f" {offer.job} ({offer.licence})")]
-    lines += [Text(f"{'':<16} {need.what}: {need.mend}") for need in missing]
+    lines = [Text(f"{offer.name:<{_WIDTH}} ").append_text(state).append(f" {offer.job} ({offer.licence})")]
+    if offer.setting:
+        lines.append(Text(f"{'':<{_WIDTH}} {offer.setting}", style="dim"))
+    lines += [Text(f"{'':<{_WIDTH}} {need.what}: {need.mend}") for need in missing]
     if isinstance(costs, Costs):
         words = f"{costs.work}; loads in {costs.load_s:.1f} s, takes {costs.memory_mb:.0f} MB"
-        lines.append(Text(f"{'':<16} {words}", style="dim"))
+        lines.append(Text(f"{'':<{_WIDTH}} {words}", style="dim"))
     elif costs is not None:
-        lines.append(Text(f"{'':<16} cannot be measured: {costs}", style="red"))
+        lines.append(Text(f"{'':<{_WIDTH}} cannot be measured: {costs}", style="red"))
     return lines
 
 
@@ -108,6 +113,7 @@ def _to_dict(offer: Offer, costs: Costs | VideoError | None) -> dict[str, Any]:
         "job": offer.job,
         "adapter": f"audio_connector.engines.{offer.adapter}",
         "licence": offer.licence,
+        "setting": offer.setting,
         "is_local": offer.is_local,
         "is_here": not missing,
         "missing": [{"what": need.what, "mend": need.mend} for need in missing],

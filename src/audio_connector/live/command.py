@@ -71,12 +71,14 @@ class Environment(Generic[S]):
         page: Its page; what is shown before it is open is kept.
         folder: Where its settings lie; the files that they name are looked for there.
         output: Where it writes; the folder is there.
+        is_demo: It is made for ``--demo``: what its callers leave is nobody's.
     """
 
     settings: S
     page: LivePage
     folder: Path
     output: Path
+    is_demo: bool = False
     _handle: AudioConnectorServerHandle | None = field(default=None, repr=False)
 
     def path(self, name: str | Path) -> Path:
@@ -215,7 +217,7 @@ class Command(Generic[S]):
         )
         async with AsyncExitStack() as stack:
             await stack.enter_async_context(page)
-            around = Environment(settings, page, folder, output)
+            around = Environment(settings, page, folder, output, is_demo=demo)
             app = self._make(around)
             say(f"page: {page.url}")
             for engine in app.engines:

@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from audio_connector.errors import UsageError
 from audio_connector.validation import FrozenValues
@@ -56,6 +56,17 @@ class AppSettings(FrozenValues):
     server: Annotated[dict[str, Any], Field(default_factory=dict)]
     page: PageSettings = PageSettings()
     output: Path = Path("output")
+
+    @model_validator(mode="after")
+    def _understands_its_language(self) -> AppSettings:
+        language, recogniser = getattr(self, "language", None), getattr(self, "recogniser", None) or {}
+        model = str(recogniser.get("model", ""))
+        if language not in (None, "en") and model.endswith(".en"):
+            raise ValueError(
+                f"language = {language!r}, and model = {model!r} of recogniser knows English only; expected one "
+                "without '.en', such as 'base'"
+            )
+        return self
 
 
 def read_settings(path: Path, model: type[S]) -> S:

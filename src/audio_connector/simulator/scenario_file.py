@@ -26,7 +26,7 @@ def load_scenario(path: FilePath) -> Scenario:
             or a persona that is none; the text names the file, the line, the place in it, and what is expected.
     """
     file = Path(os.fsdecode(os.fspath(path)))
-    opened = YamlFile(read_text(file, kind="scenario"), str(file), kind="scenario", word="participants")
+    opened = YamlFile(read_text(file, kind="scenario"), str(file), kind="scenario")
     scenario = _with_personas(opened.values(Scenario).in_folder(file.parent), opened)
     for loc, wav in _paths_of(scenario):
         try:
@@ -48,7 +48,7 @@ def parse_scenario(text: str, *, name: str = "scenario") -> Scenario:
     Raises:
         UsageError: As `load_scenario`; but whether a WAV can be read is not looked at.
     """
-    return YamlFile(text, name, kind="scenario", word="participants").values(Scenario)
+    return YamlFile(text, name, kind="scenario").values(Scenario)
 
 
 def _with_personas(scenario: Scenario, opened: YamlFile) -> Scenario:

@@ -56,6 +56,10 @@ def read_text(path: FilePath, *, kind: str) -> str:
         raise UsageError(f"{file}, line {line}: not a text in UTF-8; is it the right file?") from error
 
 
+_WORDS: Final = {"scenario": "participants", "persona": "goal"}
+"""A word that each kind of file has, and the other has not."""
+
+
 class YamlFile:
     """A file that is being read.
 
@@ -63,15 +67,14 @@ class YamlFile:
         text: YAML.
         name: What it is called in errors.
         kind: What it should be: "scenario".
-        word: A word that such a file has.
 
     Raises:
         UsageError: It is empty, or no YAML.
     """
 
-    def __init__(self, text: str, name: str, *, kind: str, word: str) -> None:
+    def __init__(self, text: str, name: str, *, kind: str) -> None:
         self._name = name
-        self._kind, self._word = kind, word
+        self._kind, self._word = kind, _WORDS[kind]
         try:
             self._root = compose(text)
             self._values: Any = None if self._root is None else construct(self._root)
@@ -79,7 +82,7 @@ class YamlFile:
             line = "" if fault.line is None else f", line {fault.line}"
             raise UsageError(f"{name}{line}: {fault}") from fault
         if self._values is None:
-            raise UsageError(f"{name}: the file is empty; expected a {kind}, with '{word}:' in it")
+            raise UsageError(f"{name}: the file is empty; expected a {kind}, with '{self._word}:' in it")
 
     def values(self, model: type[ValuesT]) -> ValuesT:
         """Make a model of it.
@@ -89,6 +92,11 @@ class YamlFile:
         """
         if not isinstance(self._values, dict):
             raise UsageError(f"{self._name}: expected a {self._kind}'s words, such as '{self._word}:'")
+        other = next((kind for kind, word in _WORDS.items() if word in self._values), self._kind)
+        if other != self._kind and self._word not in self._values:
+            raise UsageError(
+                f"{self._name} is a {other}; expected a {self._kind}; a {other} goes to --{other}"
+            )
         try:
             return model(**self._values)
         except UsageError as error:

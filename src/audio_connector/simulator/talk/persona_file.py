@@ -33,4 +33,4 @@ def parse_persona(text: str, *, name: str = "persona") -> Persona:
     Raises:
         UsageError: As `load_persona`.
     """
-    return YamlFile(text, name, kind="persona", word="goal").values(Persona)
+    return YamlFile(text, name, kind="persona").values(Persona)

@@ -89,7 +89,7 @@ _HOW: Final = {
     "patience": "the caller lost patience: the bot said nothing that was understood",
     "turns": "the caller had spoken as often as max_turns allows",
     "time": "the call had lasted as long as max_s or the scenario allows",
-    "confusion": "the caller understood the bot so often not that it gave up",
+    "confusion": "the caller did not understand the bot, gives_up_after times in a row, and gave up",
     "nothing": "the chat model that plays the caller had nothing to say",
     "bot": "the bot hung up",
 }

@@ -35,12 +35,13 @@ def test_what_holds_is_not_told(values: dict[str, object]) -> None:
 
 
 GOT = 'the bot said "Welcome to Luigi\'s. Your table for two is booked."'
+NOT_SO = GOT.replace("the bot", "the bot did not; it")
 
 
 @pytest.mark.parametrize(
     ("values", "told"),
     [
-        ({"said": "goodbye"}, f"said 'goodbye': {GOT}"),
+        ({"said": "goodbye"}, f"said 'goodbye': {NOT_SO}"),
         ({"never_said": {"any": ["x", "booked"]}}, f"never_said 'x' or 'booked': {GOT}"),
         (
             {"word_errors": {"max": 0.1, "reference": "Welcome at Luigi's. Your table for two is booked."}},

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_connector.errors import UsageError
-from audio_connector.simulator import SayText, load_persona, parse_persona
+from audio_connector.simulator import SayText, load_persona, parse_persona, parse_scenario
 from audio_connector.simulator.talk.meaning import Meaning, sentences_of, share_of
 from audio_connector.simulator.talk.persona import Persona, Rule
 from audio_connector.simulator.talk.replies import Replies, nth
@@ -84,6 +84,17 @@ def test_a_mistake_is_told_with_its_place(text: str, told: str) -> None:
         parse_persona(text, name="ann.yaml")
     assert str(caught.value).startswith("ann.yaml")
     assert told in str(caught.value)
+
+
+def test_a_scenario_is_no_persona_and_a_persona_no_scenario() -> None:
+    with pytest.raises(
+        UsageError, match=r"^a\.yaml is a scenario; expected a persona; a scenario goes to --scenario$"
+    ):
+        parse_persona("name: Ann\nparticipants: [{say: x.wav}]", name="a.yaml")
+    with pytest.raises(
+        UsageError, match=r"^b\.yaml is a persona; expected a scenario; a persona goes to --persona$"
+    ):
+        parse_scenario("name: Ann\ngoal: A table.\nrules: []", name="b.yaml")
 
 
 def test_a_file_that_is_not_there_is_told(tmp_path: Path) -> None:
