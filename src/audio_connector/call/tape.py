@@ -212,10 +212,6 @@ class Tape:
         self._anchor_s, self._heard_before, self._sent = anchor_s, clock.heard_before, clock.sent
         self._going_on = None
 
-    def cut(self, now: float) -> None:
-        """What was sent and not heard by now never is."""
-        self._cut(now)
-
     def note(self, at_s: float, source: str, name: str, detail: str = "", for_s: float = 0.0) -> None:
         """Something happened; what a peer wrote is cut."""
         self._events.append(TapedEvent(at_s, source, name[:DETAIL_CHARS], detail[:DETAIL_CHARS], for_s))
