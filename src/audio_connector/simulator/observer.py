@@ -5,10 +5,11 @@ Pure: it is told what was said, received, played and cleared, and when. What it 
 the connection was made.
 
 A *turn* begins with the participant's last loud frame and ends with the first loud frame of the bot that the
-session hears. What the bot begins in a pause after which the participant goes on is no answer. A *barge-in* begins when the participant starts to speak while the bot has not ended, or when the
-server clears, and ends when the session hears nothing of the bot any more. The bot has not ended while it is heard,
-while sound of it waits in the router, and between two of its words: in a pause after which it goes on, or that a
-clear makes its end. Frames of zeros are silence: there are bots that never stop sending them.
+session hears. What the bot begins in a pause after which the participant goes on is no answer. A *barge-in*
+begins when the participant starts to speak while the bot has not ended, or when the server clears, and ends when
+the session hears nothing of the bot any more. The bot has not ended while it is heard, while sound of it waits in
+the router, and between two of its words: in a pause after which it goes on, or that a clear makes its end. Frames
+of zeros are silence: there are bots that never stop sending them.
 """
 
 from __future__ import annotations
