@@ -43,6 +43,7 @@ def outcome(app: Captions) -> Outcome:
             f"got words on the page after {p50_s:.2f} s; expected {LATEST_S} s at most for half of them"
         )
     lines = [
+        "captions:",
         *(
             f"{each.start_s:6.1f} s  {each.speaker}: {each.text}{_translated(each.translation)}"
             for each in app.captions

@@ -35,10 +35,10 @@ function lineOf(list, { number, place, speaker, start_s }) {
 }
 
 live({
-  session({ session, folder, is_over }, { key }) {
+  session({ session, folder, files, is_over }) {
     const heading = sessionOf(folder, session).querySelector("h2");
     heading.replaceChildren(`session ${session}${is_over ? ", over" : ""}`);
-    for (const name of ["captions.vtt", "captions.jsonl"]) {
+    for (const name of files) {
       heading.append(element("a", { href: `/files/${folder}/${name}` }, name));
     }
   },

@@ -108,13 +108,13 @@ class Session:
         speaking = asyncio.create_task(self._interpreter.run()) if self._interpreter is not None else None
         try:
             await self._make_folder()
-            self._show("session", "", folder=self._folder.name, is_over=False)
+            self._show_session(is_over=False)
             async with aclosing(self._turns) as turns:
                 async for client, event in turns:
                     self._take(client, event)
             if self._tasks:
                 await asyncio.wait(self._tasks)
-            self._show("session", "", folder=self._folder.name, is_over=True)
+            self._show_session(is_over=True)
         finally:
             tasks = [*self._tasks, *([speaking] if speaking is not None else [])]
             for task in tasks:
@@ -309,6 +309,14 @@ class Session:
             translation=translation,
         )
 
+    def _show_session(self, *, is_over: bool) -> None:
+        files = [*self._vtt_files(), "captions.jsonl"]
+        self._show("session", "", folder=self._folder.name, files=files, is_over=is_over)
+
+    def _vtt_files(self) -> list[str]:
+        target = self._app.wishes.translate_to
+        return ["captions.vtt", *([f"captions.{target}.vtt"] if target is not None else [])]
+
     def _show(self, kind: str, key: str, **data: Any) -> None:  # noqa: ANN401 - as Page.show
         self._app.page.show(kind, key=f"{self._folder.name}/{key}", session=self.label, **data)
 
@@ -338,8 +346,7 @@ class Session:
                 self._folder = first.with_name(f"{first.name}-{number}")
             else:
                 break
-        target = self._app.wishes.translate_to
-        for name in ["captions.vtt", *([f"captions.{target}.vtt"] if target is not None else [])]:
+        for name in self._vtt_files():
             _append(self._folder / name, HEADER)
         self._app.folders.append(self._folder)
 

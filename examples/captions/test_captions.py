@@ -129,6 +129,8 @@ async def test_a_translation_is_spoken_and_not_taken_for_speech_where_it_comes_b
     assert [each.text for each in app.captions] == ["Quiero reservar una mesa"]
     assert voice.said == [english]
     assert english in files(app, "captions.de.vtt")[0]
+    linked = page.all("session")[-1]["files"]
+    assert sorted(linked) == sorted(path.name for path in app.folders[0].iterdir())
     assert page.all("caption")[-1]["text"] == ""
 
 

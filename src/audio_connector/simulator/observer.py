@@ -5,10 +5,11 @@ Pure: it is told what was said, received, played and cleared, and when. What it 
 the connection was made.
 
 A *turn* begins with the participant's last loud frame and ends with the first loud frame of the bot that the
-session hears. A *barge-in* begins when the participant starts to speak while the bot has not ended, or when the
-server clears, and ends when the session hears nothing of the bot any more. The bot has not ended while it is heard,
-while sound of it waits in the router, and between two of its words: in a pause after which it goes on, or that a
-clear makes its end. Frames of zeros are silence: there are bots that never stop sending them.
+session hears. What the bot begins in a pause after which the participant goes on is no answer. A *barge-in*
+begins when the participant starts to speak while the bot has not ended, or when the server clears, and ends when
+the session hears nothing of the bot any more. The bot has not ended while it is heard, while sound of it waits in
+the router, and between two of its words: in a pause after which it goes on, or that a clear makes its end. Frames
+of zeros are silence: there are bots that never stop sending them.
 """
 
 from __future__ import annotations
@@ -91,6 +92,9 @@ class Observer:
         if self._loud_in_a_row == 1 and not self._is_speaking:
             self._note_onset(at_s)
         if self._is_speaking:
+            if self.turns and self.turns[-1].speech_end_s == self._voice_end_s:
+                self.turns.pop()
+                self._awaits_reply = True
             self._voice_end_s = at_s + _FRAME_S
         elif self._loud_in_a_row >= ONSET_FRAMES:
             self._is_speaking = True

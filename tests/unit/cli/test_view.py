@@ -178,10 +178,17 @@ def test_what_was_said_is_shown_and_cannot_act() -> None:
     outcome = Outcome("Book a table", True, (), "words", 1, "rule")
     shown = lines_of([replace(busy_report(), transcript=lines, outcome=outcome)])
     assert "goal reached after 1 turn, by words: Book a table" in shown
-    assert "1.0 s participant A table, please." in shown
+    assert "1.0 s Ann A table, please." in shown
     [first] = [line for line in shown if line.startswith("4.2 s bot")]
     assert first.startswith("4.2 s bot \\x1b[31mHello [bold]you[/bold] very")
     assert sum(line.count("very") for line in shown) < 120
+
+
+def test_a_caller_without_a_name_is_the_participant() -> None:
+    said = (TranscriptLine("participant", 1.0, 2.0, "A table, please."),)
+    assert "1.0 s participant A table, please." in lines_of(
+        [replace(busy_report(), name="", transcript=said)]
+    )
 
 
 def test_of_a_long_talk_the_beginning_is_shown() -> None:

@@ -7,6 +7,7 @@ import argparse
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -211,6 +212,17 @@ def test_an_engine_that_is_missing_ends_it_with_what_mends_it(
     assert "echo: the voice is not there; mend it with: pip install voice" in capsys.readouterr().err
     assert made.engine.is_closed
     assert made.apps[0].is_closed
+
+
+def test_a_port_in_use_is_told_before_anything_is_loaded(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        told = ["--host", "127.0.0.1", "--port", str(port), "--page-port", "0"]
+        assert made.command.main(told) == 2
+    assert f"echo: cannot listen on 127.0.0.1:{port}: the port is in use" in capsys.readouterr().err
+    assert made.apps == []
 
 
 async def test_a_page_whose_port_is_taken_leaves_no_application_behind(made: Made, tmp_path: Path) -> None:

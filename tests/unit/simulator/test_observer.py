@@ -86,6 +86,19 @@ def test_a_pause_between_two_words_is_no_end() -> None:
     assert call.turns == [Turn(about(2.5), about(3.0))]
 
 
+def test_what_began_between_two_words_was_no_answer() -> None:
+    call = Listening()
+    call.say(1.0, 1.1)
+    call.pause(1.1, 1.2)
+    call.play(1.12, 2.0)  # such as a greeting, which waited for nobody
+    assert len(call.turns) == 1
+    call.say(1.2, 1.5)
+    assert call.turns == []
+    call.pause(1.5, 2.6)
+    call.play(2.5, 3.0)
+    assert call.turns == [Turn(about(1.5), about(2.5))]
+
+
 def test_a_click_is_no_word_and_a_quiet_sound_no_answer() -> None:
     call = Listening()
     call.say(1.0, 1.04)

@@ -52,11 +52,12 @@ def check_name(name: str) -> None:
     if _NAME.fullmatch(name) is None or len(name) > _MAX_NAME or keyword.iskeyword(name):
         raise UsageError(
             f"got {name[:_MAX_NAME]!r} as the name of a project; expected letters and digits with single - _ . "
-            f"between them, a letter first, {_MAX_NAME} at most, and no word of Python: my-bot"
+            f"between them, a letter first, {_MAX_NAME} at most, and no word of Python, for example my-bot"
         )
     if _alike(name) in _needed():
         raise UsageError(
-            f"got {name!r} as the name of a project, which needs a package of that name; expected another: my-bot"
+            f"got {name!r} as the name of a project, which needs a package of that name; expected another, for "
+            "example my-bot"
         )
 
 

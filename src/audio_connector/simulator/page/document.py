@@ -174,7 +174,7 @@ def _call(number: int, report: CallReport, *, columns: int | None, alone: bool =
         parts.append(_lines(report.problems))
     if columns is not None:
         parts.append(_picture(number, report, columns))
-    parts.append(tables.transcript(report.transcript))
+    parts.append(tables.transcript(report.transcript, report.name))
     parts += [tables.answers(report.turns), tables.barge_ins(report.barge_ins)]
     if report.trace is not None and columns is not None:
         parts.append(tables.events(report.trace))

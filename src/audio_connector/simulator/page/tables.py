@@ -17,6 +17,9 @@ from audio_connector.simulator.trace import BargeIn, Trace, TraceEvent, Turn
 LINE_CHARS: Final = 2000
 """Most that is shown of a line: two minutes of speech."""
 
+NAME_CHARS: Final = 80
+"""Most that is shown of a caller's name."""
+
 OPEN_LINES: Final = 60
 """Up to so many can be read without looking for them."""
 
@@ -58,12 +61,13 @@ def barge_ins(found: Sequence[BargeIn], *, is_recorded: bool = False) -> str:
     return _titled("barge-in", len(found), _table("", heads[:columns], rows))
 
 
-def transcript(lines: Sequence[TranscriptLine]) -> str:
-    """Who said what, to be read; nothing where nobody has understood it."""
+def transcript(lines: Sequence[TranscriptLine], caller: str = "") -> str:
+    """Who said what, to be read; nothing where nobody has understood it. The caller by its name, if it has one."""
     if not lines:
         return ""
+    names = {"participant": shown(caller or "participant", NAME_CHARS), "bot": "bot"}
     rows = "".join(
-        f'<li class="{_SIDES[line.who]}"><time>{at(line.at_s)}</time><b>{line.who}</b>'
+        f'<li class="{_SIDES[line.who]}"><time>{at(line.at_s)}</time><b>{names[line.who]}</b>'
         f"<span>{shown(line.text, LINE_CHARS) if line.text else _NOTHING}</span></li>"
         for line in lines[:ROWS]
     )

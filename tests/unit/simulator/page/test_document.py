@@ -280,12 +280,20 @@ def test_what_was_said_is_listed_and_drawn_as_text() -> None:
     [talk] = [each for each in page.all("details") if each.attributes.get("class") == "talk"]
     assert "open" in talk.attributes
     said = texts(talk.all("li"))
-    assert said[0] == "0.00 sparticipantFor <b>four</b>."
+    assert said[0] == "0.00 sAnnFor <b>four</b>."
     assert said[1] == "0.10 sbotnot understood"
     assert len(said[2]) < 2100
     bars = [each for each in page.all("g") if "line" in each.attributes.get("class", "").split()]
     assert [bar.attributes["class"] for bar in bars] == ["line spoken", "line spoken", "line heard"]
     assert bars[0].all("title")[0].text == "0.00 s \N{MIDDLE DOT} participant: For <b>four</b>."
+
+
+@pytest.mark.parametrize(("name", "shown"), [("Ann <b>", "Ann <b>"), ("", "participant")])
+def test_a_caller_is_called_by_its_name(name: str, shown: str) -> None:
+    lines = (line(0, "For four."), line(1, "Four it is."))
+    page = page_of([replace(busy_report(), name=name, transcript=lines)])
+    [talk] = [each for each in page.all("details") if each.attributes.get("class") == "talk"]
+    assert texts(talk.all("li")) == [f"0.00 s{shown}For four.", "0.10 sbotFour it is."]
 
 
 def test_a_long_talk_is_closed_and_cut() -> None:
