@@ -21,6 +21,7 @@ def main() -> None:
     """Serve."""
     with tempfile.TemporaryDirectory() as folder:
         if sys.argv[1:2] == ["--flight"]:
+            # Full before it is measured: until then each frame takes memory that is touched for the first time.
             recorder = FlightRecorder(folder=folder, keep_s=1.5)
             asyncio.run(serve(echo.on_connect, sys.argv[2:], flight_recorder=recorder))
             return
