@@ -18,8 +18,8 @@ MAX_KEPT = 100
 
 
 RARER = 10
-"""How many times rarer whole collections are. What 200 calls hold that begin at once takes one of them 60 ms, and they
-bring one about: fifty others missed three frames each."""
+"""How many times rarer whole collections are. What 200 calls hold that begin at once takes one of them 60 ms, and
+they bring one about: fifty others missed three frames each."""
 
 
 @contextlib.contextmanager
