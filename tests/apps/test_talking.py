@@ -87,7 +87,9 @@ async def test_a_caller_hears_what_it_waits_for(ear: Any, voices: EngineVoices, 
     _, voice = await voices.named(None)
     bot = voice_bot(ear, voice, greeting="Welcome. How may I help you?", answers=ANSWERS)
     steps = [
-        Step(after_s=0, hear="help"),
+        Step(
+            after_s=0, hear={"any": ["welcome", "help"]}
+        ),  # Piper says nothing twice alike, and one may be misheard
         Step(after_s=0.3, say=SayText(text="I would like to book a table, please.")),
         Step(after_s=0, hear={"any": ["how many", "people"]}, within_s=15),
         Step(after_s=0, hang_up=True),
@@ -95,7 +97,9 @@ async def test_a_caller_hears_what_it_waits_for(ear: Any, voices: EngineVoices, 
     talk = Talk(voices=voices, recogniser=ear, cache=tmp_path)
     async with serve(bot) as server, router(talk=talk) as phone:
         call = RouterCall(
-            url=server.url, steps=steps, expect=Expect(said="how many people", never_said="goodbye")
+            url=server.url,
+            steps=steps,
+            expect=Expect(said={"any": ["how many", "people"]}, never_said="goodbye"),
         )
         report = await phone.run(call)
     assert (report.missed, report.unmet) == ((), ()), report.transcript
