@@ -17,26 +17,18 @@ MAX_KEPT = 100
 """Between two looks, 0.2 s apart, there is one."""
 
 
-RARER = 10
-"""How many times rarer whole collections are. What 200 calls hold that begin at once takes one of them 60 ms, and
-they bring one about: fifty others missed three frames each."""
-
-
 @contextlib.contextmanager
 def loaded_is_kept() -> Iterator[None]:
     """For a program that is ours: what is there now stays, and until the end no collection has to look at it.
 
-    With it a whole collection takes 40 ms or more. One without it is due less often too, see `RARER`; what is made
-    and dropped within seconds, as nearly all is, the others find. A program of somebody else's decides by itself.
+    With it a whole collection takes 40 ms or more, and hundreds of calls that come and go bring one about. A program
+    of somebody else's decides that by itself.
     """
-    young, middle, old = gc.get_threshold()
-    gc.set_threshold(young, middle, old * RARER)
     gc.freeze()
     try:
         yield
     finally:
         gc.unfreeze()
-        gc.set_threshold(young, middle, old)
 
 
 class Collection(NamedTuple):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from audio_connector.server.garbage import LONG_S, MAX_KEPT, RARER, GarbageWatch, loaded_is_kept
+from audio_connector.server.garbage import LONG_S, MAX_KEPT, GarbageWatch
 
 
 class Clock:
@@ -71,13 +71,3 @@ def test_stopped_it_is_called_no_more(clock: Clock) -> None:
     watch.stop()
     watch.stop()
     assert gc.callbacks == before
-
-
-def test_in_a_program_of_ours_whole_collections_are_small_and_rare() -> None:
-    before = gc.get_threshold()
-    kept = gc.get_freeze_count()
-    with loaded_is_kept():
-        assert gc.get_freeze_count() > kept
-        assert gc.get_threshold() == (*before[:2], before[2] * RARER)
-    assert gc.get_threshold() == before
-    assert gc.get_freeze_count() == 0
