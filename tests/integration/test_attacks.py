@@ -17,7 +17,7 @@ from benchmarks.attack.trial import judge, try_attack
 SECONDS = float(os.environ.get("SOAK_SECONDS", "60"))
 IS_LONG = SECONDS >= 60
 ATTACK_S = 5.0 if IS_LONG else 1.0
-ATTEMPTS = 3
+ATTEMPTS = 3 if IS_LONG else 6  # a second of a slow host's is easily disturbed
 
 pytestmark = [
     pytest.mark.slow,
