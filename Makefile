@@ -2,7 +2,7 @@
 # Every target sets up .venv by itself. Another interpreter: make test PYTHON=python3.12
 
 PYTHON ?= python3
-# Otherwise each of the hundreds of programs that tests start compiles the library and its tests anew: a third of the time.
+# Otherwise each of the hundreds of programs that tests start compiles the library and its tests anew.
 unexport PYTHONDONTWRITEBYTECODE
 VENV := .venv
 BIN := $(VENV)/bin

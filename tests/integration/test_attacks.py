@@ -28,7 +28,7 @@ pytestmark = [
 
 FAULTS = {
     "held-back": "where 200 calls begin, break and end within 0.3 s, each call may have one gap of a frame or two",
-    "audio-10": "on a slow host 50 calls have up to 60 gaps of a frame in a second; the cause is not found yet",
+    "audio-10": "in most short runs of one day 50 calls had 3 to 61 underruns in a second; the cause is not found",
 }
 """What is known to miss the budget now and then, and why; each line goes with its fault. The times are within it."""
 

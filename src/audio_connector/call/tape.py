@@ -204,9 +204,8 @@ class Tape:
         was_s, anchor_s = self._anchor_s, clock.anchor_s
         if anchor_s == was_s and clock.heard_before == self._heard_before:
             return
-        is_same = (
-            clock.heard_before == self._heard_before and self._sent > 0
-        )  # else nothing of it is here to be moved
+        # Of a run of which nothing was sent, nothing is here to be moved.
+        is_same = clock.heard_before == self._heard_before and self._sent > 0
         if was_s is not None and anchor_s is not None and is_same:
             self._move(anchor_s - was_s, now)
         self._anchor_s, self._heard_before, self._sent = anchor_s, clock.heard_before, clock.sent
