@@ -13,10 +13,10 @@ import json
 import logging
 import os
 import re
-import time
 from collections.abc import Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -24,6 +24,7 @@ from audio_connector import AudioConnectorConnection
 from audio_connector.engines import EngineError, Hearing, Recogniser, Transcript
 from audio_connector.engines.base.deadline import within
 from audio_connector.live.following import Turns
+from audio_connector.live.naming import dated, label_of, new_folder, speaker_name
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechStarted, TurnEvent
 from captions.delays import Shown, count_words, delays_of, percentile
 from captions.interpreter import Interpreter
@@ -39,9 +40,6 @@ MAX_OPEN: Final = 32
 
 FINAL_S: Final = 30.0
 """For a final or a translation; a service that takes longer will not come."""
-
-MAX_NAMESAKES: Final = 100
-"""Folders of one session that began within a second."""
 
 
 @dataclass(frozen=True)
@@ -88,10 +86,8 @@ class Session:
 
     def __init__(self, app: Captions, name: str, turns: Turns, clock: Callable[[], float]) -> None:
         self._app, self._turns, self._clock = app, turns, clock
-        self.label = (
-            re.sub(r"\W", "", name, flags=re.ASCII)[-12:] or "session"
-        )  # they begin alike: with the account
-        self._folder = app.output / f"{time.strftime('%Y%m%d-%H%M%S')}-{self.label}"
+        self.label = label_of(name)
+        self._folder = app.output / dated(self.label, datetime.now().astimezone())
         self._speakers: dict[AudioConnectorConnection, Speaker] = {}
         self._open: dict[AudioConnectorConnection, _Utterance] = {}
         self._tasks: set[asyncio.Task[None]] = set()
@@ -156,11 +152,11 @@ class Session:
     def _speaker(self, client: AudioConnectorConnection) -> Speaker:
         speaker = self._speakers.get(client)
         if speaker is None:
-            place = len(self._speakers)
-            name = re.sub(r"[^\w .'-]", "", client.headers.get("name", ""))[:40].strip()
+            names = [each.name for each in self._speakers.values()]
             language, wishes = client.headers.get("language", ""), self._app.wishes
             is_one = language in wishes.languages if wishes.languages else re.fullmatch("[a-z]{2}", language)
-            speaker = Speaker(name or f"speaker {place + 1}", place, language if is_one else wishes.language)
+            name = speaker_name(client.headers, names)
+            speaker = Speaker(name, len(names), language if is_one else wishes.language)
             self._speakers[client] = speaker
         return speaker
 
@@ -338,14 +334,7 @@ class Session:
             )
 
     def _made_folder(self) -> None:
-        first = self._folder
-        for number in range(2, MAX_NAMESAKES):
-            try:
-                self._folder.mkdir(parents=True)
-            except FileExistsError:  # the same session again, within a second
-                self._folder = first.with_name(f"{first.name}-{number}")
-            else:
-                break
+        self._folder = new_folder(self._folder)
         for name in self._vtt_files():
             _append(self._folder / name, HEADER)
         self._app.folders.append(self._folder)

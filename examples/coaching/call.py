@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 from collections import Counter, deque
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
@@ -23,6 +22,7 @@ from weakref import WeakKeyDictionary
 from audio_connector import LiveSession, SessionStream
 from audio_connector.engines import Recogniser
 from audio_connector.live.following import OneByOne
+from audio_connector.live.naming import dated, label_of
 from audio_connector.turns import (
     SpeechEnded,
     SpeechGoesOn,
@@ -107,8 +107,7 @@ class CoachedCall:
         self._session, self._settings = session, settings
         self._recogniser, self._meanings, self._shown_on = recogniser, meanings, show
         self._began = datetime.now(timezone.utc)
-        # The end of it, since the ids of an account's sessions begin alike.
-        self.id = f"{self._began:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9]', '', session.id)[-12:]}"
+        self.id = dated(label_of(session.id), self._began)
         self._floor = Floor()
         self._rules = Rules(self._settings.hints)
         self._roles: WeakKeyDictionary[SessionStream, str | None] = WeakKeyDictionary()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import re
 from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 from datetime import datetime
@@ -20,6 +19,7 @@ from audio_connector import AudioConnectorConnection, VideoError
 from audio_connector.engines import EngineError
 from audio_connector.engines.base.deadline import within
 from audio_connector.live.following import OneByOne, Turns
+from audio_connector.live.naming import dated, label_of, new_folder, speaker_name
 from audio_connector.turns import SpeechEnded
 from notes.minutes import Minutes, Said, as_markdown
 
@@ -36,9 +36,6 @@ MAX_LINES: Final = 5_000
 
 ANSWER_S: Final = 60.0
 """For an utterance, or for the minutes."""
-
-MAX_NAMESAKES: Final = 100
-"""Folders of one session that began within a second."""
 
 AUDIO: Final = "audio.wav"
 
@@ -59,10 +56,8 @@ class Session:
     def __init__(self, app: Notes, name: str, turns: Turns, record: Record) -> None:
         self._app, self._turns, self._record = app, turns, record
         self.began = datetime.now().astimezone()
-        self.label = (
-            re.sub(r"\W", "", name, flags=re.ASCII)[-12:] or "session"
-        )  # they begin alike: with the account
-        self.folder = app.output / f"{self.began:%Y%m%d-%H%M%S}-{self.label}"
+        self.label = label_of(name)
+        self.folder = app.output / dated(self.label, self.began)
         self.said: list[Said] = []
         self.minutes = Minutes()
         self._names: dict[AudioConnectorConnection, str] = {}
@@ -125,10 +120,7 @@ class Session:
 
     def _name(self, client: AudioConnectorConnection) -> str:
         if client not in self._names:
-            name = re.sub(r"[^\w .'-]", "", client.headers.get("name", ""))[:40].strip()
-            if not name or name in self._names.values():  # two of a name would be one in the notes
-                name = f"{name or 'speaker'} {len(self._names) + 1}"
-            self._names[client] = name
+            self._names[client] = speaker_name(client.headers, self._names.values())
         return self._names[client]
 
     # The minutes.
@@ -198,21 +190,11 @@ class Session:
     async def _make_folder(self) -> None:
         """Make its folder; where the disk refuses, the notes stand on the page all the same."""
         try:
-            await asyncio.to_thread(self._made_folder)
+            self.folder = await asyncio.to_thread(new_folder, self.folder)
         except OSError as error:
             self._problem(
                 f"{self.folder} cannot be written: {error.strerror or error}; choose another folder"
             )
-
-    def _made_folder(self) -> None:
-        first = self.folder
-        for number in range(2, MAX_NAMESAKES):
-            try:
-                self.folder.mkdir(parents=True)
-            except FileExistsError:  # the same session again, within a second
-                self.folder = first.with_name(f"{first.name}-{number}")
-            else:
-                return
 
 
 def _replace(path: Path, text: str) -> None:

@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import re
 from collections import Counter, deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
@@ -23,6 +22,7 @@ from audio_connector import AudioConnectorConnection, UsageError
 from audio_connector.engines import Embedder, Engine, Recogniser
 from audio_connector.live.demo import Outcome
 from audio_connector.live.following import Following, OneByOne
+from audio_connector.live.naming import dated, label_of
 from audio_connector.live.settings import AppSettings, EngineTable
 from audio_connector.simulator import CallReport
 from audio_connector.turns import SpeechEnded, TurnEvent, TurnSettings, listen
@@ -144,7 +144,7 @@ class FollowedCall:
     def __init__(self, app: Sentiment, client: AudioConnectorConnection) -> None:
         self._app = app
         self._began = datetime.now(timezone.utc)
-        self.id = f"{self._began:%Y%m%d-%H%M%S}-{re.sub(r'[^A-Za-z0-9]', '', client.id)[-12:]}"
+        self.id = dated(label_of(client.id), self._began)
         self.utterances: deque[Utterance] = deque(maxlen=MAX_KEPT)
         self._moods = Moods()
         self._waiting = OneByOne(self._weigh, most=MAX_WAITING, tell=self._trouble)
