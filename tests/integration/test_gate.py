@@ -256,7 +256,7 @@ async def test_who_floods_the_port_without_a_word_pushes_out_his_own(
     is_tls: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     caplog.set_level(logging.INFO, "audio_connector.wire")
-    monkeypatch.setattr("audio_connector.wire.listening.MOST_WAITING", 10)
+    monkeypatch.setattr("audio_connector.wire.descriptors.MOST_WAITING", 10)
     contexts = certificates() if is_tls else None
     async with port_at(ssl_context=contexts and contexts.server) as port:
         waiting = port.listening._gates.waiting

@@ -130,7 +130,7 @@ async def test_calls_open_while_the_descriptors_are_used_up_by_who_says_nothing(
     monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """As many come and hold as there may be; the calls beside them are let in, and nothing fills the log."""
-    monkeypatch.setattr("audio_connector.wire.listening.MOST_WAITING", 32)
+    monkeypatch.setattr("audio_connector.wire.descriptors.MOST_WAITING", 32)
     caplog.set_level(logging.INFO, "audio_connector.wire")
     async with serving(echo) as handle, AsyncExitStack() as calls:
         with ExitStack() as held:

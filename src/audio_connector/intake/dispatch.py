@@ -53,7 +53,7 @@ class Dispatcher:
         self._items: deque[Item | Exception] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wakeup: asyncio.Future[None] | None = None
-        self._is_ended = False
+        self._is_ended = self._is_forgotten = False
         self._wants_audio = self._wants_texts = self._is_settled = False
         self._last: Disconnected | None = None
         self._lock = threading.Lock()
@@ -87,8 +87,9 @@ class Dispatcher:
 
     def set(self, **handlers: Handler | None) -> None:
         """Set what is called, by its name."""
-        for name, handler in handlers.items():
-            setattr(self, name, handler)
+        if not self._is_forgotten:
+            for name, handler in handlers.items():
+                setattr(self, name, handler)
         self.update_wants()
 
     def update_wants(self) -> None:
@@ -136,6 +137,16 @@ class Dispatcher:
         """Nothing more comes; what waits is still handed over."""
         self._is_ended = True
         self._wake()
+
+    def forget(self) -> None:
+        """All is told: let go of the handlers, and take no others.
+
+        Most hold their connection, as a function within ``on_connect`` does, and it holds them: both would be there
+        until a garbage collection, and enough of them bring about one that takes longer than a frame.
+        """
+        self._is_forgotten = True
+        self.on_message = self.on_audio = self.on_event = self.on_error = self.on_disconnect = None
+        self.on_fault = None
 
     def end_streams(self, last: Disconnected) -> None:
         """End the iterators, after what they were handed; one that is made later ends at once."""

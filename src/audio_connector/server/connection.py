@@ -185,9 +185,7 @@ class AudioConnectorConnection:
         return statistics_of(self._line)
 
     def _keep_flight(self, settings: FlightRecorder, budget: Budget) -> None:
-        self._flight = Flight(
-            self._line, settings, budget, connection_id=self._id, session_id=lambda: self.session_id
-        )
+        self._flight = Flight(self._line, settings, budget, connection_id=self._id, upgrade=self._upgrade)
         self._dispatcher.on_fault = self._flight.note_fault
 
     async def dump(self, path: str | PathLike[str] | None = None) -> Path:

@@ -14,7 +14,6 @@ import re
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -24,7 +23,9 @@ from audio_connector.errors import AudioFileError, ConnectionClosed
 from audio_connector.intake.faults import excerpt
 from audio_connector.server.config import FlightRecorder
 from audio_connector.server.line import Line, resolve
+from audio_connector.wire.identity import session_of
 from audio_connector.wire.quoting import named
+from audio_connector.wire.transport import Upgrade
 
 logger = logging.getLogger("audio_connector.recording")
 
@@ -82,11 +83,11 @@ class Flight:
         budget: Budget,
         *,
         connection_id: str,
-        session_id: Callable[[], str | None],
+        upgrade: Upgrade,
     ) -> None:
         self._line = line
         self._id = connection_id
-        self._session_id = session_id
+        self._upgrade = upgrade
         self._settings = settings
         self._budget = budget
         self._wanted: deque[_Wanted] = deque()
@@ -188,7 +189,8 @@ class Flight:
         at = TapedEvent(pieces[-1].at, "server", wanted.why.replace("_", " "), wanted.detail, 0.0)
         pieces[0] = pieces[0]._replace(events=(*pieces[0].events, at))
         why = f"{wanted.why}: {wanted.detail}" if wanted.detail else wanted.why
-        notes = Notes(kind="flight record", why=why, connection=self._id, session=self._session_id() or "")
+        session_id = session_of(self._upgrade, self._line.first_message)
+        notes = Notes(kind="flight record", why=why, connection=self._id, session=session_id or "")
         path = wanted.path or self._new_path(wanted.why)
         take = Take(path, notes=notes)
         with contextlib.suppress(OSError, ValueError):  # what is wrong with the folder, the file says

@@ -315,6 +315,7 @@ class Line:
         if self.closed is not None:
             return
         self.closed, self.is_open, self.ended_at = how, False, self.clock()
+        self.watch = None
         for lane in list(self.speeches):
             self.finish(lane, Interrupted(0.0, 0.0))
         for token in list(self.recorders):

@@ -179,6 +179,7 @@ class Session:
             if how is not None:
                 self.log.end(how, self._ended_at - self._opened_at)  # handlers may go on for longer
             self._on_over()
+            self._dispatcher.forget()
             if self._trace is not None:  # last, since it calls what the application has set up
                 self._trace.end(at_end(self.connection, how), error_of(how))
 

@@ -8,7 +8,6 @@ import errno
 import logging
 import socket
 import ssl
-import sys
 from collections.abc import Callable, Coroutine
 from contextlib import ExitStack, suppress
 from typing import Any
@@ -17,6 +16,7 @@ import aiofastnet
 from aiofastnet.selector_transport import SelectorSocketTransport  # type: ignore[import-not-found]
 
 from audio_connector.wire.addresses import RECEIVE_BUFFER_BYTES, listen_on, shut_down
+from audio_connector.wire.descriptors import most_waiting, reserve
 from audio_connector.wire.episodes import Episodes
 from audio_connector.wire.first_bytes import FirstBytes
 from audio_connector.wire.gate import Gate, Gates, Open
@@ -39,14 +39,8 @@ ACCEPT_AGAIN_S = 0.05
 """After the system has refused a descriptor or memory. It does not tell when there is room again, by the end of a
 call or of something else in this process. A try is one call of the system, and a router waits 6 s (PROTOCOL 1.1)."""
 
-MOST_WAITING = 1024
-"""Connections without a request; each has it within milliseconds, or after a TLS handshake over the internet."""
-
 LEAST_S = 0.01
 """For a handshake that is begun at the last moment."""
-
-WAITING_PART = 4
-"""They may have one in so many of the descriptors that this process may have."""
 
 _OUT_OF_RESOURCES = (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
 
@@ -242,18 +236,7 @@ async def listen_at(options: ListenOptions, open_: Open) -> Listening:
         OSError: The address cannot be bound.
     """
     sockets = list(options.sockets) or await listen_on(options.host, options.port, options.backlog)
+    reserve(sockets[0])
     clock = asyncio.get_running_loop().time
     gates = Gates(open_, options, clock, most_waiting=most_waiting())
     return Listening(sockets, gates, options.ssl_context, are_lent=options.are_lent)
-
-
-def most_waiting() -> int:
-    """How many connections may be there without a request."""
-    if sys.platform == "win32":
-        return MOST_WAITING
-    import resource  # noqa: PLC0415 - there is none on Windows
-
-    descriptors, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if descriptors == resource.RLIM_INFINITY:
-        return MOST_WAITING
-    return max(1, min(MOST_WAITING, descriptors // WAITING_PART))
