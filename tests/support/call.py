@@ -205,7 +205,7 @@ class VirtualCall:
             shared=Shared(
                 self.pacer,
                 Refresher(self.pacer),
-                OneByOne(lambda run: self.clock.call_later(0.0, run)),
+                OneByOne(self.clock.call_later),
                 self.clock.time,
                 Meters(),
             ),

@@ -12,7 +12,6 @@ import socket
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from ssl import SSLContext
 from typing import Any
 
@@ -104,7 +103,7 @@ class IoSide:
         self._overruns: Counter[str] = Counter()
         """Calls that a bound of time or size has ended, by its name."""
         self.meters = IoMeters(self.links, self._refused, self._overruns, clock)
-        ends = OneByOne(partial(call_later, 0.0))
+        ends = OneByOne(call_later)
         self._shared = Shared(self.pacer, Refresher(self.pacer), ends, clock, self.meters.meters)
         self._lag = LoopLag(lambda: bool(self.links), self.meters.note_lag)
         self._memory = Memory()

@@ -70,7 +70,7 @@ class Running:
         self._budget = Budget(0 if config.flight_recorder is None else config.flight_recorder.min_interval_s)
         self._peer_faults = PeerFaults()
         self._loop = asyncio.get_running_loop()
-        self._ends = OneByOne(self._loop.call_soon)
+        self._ends = OneByOne(self._loop.call_later)
         pause_s = config.playback.pause_ms / 1000
         self._tracing = Tracing(pause_s) if config.monitoring.traces else None
         self.io = self._start_io(in_process=config.isolation == "process")

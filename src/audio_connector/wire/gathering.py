@@ -11,9 +11,9 @@ The rules:
 
 4. A look lasts `LOOK_S` at most. Where it leaves readers, the next one comes in the loop's next round, whatever else
    is ready before it, and begins with them.
-5. Readers that have been called for less than `PROVEN` times come last. Each dial and each beginning of a call costs
-   as much as ten frames, so that a peer which opens 200 calls at once, for whatever they bring, would keep the audio
-   of all others waiting.
+5. Readers that have been called for less than `PROVEN` times come last, and where only such are left, after a pause.
+   Each dial and each beginning of a call costs as much as ten frames, so that a peer which opens 200 calls at once,
+   for whatever they bring, would keep the audio of all others waiting, here and in the application.
 6. A reader is called as long as its socket has something to tell. uvloop's own watch tells of a reset once: what came
    before it is read then, and nobody hears of the reset. A peer that broke off a TLS handshake so kept its descriptor
    until the time for that was over.
@@ -136,16 +136,20 @@ class GatheringLoop(uvloop.Loop):
             proven += new
         return proven
 
+    def _is_proven(self, fd: int) -> bool:
+        reader = self._readers.get(fd)
+        return reader is not None and reader.calls >= PROVEN
+
     def _plan(self, found: int, now: float) -> None:
         """Decide how the next look comes about."""
         if self._gathers and found < WORTH_IT:
             self._gathers = False
             self._not_before = now + RETRY_S
             super().add_reader(self._epoll.fileno(), self._look)
-        elif not self._gathers and self._not_before <= now < self._looked_at + GATHER_S:
+        elif not self._gathers and (self._left or self._not_before <= now < self._looked_at + GATHER_S):
             self._gathers = True
             super().remove_reader(self._epoll.fileno())
-        if self._left and self._gathers:
+        if self._left and self._is_proven(self._left[0]):
             self.call_soon(self._look)
         elif self._gathers:
             self.call_later(GATHER_S, self._look)
