@@ -21,7 +21,7 @@ from benchmarks.common.options import Options
 from benchmarks.common.processes import BenchmarkError
 from benchmarks.common.rounds import Progress, Results, Runner
 from benchmarks.common.table import Table, Verdict
-from benchmarks.common.variants import BESIDE_PLAIN, VARIANTS, VENDOR, VENDOR_PACKAGE
+from benchmarks.common.variants import VARIANTS, VENDOR, VENDOR_PACKAGE
 from benchmarks.tables import TABLES
 
 _EXAMPLES = """\
@@ -30,8 +30,7 @@ examples:
   python -m benchmarks --quick                    a quick look
   python -m benchmarks echo --calls 150           one table, one row of it
   python -m benchmarks echo opening --only bare thread --json costs.json
-  python -m benchmarks echo --only plain watched traced flight recorded
-                                                  what it costs to read figures, to trace, and to record
+  python -m benchmarks watching                   what it costs to read figures, to trace, and to record
 
 exit status: 0 measured, whatever came out; 1 frames or calls were lost, but by the vendor's; 2 not measured
 """
@@ -67,7 +66,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     progress = Progress(sum(step.expected_s for step in steps))
     runner = Runner(progress, max_foreign=parsed.max_foreign / 100, attempts=parsed.attempts)
     try:
-        for variant in options.variants:
+        takes_variants = any(table.takes_variants for table in tables)
+        for variant in options.variants if takes_variants else ():
             if variant.environment is not None:
                 variant.environment.prepare()
         outcomes = [_run(table, options, runner) for table in tables]
@@ -121,7 +121,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--seconds", type=_positive(float), help="of echo that are measured (5)")
     parser.add_argument(
         "--only",
-        choices=[*keys, *(one.key for one in BESIDE_PLAIN)],
+        choices=keys,
         nargs="+",
         default=keys,
         help="some of the servers",
@@ -146,7 +146,7 @@ def _options(parsed: argparse.Namespace) -> Options:
     chosen: dict[str, Any] = {"calls": parsed.calls and tuple(parsed.calls), "rounds": parsed.rounds}
     chosen["steady_s"] = parsed.seconds
     keys = set(parsed.only) - ({VENDOR.key} if parsed.no_vendor else set())
-    variants = tuple(one for one in (*VARIANTS, *BESIDE_PLAIN) if one.key in keys)
+    variants = tuple(one for one in VARIANTS if one.key in keys)
     return replace(base, variants=variants, **{name: value for name, value in chosen.items() if value})
 
 

@@ -52,6 +52,7 @@ class Table(Generic[R]):
         steps: Its measurements, in the order in which they are made.
         text: From what was measured to the table and its notes.
         verdicts: From what was measured to what is wanted.
+        takes_variants: Whether the servers under comparison have to be there.
     """
 
     name: str
@@ -59,6 +60,7 @@ class Table(Generic[R]):
     steps: Callable[[Options], list[Step[R]]]
     text: Callable[[Options, Results[R]], str]
     verdicts: Callable[[Options, Results[R]], list[Verdict]]
+    takes_variants: bool = True
 
 
 def aligned(rows: Sequence[Sequence[str]], *, texts: int = 1) -> str:

@@ -142,11 +142,13 @@ VARIANTS = (
 """All of them, in the order in which they take turns."""
 
 PLAIN = VARIANTS[-1]
-WATCHED = Variant("watched", "the same, read each second", "benchmarks.servers.watched")
-TRACED = Variant("traced", "the same, traced", "benchmarks.servers.traced")
-FLIGHT = Variant(
-    "flight", "the same, its last seconds kept", "benchmarks.servers.recorded", settings=("--flight",)
+WATCHING = (
+    Variant("watched", "the same, figures read each second", "benchmarks.servers.watched"),
+    Variant("traced", "the same, traced", "benchmarks.servers.traced"),
+    Variant("observed", "the same, both of it", "benchmarks.servers.watched", settings=("--traced",)),
+    Variant(
+        "flight", "the same, its last seconds kept", "benchmarks.servers.recorded", settings=("--flight",)
+    ),
+    Variant("recorded", "the same, recorded", "benchmarks.servers.recorded"),
 )
-RECORDED = Variant("recorded", "the same, recorded", "benchmarks.servers.recorded")
-BESIDE_PLAIN = (WATCHED, TRACED, FLIGHT, RECORDED)
-"""Beside "plain" they show what it costs to look closer; only where they are asked for."""
+"""Beside "plain" they show what it costs to look at calls."""

@@ -5,23 +5,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import partial
-from statistics import median
 
 from benchmarks.common.options import Options
 from benchmarks.common.rounds import Key, Results, Step, Tick
 from benchmarks.common.table import Table, Verdict, aligned, number, span
-from benchmarks.common.variants import BARE, BESIDE_PLAIN, PLAIN, TRACED, VENDOR, WATCHED, Targets, Variant
+from benchmarks.common.variants import BARE, VENDOR, Targets, Variant
 from benchmarks.load.echo import EchoReport
 
 _OVERHEAD_S = 2.5
 """Starting a server, dialling, waiting for the last echoes, stopping."""
 
-_MOST_BESIDE_PLAIN = {WATCHED.key: 1.03, TRACED.key: 1.03}
-"""Of what it would be without. The median of the rounds: the best one flatters, where nothing is to be seen. Of what
-records there is no bound: audio is copied then, as was asked."""
-
 _HEAD = (
-    *("calls", "server", "CPU s/s", "x bare", "x vendor", "x plain", "p50 ms", "p99 ms"),
+    *("calls", "server", "CPU s/s", "x bare", "x vendor", "p50 ms", "p99 ms"),
     *("lost", "underruns", "margin ms", "load CPU", "load late ms"),
 )
 _LEGEND = """\
@@ -73,9 +68,6 @@ def _row(variant: Variant, calls: int, results: Results[EchoReport]) -> tuple[st
         number(_best(reports, "cpu_share"), 3),
         span(cpu_ratios(results, _key(variant, calls), _key(BARE, calls))),
         span(cpu_ratios(results, _key(variant, calls), _key(VENDOR, calls))),
-        span(
-            cpu_ratios(results, _key(variant, calls), _key(PLAIN, calls)) if variant in BESIDE_PLAIN else []
-        ),
         number(_best(reports, "trip_p50_ms")),
         number(_best(reports, "trip_p99_ms")),
         str(sum(one.lost for one in reports)),
@@ -100,17 +92,7 @@ def _best(reports: Sequence[EchoReport], name: str) -> float:
 
 
 def _verdicts(options: Options, results: Results[EchoReport]) -> list[Verdict]:
-    verdicts = [
-        Verdict(
-            f"{variant.title}, {calls} calls, CPU against {PLAIN.title}",
-            _MOST_BESIDE_PLAIN[variant.key],
-            median(found),
-        )
-        for calls in map(str, options.calls)
-        for variant in BESIDE_PLAIN
-        if variant.key in _MOST_BESIDE_PLAIN
-        and (found := cpu_ratios(results, (variant.key, calls), (PLAIN.key, calls)))
-    ]
+    verdicts: list[Verdict] = []
     for variant in options.variants:
         targets = variant.targets
         if targets is None:

@@ -15,6 +15,7 @@ from benchmarks.frames import FRAME_BYTES, HEAD_BYTES, match, numbered_frames, n
 from benchmarks.load.echo import EchoReport
 from benchmarks.load.opening import OpeningReport
 from benchmarks.load.playout import lateness_s, play_out
+from benchmarks.load.side_by_side import ratios_of
 from benchmarks.tables.echo import cpu_ratios
 
 
@@ -133,3 +134,8 @@ def test_a_loss_is_never_outdone() -> None:
     running = runner()
     assert running.run([opening_step(OpeningReport(1.0, 1000.0, 0.4), lossy)]) == {("thread",): [lossy]}
     assert running.lost == ["opening: 3 lost"]
+
+
+def test_two_servers_are_compared_second_by_second() -> None:
+    """In the second window everything took twice as long, for both."""
+    assert ratios_of([(1.0, 5.0), (1.5, 5.6), (2.5, 6.8)]) == pytest.approx([1.2, 1.2])
