@@ -104,12 +104,14 @@ def left() -> int:
 
 @asynccontextmanager
 async def without_collections() -> AsyncIterator[None]:
+    logging.disable(logging.CRITICAL)  # pytest keeps what is logged, and errors with it
     gc.collect()
     gc.disable()
     try:
         yield
     finally:
         gc.enable()
+        logging.disable(logging.NOTSET)
 
 
 @pytest.mark.parametrize("flight_recorder", [False, True])
@@ -128,11 +130,7 @@ async def test_no_collection_has_to_find_a_call_that_is_over(
     on_connect: Callable[[AudioConnectorConnection], Awaitable[None]],
     flight_recorder: bool,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(
-        logging.root.manager, "disable", logging.CRITICAL
-    )  # pytest keeps what is logged, and errors
     settings: dict[str, Any] = {"flight_recorder": FlightRecorder(folder=tmp_path)} if flight_recorder else {}
     async with serving(on_connect, **settings) as handle, without_collections():
         await asyncio.gather(*(come_and_go(handle.get_address(), number) for number in range(CALLS)))
