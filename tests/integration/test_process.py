@@ -197,6 +197,31 @@ async def test_ctrl_c_reaches_the_application_alone() -> None:
         assert await asyncio.wait_for(process.wait(), DEADLINE_S) == 0
 
 
+RUNS = """
+import audio_connector
+
+async def on_connect(client):
+    pass
+
+audio_connector.run(on_connect, host="127.0.0.1", port=0)
+"""
+
+
+async def test_two_signals_at_once_end_a_program_as_quietly_as_one() -> None:
+    """The second one hurries the first, so that the stream ends while the child is told to shut down."""
+    for _ in range(6):  # a third of such pairs left a traceback of the child
+        process = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", RUNS, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        )
+        assert process.stdout is not None
+        assert b"listening" in await process.stdout.readline()
+        process.send_signal(signal.SIGINT)
+        await asyncio.sleep(0.003)
+        process.send_signal(signal.SIGINT)
+        assert await asyncio.wait_for(process.stdout.read(), DEADLINE_S) == b"stopped\n"
+        assert await process.wait() == 0
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 async def test_a_signal_to_the_child_alone_changes_nothing(number: signal.Signals) -> None:
     """A service manager sends its signal to every process of a service."""

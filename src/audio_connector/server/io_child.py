@@ -90,7 +90,7 @@ class IoChild:
         self._found: Found | None = None
         """What the only application has told last of itself."""
         self._unlogged = 0
-        self._is_over = False
+        self._is_over = self._is_stopped = False
 
     def run(self) -> None:
         """Do everything, until the end."""
@@ -147,7 +147,7 @@ class IoChild:
             case words.Collected(token, text):
                 self._take_collected(token, read_found(text))
             case words.ShutDown():
-                self._loop.stop()
+                self._stop()
 
     def _note_released(self, application: Application, link_id: int) -> None:
         if self._sharing is not None and (link := application.links.get(link_id)) is not None:
@@ -171,7 +171,7 @@ class IoChild:
         except Exception as error:  # noqa: BLE001 - it is told
             kind = type(error).__name__ if isinstance(error, VideoError) else "AudioConnectorStartServerError"
             self._control.say(words.NotStarted(kind, str(error)))
-            self._loop.call_later(GOODBYE_S, self._loop.stop)
+            self._loop.call_later(GOODBYE_S, self._stop)
             return
         if not start.takes_calls:
             side.refuse_calls()
@@ -334,10 +334,16 @@ class IoChild:
         if self._side is not None and os.getppid() == self._parent:
             self._side.lend()  # it lives, so that another process listens with them
         if self._side is None or not self._side.links:
-            self._loop.stop()
+            self._stop()
             return
         goodbye = self._start_task(self._side.close_all(1001, "the server has stopped", GOODBYE_S))
-        goodbye.add_done_callback(lambda _: self._loop.stop())
+        goodbye.add_done_callback(lambda _: self._stop())
+
+    def _stop(self) -> None:
+        """Once: a second stop would be left for the loop's last round, in which its tasks come to their end."""
+        if not self._is_stopped:
+            self._is_stopped = True
+            self._loop.stop()
 
 
 def _port_rows_of(application: Application) -> Snapshot:
