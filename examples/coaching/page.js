@@ -73,7 +73,11 @@ live({
   line({ call, role, start_s, text }) {
     const lines = view(call).find("transcript");
     const who = element("span", { class: role === "agent" ? "speaker-0" : "speaker-1" }, `${role}: `);
-    keyed(lines, `${role} ${start_s}`, () => element("li", {}, element("time", {}, clock(start_s)), who, text));
+    const line = keyed(lines, `${role} ${start_s}`, () =>
+      element("li", { "data-start": start_s }, element("time", {}, clock(start_s)), who, text),
+    );
+    // What was said first may be understood last.
+    lines.insertBefore(line, [...lines.children].find((each) => each.dataset.start > start_s) ?? null);
   },
   item({ call, number, name, is_said, sentence, at_s }) {
     const item = keyed(view(call).find("checklist"), name, () => element("li", {}));

@@ -64,6 +64,8 @@ async def test_the_agents_page(tmp_path: Path, width: int) -> None:
         shown.show("span", key="c", call="one", role="customer", start_s=4.0, end_s=9.0)
         shown.show("figures", key="one", call="one", figures=FIGURES)
         shown.show("line", call="one", role="customer", start_s=4.0, end_s=9.0, text=MEAN)
+        shown.show("line", call="one", role="agent", start_s=10.0, end_s=11.0, text="One moment.")
+        shown.show("line", call="one", role="agent", start_s=1.0, end_s=2.0, text="Hello.")  # understood last
         said = {"name": "Greet", "is_said": True, "at_s": 1.0, "sentence": "Good morning.", "likeness": 0.8}
         shown.show("item", key="one 0", call="one", number=0, **said)
         shown.show("hint", call="one", rule="fast", text="Slow down.", cause_s=5.0, shown_s=6.3, late_s=1.3)
@@ -74,7 +76,8 @@ async def test_the_agents_page(tmp_path: Path, width: int) -> None:
         await expect(page.locator(".hints li")).to_have_text("0:06Slow down.")
         await expect(page.locator(".timeline .agent")).to_have_attribute("width", "4")
         await expect(page.locator(".timeline")).to_have_attribute("viewBox", "0 0 120 4")  # of 95 s
-        await expect(page.locator(".transcript li")).to_have_text(f"0:04customer: {MEAN}")
+        lines = ["0:01agent: Hello.", f"0:04customer: {MEAN}", "0:10agent: One moment."]
+        await expect(page.locator(".transcript li")).to_have_text(lines)
         await expect(page.locator(".figures tr").nth(2)).to_have_text("words a minute150\N{EN DASH}")
         await expect(page.locator(".checklist li")).to_have_count(2)
         await expect(page.locator(".checklist .is-said")).to_have_text("Greet Good morning.")
