@@ -289,6 +289,7 @@ class Running:
     async def _stop(self) -> None:
         if self.handle is not None:
             self.handle.running = False
+        self._ends.finish()  # all calls end now: none is left that others could hold up, and ``stop_s`` is short
         stop_s = self._config.timeouts.stop_s
         try:
             if not self.io.ended.done():
