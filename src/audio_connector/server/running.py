@@ -156,8 +156,9 @@ class Running:
         elif type(tell) is tells.Figures:
             line.figures = tell
             line.forget_closed()
-            if line.watch is not None:
-                line.watch(tell)
+            watch = line.watch  # once: the application's thread may end the line meanwhile
+            if watch is not None:
+                watch(tell)
             if line.trace is not None:
                 line.trace.follow(tell)
         elif type(tell) is Answered:
