@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -112,6 +112,17 @@ async def without_collections() -> AsyncIterator[None]:
         gc.enable()
 
 
+@pytest.fixture
+def nothing_is_logged() -> Iterator[None]:
+    """Pytest keeps what is logged, and errors with it."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)  # not by the manager's attribute: each logger remembers what it said
+
+
+@pytest.mark.usefixtures("nothing_is_logged")
 @pytest.mark.parametrize("flight_recorder", [False, True])
 @pytest.mark.parametrize(
     "on_connect",
@@ -128,11 +139,7 @@ async def test_no_collection_has_to_find_a_call_that_is_over(
     on_connect: Callable[[AudioConnectorConnection], Awaitable[None]],
     flight_recorder: bool,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(
-        logging.root.manager, "disable", logging.CRITICAL
-    )  # pytest keeps what is logged, and errors
     settings: dict[str, Any] = {"flight_recorder": FlightRecorder(folder=tmp_path)} if flight_recorder else {}
     async with serving(on_connect, **settings) as handle, without_collections():
         await asyncio.gather(*(come_and_go(handle.get_address(), number) for number in range(CALLS)))
