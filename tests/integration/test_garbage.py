@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -114,6 +114,17 @@ async def without_collections() -> AsyncIterator[None]:
         logging.disable(logging.NOTSET)
 
 
+@pytest.fixture
+def nothing_is_logged() -> Iterator[None]:
+    """Pytest keeps what is logged, and errors with it."""
+    logging.disable(logging.CRITICAL)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)  # not by the manager's attribute: each logger remembers what it said
+
+
+@pytest.mark.usefixtures("nothing_is_logged")
 @pytest.mark.parametrize("flight_recorder", [False, True])
 @pytest.mark.parametrize(
     "on_connect",

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import errno
 import re
 from collections.abc import Collection, Mapping
+from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -32,17 +34,14 @@ def new_folder(wanted: Path) -> Path:
     """Make a folder, under another name where there is one by that name already; blocks.
 
     Raises:
-        OSError: The disk refuses.
+        OSError: The disk refuses, or there are `MAX_NAMESAKES`.
     """
-    folder = wanted
-    for number in range(2, MAX_NAMESAKES):
-        try:
+    names = (wanted.name, *(f"{wanted.name}-{number}" for number in range(2, MAX_NAMESAKES + 1)))
+    for folder in map(wanted.with_name, names):
+        with suppress(FileExistsError):  # the same session again, within a second
             folder.mkdir(parents=True)
-        except FileExistsError:  # the same session again, within a second
-            folder = wanted.with_name(f"{wanted.name}-{number}")
-        else:
-            break
-    return folder
+            return folder
+    raise FileExistsError(errno.EEXIST, f"there are {MAX_NAMESAKES} of that name", str(wanted))
 
 
 def speaker_name(headers: Mapping[str, str], others: Collection[str]) -> str:

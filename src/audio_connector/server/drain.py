@@ -63,9 +63,13 @@ class Drain:
     async def _run(self) -> bool:
         try:
             while (self._sessions or self.tasks) and not self._expired.done():
-                going_on = [session.task for session in self._sessions.values()]
-                waits = (*going_on, *self.tasks, self._expired)
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                going_on = (*(session.task for session in self._sessions.values()), *self.tasks)
+                # All of them, since a look at each of the others at every end is a millisecond with a thousand.
+                all_over = self._loop.create_task(asyncio.wait(going_on))
+                try:
+                    await asyncio.wait((all_over, self._expired), return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    all_over.cancel()
             if self._sessions:
                 count = len(self._sessions)
                 logger.warning("the drain ends, and cuts %d call%s short", count, "s" if count > 1 else "")

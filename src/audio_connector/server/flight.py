@@ -202,9 +202,11 @@ class Flight:
         if take.error is None:
             text = "connection %s: its last %.1f s are in %s: %s"
             logger.warning(text, named(self._id), take.recorded.duration_s, path, why)
-        elif wanted.future is None:
+        elif wanted.future is None and self._line.closed is None:
             with contextlib.suppress(RuntimeError):  # the application's loop is closed
                 self._line.report(take.error)
+        elif wanted.future is None:  # on_error may be over too
+            logger.error("connection %s: no flight record of its end: %s", named(self._id), take.error)
         if wanted.path is None:
             self._delete_oldest()
         if wanted.future is not None:

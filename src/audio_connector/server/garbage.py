@@ -16,22 +16,22 @@ LONG_S = 0.2
 MAX_KEPT = 100
 """Between two looks, 0.2 s apart, there is one."""
 
-
-RARER = 10
-"""Whole collections, in a program that is ours. What a call leaves is no garbage that needs one, and with 250 calls
-one takes 9 ms: half of a frame, for which all calls wait."""
+MIDDLE_ONES = 100
+"""At least so many come before a whole one in a program that is ours; Python's default is 10. What a call leaves is
+no garbage that needs one, and with 250 calls one takes 9 ms: half of a frame, for which all calls wait."""
 
 
 @contextlib.contextmanager
 def loaded_is_kept() -> Iterator[None]:
     """For a program that is ours: what is there now stays, and until the end no collection has to look at it.
 
-    With it a whole collection takes 40 ms or more, and hundreds of calls that come and go bring one about; of what is
-    left they are `RARER`. A program of somebody else's decides that by itself.
+    With it a whole collection takes 40 ms or more, and hundreds of calls that come and go bring one about. Of what is
+    left they are rarer, see `MIDDLE_ONES`; who has made them rarer still keeps that. A program of somebody else's
+    decides all that by itself.
     """
     before = young, middle, whole = gc.get_threshold()
     gc.freeze()
-    gc.set_threshold(young, middle, whole * RARER)
+    gc.set_threshold(young, middle, max(whole, MIDDLE_ONES))
     try:
         yield
     finally:

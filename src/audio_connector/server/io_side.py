@@ -236,7 +236,9 @@ class IoSide:
         self.is_open = False
         if self._listening is not None:
             self._listening.stop()
-            await asyncio.sleep(0)  # what it dropped is told so
+        # Nobody is left whom the ends of many could hold up. What one raises is the loop's to report.
+        asyncio.get_running_loop().call_soon(self._shared.ends.finish)
+        await asyncio.sleep(0)  # what the listening socket dropped is told so
         await self.close_links(self.links, code, reason, timeout_s)
 
     async def close_links(self, links: Mapping[int, Link], code: int, reason: str, timeout_s: float) -> None:

@@ -200,7 +200,7 @@ class Link:
             self._follow(now)
         else:
             self._is_ending = True
-            self._ends.do(lambda: self._end(closed, self._clock()))
+            self._ends.do(lambda: self._end(closed, now))  # what would be heard until its turn is not heard
 
     def _end(self, closed: Closed, now: float) -> None:
         self._pacer.disarm(self)
@@ -216,6 +216,8 @@ class Link:
 
     def wake(self, now: float) -> float:
         """Do what is due."""
+        if self._is_ending:
+            return math.inf
         self.call.wake(now, self._unsent_bytes)
         self._write(now)
         self._settle_up(now)
@@ -381,6 +383,8 @@ class Link:
         self._pacer.arm(self, self._next_deadline())
 
     def _next_deadline(self) -> float:
+        if self._is_ending:
+            return math.inf
         deadline = self.call.next_deadline()
         return deadline if self._tapes is None else min(deadline, self._tapes.deadline)
 

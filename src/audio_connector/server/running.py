@@ -156,8 +156,9 @@ class Running:
         elif type(tell) is tells.Figures:
             line.figures = tell
             line.forget_closed()
-            if line.watch is not None:
-                line.watch(tell)
+            watch = line.watch  # once: the application's thread may end the line meanwhile
+            if watch is not None:
+                watch(tell)
             if line.trace is not None:
                 line.trace.follow(tell)
         elif type(tell) is Answered:
@@ -289,6 +290,7 @@ class Running:
     async def _stop(self) -> None:
         if self.handle is not None:
             self.handle.running = False
+        self._ends.finish()  # all calls end now: none is left that others could hold up, and ``stop_s`` is short
         stop_s = self._config.timeouts.stop_s
         try:
             if not self.io.ended.done():

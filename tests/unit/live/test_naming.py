@@ -6,10 +6,11 @@ from __future__ import annotations
 from datetime import datetime
 from pathlib import Path
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from audio_connector.live.naming import dated, label_of, new_folder, speaker_name
+from audio_connector.live.naming import MAX_NAMESAKES, dated, label_of, new_folder, speaker_name
 
 
 @given(st.text())
@@ -33,6 +34,14 @@ def test_a_folder_is_never_somebody_elses(tmp_path: Path) -> None:
     made = [new_folder(wanted) for _ in range(3)]
     assert [each.name for each in made] == ["session", "session-2", "session-3"]
     assert all(each.is_dir() for each in made)
+
+
+def test_a_folder_that_could_not_be_made_is_told_and_none_of_another_is_returned(tmp_path: Path) -> None:
+    made = {new_folder(tmp_path / "session") for _ in range(MAX_NAMESAKES)}
+    assert len(made) == MAX_NAMESAKES
+    with pytest.raises(FileExistsError, match="there are 100 of that name"):
+        new_folder(tmp_path / "session")
+    assert set(tmp_path.iterdir()) == made
 
 
 @given(

@@ -5,13 +5,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
+from collections.abc import Iterable
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from support.audio import numbered
-from support.conversation import Conversation
+from support.call import Router
+from support.conversation import Conversation, LoopClock
 
 from audio_connector.errors import AudioConnectorConfigError, DialError, UsageError
 from audio_connector.playback.speech import Played
@@ -23,6 +25,7 @@ from audio_connector.testing.network import dial
 from audio_connector.testing.virtual_time import in_virtual_time, rest, run_in_virtual_time
 
 FRAME = numbered(1, 640)
+CALLS = 100
 
 
 def handle_of(call: Conversation) -> AudioConnectorServerHandle:
@@ -364,3 +367,23 @@ def test_whatever_was_begun_before_is_heard_whole(
             assert len(call.router.frames) >= due + sum(frames for _, frames in spoken)
 
     run_in_virtual_time(run())
+
+
+@in_virtual_time
+async def test_an_end_costs_no_look_at_all_other_calls(monkeypatch: pytest.MonkeyPatch) -> None:
+    """They come one by one, so that each would be looked at as often as there are calls."""
+    looked_at, wait = 0, asyncio.wait
+
+    def counting_wait(tasks: Iterable[asyncio.Future[Any]], **options: Any) -> object:
+        nonlocal looked_at
+        looked_at += len(tasks := list(tasks))
+        return wait(tasks, **options)
+
+    config = AudioConnectorServerConfig(host="127.0.0.1", port=8765, on_connect=lambda _: None)
+    async with AudioConnectorServer(config) as handle:
+        for _ in range(CALLS):
+            await dial("ws://127.0.0.1:8765", Router(LoopClock(asyncio.get_running_loop()), 16000))
+        await rest()
+        monkeypatch.setattr(asyncio, "wait", counting_wait)
+        assert await handle.drain()
+    assert looked_at < 10 * CALLS

@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 from support.recordings import read_sides
+from support.stage import UPGRADE
 
 from audio_connector import (
     AudioConnectorConfigError,
@@ -18,12 +19,15 @@ from audio_connector import (
     AudioConnectorServerConfig,
     AudioFileError,
     ConnectionClosed,
+    Disconnected,
     FlightRecorder,
     UsageError,
 )
 from audio_connector.call.asks import Close
+from audio_connector.call.tells import Taped, TapedEvent
 from audio_connector.recording.notes import Notes, read_notes
-from audio_connector.server.flight import MAX_UNWRITTEN, NAME, Budget
+from audio_connector.server.flight import MAX_UNWRITTEN, NAME, Budget, Flight
+from audio_connector.server.line import Line
 from audio_connector.testing import Audio, in_virtual_time, serve
 
 
@@ -251,3 +255,28 @@ async def test_the_log_says_where_it_is(tmp_path: Path, caplog: pytest.LogCaptur
             await asyncio.sleep(1.0)
     [record] = [record for record in caplog.records if record.name == "audio_connector.recording"]
     assert "mine.wav: asked_for" in record.getMessage()
+
+
+def test_a_record_of_an_end_that_cannot_be_written_is_logged_since_nobody_else_is_there(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+    told: list[Exception] = []
+    line = Line(
+        7,
+        lambda _: None,
+        max_buffer_s=1.0,
+        report=told.append,
+        owes_work=lambda: False,
+        clock=lambda: 5000.0,
+        writes_in_place=True,
+    )
+    folder = FlightRecorder(folder=tmp_path / "file" / "flights")
+    flight = Flight(line, folder, Budget(0), connection_id="c1", upgrade=UPGRADE)
+    for is_over in (False, True):
+        line.closed = Disconnected(code=1006, reason="", closed_by="network") if is_over else None
+        event = TapedEvent(5000.0, "network", "closed", "1006", 0.0)
+        flight.note("underrun")
+        line.taped(Taped(flight._token, 4999.0, 5000.0, 16000, (), (), (event,), 0.0, True, False))
+    assert len(told) == 1
+    assert caplog.text.count("connection c1: no flight record of its end: ") == 1

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from audio_connector.server.garbage import LONG_S, MAX_KEPT, GarbageWatch
+from audio_connector.server.garbage import LONG_S, MAX_KEPT, MIDDLE_ONES, GarbageWatch, loaded_is_kept
 
 
 class Clock:
@@ -71,3 +71,15 @@ def test_stopped_it_is_called_no_more(clock: Clock) -> None:
     watch.stop()
     watch.stop()
     assert gc.callbacks == before
+
+
+@pytest.mark.parametrize(("whole", "kept"), [(10, MIDDLE_ONES), (500, 500)])
+def test_who_has_made_whole_collections_rare_keeps_that(
+    whole: int, kept: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    thresholds: list[tuple[int, ...]] = []
+    monkeypatch.setattr(gc, "get_threshold", lambda: (700, 10, whole))  # of 3.14 the last one says nothing
+    monkeypatch.setattr(gc, "set_threshold", lambda *each: thresholds.append(each))
+    with loaded_is_kept():
+        assert thresholds == [(700, 10, kept)]
+    assert thresholds[1:] == [(700, 10, whole)]

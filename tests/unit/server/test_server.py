@@ -158,3 +158,28 @@ async def test_connections_are_known_from_their_beginning_to_their_end() -> None
         await rest()
         assert handle.connections.all() == [clients[0], clients[2]]
     assert handle.connections.all() == []
+
+
+@pytest.mark.parametrize("drains", [False, True])
+@in_virtual_time
+async def test_no_end_waits_for_another_one_when_the_server_stops(drains: bool) -> None:
+    """A thousand that come one by one would take most of ``stop_s``, and the last ones would be cut off."""
+    ended: list[float] = []
+    clock = asyncio.get_running_loop().time
+
+    def on_connect(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_disconnect=lambda: ended.append(clock()))
+
+    config = {**CONFIG, "on_connect": on_connect, "timeouts": {"stop_s": 0.1}}
+    async with AudioConnectorServer(config) as handle:
+        for _ in range(100):
+            await dial("ws://127.0.0.1:8765", new_router())
+        await rest()
+        draining = asyncio.ensure_future(handle.drain()) if drains else None
+        await asyncio.sleep(0.02)
+        begun = clock()
+        await handle.stop()
+        assert clock() - begun < 0.05
+        if draining is not None:
+            await draining
+    assert len(ended) == 100
