@@ -234,6 +234,7 @@ class IoSide:
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""
         self.is_open = False
+        self._shared.ends.finish()  # all of them end, so there is nobody whom they could keep waiting
         if self._listening is not None:
             self._listening.stop()
             await asyncio.sleep(0)  # what it dropped is told so

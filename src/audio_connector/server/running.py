@@ -290,6 +290,7 @@ class Running:
         if self.handle is not None:
             self.handle.running = False
         stop_s = self._config.timeouts.stop_s
+        self._ends.finish()  # nobody is left whom they could keep waiting, and the deadline does not wait for turns
         try:
             if not self.io.ended.done():
                 await self.io.close_all(1001, STOPPED.reason, stop_s / 2)
