@@ -83,7 +83,7 @@ class FasterWhisper:
         """Load the model.
 
         Raises:
-            EngineMissing: faster-whisper or the model is not there.
+            EngineMissing: faster-whisper or the model is not there, or a file of it.
         """
         await self._worker.warm()
 
@@ -170,7 +170,7 @@ class FasterWhisper:
 
     def _folder(self) -> Path:
         if Path(self._model).is_dir():
-            return Path(self._model)
+            return _checked(Path(self._model))
         name = str(self._model)
         get = (lambda folder: fetch(name, folder)) if self._download else None
         return find(f"whisper-{name}", _files(name), download=get)["model.bin"].parent
@@ -199,6 +199,20 @@ def fetch(model: str, folder: Path) -> None:
             f"whisper {model} cannot be fetched from the model hub: {type(error).__name__}: {error}; try again, or "
             "give a folder that has it"
         ) from error
+
+
+def _checked(folder: Path) -> Path:
+    """The folder that was given: without its tokenizer faster-whisper would fetch another one from the model hub."""
+    absent = [name for name in FILES[:3] if not (folder / name).is_file()]
+    if not any(path.is_file() for path in folder.glob("vocabulary.*")):
+        absent.append(FILES[3])
+    if absent:
+        convert = f"ct2-transformers-converter --model MODEL --output_dir {folder} --force"
+        raise EngineMissing(
+            f"the folder {str(folder)!r} is no whole model of whisper: it has no {', '.join(absent)}",
+            mend=f"{convert} --copy_files tokenizer.json",
+        )
+    return folder
 
 
 def _files(model: str) -> Sequence[str]:
