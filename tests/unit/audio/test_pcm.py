@@ -4,6 +4,7 @@ from __future__ import annotations
 import array
 import contextlib
 import sys
+import tracemalloc
 
 import numpy as np
 import numpy.typing as npt
@@ -158,6 +159,8 @@ def test_arrays_are_told_without_importing_numpy(monkeypatch: pytest.MonkeyPatch
     [
         (np.array([0.0, 0.1, np.nan, np.inf]), "got nan at index 2;"),
         (np.array([[0.0, 0.1], [0.2, -np.inf]], np.float32), r"got -inf at index \(1, 1\);"),
+        (np.append(np.zeros(100_000), np.nan), "got nan at index 100000;"),
+        (np.append(np.zeros((100_000, 2)), [[0.0, np.inf]], axis=0), r"got inf at index \(100000, 1\);"),
     ],
 )
 def test_what_is_not_finite_is_refused_with_its_place(floats: AudioInput, message: str) -> None:
@@ -206,3 +209,21 @@ def test_one_channel_is_not_touched_by_mix_down() -> None:
 def test_mix_down_wants_whole_groups(size_bytes: int, channels: int) -> None:
     with pytest.raises(AudioDataError, match="whole sample groups"):
         mix_down(bytes(size_bytes), channels)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+def test_long_floats_are_the_same_as_their_pieces(channels: int) -> None:
+    floats = np.random.default_rng(7).uniform(-1.2, 1.2, (100_003, channels)).astype(np.float32)
+    whole = floats if channels > 1 else floats[:, 0]
+    assert to_pcm16(whole) == b"".join(to_pcm16(whole[at : at + 777]) for at in range(0, len(whole), 777))
+
+
+def test_ten_minutes_of_floats_needs_little_more_than_its_samples() -> None:
+    floats = np.zeros(16_000 * 600, np.float32)
+    tracemalloc.start()
+    try:
+        pcm = to_pcm16(floats)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 2 * len(pcm) + (1 << 20)
