@@ -16,6 +16,7 @@ from audio_connector.engines.base.hearing import EVERY_S, RepeatedHearing
 from audio_connector.engines.base.models import find
 from audio_connector.engines.base.ports import Transcript, Word
 from audio_connector.engines.base.work import Stop, Worker
+from audio_connector.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +53,9 @@ class FasterWhisper:
         threads: Of each decode. One leaves the others to the calls.
         partial_every_s: Seconds of new audio between two partials.
         download: Whether `warm` may fetch a model that is not there from the model hub, some hundred megabytes.
+
+    Raises:
+        UsageError: A number is out of range.
     """
 
     def __init__(
@@ -65,6 +69,11 @@ class FasterWhisper:
         partial_every_s: float = EVERY_S,
         download: bool = False,
     ) -> None:
+        if beam_size < 1 or threads < 1 or not partial_every_s > 0:
+            raise UsageError(
+                f"got beam_size={beam_size!r}, threads={threads!r}, partial_every_s={partial_every_s!r}; expected "
+                "1 or more, 1 or more, and more than 0"
+            )
         self._model = model
         self._language = language
         self._beam_size = beam_size
