@@ -34,6 +34,7 @@ class Drain:
         self._is_for_each = on_drain is not None and takes(on_drain, 1)
         self._loop = asyncio.get_running_loop()
         self._expired: asyncio.Future[None] = self._loop.create_future()
+        self._all_over: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
         self.tasks: set[asyncio.Task[None]] = set()
         """On_drain, and what brings the calls to their end."""
@@ -58,13 +59,15 @@ class Drain:
 
     def add(self, session: Session) -> None:
         """Have a call come to its end; also one whose upgrade was under way when the drain began."""
+        session.task.add_done_callback(self._look)
         self._hold(session.spawn(self._finish(session)))
 
     async def _run(self) -> bool:
         try:
             while (self._sessions or self.tasks) and not self._expired.done():
-                going_on = [session.task for session in self._sessions.values()]
-                waits = (*going_on, *self.tasks, self._expired)
+                # Not for all of them anew after each end: of 2,000 calls that kept the loop busy for 6 s.
+                self._all_over = self._loop.create_future()
+                waits = (self._all_over, self._expired)
                 await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
             if self._sessions:
                 count = len(self._sessions)
@@ -82,6 +85,12 @@ class Drain:
     def _hold(self, task: asyncio.Task[None]) -> None:
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        task.add_done_callback(self._look)
+
+    def _look(self, _: object) -> None:
+        """Something has ended; perhaps it was the last."""
+        if not (self._sessions or self.tasks or self._all_over.done()):
+            self._all_over.set_result(None)
 
     async def _finish(self, session: Session) -> None:
         """Tell the application of a call, let it be heard to its end, and close it."""
