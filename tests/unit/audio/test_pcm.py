@@ -5,6 +5,7 @@ import array
 import contextlib
 import sys
 import tracemalloc
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -212,17 +213,23 @@ def test_mix_down_wants_whole_groups(size_bytes: int, channels: int) -> None:
 
 
 @pytest.mark.parametrize("channels", [1, 2])
-def test_long_floats_are_the_same_as_their_pieces(channels: int) -> None:
-    floats = np.random.default_rng(7).uniform(-1.2, 1.2, (100_003, channels)).astype(np.float32)
-    whole = floats if channels > 1 else floats[:, 0]
+@pytest.mark.parametrize("dtype", [np.float32, np.int16])
+def test_what_is_long_is_the_same_as_its_pieces(channels: int, dtype: Any) -> None:
+    loud = np.random.default_rng(7).uniform(-1.2, 1.2, (100_003, channels))
+    samples = loud.astype(dtype) if dtype is np.float32 else (loud * 27_000).astype(dtype)
+    whole = samples if channels > 1 else samples[:, 0]
     assert to_pcm16(whole) == b"".join(to_pcm16(whole[at : at + 777]) for at in range(0, len(whole), 777))
 
 
-def test_ten_minutes_of_floats_needs_little_more_than_its_samples() -> None:
-    floats = np.zeros(16_000 * 600, np.float32)
+@pytest.mark.parametrize(
+    "minutes", [np.zeros(16_000 * 600, np.float32), np.zeros((16_000 * 600, 2), np.int16)]
+)
+def test_ten_minutes_need_little_more_than_their_samples(
+    minutes: npt.NDArray[np.float32] | npt.NDArray[np.int16],
+) -> None:
     tracemalloc.start()
     try:
-        pcm = to_pcm16(floats)
+        pcm = to_pcm16(minutes)
         peak_bytes = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
