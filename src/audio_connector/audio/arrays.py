@@ -7,6 +7,7 @@ It imports numpy, which takes longer than all else here together: import it wher
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -21,6 +22,10 @@ _SHAPES: Final = f"shape (samples,) or (samples, channels) with 1 to {MAX_CHANNE
 # Synthesisers overshoot, up to 2 perhaps, and four voices at full scale add up to 4: that is clipped. Floats in the
 # range of int16 are beyond it at once: in that range 4 is -78 dB, less than the noise of a quiet room.
 _MAX_OVERSHOOT: Final = 4.0
+
+# What is worked out at once stays in the processor's cache: an hour of floats took 3.4 s as a whole, and takes 0.2 s;
+# one of int16 in two channels 2.3 s, and takes 0.7 s.
+_PIECE_SAMPLES: Final = 16_384
 
 
 def pcm_from_array(array: npt.NDArray[Any]) -> bytes:
@@ -47,33 +52,50 @@ def _mean_of_channels(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
     channels = array.shape[1]
     if channels == 1:
         return array[:, 0]
-    # floor(sum / n + 1/2) in integers; 2 * 32 * 32768 is far inside int32.
-    total = array.sum(axis=1, dtype=np.int32)
-    rounded: npt.NDArray[Any] = (2 * total + channels) // (2 * channels)
-    return rounded
+    means = np.empty(len(array), np.int16)
+    for at, piece in _pieces(array):
+        # floor(sum / n + 1/2) in integers; 2 * 32 * 32768 is far inside int32.
+        total = piece.sum(axis=1, dtype=np.int32)
+        means[at : at + len(piece)] = (2 * total + channels) // (2 * channels)
+    return means
 
 
-def _quantised(array: npt.NDArray[Any]) -> npt.NDArray[Any]:
-    finite = np.isfinite(array)
-    if not finite.all():
-        index = tuple(int(i) for i in np.argwhere(~finite)[0])
-        place = index[0] if len(index) == 1 else index
-        raise AudioDataError(
-            f"got {array[index]} at index {place}; expected finite floats in [-1, 1]; "
-            "replace it with numpy.nan_to_num(), or look for a division by zero where it is made"
-        )
-    _check_range(array)
-    # float64, divided before it is summed and clipped before it is scaled: so nothing finite overflows.
-    mono = array.astype(np.float64)
-    if mono.ndim > 1:
-        mono = (mono / mono.shape[1]).sum(axis=1)
-    scaled: npt.NDArray[np.float64] = np.rint(np.clip(mono, -1, 1) * _FULL_SCALE)
-    return np.minimum(scaled, _FULL_SCALE - 1)
+def _quantised(array: npt.NDArray[Any]) -> npt.NDArray[np.int16]:
+    peak = 0.0
+    for at, piece in _pieces(array):
+        _check_finite(piece, at)
+        peak = max(peak, float(np.abs(piece).max(initial=0)))
+    _check_range(array, peak)
+    samples = np.empty(len(array), np.int16)
+    for at, piece in _pieces(array):
+        # float64, divided before it is summed and clipped before it is scaled: so nothing finite overflows.
+        mono = piece.astype(np.float64)
+        if mono.ndim > 1:
+            mono = (mono / mono.shape[1]).sum(axis=1)
+        scaled = np.rint(np.clip(mono, -1, 1) * _FULL_SCALE)
+        samples[at : at + len(piece)] = np.minimum(scaled, _FULL_SCALE - 1)
+    return samples
 
 
-def _check_range(array: npt.NDArray[Any]) -> None:
+def _pieces(array: npt.NDArray[Any]) -> Iterator[tuple[int, npt.NDArray[Any]]]:
+    for at in range(0, len(array), _PIECE_SAMPLES):
+        yield at, array[at : at + _PIECE_SAMPLES]
+
+
+def _check_finite(piece: npt.NDArray[Any], at: int) -> None:
+    finite = np.isfinite(piece)
+    if finite.all():
+        return
+    index = tuple(int(i) for i in np.argwhere(~finite)[0])
+    place = at + index[0] if len(index) == 1 else (at + index[0], *index[1:])
+    raise AudioDataError(
+        f"got {piece[index]} at index {place}; expected finite floats in [-1, 1]; "
+        "replace it with numpy.nan_to_num(), or look for a division by zero where it is made"
+    )
+
+
+def _check_range(array: npt.NDArray[Any], peak: float) -> None:
     """Refuse floats in the range of integers, which clipping would make noise at full scale."""
-    peak = float(np.abs(array).max(initial=0))
     if peak <= _MAX_OVERSHOOT:
         return
     # Not the peak alone: one sample that went astray is clipped. On average louder than the loudest square wave

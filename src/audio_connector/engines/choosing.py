@@ -20,6 +20,8 @@ from difflib import get_close_matches
 from importlib import import_module
 from typing import Any, Final
 
+from pydantic import TypeAdapter, ValidationError
+
 from audio_connector.errors import UsageError
 
 ADAPTERS: Final[Mapping[str, Mapping[str, Callable[[], Callable[..., Any]]]]] = {
@@ -76,7 +78,7 @@ def engine_of(job: str, table: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whic
             f"got engine {name!r} as {job}; expected one of {', '.join(adapters)}{_meant(name, adapters)}"
         )
     adapter = adapters[name]()
-    parameters = inspect.signature(adapter).parameters
+    parameters = inspect.signature(adapter, eval_str=True).parameters
     taken = list(parameters)
     unknown = [each for each in told if each not in taken]
     if unknown:
@@ -88,7 +90,19 @@ def engine_of(job: str, table: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whic
     ]
     if missing:
         raise UsageError(f"got no {missing[0]} for {job} {name!r}; expected one, beside engine = {name!r}")
+    for each, value in told.items():
+        if not _is_of(parameters[each].annotation, value):
+            wanted = inspect.formatannotation(parameters[each].annotation).replace("pathlib.", "")
+            raise UsageError(f"got {each} = {value!r} for {job} {name!r}; expected {wanted}")
     return adapter(**told)
+
+
+def _is_of(annotation: Any, value: object) -> bool:  # noqa: ANN401 - whatever can be one
+    try:
+        TypeAdapter(annotation).validate_python(value, strict=True)
+    except ValidationError:
+        return False
+    return True
 
 
 def _meant(got: object, known: Iterable[str]) -> str:

@@ -16,6 +16,7 @@ from audio_connector.engines.base.hearing import EVERY_S, RepeatedHearing
 from audio_connector.engines.base.models import find
 from audio_connector.engines.base.ports import Transcript, Word
 from audio_connector.engines.base.work import Stop, Worker
+from audio_connector.errors import UsageError
 
 if TYPE_CHECKING:
     import numpy as np
@@ -52,6 +53,9 @@ class FasterWhisper:
         threads: Of each decode. One leaves the others to the calls.
         partial_every_s: Seconds of new audio between two partials.
         download: Whether `warm` may fetch a model that is not there from the model hub, some hundred megabytes.
+
+    Raises:
+        UsageError: A number is out of range.
     """
 
     def __init__(
@@ -65,6 +69,11 @@ class FasterWhisper:
         partial_every_s: float = EVERY_S,
         download: bool = False,
     ) -> None:
+        if beam_size < 1 or threads < 1 or not partial_every_s > 0:
+            raise UsageError(
+                f"got beam_size={beam_size!r}, threads={threads!r}, partial_every_s={partial_every_s!r}; expected "
+                "1 or more, 1 or more, and more than 0"
+            )
         self._model = model
         self._language = language
         self._beam_size = beam_size
@@ -83,7 +92,7 @@ class FasterWhisper:
         """Load the model.
 
         Raises:
-            EngineMissing: faster-whisper or the model is not there.
+            EngineMissing: faster-whisper or the model is not there, or a file of it.
         """
         await self._worker.warm()
 
@@ -170,7 +179,7 @@ class FasterWhisper:
 
     def _folder(self) -> Path:
         if Path(self._model).is_dir():
-            return Path(self._model)
+            return _checked(Path(self._model))
         name = str(self._model)
         get = (lambda folder: fetch(name, folder)) if self._download else None
         return find(f"whisper-{name}", _files(name), download=get)["model.bin"].parent
@@ -199,6 +208,20 @@ def fetch(model: str, folder: Path) -> None:
             f"whisper {model} cannot be fetched from the model hub: {type(error).__name__}: {error}; try again, or "
             "give a folder that has it"
         ) from error
+
+
+def _checked(folder: Path) -> Path:
+    """The folder that was given: without its tokenizer faster-whisper would fetch another one from the model hub."""
+    absent = [name for name in FILES[:3] if not (folder / name).is_file()]
+    if not any(path.is_file() for path in folder.glob("vocabulary.*")):
+        absent.append(FILES[3])
+    if absent:
+        convert = f"ct2-transformers-converter --model MODEL --output_dir {folder} --force"
+        raise EngineMissing(
+            f"the folder {str(folder)!r} is no whole model of whisper: it has no {', '.join(absent)}",
+            mend=f"{convert} --copy_files tokenizer.json",
+        )
+    return folder
 
 
 def _files(model: str) -> Sequence[str]:

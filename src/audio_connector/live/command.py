@@ -28,7 +28,7 @@ from typing import Any, Final, Generic, Protocol
 from audio_connector.engines.base.ports import Engine
 from audio_connector.engines.base.warm import Warmed, shown, warm_all
 from audio_connector.errors import AudioConnectorStartServerError, UsageError, VideoError
-from audio_connector.live.demo import Outcome, run_demo
+from audio_connector.live.demo import Outcome, Warned, run_demo
 from audio_connector.live.page import LivePage
 from audio_connector.live.settings import AppSettings, S, read_settings
 from audio_connector.server.config import AudioConnectorServerConfig
@@ -280,9 +280,11 @@ class Command(Generic[S]):
         say: Callable[[str], None],
     ) -> Outcome:
         scenario = self._folder / "scenario.yaml"
-        reports, seen = await run_demo(scenario, handle.get_address(), output=output, say=say)
-        said = app.outcome(reports)
-        outcome = (said if isinstance(said, Outcome) else await said).beside(seen)
+        with Warned(self.name) as warned:
+            reports, seen = await run_demo(scenario, handle.get_address(), output=output, say=say)
+            said = app.outcome(reports)
+            outcome = (said if isinstance(said, Outcome) else await said).beside(seen)
+        outcome = outcome.beside(warned.outcome())
         for line in outcome.told():
             say(line)
         return outcome

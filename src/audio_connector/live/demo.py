@@ -3,13 +3,19 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import TracebackType
+from typing import Final
 
 from audio_connector.live.settings import make_folder
 from audio_connector.simulator import CallReport, failures, load_scenario, run_calls
 from audio_connector.testing.talk import open_talk
+
+MAX_WARNINGS: Final = 5
+"""Of a demo, that are told; the log has them all."""
 
 
 @dataclass(frozen=True)
@@ -41,6 +47,35 @@ class Outcome:
             yield f"✗ {problem}"
         if not self.problems:
             yield "✓ as expected"
+
+
+class Warned(logging.Handler):
+    """What an application has warned of while it is entered: a demo of which a file is missing is not as expected."""
+
+    def __init__(self, name: str) -> None:
+        super().__init__(logging.WARNING)
+        self._logger = logging.getLogger(name)
+        self._texts: dict[str, None] = {}
+
+    def emit(self, record: logging.LogRecord) -> None:
+        """Note it, once."""
+        self._texts[record.getMessage()] = None
+
+    def outcome(self) -> Outcome:
+        """It as problems, the first of them."""
+        told, more = list(self._texts)[:MAX_WARNINGS], len(self._texts) - MAX_WARNINGS
+        return Outcome(problems=[*told, *([f"{more} more warnings"] if more > 0 else [])])
+
+    def __enter__(self) -> Warned:
+        """Listen."""
+        self._logger.addHandler(self)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Listen no more."""
+        self._logger.removeHandler(self)
 
 
 async def run_demo(

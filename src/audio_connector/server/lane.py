@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from audio_connector.audio.admission import LONG_BYTES, Admission
 from audio_connector.audio.format import SAMPLE_BYTES
-from audio_connector.audio.pcm import AudioInput
+from audio_connector.audio.pcm import AudioInput, is_array
 from audio_connector.call.asks import StandInLine, Write, WriteGranted
 from audio_connector.playback.speech import PLAIN
 from audio_connector.server.line import Line
@@ -55,6 +55,8 @@ class Lane:
                 line.handed_bytes += size_bytes
                 line.send((line.link_id, audio))
                 return True
+        if is_array(audio) and audio.ndim and len(audio) * SAMPLE_BYTES > PIECE_BYTES:
+            return False  # before it is converted, which `write` does as well: twice a second for an hour of floats
         pcm = admission.check(audio, rate_hz, is_end=is_end)
         if len(pcm) > PIECE_BYTES:
             return False

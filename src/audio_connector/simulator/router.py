@@ -6,14 +6,14 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Callable, Sequence
-from contextlib import ExitStack, suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
 from types import TracebackType
 from typing import TypeVar
 
 from audio_connector.audio.wav import FilePath, WavWriter
-from audio_connector.errors import DialError
+from audio_connector.errors import AudioFileError, DialError
 from audio_connector.simulator.call import LiveCall
 from audio_connector.simulator.config import RouterCall, Sink
 from audio_connector.simulator.driver import Tick, TickDriver
@@ -306,4 +306,29 @@ def _sink(target: FilePath | Sink | None, rate_hz: int, files: ExitStack) -> Sin
     """Open a recording, where it is a path."""
     if target is None or callable(target):
         return target
-    return files.enter_context(WavWriter(os.fspath(target), rate_hz)).write
+    path = os.fspath(target)
+    with _disk(path):
+        writer = WavWriter(path, rate_hz)
+
+    def write(pcm: bytes) -> None:
+        with _disk(path):
+            writer.write(pcm)
+
+    def close() -> None:
+        with _disk(path):
+            writer.close()
+
+    files.callback(close)
+    return write
+
+
+@contextmanager
+def _disk(path: str | bytes) -> Iterator[None]:
+    """What the disk refuses of a recording is said with its name."""
+    try:
+        yield
+    except OSError as error:
+        raise AudioFileError(
+            f"cannot write {path!r}: {error.strerror or error}; expected a disk with room for it; make some, or "
+            "record elsewhere"
+        ) from error

@@ -4,6 +4,8 @@ from __future__ import annotations
 import array
 import contextlib
 import sys
+import tracemalloc
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -158,6 +160,8 @@ def test_arrays_are_told_without_importing_numpy(monkeypatch: pytest.MonkeyPatch
     [
         (np.array([0.0, 0.1, np.nan, np.inf]), "got nan at index 2;"),
         (np.array([[0.0, 0.1], [0.2, -np.inf]], np.float32), r"got -inf at index \(1, 1\);"),
+        (np.append(np.zeros(100_000), np.nan), "got nan at index 100000;"),
+        (np.append(np.zeros((100_000, 2)), [[0.0, np.inf]], axis=0), r"got inf at index \(100000, 1\);"),
     ],
 )
 def test_what_is_not_finite_is_refused_with_its_place(floats: AudioInput, message: str) -> None:
@@ -206,3 +210,27 @@ def test_one_channel_is_not_touched_by_mix_down() -> None:
 def test_mix_down_wants_whole_groups(size_bytes: int, channels: int) -> None:
     with pytest.raises(AudioDataError, match="whole sample groups"):
         mix_down(bytes(size_bytes), channels)
+
+
+@pytest.mark.parametrize("channels", [1, 2])
+@pytest.mark.parametrize("dtype", [np.float32, np.int16])
+def test_what_is_long_is_the_same_as_its_pieces(channels: int, dtype: Any) -> None:
+    loud = np.random.default_rng(7).uniform(-1.2, 1.2, (100_003, channels))
+    samples = loud.astype(dtype) if dtype is np.float32 else (loud * 27_000).astype(dtype)
+    whole = samples if channels > 1 else samples[:, 0]
+    assert to_pcm16(whole) == b"".join(to_pcm16(whole[at : at + 777]) for at in range(0, len(whole), 777))
+
+
+@pytest.mark.parametrize(
+    "minutes", [np.zeros(16_000 * 600, np.float32), np.zeros((16_000 * 600, 2), np.int16)]
+)
+def test_ten_minutes_need_little_more_than_their_samples(
+    minutes: npt.NDArray[np.float32] | npt.NDArray[np.int16],
+) -> None:
+    tracemalloc.start()
+    try:
+        pcm = to_pcm16(minutes)
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 2 * len(pcm) + (1 << 20)

@@ -59,6 +59,10 @@ def test_without_a_name_it_is_the_one_that_needs_no_network() -> None:
     assert type(engine_of("embedder", {"threads": 2})).__name__ == "MiniLm"
 
 
+def test_a_number_may_be_written_as_an_int() -> None:
+    assert engine_of("recogniser", {"partial_every_s": 1, "language": "en"}).name == "whisper tiny.en"
+
+
 @pytest.mark.parametrize(
     ("job", "table", "said"),
     [
@@ -72,6 +76,14 @@ def test_without_a_name_it_is_the_one_that_needs_no_network() -> None:
         ),
         ("synthesiser", {"engine": "piper", "speed": 9.0}, "speed"),
         ("answerer", {"engine": "openai"}, "got no model for answerer 'openai'"),
+        ("recogniser", {"model": 7}, r"got model = 7 for recogniser 'faster-whisper'; expected str \| Path"),
+        ("recogniser", {"beam_size": "5"}, "got beam_size = '5' .*; expected int"),
+        ("recogniser", {"beam_size": 0}, "got beam_size=0, .*; expected 1 or more"),
+        ("recogniser", {"threads": True}, "got threads = True .*; expected int"),
+        ("recogniser", {"partial_every_s": "a"}, "expected float"),
+        ("recogniser", {"words": "yes"}, "expected bool"),
+        ("synthesiser", {"speed": "fast"}, "got speed = 'fast' for synthesiser 'piper'; expected float"),
+        ("recogniser", {"engine": "deepgram", "options": 3}, "got options = 3"),
     ],
 )
 def test_what_is_wrong_is_said(job: str, table: dict[str, object], said: str) -> None:

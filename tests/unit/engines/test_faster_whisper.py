@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from audio_connector.engines.base.faults import EngineMissing
 from audio_connector.engines.faster_whisper import FILES, RATE_HZ, FasterWhisper
 
 SECOND = np.full(RATE_HZ, 1_000, "<i2").tobytes()
@@ -128,4 +129,24 @@ async def test_silence_and_a_click_are_not_decoded(heard: Heard, folder: Path, a
     engine = FasterWhisper(folder)
     assert (await engine.transcribe(audio, sample_rate=RATE_HZ)).text == ""
     assert heard.windows == []
+    await engine.close()
+
+
+@pytest.mark.parametrize("name", FILES)
+async def test_a_folder_that_is_not_whole_is_refused_before_anything_is_fetched(
+    heard: Heard, folder: Path, name: str
+) -> None:
+    (folder / name).unlink()
+    engine = FasterWhisper(folder)
+    with pytest.raises(EngineMissing, match=f"it has no {name}; mend it with"):
+        await engine.warm()
+    assert not heard.loaded
+    await engine.close()
+
+
+async def test_the_vocabulary_may_be_json(heard: Heard, folder: Path) -> None:
+    (folder / "vocabulary.txt").rename(folder / "vocabulary.json")
+    engine = FasterWhisper(folder)
+    await engine.warm()
+    assert len(heard.loaded) == 1
     await engine.close()

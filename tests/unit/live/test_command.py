@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import logging
 import os
 import signal
 import socket
@@ -158,6 +159,26 @@ def test_what_the_scenario_does_not_want_fails_the_demo(
     (made.folder / "scenario.yaml").write_text(SCENARIO + 'fail_on: ["duration_s>0"]\n')
     assert made.command.main(["--demo"]) == 1
     assert "✗ duration_s>0: call 1 (Ann): " in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(("times", "more"), [(1, ""), (7, "✗ 2 more warnings")])
+def test_what_the_application_warned_of_fails_the_demo(
+    made: Made, times: int, more: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class Full(Echo):
+        def outcome(self, reports: Sequence[CallReport]) -> Outcome:
+            for number in range(times):
+                for _ in range(2):
+                    logging.getLogger("echo").warning("file %d cannot be written", number)
+            return super().outcome(reports)
+
+    made.kind = Full
+    assert made.command.main(["--demo"]) == 1
+    printed = capsys.readouterr().out
+    assert printed.count("✗ file 0 cannot be written") == 1
+    assert printed.count("✗ ") == min(times, 5) + bool(more)
+    assert more in printed
+    assert not logging.getLogger("echo").handlers
 
 
 async def test_a_signal_ends_the_demo(made: Made) -> None:

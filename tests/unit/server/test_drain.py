@@ -274,6 +274,31 @@ async def test_on_drain_that_awaits_what_was_cancelled_does_not_hold_it_up(
 
 
 @in_virtual_time
+async def test_the_end_of_one_call_costs_the_same_however_many_there_are(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    waited: list[int] = []
+    wait = asyncio.wait
+
+    async def count(futures: Any, **options: Any) -> Any:
+        waited.append(len(list(futures)))
+        return await wait(futures, **options)
+
+    config: dict[str, Any] = {
+        "host": "127.0.0.1",
+        "port": 0,
+        "limits": {"upgrades_per_second_per_address": None},
+    }
+    async with AudioConnectorServer(config) as handle:
+        for _ in range(100):
+            await dial(handle.get_address(), Router(LoopClock(asyncio.get_running_loop()), 16000))
+        await rest()
+        monkeypatch.setattr(asyncio, "wait", count)
+        assert await handle.drain()
+    assert sum(waited) < 100 * 10
+
+
+@in_virtual_time
 async def test_on_drain_comes_to_its_end_although_nobody_is_there() -> None:
     told: list[str] = []
 

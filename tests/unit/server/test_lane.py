@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from support.audio import counting_pcm, numbered
 
+from audio_connector.audio.arrays import pcm_from_array
 from audio_connector.call import asks
 from audio_connector.call.tells import Figures
 from audio_connector.errors import AudioDataError, AudioFormatError
@@ -113,6 +114,29 @@ def test_a_long_piece_stands_in_line_and_is_handed_over_as_it_is_granted() -> No
         assert stage.lane._waiting == 0
 
     asyncio.run(scene())
+
+
+def test_a_long_array_is_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    converted: list[int] = []
+
+    def convert(array: Any) -> bytes:
+        converted.append(len(array))
+        return pcm_from_array(array)
+
+    async def scene() -> None:
+        stage = Stage()
+        array = np.zeros(PIECE_BYTES, np.float32)
+        assert not stage.lane.write_now(array, None, is_end=False)
+        writing = asyncio.ensure_future(stage.lane.write(array, None))
+        for _ in range(2):
+            await asyncio.sleep(0)
+            stage.grant()
+        assert await writing
+        assert stage.line.handed_bytes == 2 * PIECE_BYTES
+
+    monkeypatch.setattr("audio_connector.audio.arrays.pcm_from_array", convert)
+    asyncio.run(scene())
+    assert converted == [PIECE_BYTES]
 
 
 def test_one_that_is_cut_hands_over_no_more() -> None:

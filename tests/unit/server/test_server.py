@@ -16,6 +16,7 @@ from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
 from audio_connector.testing.network import dial
 from audio_connector.testing.virtual_time import in_virtual_time, rest
+from audio_connector.wire.messages import Disconnected
 
 CONFIG: dict[str, Any] = {"host": "127.0.0.1", "port": 8765}
 
@@ -116,6 +117,25 @@ async def test_stops_at_once_are_one(stops: int) -> None:
     assert told == ["stop"]
     with pytest.raises(DialError):
         await dial(handle.get_address(), new_router())
+
+
+@in_virtual_time
+async def test_at_the_stop_the_ends_of_many_calls_do_not_wait_for_each_other() -> None:
+    """One by one as otherwise, those of thousands would outlast ``stop_s``, and on_disconnect not be called."""
+
+    def on_connect(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_disconnect=told.append)
+
+    told: list[Disconnected] = []
+    config = {**CONFIG, "on_connect": on_connect, "limits": {"upgrades_per_second_per_address": None}}
+    async with AudioConnectorServer(config) as handle:
+        for _ in range(300):
+            await dial(handle.get_address(), new_router())
+        await rest()
+        begun = asyncio.get_running_loop().time()
+        await handle.stop()
+        assert asyncio.get_running_loop().time() - begun < 0.1
+    assert [how.code for how in told] == [1001] * 300
 
 
 @in_virtual_time

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.disk import full_disk
 from support.stage import about
 
 from audio_connector.audio.wav import read_wav
@@ -161,6 +162,18 @@ async def test_a_recording_that_fails_ends_its_own_call_with_that_error() -> Non
         report = await other
     assert all(transport.is_closing for transport in dial.transports)
     assert report.frames_sent == 3
+
+
+@pytest.mark.parametrize("left_bytes", [10, 50], ids=["at its beginning", "at its end"])
+async def test_a_recording_that_the_disk_refuses_is_said_with_its_name(
+    tmp_path: Path, left_bytes: int
+) -> None:
+    call = RouterCall(url=URL, speech=FRAME, tail_s=0.0, spoken=tmp_path / "spoken.wav")
+    with (
+        full_disk(left_bytes),
+        pytest.raises(AudioFileError, match=r"cannot write '.*spoken\.wav': File too large"),
+    ):
+        await run_calls([call], dial=EchoDial())
 
 
 async def test_a_cancelled_call_drops_its_connection() -> None:
