@@ -18,7 +18,7 @@ MAX_KEPT = 100
 
 MIDDLE_ONES = 100
 """At least so many come before a whole one in a program that is ours; Python's default is 10. What a call leaves is
-no garbage that needs one, and with 250 calls one takes 9 ms: half of a frame, for which all calls wait."""
+no garbage that needs one, and one looks at all that every call holds, while all of them wait."""
 
 
 @contextlib.contextmanager

@@ -40,8 +40,8 @@ def reserve(sock: socket.socket) -> None:
     """Have the kernel make room for all that may come, now, by a duplicate of this socket at the highest place.
 
     Linux makes room as they come, at 64, 128, 256 and so on. In a process with threads, who opens the next one then
-    waits until every processor has passed through the scheduler: 10 to 28 ms were seen in ``accept``, in which the
-    loop did nothing for all other calls.
+    waits until every processor has passed through the scheduler, 7 to 19 ms (``python -m benchmarks.descriptors``),
+    and with it the loop and all other calls.
     """
     if sys.platform == "win32":
         return
