@@ -181,6 +181,14 @@ class Flight:
             if wanted.future is None:
                 self._budget.give_back()
 
+    def _complain(self, error: AudioFileError) -> None:
+        """What nobody waits for cannot be written."""
+        if self._line.closed is not None:  # on_error may be over too
+            logger.error("connection %s: no flight record of its end: %s", named(self._id), error)
+            return
+        with contextlib.suppress(RuntimeError):  # the application's loop is closed
+            self._line.report(error)
+
     def _write(self, wanted: _Wanted, pieces: list[Taped]) -> None:
         """Where it blocks."""
         from audio_connector.recording.notes import Notes  # noqa: PLC0415 - only who records needs it
@@ -202,11 +210,8 @@ class Flight:
         if take.error is None:
             text = "connection %s: its last %.1f s are in %s: %s"
             logger.warning(text, named(self._id), take.recorded.duration_s, path, why)
-        elif wanted.future is None and self._line.closed is None:
-            with contextlib.suppress(RuntimeError):  # the application's loop is closed
-                self._line.report(take.error)
-        elif wanted.future is None:  # on_error may be over too
-            logger.error("connection %s: no flight record of its end: %s", named(self._id), take.error)
+        elif wanted.future is None:
+            self._complain(take.error)
         if wanted.path is None:
             self._delete_oldest()
         if wanted.future is not None:
