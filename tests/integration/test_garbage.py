@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 from support.peers import BINARY, FRAME, TEXT, Frame, bare, close_frame, first_message
-from support.serving import sawtooth, serving, until
+from support.serving import sawtooth, serving, speak_and_iterate, until
 
 from audio_connector import AudioConnectorConnection, ConnectionClosed, Disconnected, FlightRecorder
 from audio_connector.call.machine import Call
@@ -67,17 +67,6 @@ async def handlers_that_fail(client: AudioConnectorConnection) -> None:
 async def an_on_connect_that_fails(client: AudioConnectorConnection) -> None:
     client.set_handler(on_audio=client.send_audio_buffer)
     raise ValueError(client.id)
-
-
-async def iterators_and_speech(client: AudioConnectorConnection) -> None:
-    events = client.events()
-    async with client.speech() as speech:
-        await speech.write(sawtooth(3200), sample_rate=8000)
-    async for _ in client.audio(chunk_ms=40, sample_rate=24000):
-        pass
-    async for _ in events:
-        pass
-    await speech.finished()
 
 
 async def music_that_nobody_stops(client: AudioConnectorConnection) -> None:
@@ -131,7 +120,7 @@ def nothing_is_logged() -> Iterator[None]:
         handlers_within,
         handlers_that_fail,
         an_on_connect_that_fails,
-        iterators_and_speech,
+        speak_and_iterate,
         music_that_nobody_stops,
     ],
 )

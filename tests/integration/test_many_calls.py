@@ -14,7 +14,16 @@ from pathlib import Path
 
 import pytest
 from support.peers import BINARY, FRAME, TEXT, Frame, bare, calling, close_frame, first_message, how_closed
-from support.serving import BOTH_LOOPS, io_threads, sawtooth, serving, traces_of, until, warnings_of
+from support.serving import (
+    BOTH_LOOPS,
+    io_threads,
+    sawtooth,
+    serving,
+    speak_and_iterate,
+    traces_of,
+    until,
+    warnings_of,
+)
 
 from audio_connector import (
     AudioConnectorConnection,
@@ -64,14 +73,7 @@ OF_COUNTING = ("loop was blocked", "loop is blocked", "garbage collection", "kep
 async def busy(client: AudioConnectorConnection) -> None:
     """What a real application does with a call: handlers, iterators, speech, an echo, a task that outlives it."""
     client.set_handler(on_audio=client.send_audio_buffer, on_event=lambda _: None, on_disconnect=lambda: None)
-    events = client.events()
-    async with client.speech() as speech:
-        await speech.write(sawtooth(3200), sample_rate=8000)
-    async for _ in client.audio(chunk_ms=40, sample_rate=24000):
-        pass
-    async for _ in events:
-        pass
-    await speech.finished()
+    await speak_and_iterate(client)
 
 
 async def come_and_go(address: str, number: int) -> None:

@@ -140,6 +140,18 @@ def warnings_of(caplog: pytest.LogCaptureFixture) -> list[str]:
     ]
 
 
+async def speak_and_iterate(client: AudioConnectorConnection) -> None:
+    """Say something, and take audio and events until the end of the call, then the outcome."""
+    events = client.events()
+    async with client.speech() as speech:
+        await speech.write(sawtooth(3200), sample_rate=8000)
+    async for _ in client.audio(chunk_ms=40, sample_rate=24000):
+        pass
+    async for _ in events:
+        pass
+    await speech.finished()
+
+
 def traces_of(*kinds: type) -> int:
     """How many objects of these classes are alive."""
     gc.collect()
