@@ -73,7 +73,11 @@ def activated(folder: Path, bot: str, *flags: str) -> Iterator[tuple[subprocess.
         for each in arguments
     ]
     port = free_port()
-    kept = [f"--setenv={name}={value}" for name, value in os.environ.items() if name.startswith("PYTHON")]
+    # A cache tells two texts of one second and one length not apart, and a test may write both in one second.
+    set_here = {name: value for name, value in os.environ.items() if name.startswith("PYTHON")}
+    kept = [
+        f"--setenv={name}={value}" for name, value in {**set_here, "PYTHONDONTWRITEBYTECODE": "1"}.items()
+    ]
     with (folder / "log").open("w") as log:
         process = subprocess.Popen(
             [
