@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import signal
 import socket
 from collections.abc import Callable, Sequence
@@ -53,6 +54,9 @@ async def _supervise(
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, supervisor.drain)
     loop.add_signal_handler(signal.SIGHUP, supervisor.reload)
+    if watched is not None:
+        # Two texts of one length that were saved within a second are one to the cache: the old one would be served.
+        os.environ["PYTHONDONTWRITEBYTECODE"] = "1"  # for the workers
     watching = None if watched is None else loop.create_task(_reload_at_changes(supervisor, watched))
     try:
         return await supervisor.run()
