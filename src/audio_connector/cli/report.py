@@ -12,7 +12,13 @@ import typer
 from audio_connector.audio.wav import open_wav
 from audio_connector.errors import UsageError
 from audio_connector.recording.notes import Notes, read_notes
-from audio_connector.simulator import RecordedCall, RecordingReader, TraceEvent, render_recorded
+from audio_connector.simulator import (
+    RecordedCall,
+    RecordingReader,
+    TraceEvent,
+    caller_loud_from,
+    render_recorded,
+)
 from audio_connector.simulator.page.recorded import MAX_AUDIO_BYTES
 from audio_connector.simulator.summary import counted
 from audio_connector.simulator.trace import Source
@@ -74,7 +80,11 @@ def read_recording(path: Path) -> RecordedCall:
                 "left and the server right, as Recorder and the flight recorder write them"
             )
         notes = read_notes(path)
-        reader = RecordingReader(wav.rate_hz, [] if notes is None else _events(notes))
+        reader = RecordingReader(
+            wav.rate_hz,
+            [] if notes is None else _events(notes),
+            caller_from=caller_loud_from(wav.rate_hz, wav.interleaved(_BLOCK_SAMPLES)),
+        )
         for block in wav.interleaved(_BLOCK_SAMPLES):
             reader.read(block)
         facts = _facts(notes or Notes(), wav.rate_hz)

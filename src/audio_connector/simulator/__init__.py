@@ -14,7 +14,7 @@ from audio_connector.simulator.metrics import METRICS, Metric, figures, figures_
 from audio_connector.simulator.page import render_page, render_recorded
 from audio_connector.simulator.playout import PlayoutBuffer, PlayoutReport
 from audio_connector.simulator.profile import PROFILES, Profile
-from audio_connector.simulator.recorded import RecordedCall, RecordingReader
+from audio_connector.simulator.recorded import RecordedCall, RecordingReader, caller_loud_from
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.router import Router, run_calls
 from audio_connector.simulator.scenario import Participant, Scenario
@@ -63,6 +63,7 @@ __all__ = [
     "TranscriptLine",
     "Turn",
     "Wanted",
+    "caller_loud_from",
     "failures",
     "figures",
     "figures_in_sum",

@@ -1,8 +1,13 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How loud a frame of audio is: the simplest way to tell speech from silence, for measuring turns."""
+"""How loud a frame of audio is: the simplest way to tell speech from silence, for measuring turns.
+
+What is known ahead, as what a participant will say, is judged as a whole (`levels_of`): what is not above the room in
+which it was recorded is no speech, or a sentence would end with its noise and not with its last word.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from enum import Enum
 from functools import lru_cache
 from typing import Final
@@ -11,6 +16,16 @@ import numpy as np
 
 LEAST_LEVEL: Final = 150.0
 """Root mean square, of 32,768, from which on a frame is loud: about -47 dB of full scale."""
+
+ROOM_SHARE: Final = 0.1
+"""Of the frames that are more than zeros, at least so many are the room: before the first word, behind the last, and
+between words."""
+
+ABOVE_ROOM: Final = 2.0
+"""From so many times the room on a frame is loud: 6 dB."""
+
+BELOW_LOUDEST: Final = 1 / 8
+"""What is so loud beside the loudest frame is no room, however even the whole is: 18 dB below it."""
 
 
 class Level(Enum):
@@ -21,18 +36,50 @@ class Level(Enum):
     LOUD = "loud"
 
 
+def level_as_rms(frame: bytes) -> float:
+    """Return the root mean square, of 32,768, of 16-bit PCM."""
+    samples = np.frombuffer(frame, "<i2").astype(np.float32)
+    return float(np.sqrt(np.mean(np.square(samples))))
+
+
+def loud_from(levels: Sequence[float]) -> float:
+    """Return the root mean square from which on a frame is loud, where this is all that there is.
+
+    Args:
+        levels: The root mean square of each frame.
+    """
+    heard = [level for level in levels if level > 0]
+    if not heard:
+        return LEAST_LEVEL
+    room = float(np.quantile(heard, ROOM_SHARE))
+    return max(LEAST_LEVEL, min(ABOVE_ROOM * room, BELOW_LOUDEST * max(heard)))
+
+
+@lru_cache(maxsize=256)
+def levels_of(frames: tuple[bytes, ...]) -> tuple[Level, ...]:
+    """Return what there is to hear in each frame of an utterance, in 16-bit PCM.
+
+    Cached, because many calls say the same: the hash of a bytes object is worked out once.
+    """
+    levels = list(map(level_as_rms, frames))
+    least = loud_from(levels)
+    return tuple(_level(level, least) for level in levels)
+
+
 @lru_cache(maxsize=16384)
 def level_of(frame: bytes) -> Level:
-    """Return what there is to hear in a frame of 16-bit PCM.
-
-    Cached, because many calls say the same frames: the hash of a bytes object is worked out once.
-    """
+    """Return what there is to hear in a frame of 16-bit PCM, of which nothing else is known; cached as well."""
     if frame.count(0) == len(frame):
         return Level.NOTHING
-    samples = np.frombuffer(frame, "<i2").astype(np.float32)
-    return Level.LOUD if np.sqrt(np.mean(np.square(samples))) >= LEAST_LEVEL else Level.QUIET
+    return _level(level_as_rms(frame), LEAST_LEVEL)
 
 
 def is_loud(frame: bytes) -> bool:
     """Whether a frame of 16-bit PCM is loud."""
     return level_of(frame) is Level.LOUD
+
+
+def _level(level: float, least: float) -> Level:
+    if level == 0:
+        return Level.NOTHING
+    return Level.LOUD if level >= least else Level.QUIET

@@ -3,13 +3,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from array import array
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
-from audio_connector.audio.format import FRAME_MS
-from audio_connector.simulator.activity import is_loud
+from audio_connector.audio.format import FRAME_MS, SAMPLE_BYTES
+from audio_connector.audio.framing import Framer
+from audio_connector.simulator.activity import LEAST_LEVEL, level_as_rms, loud_from
 from audio_connector.simulator.observer import Observer
 from audio_connector.simulator.talk.transcript import TranscriptLine
 from audio_connector.simulator.trace import BargeIn, Trace, TraceEvent, TraceRecorder, Turn
@@ -48,16 +50,35 @@ class RecordedCall:
     transcript: tuple[TranscriptLine, ...] = ()
 
 
+def caller_loud_from(rate_hz: int, blocks: Iterable[bytes]) -> float:
+    """Return the root mean square from which on the caller of a recording speaks, who sits in a room.
+
+    Args:
+        rate_hz: Samples per second.
+        blocks: All of its stereo audio, piece by piece.
+    """
+    framer = Framer(rate_hz * FRAME_MS // _MS * 2 * SAMPLE_BYTES)
+    levels = array("f")
+    for block in blocks:
+        for frame in framer.push(block):
+            levels.append(level_as_rms(np.frombuffer(frame, "<i2")[::2].tobytes()))
+    return loud_from(levels)
+
+
 class RecordingReader:
     """Makes a `RecordedCall` of stereo audio, piece by piece: the caller left, the server right.
 
     Args:
         rate_hz: Samples per second.
         events: What happened, in order.
+        caller_from: The root mean square from which on the caller speaks, see `caller_loud_from`.
     """
 
-    def __init__(self, rate_hz: int, events: Sequence[TraceEvent]) -> None:
+    def __init__(
+        self, rate_hz: int, events: Sequence[TraceEvent], *, caller_from: float = LEAST_LEVEL
+    ) -> None:
         self._rate_hz = rate_hz
+        self._caller_from = caller_from
         self._frame_samples = rate_hz * FRAME_MS // _MS
         self._recorder = TraceRecorder(rate_hz)
         self._observer = Observer(2 * self._frame_samples)
@@ -114,5 +135,5 @@ class RecordingReader:
         if server.count(0) != len(server):  # first, for whoever speaks at this time speaks over it
             observer.played(server, at_s)
             self._server_until_s = end_s
-        observer.said(at_s, is_loud=is_loud(caller))
+        observer.said(at_s, is_loud=level_as_rms(caller) >= self._caller_from)
         observer.look(end_s)

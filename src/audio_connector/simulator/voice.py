@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterable, Sequence
 
-from audio_connector.simulator.activity import Level, level_of
+from audio_connector.simulator.activity import Level, levels_of
 
 
 class Voice:
@@ -19,10 +19,10 @@ class Voice:
 
     def __init__(self, frames: Sequence[bytes] = (), *, ticks: int | None = None) -> None:
         self._frames = tuple(frames)
-        self._levels = tuple(map(level_of, self._frames))
+        self._levels = levels_of(self._frames)
         self._ticks = 0 if not frames else len(frames) if ticks is None else ticks
         self._said = 0
-        self._put_in: deque[bytes] = deque()
+        self._put_in: deque[tuple[bytes, Level]] = deque()
         self.level = Level.NOTHING
         """What there is to hear in the frame that `next` has returned; worked out once, however often it repeats."""
 
@@ -32,8 +32,9 @@ class Voice:
         return self._ticks - self._said + len(self._put_in)
 
     def put_in(self, frames: Iterable[bytes]) -> None:
-        """Say these as well, behind everything else."""
-        self._put_in.extend(frames)
+        """Say these as well, an utterance, behind everything else."""
+        frames = tuple(frames)
+        self._put_in.extend(zip(frames, levels_of(frames), strict=True))
 
     def stop(self) -> None:
         """Say nothing more of all that."""
@@ -50,6 +51,5 @@ class Voice:
         if not self._put_in:
             self.level = Level.NOTHING
             return None
-        frame = self._put_in.popleft()
-        self.level = level_of(frame)
+        frame, self.level = self._put_in.popleft()
         return frame

@@ -8,6 +8,7 @@ import wave
 import webbrowser
 from pathlib import Path
 
+import numpy as np
 import pytest
 from support.html_page import parse_page
 
@@ -15,7 +16,10 @@ from audio_connector import AudioConnectorConnection, Recorder
 from audio_connector.audio.riff import append_chunk
 from audio_connector.audio.wav import WavWriter
 from audio_connector.cli import main
+from audio_connector.cli.report import read_recording
 from audio_connector.recording.notes import CHUNK, Note, Notes, write_notes
+from audio_connector.simulator.samples import SAMPLES
+from audio_connector.simulator.speech import sample_speech
 from audio_connector.testing import Audio, run_in_virtual_time, serve
 
 Capture = pytest.CaptureFixture[str]
@@ -70,6 +74,22 @@ def test_a_recording_becomes_a_page_beside_it(recording: Path, capsys: Capture) 
     assert {"flush", "websocket:dtmf", "format"} <= {row.all("td")[2].text for row in events.all("tr")[1:]}
     assert document.first("audio").attributes["src"].startswith("data:audio/wav;base64,UklGR")
     assert any("media-src data:" in meta.attributes.get("content", "") for meta in document.all("meta"))
+
+
+@pytest.mark.parametrize("sample", SAMPLES)
+def test_an_answer_is_timed_from_the_last_word_and_not_from_the_noise_of_the_room(
+    sample: str, tmp_path: Path
+) -> None:
+    """The sentence of a file ends with 180 ms of its room, or more; the call goes on in silence."""
+    sentence = np.frombuffer(sample_speech([sample]), "<i2")
+    begin, pause = 16000 * 2, 16000
+    stereo = np.zeros((begin + len(sentence) + pause + 16000, 2), "<i2")
+    stereo[begin : begin + len(sentence), 0] = sentence
+    stereo[begin + len(sentence) + pause :, 1] = 8000
+    with WavWriter(tmp_path / "call.wav", 16000, channels=2) as writer:
+        writer.write(stereo.tobytes())
+    [turn] = read_recording(tmp_path / "call.wav").turns
+    assert 1150 <= turn.latency_ms <= 1350
 
 
 def test_it_goes_where_it_is_told_and_is_opened(

@@ -5,8 +5,18 @@ import numpy as np
 import pytest
 
 from audio_connector.audio.format import AudioFormat
-from audio_connector.simulator.activity import LEAST_LEVEL, Level, is_loud, level_of
-from audio_connector.simulator.speech import cut_to_frames, sample_speech
+from audio_connector.simulator.activity import (
+    LEAST_LEVEL,
+    Level,
+    is_loud,
+    level_as_rms,
+    level_of,
+    levels_of,
+    loud_from,
+)
+from audio_connector.simulator.samples import SAMPLES
+from audio_connector.simulator.speech import Frames, cut_to_frames, sample_speech
+from audio_connector.turns import SpeechEnded, TurnDetector
 
 
 def sine(peak: float, samples: int = 320) -> bytes:
@@ -30,3 +40,44 @@ def test_speech_is_loud_and_its_pauses_are_not() -> None:
     assert 0.6 < share < 0.9
     longest = max(map(len, "".join(".#"[is_loud(frame)] for frame in frames).split("#")))
     assert longest >= 50
+
+
+def frames_of(sample: str, rate_hz: int) -> Frames:
+    return cut_to_frames(sample_speech([sample], rate_hz=rate_hz), AudioFormat(rate_hz))
+
+
+@pytest.mark.parametrize("rate_hz", [8000, 16000, 24000])
+@pytest.mark.parametrize("sample", SAMPLES)
+@pytest.mark.parametrize("pause_frames", [0, 100])
+def test_a_sentence_ends_with_its_last_word_and_not_with_the_noise_of_its_room(
+    sample: str, rate_hz: int, pause_frames: int
+) -> None:
+    """Asked of somebody else: the detector of turns, which goes by the band of the voice."""
+    pause = (bytes(rate_hz // 25),) * pause_frames
+    frames = (*pause, *frames_of(sample, rate_hz), *pause)
+    [speech] = [
+        event
+        for event in TurnDetector(sample_rate=rate_hz).feed(b"".join(frames) + bytes(4 * rate_hz))
+        if isinstance(event, SpeechEnded)
+    ]
+    shown = "".join(".#"[level is Level.LOUD] for level in levels_of(frames))
+    assert shown.index("###") * 0.02 == pytest.approx(speech.start_s, abs=0.1)
+    assert (shown.rindex("#") + 1) * 0.02 == pytest.approx(speech.end_s, abs=0.1)
+
+
+def test_what_is_loud_throughout_is_loud_and_so_is_what_is_only_just() -> None:
+    assert set(levels_of((sine(8000),) * 50)) == {Level.LOUD}
+    assert set(levels_of((sine(LEAST_LEVEL * 2**0.5 * 1.02),) * 50)) == {Level.LOUD}
+    assert levels_of((bytes(640), sine(100), sine(8000))) == (Level.NOTHING, Level.QUIET, Level.LOUD)
+    assert levels_of(()) == ()
+
+
+def test_how_loud_speech_is_says_what_is_quiet() -> None:
+    room, word, whisper = 200.0, 8000.0, 500.0
+    assert loud_from([room] * 20 + [word] * 80) == 2 * room
+    assert (
+        loud_from([0.0] * 900 + [room] * 20 + [word] * 80) == 2 * room
+    )  # silence between sentences is no room
+    assert loud_from([whisper] * 20 + [word] * 80) == word / 8  # nobody pauses
+    assert loud_from([20.0] * 20 + [word] * 80) == loud_from([]) == loud_from([0.0]) == LEAST_LEVEL
+    assert level_as_rms(b"\xe8\x03\x18\xfc" * 160) == 1000
