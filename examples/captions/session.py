@@ -25,6 +25,7 @@ from audio_connector.engines import EngineError, Hearing, Recogniser, Transcript
 from audio_connector.engines.base.deadline import within
 from audio_connector.live.following import Turns
 from audio_connector.live.naming import dated, label_of, new_folder, speaker_name
+from audio_connector.live.troubles import Troubles
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechStarted, TurnEvent
 from captions.delays import Shown, count_words, delays_of, percentile
 from captions.interpreter import Interpreter
@@ -93,6 +94,7 @@ class Session:
         self._tasks: set[asyncio.Task[None]] = set()
         self._count = 0
         self._spoken, self._translated = InOrder(), InOrder()
+        self._problem = Troubles(self._tell_problem)
         self._writing = asyncio.Lock()
         voice, target = app.voice, app.wishes.translate_to
         self._interpreter = (
@@ -316,7 +318,7 @@ class Session:
     def _show(self, kind: str, key: str, **data: Any) -> None:  # noqa: ANN401 - as Page.show
         self._app.page.show(kind, key=f"{self._folder.name}/{key}", session=self.label, **data)
 
-    def _problem(self, text: str) -> None:
+    def _tell_problem(self, text: str) -> None:
         logger.warning("session %s: %s", self.label, text)
         self._app.page.show("problem", key="problem", text=text)
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
@@ -21,8 +21,10 @@ from weakref import WeakKeyDictionary
 
 from audio_connector import LiveSession, SessionStream
 from audio_connector.engines import Recogniser
+from audio_connector.live.files import write_whole
 from audio_connector.live.following import OneByOne
 from audio_connector.live.naming import dated, label_of
+from audio_connector.live.troubles import Troubles
 from audio_connector.turns import (
     SpeechEnded,
     SpeechGoesOn,
@@ -52,9 +54,6 @@ SHOW_ALL_EACH_S: Final = 30.0
 
 FINISH_S: Final = 8.0
 """What is not understood by then after the end of a session is left out."""
-
-MAX_TROUBLES: Final = 20
-"""Different ones that are told of a call."""
 
 UPSET: Final = "upset"
 CLOSING: Final = "closing"
@@ -114,8 +113,8 @@ class CoachedCall:
         self._said: dict[str, dict[str, Any]] = {}
         self._hints: deque[dict[str, Any]] = deque(maxlen=MAX_LINES)
         self._lines: deque[Line] = deque(maxlen=MAX_LINES)
+        self._trouble = Troubles(self._tell_trouble)
         self._waiting = OneByOne(self._understand, most=MAX_WAITING, tell=self._trouble)
-        self._troubles: Counter[str] = Counter()
         self._closed_s: float | None = None
         self._together_s: float | None = None
         self._shown_s = self._all_shown_s = 0.0
@@ -238,13 +237,9 @@ class CoachedCall:
     def _show(self, kind: str, *, key: str | None = None, **data: Any) -> None:  # noqa: ANN401 - JSON
         self._shown_on(kind, key=key, call=self.id, **data)
 
-    def _trouble(self, text: str) -> None:
-        """Tell what went wrong, once; how often is in the summary."""
-        if text in self._troubles or len(self._troubles) < MAX_TROUBLES:
-            self._troubles[text] += 1
-            if self._troubles[text] == 1:
-                logger.warning("%s", text)
-                self._show("trouble", text=text)
+    def _tell_trouble(self, text: str) -> None:
+        logger.warning("%s", text)
+        self._show("trouble", text=text)
 
     def summary(self) -> dict[str, Any]:
         """How the call went, as JSON holds it."""
@@ -261,7 +256,7 @@ class CoachedCall:
             "timeline": [
                 [span.role, round(span.start_s, 2), round(span.end_s, 2)] for span in self._floor.spans
             ],
-            "troubles": dict(self._troubles),
+            "troubles": self._trouble.counts(),
         }
 
     async def _finish(self, output: Path) -> dict[str, Any]:
@@ -281,4 +276,4 @@ class CoachedCall:
 
 def _write(path: Path, summary: dict[str, Any]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(json.dumps(summary, indent=2) + "\n", encoding="utf-8")
+    write_whole(path, json.dumps(summary, indent=2) + "\n")

@@ -18,8 +18,10 @@ from typing import TYPE_CHECKING, Any, Final, TypeAlias
 from audio_connector import AudioConnectorConnection, VideoError
 from audio_connector.engines import EngineError
 from audio_connector.engines.base.deadline import within
+from audio_connector.live.files import write_whole
 from audio_connector.live.following import OneByOne, Turns
 from audio_connector.live.naming import dated, label_of, new_folder, speaker_name
+from audio_connector.live.troubles import Troubles
 from audio_connector.turns import SpeechEnded
 from notes.minutes import Minutes, Said, as_markdown
 
@@ -62,6 +64,7 @@ class Session:
         self.minutes = Minutes()
         self._names: dict[AudioConnectorConnection, str] = {}
         self._has_new, self._is_over = asyncio.Event(), asyncio.Event()
+        self._problem = Troubles(self._tell_problem)
         self._writing = asyncio.Lock()
         self._count = 0
 
@@ -173,7 +176,7 @@ class Session:
     def _show(self, kind: str, key: str, **data: Any) -> None:  # noqa: ANN401 - as Page.show
         self._app.page.show(kind, key=f"{self.folder.name}/{key}", session=self.label, **data)
 
-    def _problem(self, text: str) -> None:
+    def _tell_problem(self, text: str) -> None:
         logger.warning("session %s: %s", self.label, text)
         self._app.page.show("problem", key="problem", text=text)
 
@@ -185,7 +188,7 @@ class Session:
                 self._problem(f"{self.folder / 'notes.md'} cannot be written: {error.strerror or error}")
 
     def _write(self, minutes: Minutes, said: list[Said]) -> None:
-        _replace(self.folder / "notes.md", as_markdown(minutes, said, began=self.began, audio=AUDIO))
+        write_whole(self.folder / "notes.md", as_markdown(minutes, said, began=self.began, audio=AUDIO))
 
     async def _make_folder(self) -> None:
         """Make its folder; where the disk refuses, the notes stand on the page all the same."""
@@ -195,10 +198,3 @@ class Session:
             self._problem(
                 f"{self.folder} cannot be written: {error.strerror or error}; choose another folder"
             )
-
-
-def _replace(path: Path, text: str) -> None:
-    """Write a file at once: who reads it has the one before or this one."""
-    beside = path.with_suffix(".part")
-    beside.write_text(text, encoding="utf-8", errors="replace")
-    beside.replace(path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-from collections import Counter, deque
+from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from contextlib import aclosing
 from dataclasses import asdict
@@ -21,9 +21,11 @@ from typing import Any, ClassVar, Final, Protocol
 from audio_connector import AudioConnectorConnection, UsageError
 from audio_connector.engines import Embedder, Engine, Recogniser
 from audio_connector.live.demo import Outcome
+from audio_connector.live.files import write_whole
 from audio_connector.live.following import Following, OneByOne
 from audio_connector.live.naming import dated, label_of
 from audio_connector.live.settings import AppSettings, EngineTable
+from audio_connector.live.troubles import Troubles
 from audio_connector.simulator import CallReport
 from audio_connector.turns import SpeechEnded, TurnEvent, TurnSettings, listen
 from audio_connector.validation import FrozenValues
@@ -48,9 +50,6 @@ FINISH_S: Final = 8.0
 
 CLOSE_S: Final = FINISH_S + 2
 """For the files, where the program ends during a call."""
-
-MAX_TROUBLES: Final = 20
-"""Different ones that are told of a call."""
 
 
 class Show(Protocol):
@@ -147,8 +146,8 @@ class FollowedCall:
         self.id = dated(label_of(client.id), self._began)
         self.utterances: deque[Utterance] = deque(maxlen=MAX_KEPT)
         self._moods = Moods()
+        self._trouble = Troubles(self._tell_trouble)
         self._waiting = OneByOne(self._weigh, most=MAX_WAITING, tell=self._trouble)
-        self._troubles: Counter[str] = Counter()
 
     @property
     def files(self) -> list[Path]:
@@ -196,25 +195,21 @@ class FollowedCall:
         picture, data = self.files
         said = list(self.utterances)
         title = f"Mood of the call of {self._began:%Y-%m-%d %H:%M:%S} UTC"
-        picture.write_text(plot(said, title=title), "utf-8", "replace")
+        write_whole(picture, plot(said, title=title))
         told = {
             "call": self.id,
             "began": self._began.isoformat(timespec="seconds"),
             "utterances": [asdict(each) for each in said],
-            "troubles": dict(self._troubles),
+            "troubles": self._trouble.counts(),
         }
-        data.write_text(json.dumps(told, indent=2) + "\n", "utf-8")
+        write_whole(data, json.dumps(told, indent=2) + "\n")
 
     def _show(self, kind: str, *, key: str | None = None, **data: Any) -> None:  # noqa: ANN401 - JSON
         self._app.show(kind, key=key, call=self.id, **data)
 
-    def _trouble(self, text: str) -> None:
-        """Tell what went wrong, once; how often is in the file."""
-        if text in self._troubles or len(self._troubles) < MAX_TROUBLES:
-            self._troubles[text] += 1
-            if self._troubles[text] == 1:
-                logger.warning("%s", text)
-                self._show("trouble", text=text)
+    def _tell_trouble(self, text: str) -> None:
+        logger.warning("%s", text)
+        self._show("trouble", text=text)
 
 
 def demo_outcome(call: FollowedCall) -> Outcome:

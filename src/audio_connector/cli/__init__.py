@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import io
 import os
+import signal
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
@@ -43,7 +44,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:  # these imports take most of a second
         print("audio-connector: interrupted", file=sys.stderr)
         return INTERRUPTED
-    return run(sys.argv[1:] if argv is None else list(argv))
+    status = run(sys.argv[1:] if argv is None else list(argv))
+    if status == INTERRUPTED and argv is None:
+        # While threads of engines are in C++, one more Ctrl-C would end the wait for them, and abort the process.
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    return status
 
 
 def _open_closed_descriptors() -> None:

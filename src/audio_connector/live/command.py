@@ -18,6 +18,7 @@ import argparse
 import asyncio
 import io
 import logging
+import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -40,6 +41,7 @@ from audio_connector.server.sessions import Sessions
 from audio_connector.simulator import CallReport
 from audio_connector.wire.addresses import listen_on, why_not_bound
 from audio_connector.wire.network import LISTEN
+from audio_connector.wire.tls_files import TlsFiles
 
 MAX_PORT: Final = 65535
 FAILED: Final = 1
@@ -179,6 +181,9 @@ class Command(Generic[S]):
             sys.stderr.write(f"{self.name}: {error}\n")
             return BAD_INPUT
         except KeyboardInterrupt:
+            if argv is None:
+                # While threads of engines are in C++, one more would end the wait for them, and abort the process.
+                signal.signal(signal.SIGINT, signal.SIG_DFL)
             return INTERRUPTED
 
     async def run(
@@ -210,8 +215,9 @@ class Command(Generic[S]):
         """
         output = settings.output
         fields = _server_fields(settings, {"host": host, "port": port})
-        # What is wrong in it is told before anything is made, as is a port in use: engines load for long.
-        await _check_free(AudioConnectorServerConfig.from_values(fields))
+        # What is wrong is told before anything is made, as are a port in use and a certificate that is not there:
+        # engines load for long.
+        await _check_can_listen(AudioConnectorServerConfig.from_values(fields))
         page = LivePage(
             self._folder / "page.html",
             host=settings.page.host,
@@ -241,6 +247,8 @@ class Command(Generic[S]):
             if keep:
                 say(f"look at {page.url}; Ctrl-C ends it")
                 await handle.wait_closed()
+            else:
+                say("its page ends with it; --keep leaves it open (with make: ARGS=--keep)")
             return FAILED if outcome.problems else 0
 
     def _parser(self) -> argparse.ArgumentParser:
@@ -295,7 +303,9 @@ def _server_fields(settings: AppSettings, told: Mapping[str, str | int | None]) 
     return {"host": HOST, "port": PORT, **settings.server, **given}
 
 
-async def _check_free(config: AudioConnectorServerConfig) -> None:
+async def _check_can_listen(config: AudioConnectorServerConfig) -> None:
+    if config.tls is not None:
+        TlsFiles(config.tls.certfile, config.tls.keyfile, config.tls.client_ca)
     if config.sockets:
         return
     try:

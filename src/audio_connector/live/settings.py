@@ -10,7 +10,9 @@ from typing import Annotated, Any, ClassVar, TypeAlias, TypeVar
 
 from pydantic import Field, model_validator
 
-from audio_connector.errors import UsageError
+from audio_connector.errors import UsageError, VideoError
+from audio_connector.server.config import AudioConnectorServerConfig
+from audio_connector.server.run import HOST, PORT
 from audio_connector.validation import FrozenValues
 from audio_connector.validation.fields import Host, Port
 
@@ -84,9 +86,19 @@ def read_settings(path: Path, model: type[S]) -> S:
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{path}: {error}; expected TOML, such as port = 8080") from error
     try:
-        return model.from_values(values)
+        settings = model.from_values(values)
     except UsageError as error:
-        raise UsageError(f"{path}: {str(error).removeprefix(f'{model.__name__}: ')}") from error
+        raise _named(error, model, f"{path}:") from error
+    try:
+        AudioConnectorServerConfig.from_values({"host": HOST, "port": PORT, **settings.server})
+    except VideoError as error:
+        raise _named(error, AudioConnectorServerConfig, f"{path}: [server]") from error
+    return settings
+
+
+def _named(error: VideoError, model: type, where: str) -> UsageError:
+    """The same by where it stands, instead of by what was to be made of it."""
+    return UsageError(f"{where} {str(error).removeprefix(f'{model.__name__}: ')}")
 
 
 def make_folder(path: Path) -> None:

@@ -207,7 +207,8 @@ async def test_a_signal_ends_the_demo(made: Made) -> None:
             "language = 'de'\n[recogniser]\nmodel = 'tiny.en'",
             "model = 'tiny.en' of recogniser knows English only; expected one without '.en', such as 'base'",
         ),
-        ("[server]\nhots = 'localhost'", "hots is not a field; did you mean 'host'?"),
+        ("[server]\nhots = 'localhost'", "settings.toml: [server] hots is not a field; did you mean 'host'?"),
+        ("[server]\nport = 70000", "settings.toml: [server] port=70000: "),
     ],
 )
 def test_what_is_wrong_in_its_settings_is_said(
@@ -244,6 +245,42 @@ def test_a_port_in_use_is_told_before_anything_is_loaded(
         assert made.command.main(told) == 2
     assert f"echo: cannot listen on 127.0.0.1:{port}: the port is in use" in capsys.readouterr().err
     assert made.apps == []
+
+
+def test_a_certificate_that_is_not_there_is_told_before_anything_is_loaded(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made.settle("[server.tls]\ncertfile = 'no.pem'")
+    assert made.command.main(["--demo"]) == 2
+    assert "no.pem" in capsys.readouterr().err
+    assert made.apps == []
+
+
+@pytest.mark.skipif(os.name != "posix", reason="there is no other way to press Ctrl-C in a program")
+def test_one_more_interrupt_ends_a_program_that_waits_for_a_thread(made: Made) -> None:
+    """One that is in C++ would abort it: Python goes on to its end without waiting any more."""
+    program = f"""
+import signal, sys, threading, time
+from pathlib import Path
+from audio_connector.live.command import Command
+from audio_connector.live.settings import AppSettings
+
+def make(around):
+    threading.Thread(target=time.sleep, args=(60,)).start()
+    raise KeyboardInterrupt
+
+signal.signal(signal.SIGINT, signal.default_int_handler)
+folder = Path({str(made.folder)!r})
+status = Command("echo", folder=folder, settings=AppSettings, make=make).main()
+print(status, flush=True)
+sys.exit(status)
+"""
+    made.settle("[page]\nport = 0\n[server]\nport = 0\n")
+    with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"130\n"
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == -signal.SIGINT
 
 
 async def test_a_page_whose_port_is_taken_leaves_no_application_behind(made: Made, tmp_path: Path) -> None:
