@@ -32,7 +32,9 @@ from audio_connector.simulator import (
     render_page,
     run_calls,
 )
+from audio_connector.simulator.summary import counted
 from audio_connector.testing.talk import open_talk
+from audio_connector.wire.quoting import without_secrets
 
 TRACED_CALLS = 20
 """Up to so many calls are kept over time without being asked for; it costs a few microseconds per frame."""
@@ -324,9 +326,15 @@ async def _run(
     recogniser: str | None,
 ) -> list[CallReport]:
     live_calls: list[LiveCall] = []
+
+    def tell_first(live: LiveCall) -> None:  # the log of a CI run would be silent until the end
+        if not live_calls:
+            _tell(f"connected to {without_secrets(live.call.url)}; {counted(len(calls), 'call')} ...")
+        live_calls.append(live)
+
     async with open_talk(calls, voice=voice, recogniser=recogniser, tell=_tell) as talk:
         if console is None:
-            return await run_calls(calls, ramp_s=ramp_s, on_start=live_calls.append, talk=talk)
+            return await run_calls(calls, ramp_s=ramp_s, on_start=tell_first, talk=talk)
         with Live(console=console, transient=True, auto_refresh=False) as screen:
 
             def refresh() -> None:

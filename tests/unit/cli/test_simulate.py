@@ -33,6 +33,11 @@ def test_a_clean_call_is_status_0_and_a_table(simulate: Simulate, capsys: Captur
     assert "100 ms" in shown
 
 
+def test_a_log_without_a_screen_says_that_it_goes_on(simulate: Simulate, peer: Peer, capsys: Capture) -> None:
+    assert simulate("/burst?token=secret", "--calls", "2", "--allow-silence") == 0
+    assert capsys.readouterr().err == f"audio-connector: connected to {peer.url}/burst?…; 2 calls ...\n"
+
+
 def test_something_lost_is_status_1_and_says_what(simulate: Simulate, capsys: Capture) -> None:
     assert simulate("/sloppy") == 1
     assert "1 message of a wrong size, 638 bytes lost" in capsys.readouterr().out
