@@ -30,7 +30,7 @@ from audio_connector.server.io_meters import IoMeters
 from audio_connector.server.judging import Asker, Judging
 from audio_connector.server.link import Link, Refresher, Shared
 from audio_connector.server.load import LoopLag, Memory
-from audio_connector.wire.addresses import why_not_bound
+from audio_connector.wire.addresses import LOCAL_NAMES, is_loopback, why_not_bound
 from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.forwarded import Proxies
 from audio_connector.wire.identity import identity_of
@@ -174,7 +174,11 @@ class IoSide:
         if monitoring.admin_port is None or not is_admin:
             return
         options = ListenOptions(
-            host=monitoring.admin_host, port=monitoring.admin_port, pages=self._endpoints.of_admin
+            host=monitoring.admin_host,
+            port=monitoring.admin_port,
+            pages=self._endpoints.of_admin,
+            # Elsewhere, in a container for example, it goes by whatever name others gave it.
+            page_names=LOCAL_NAMES if is_loopback(monitoring.admin_host) else None,
         )
         try:
             self._admin = await self._listen(lambda _: NOT_NOW, options)
