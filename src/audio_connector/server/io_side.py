@@ -280,11 +280,11 @@ class IoSide:
 
     def admit(self, upgrade: Upgrade) -> Refusal | None:
         """Judge an upgrade before anything that costs: who it is, for instance."""
+        now = self._clock()
         if self._lost_call(self._identity_of(upgrade.headers)) is not None:
-            return None
+            return self._admission.redial(_caller(upgrade), now)
         if not self._takes_calls:
             return NOT_NOW
-        now = self._clock()
         self.pacer.arm(self._lag, self._lag.next_beat(now))
         return self._admission.arrive(_caller(upgrade), now, lag_ms=self._lag.ms, memory_mb=self._memory_mb())
 
