@@ -263,6 +263,11 @@ class Gate(asyncio.Protocol):
                 self._key, self._early = request.key, self._head[end + 4 :]
                 self._admit(transport, request)
 
+    def eof_received(self) -> bool:
+        """Whether to go on: who has nothing more to say may wait for a page that is being made; not over TLS."""
+        transport = self._transport
+        return self._is_answered and transport is not None and transport.get_extra_info("ssl_object") is None
+
     def _admit(self, transport: asyncio.Transport, request: UpgradeRequest) -> None:
         gates = self._gates
         client = gates.proxies.client_of(peer_of(transport), request.headers)
