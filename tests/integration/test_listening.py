@@ -15,6 +15,8 @@ from support.ends import Port, forked, port_at
 from support.peers import UPGRADE, bare, close_frame, request
 from support.serving import DEADLINE_S, certificates, serving, tls_client, until, warnings_of
 
+from audio_connector.wire.addresses import NO_LINGER
+from audio_connector.wire.listening import GONE_PER_ROUND
 from audio_connector.wire.transport import Closed
 
 
@@ -213,6 +215,22 @@ async def test_who_comes_while_it_stops_is_dropped() -> None:
             port.listening.stop()
             assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(caller, 1), DEADLINE_S) == b""
     assert port.ends == []
+
+
+async def test_who_has_gone_already_takes_nobody_s_place() -> None:
+    async with port_at() as port:
+        for number in range(GONE_PER_ROUND):
+            with socket.create_connection(port.listening.address) as gone:
+                if number % 2:
+                    gone.send(b"GET /")
+                    gone.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, NO_LINGER)
+        with socket.create_connection(port.listening.address) as caller:
+            caller.send(request(UPGRADE))
+            port.listening._accept(port.listening._sockets[0])
+            assert port.listening.refusals == {"probe": GONE_PER_ROUND}
+            with pytest.raises(BlockingIOError):
+                port.listening._sockets[0].accept()
+            await until(lambda: port.ends, "the connection")
 
 
 async def test_a_full_descriptor_table_is_said_once_and_got_over(

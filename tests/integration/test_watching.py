@@ -165,6 +165,24 @@ async def test_the_admin_port_takes_no_calls(caplog: pytest.LogCaptureFixture) -
         assert not any(name == "upgrades" for name, _ in await counts_of(admin))
 
 
+async def test_the_calls_are_not_for_who_had_a_name_point_here(caplog: pytest.LogCaptureFixture) -> None:
+    async with watched(caplog, lambda _: None) as (handle, admin):
+        asks = b"GET %b HTTP/1.1\r\nHost: evil.example:9090\r\n\r\n"
+        async with bare(admin, asks % b"/calls") as peer:
+            assert (await peer.answer()).status == 421
+        async with bare(handle.get_address(), asks % b"/healthz") as peer:
+            assert (await peer.answer()).status == 200
+
+
+async def test_who_has_said_all_gets_the_figures_as_well(caplog: pytest.LogCaptureFixture) -> None:
+    async with watched(caplog, lambda _: None) as (handle, _):
+        reader, writer = await asyncio.open_connection("127.0.0.1", handle.port)
+        writer.write(b"GET /metrics HTTP/1.1\r\nHost: localhost\r\n\r\n")
+        writer.write_eof()
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 ")
+        writer.close()
+
+
 async def test_what_a_peer_writes_is_told_as_it_came(caplog: pytest.LogCaptureFixture) -> None:
     head = request(UPGRADE, "GET /a%1b[2J HTTP/1.1").removesuffix(b"\r\n")
     evil = b"x-opentok-ws-sessionid: " + 'a"\\b\u202ec'.encode() + b"\r\n\r\n"

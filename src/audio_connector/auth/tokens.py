@@ -13,7 +13,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from audio_connector.errors import AudioConnectorConfigError, UsageError
-from audio_connector.server.authentication import Rejected, UpgradeRequest
+from audio_connector.server.authentication import Rejected, UpgradeRequest, portable
 from audio_connector.wire.carrier import Carrier
 
 if TYPE_CHECKING:
@@ -128,7 +128,7 @@ def claims_of(token: str, keys: Sequence[bytes]) -> dict[str, Any]:
         fits = [algorithm.verify(signed, key, signature) for key in keys]
         if True not in fits:
             raise BadToken("signature", "the token is signed with another key")
-        claims = json.loads(payload)
+        claims = portable(payload.decode())
     except (PyJWTError, ValueError, RecursionError) as error:
         raise BadToken("unreadable", f"no JSON Web Token ({type(error).__name__})") from None
     if not isinstance(claims, dict):
@@ -168,11 +168,12 @@ def sign(claims: Mapping[str, object], key: bytes) -> str:
     """Make a token.
 
     Raises:
-        UsageError: A claim is none that JSON can hold.
+        UsageError: A claim is none that JSON can hold, or none that crosses to another process.
     """
     try:
-        payload = json.dumps(claims, separators=(",", ":"), allow_nan=False).encode()
+        payload = json.dumps(claims, separators=(",", ":"), allow_nan=False)
+        portable(payload)
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(f"a token cannot claim this: {error}") from None
     jws, _ = library()
-    return jws.encode(payload, key, algorithm=ALGORITHM, headers={"typ": "JWT"})
+    return jws.encode(payload.encode(), key, algorithm=ALGORITHM, headers={"typ": "JWT"})

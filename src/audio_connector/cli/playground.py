@@ -20,6 +20,7 @@ from audio_connector.cli.common import accept_any_certificate, check_rate, parse
 from audio_connector.cli.tokens import CARRIER, TokenCarrier, TokenKey, credentials
 from audio_connector.errors import UsageError
 from audio_connector.simulator import PROFILES
+from audio_connector.wire.addresses import is_loopback
 
 if TYPE_CHECKING:
     from audio_connector.playground.run import Address
@@ -91,7 +92,6 @@ def playground(  # noqa: PLR0913 - each one is an option of the command line
             "aiohttp is not installed; the playground needs: pip install 'audio-connector[playground]'"
         )
     # Not above, because all of them need aiohttp, and the other commands do not.
-    from audio_connector.live.security import is_loopback  # noqa: PLC0415
     from audio_connector.playground.bots import find_bot  # noqa: PLC0415
     from audio_connector.playground.run import serve  # noqa: PLC0415
     from audio_connector.playground.session import Settings  # noqa: PLC0415

@@ -22,6 +22,8 @@ from urllib.parse import urlsplit
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Middleware
 
+from audio_connector.wire.addresses import is_loopback
+
 _HOST = re.compile(r"[\w.:\[\]-]+", re.ASCII)
 _LOOPBACK_NAMES = ("localhost", "127.0.0.1", "::1")
 _MAX_NAME_BYTES = (
@@ -37,14 +39,6 @@ _HEADERS = {
     "Permissions-Policy": "microphone=(self), camera=(), geolocation=()",
     "Cache-Control": "no-store",
 }
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a host to listen on can only be reached from this machine."""
-    if host == "localhost":
-        return True
-    address = _address_of(host)
-    return address is not None and address.is_loopback
 
 
 class Hosts:

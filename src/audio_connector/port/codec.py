@@ -19,7 +19,7 @@ from audio_connector.call import asks, tells
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.speech import Answered, Finished, Flushed, Interrupted, Played
 from audio_connector.port import words
-from audio_connector.wire.codec import decode_event
+from audio_connector.wire.codec import decode_event, read_connected
 from audio_connector.wire.messages import Connected
 from audio_connector.wire.transport import Headers
 
@@ -86,8 +86,9 @@ def _full(flat: Any) -> object:  # noqa: ANN401 - one of those above
     if kind is _Text:
         return TextItem(flat.text, decode_event(flat.text, is_first=flat.is_first))
     if kind is _Settled:
-        first = None if flat.first_message is None else decode_event(flat.first_message, is_first=True)
-        return tells.Settled(AudioFormat(flat.rate_hz), first if isinstance(first, Connected) else None)
+        # No bound of parts: they were counted in the router's own text, where brackets may be escaped.
+        first = None if flat.first_message is None else read_connected(json.loads(flat.first_message))
+        return tells.Settled(AudioFormat(flat.rate_hz), first)
     if kind is _Finished:
         return Finished(flat.lane, _full_outcome(flat.outcome))
     return Answered(flat.token, _full_outcome(flat.value) if isinstance(flat.value, _Outcome) else flat.value)

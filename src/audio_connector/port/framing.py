@@ -7,11 +7,14 @@ is its body as it is; `port.codec` makes and reads all others.
 
 from __future__ import annotations
 
+import logging
 import struct
 from collections.abc import Callable, Iterable
 from typing import Any, Final
 
 from audio_connector.port.codec import NoMessage, encode, read
+
+logger = logging.getLogger("audio_connector.server")
 
 HEAD: Final = struct.Struct("<IQB")
 AUDIO: Final = 0
@@ -27,14 +30,18 @@ Message = tuple[int, Any]
 
 
 def encode_all(messages: Iterable[Message]) -> bytes:
-    """Make bytes of messages."""
+    """Make bytes of messages; one that cannot be written costs no other one, which may be of another call."""
     pieces: list[bytes] = []
     for link_id, message in messages:
         if type(message) is bytes:
             pieces.append(HEAD.pack(len(message), link_id, AUDIO))
             pieces.append(message)
         else:
-            number, body = encode(message)
+            try:
+                number, body = encode(message)
+            except Exception:
+                logger.exception("a message was lost; this is an error of the library")
+                continue
             pieces.append(HEAD.pack(len(body), link_id, number))
             pieces.append(body)
     return b"".join(pieces)

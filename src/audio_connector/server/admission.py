@@ -57,13 +57,20 @@ class Rates:
     def __len__(self) -> int:
         return len(self._free_at)
 
-    def take(self, address: str, now: float) -> bool:
-        """Whether another one of this address is within the rate; one that is not counts for nothing."""
+    def take(self, address: str, now: float, *, at_once: int = 0) -> bool:
+        """Whether another one of this address is within the rate; one that is not counts for nothing.
+
+        Args:
+            address: Of whom.
+            now: Seconds of a monotonic clock.
+            at_once: So many may come at once, where that is more.
+        """
         self._forget(now)
+        burst_s = max(self._burst_s, (at_once - 1) * self._interval_s)
         if address not in self._free_at and len(self._free_at) >= MAX_ADDRESSES:
             address = SHARED
         free_at = max(self._free_at.get(address, now), now)
-        if free_at - now > self._burst_s + 1e-9:  # of rounding
+        if free_at - now > burst_s + 1e-9:  # of rounding
             return False
         self._free_at.pop(address, None)
         self._free_at[address] = free_at + self._interval_s
@@ -90,6 +97,7 @@ class Admission:
         self._limits = limits
         rate = limits.upgrades_per_second_per_address
         self._rates = None if rate is None else Rates(rate)
+        self._redials = None if rate is None else Rates(rate)
         self._open: dict[int, Caller] = {}
         self._addresses: Counter[str] = Counter()
         self._sessions: Counter[str] = Counter()
@@ -108,6 +116,16 @@ class Admission:
         if self._rates is not None and not self._rates.take(site_of(caller.address), now):
             return TOO_FAST
         return self.why_overloaded(lag_ms, memory_mb) or self.why_full(caller)
+
+    def redial(self, caller: Caller, now: float) -> Refusal | None:
+        """Judge one that goes on with a call, and is no new one.
+
+        Where a network has failed, all calls come again at once, perhaps through one proxy.
+        """
+        redials = self._redials
+        if redials is None or redials.take(site_of(caller.address), now, at_once=len(self._open)):
+            return None
+        return TOO_FAST
 
     def why_overloaded(self, lag_ms: float, memory_mb: float) -> Refusal | None:
         """Judge whether the machine can bear one more."""

@@ -138,6 +138,25 @@ def is_let_in(identity: object) -> bool:
     return identity is not None and identity is not False
 
 
+def portable(text: str) -> Any:  # noqa: ANN401 - what JSON can hold
+    """Read JSON that is to cross to another process.
+
+    Raises:
+        ValueError: It is none; or it has half of a pair of surrogates, or a number beyond 64 bits, for which
+            MessagePack has no form. RecursionError where it is too deep.
+    """
+    value = json.loads(text, parse_int=_number)
+    json.dumps(value, allow_nan=False, ensure_ascii=False).encode()
+    return value
+
+
+def _number(digits: str) -> int:
+    number = int(digits)
+    if not -(1 << 63) <= number < 1 << 64:
+        raise ValueError(f"a number of {len(digits)} digits; expected one of 64 bits")
+    return number
+
+
 def plain(identity: object) -> Any:  # noqa: ANN401 - what JSON can hold
     """A copy that can cross to another process.
 
@@ -146,6 +165,7 @@ def plain(identity: object) -> Any:  # noqa: ANN401 - what JSON can hold
     """
     try:
         text = json.dumps(identity, allow_nan=False)
+        copy = portable(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise UsageError(
             f"authenticate returned {type(identity).__name__}; expected what JSON can hold, since client.identity "
@@ -156,7 +176,7 @@ def plain(identity: object) -> Any:  # noqa: ANN401 - what JSON can hold
             f"authenticate returned {len(text)} bytes as JSON; expected {MAX_IDENTITY_BYTES} at most, such as a name "
             "to look the rest up by"
         )
-    return json.loads(text)
+    return copy
 
 
 class Authentication:

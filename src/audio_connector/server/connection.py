@@ -40,7 +40,7 @@ from audio_connector.validation.handlers import Handler, check_disconnect_handle
 from audio_connector.wire.closing import check_close
 from audio_connector.wire.codec import encode_json
 from audio_connector.wire.identity import identity_of, session_of
-from audio_connector.wire.quoting import without_secrets
+from audio_connector.wire.quoting import named, printable, without_secrets
 from audio_connector.wire.transport import Headers, Upgrade
 
 USUAL_FRAME_BYTES = 640
@@ -77,7 +77,8 @@ class AudioConnectorConnection:
 
     def __repr__(self) -> str:
         state = "closed" if self._line.closed is not None else "open"
-        return f"<AudioConnectorConnection {self._id} {without_secrets(self.path)} {self.format.rate_hz} Hz {state}>"
+        path = printable(without_secrets(self.path))
+        return f"<AudioConnectorConnection {named(self._id)} {path} {self.format.rate_hz} Hz {state}>"
 
     # Who it is.
 

@@ -30,7 +30,7 @@ from audio_connector.server.io_meters import IoMeters
 from audio_connector.server.judging import Asker, Judging
 from audio_connector.server.link import Link, Refresher, Shared
 from audio_connector.server.load import LoopLag, Memory
-from audio_connector.wire.addresses import why_not_bound
+from audio_connector.wire.addresses import LOCAL_NAMES, is_loopback, why_not_bound
 from audio_connector.wire.audio_transport import AudioTransport
 from audio_connector.wire.forwarded import Proxies
 from audio_connector.wire.identity import identity_of
@@ -174,7 +174,11 @@ class IoSide:
         if monitoring.admin_port is None or not is_admin:
             return
         options = ListenOptions(
-            host=monitoring.admin_host, port=monitoring.admin_port, pages=self._endpoints.of_admin
+            host=monitoring.admin_host,
+            port=monitoring.admin_port,
+            pages=self._endpoints.of_admin,
+            # Elsewhere, in a container for example, it goes by whatever name others gave it.
+            page_names=LOCAL_NAMES if is_loopback(monitoring.admin_host) else None,
         )
         try:
             self._admin = await self._listen(lambda _: NOT_NOW, options)
@@ -276,11 +280,11 @@ class IoSide:
 
     def admit(self, upgrade: Upgrade) -> Refusal | None:
         """Judge an upgrade before anything that costs: who it is, for instance."""
+        now = self._clock()
         if self._lost_call(self._identity_of(upgrade.headers)) is not None:
-            return None
+            return self._admission.redial(_caller(upgrade), now)
         if not self._takes_calls:
             return NOT_NOW
-        now = self._clock()
         self.pacer.arm(self._lag, self._lag.next_beat(now))
         return self._admission.arrive(_caller(upgrade), now, lag_ms=self._lag.ms, memory_mb=self._memory_mb())
 

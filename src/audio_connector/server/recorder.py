@@ -41,7 +41,8 @@ class Recorder:
     own. What happened (texts, flushes, underruns, errors) is kept behind the audio: ``audio-connector report`` shows
     it all.
 
-    ``async with Recorder(client, f"{client.id}.wav") as recording:`` records as long as the block lasts, or the call.
+    ``async with Recorder(client, "call.wav") as recording:`` records as long as the block lasts, or the call. A name
+    out of ``client.id``, which whoever dials may choose, could lead anywhere.
     Where the disk refuses, that is one error, for on_error or the log, and the call goes on.
 
     Args:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import asyncio.trsock
 import errno
+import ipaddress
 import os
 import socket
 import ssl
@@ -24,6 +25,9 @@ callback handles all of it, while every other connection waits."""
 
 NO_LINGER = struct.pack("hh" if sys.platform == "win32" else "ii", 1, 0)
 """Of SO_LINGER: for no time, so that the kernel ends a connection with a reset instead of the end of the stream."""
+
+LOCAL_NAMES = ("localhost",)
+"""Of this machine, on every machine."""
 
 SocketAddress = tuple[str, int] | tuple[str, int, int, int]
 Address = tuple[int, SocketAddress]
@@ -167,6 +171,15 @@ async def connect_first(addresses: list[Address], receive_buffer_bytes: int) -> 
         else:
             return sock
     raise first_error or OSError("the host has no address")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether a host to listen on can only be reached from this machine."""
+    if host in LOCAL_NAMES:
+        return True
+    with suppress(ValueError):
+        return ipaddress.ip_address(host).is_loopback
+    return False
 
 
 def reason_of(error: OSError) -> str:

@@ -83,7 +83,7 @@ def decode_event(text: str, *, is_first: bool = False) -> Event:
     read = _READERS.get(name)
     event = None if read is None else read(raw)
     if event is None and is_first and "event" not in raw and isinstance(raw.get("content-type"), str):
-        event = _read_connected(raw)
+        event = read_connected(raw)
     return event or UnknownEvent(name=name, text=text, raw=raw)
 
 
@@ -114,7 +114,8 @@ def _parts_of(text: str) -> int:
     return _PARTS_OF_CONTAINER * (text.count("[") + text.count("{")) + text.count(",")
 
 
-def _read_connected(raw: dict[str, Any]) -> Connected:
+def read_connected(raw: dict[str, Any]) -> Connected:
+    """Make the first message of its JSON object."""
     headers = {key: value for key, value in raw.items() if key not in _KEYS_OF[Connected]}
     content_type = raw.get("content-type")
     if not isinstance(content_type, str):
@@ -145,7 +146,7 @@ def _read_dtmf(raw: dict[str, Any]) -> Dtmf | None:
 
 
 _READERS: Final[Mapping[str | None, _Reader]] = {
-    "websocket:connected": _read_connected,
+    "websocket:connected": read_connected,
     "websocket:media:update": _read_media_update,
     GOODBYE: lambda raw: Disconnected(raw=raw),
     "websocket:cleared": lambda raw: Cleared(raw=raw),

@@ -95,6 +95,11 @@ def site_of(address: str) -> str:
     return str(IPv6Network((found, SITE_BITS), strict=False).network_address)
 
 
+def is_address(text: str) -> bool:
+    """Whether it is one of IPv4 or IPv6."""
+    return _ip_of(text) is not None
+
+
 def _network_of(text: str) -> IPv4Network | IPv6Network:
     try:
         return ip_network(text.strip(), strict=False)

@@ -30,6 +30,7 @@ from audio_connector.wire.refusals import (
     NOT_NOW,
     OTHER_CALL,
     OTHER_METHOD,
+    OTHER_NAME,
     OTHER_VERSION,
     PLAIN_AT_TLS_PORT,
     PROBE,
@@ -47,6 +48,7 @@ from audio_connector.wire.refusals import (
 from audio_connector.wire.transport import Upgrade
 from audio_connector.wire.upgrade import (
     UpgradeRequest,
+    is_asked_for,
     page_asked,
     read_upgrade,
     split_target,
@@ -64,6 +66,7 @@ MAX_EARLY_BYTES = 16 * 1024
 WHAT_THIS_IS = b"This is an Audio Connector server: it speaks WebSocket only. Connect with ws:// or wss://.\n"
 _INVALID_REQUEST = b"This is not a valid HTTP request (RFC 9112).\n"
 _INVALID_UPGRADE = b"This WebSocket upgrade request is not valid (RFC 6455 4.2.1).\n"
+_OTHER_NAME = b"This is not the name of this page.\n"
 _HEAD_TOO_LARGE = b"The head of this request is too large.\n"
 _NEEDS_TLS = b"This port speaks TLS: connect with wss://.\n"
 _CANNOT_TAKE_IT = b"This server cannot take the connection now.\n"
@@ -80,6 +83,7 @@ _ANSWERS = {
     PLAIN_AT_TLS_PORT: (b"400 Bad Request", _NEEDS_TLS),
     OTHER_METHOD: (b"405 Method Not Allowed\r\nAllow: GET, HEAD", WHAT_THIS_IS),
     NOT_AN_UPGRADE: (b"426 Upgrade Required\r\nUpgrade: websocket", WHAT_THIS_IS),  # RFC 9110 15.5.22
+    OTHER_NAME: (b"421 Misdirected Request", _OTHER_NAME),
     BAD_UPGRADE: (b"400 Bad Request", _INVALID_UPGRADE),
     OTHER_VERSION: (b"426 Upgrade Required\r\nSec-WebSocket-Version: 13", _INVALID_UPGRADE),  # RFC 6455 4.4
     TOO_LARGE: (b"431 Request Header Fields Too Large", _HEAD_TOO_LARGE),
@@ -135,6 +139,7 @@ class Gates:
         self.open = open_
         self.admit = options.admit
         self.pages = options.pages
+        self.page_names = options.page_names
         self.proxies = options.proxies
         self.timeout_s = options.handshake_timeout_s
         self.judge = options.judge
@@ -250,11 +255,18 @@ class Gate(asyncio.Protocol):
         else:
             request = read_upgrade(self._head[:end])
             if isinstance(request, Refusal):
+                if request is NOT_AN_UPGRADE and not self._is_asked_by_name():
+                    request = OTHER_NAME
                 if request is not NOT_AN_UPGRADE or not self._has_page():
                     self._refuse(transport, request)
             else:
                 self._key, self._early = request.key, self._head[end + 4 :]
                 self._admit(transport, request)
+
+    def eof_received(self) -> bool:
+        """Whether to go on: who has nothing more to say may wait for a page that is being made; not over TLS."""
+        transport = self._transport
+        return self._is_answered and transport is not None and transport.get_extra_info("ssl_object") is None
 
     def _admit(self, transport: asyncio.Transport, request: UpgradeRequest) -> None:
         gates = self._gates
@@ -321,6 +333,10 @@ class Gate(asyncio.Protocol):
         self._gates.note(refusal, request=self._head, peer=self._client, detail=detail, error=error)
         transport.write(answer_to(refusal, self._head))
         transport.close()  # it has until the deadline to leave
+
+    def _is_asked_by_name(self) -> bool:
+        names = self._gates.page_names
+        return names is None or is_asked_for(names, self._head)
 
     def _has_page(self) -> bool:
         """Whether it is asked for a page that there is; it is answered then, now or later."""

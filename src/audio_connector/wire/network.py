@@ -71,6 +71,7 @@ class ListenOptions:
         ssl_context: Returns the server-side context for a new connection; None for plain TCP.
         limits: Bounds of every connection.
         pages: What is answered to who asks for a page instead of an upgrade.
+        page_names: They are only for who asks for one of these hosts, or for an address; None for any.
         handshake_timeout_s: A peer that has not sent its request by then is dropped.
         judge: Asked about each valid request; None lets all of them in.
         judge_timeout_s: One that it has not decided on by then gets 503.
@@ -86,6 +87,7 @@ class ListenOptions:
     ssl_context: Callable[[], ssl.SSLContext] | None = None
     limits: WireLimits = _LIMITS
     pages: Pages = no_pages
+    page_names: Sequence[str] | None = None
     handshake_timeout_s: float = 10.0
     judge: Judge | None = None
     judge_timeout_s: float = 3.0

@@ -11,6 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 logger = logging.getLogger("audio_connector.wire")
 
+_NO_ROOM = "incoming BIO: "
+"""So begins what aiofastnet says where TLS takes nothing more of what it has been given."""
+
 if TYPE_CHECKING:
     _LoggerAdapter = logging.LoggerAdapter[logging.Logger]
 else:
@@ -50,9 +53,10 @@ class FaultLog(QuietLogger):
 
 @contextmanager
 def quiet_handshakes() -> Iterator[None]:
-    """Keep what picows tells the running loop of a TLS handshake that failed from being logged; it is raised as well.
+    """Keep what the running loop is told of a peer's TLS from being logged; the connection ends by it all the same.
 
-    It tells a class where an exception belongs, on which the loop's own handler fails, with two tracebacks.
+    Of a handshake that failed it is told a class where an exception belongs, on which the loop's own handler fails,
+    with two tracebacks. And who asks for new keys again and again, and does not read, fills what TLS has room for.
     """
     loop = asyncio.get_running_loop()
     handler = loop.get_exception_handler()
@@ -87,7 +91,8 @@ class _HandshakeFilter:
         self.users = 0
 
     def __call__(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-        if isinstance(context.get("exception"), type):
+        error = context.get("exception")
+        if isinstance(error, type) or (type(error) is RuntimeError and str(error).startswith(_NO_ROOM)):
             return
         if self.inner is not None:
             self.inner(loop, context)

@@ -51,6 +51,9 @@ TLS_AT_PLAIN_PORT = Refusal(
 PLAIN_AT_TLS_PORT = Refusal("400", "plain HTTP, and this port has TLS (dial wss://)")
 OTHER_METHOD = Refusal("405", "a method other than GET, with which no WebSocket is opened")
 NOT_AN_UPGRADE = Refusal("426", "not a WebSocket upgrade (dial ws:// or wss://)")
+OTHER_NAME = Refusal(
+    "421", "a page under a name that is not this machine's (ask for localhost, or for the address)"
+)
 BAD_UPGRADE = Refusal("400", "not a valid WebSocket upgrade (RFC 6455 4.2.1)")
 OTHER_VERSION = Refusal("426", "a WebSocket version other than 13 (RFC 6455 4.4)")
 TOO_LARGE = Refusal("431", "the head of the request is too large")

@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from audio_connector.wire.forwarded import is_address
 from audio_connector.wire.refusals import (
     BAD_UPGRADE,
     NOT_AN_UPGRADE,
@@ -31,6 +33,8 @@ _HEADERS = re.compile(r"\r\n([!#$%&'*+.^_`|~0-9A-Za-z-]+):([\t -~\x80-\U0010ffff
 """Blanks around a value are taken off afterwards. Matched here, 15 kB of them before a wrong byte took a second."""
 _KEY = re.compile(r"[A-Za-z0-9+/]{22}==", re.ASCII)
 _NO_BODY = re.compile(r"0+", re.ASCII)
+_HOST = re.compile(rb"\r\nhost:[ \t]*(\[[^\]\r]*\]|[^:\r]*)", re.IGNORECASE)
+"""Without the port."""
 _TLS_HANDSHAKE = b"\x16"
 """No method begins with it."""
 
@@ -144,6 +148,17 @@ def page_asked(head: bytes) -> str | None:
         return None
     target = _target_of(request[2].decode("latin-1"))
     return None if target is None else split_target(target)[0]
+
+
+def is_asked_for(names: Sequence[str], head: bytes) -> bool:
+    """Whether a valid request is for one of these hosts, for an address, or does not say for which.
+
+    A page in a browser may have its own name point to this machine, and would read what it gets as its own (DNS
+    rebinding). An address has no name.
+    """
+    found = _HOST.search(head)
+    name = "" if found is None else found[1].decode("latin-1").rstrip().lower()
+    return not name or name in names or is_address(name.strip("[]"))
 
 
 def _judge(method: bytes, is_newest: bool, values: dict[str, list[str]]) -> Refusal | None:

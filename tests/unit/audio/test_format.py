@@ -101,6 +101,7 @@ def test_content_type_is_read_tolerantly(text: str, rate_hz: int) -> None:
         "audio/l16;rate=8_000",
         "audio/l16;rate=\N{FULLWIDTH DIGIT EIGHT}000",
         "audio/l16;rate=" + "9" * 10_000,
+        "audio/l16;rate=8000" + ";" * 16,
         None,
         16000,
     ],
@@ -109,6 +110,12 @@ def test_a_foreign_content_type_is_refused_briefly(text: object) -> None:
     with pytest.raises(AudioFormatError, match="audio/l16;rate=N") as caught:
         AudioFormat.from_content_type(text)  # type: ignore[arg-type] # it comes from the network
     assert len(str(caught.value)) < 400
+
+
+def test_only_so_many_parameters_are_looked_at() -> None:
+    assert AudioFormat.from_content_type("audio/l16" + ";a=1" * 15 + ";rate=8000").rate_hz == 8000
+    assert may_be_pcm("audio/l16" + ";" * 16_000 + "channels=2")
+    assert not may_be_pcm("audio/l16" + ";" * 16 + "channels=2")
 
 
 @pytest.mark.parametrize(

@@ -63,6 +63,8 @@ def test_one_that_is_too_long_says_by_how_much() -> None:
         ({"iat": 5}, "iat= is not a claim of your own"),
         ({"who": object()}, "a token cannot claim this"),
         ({"who": float("nan")}, "a token cannot claim this"),
+        ({"who": 1 << 64}, "a token cannot claim this: a number of 20 digits; expected one of 64 bits"),
+        ({"who": "\ud800"}, "a token cannot claim this"),
     ],
 )
 def test_what_it_cannot_be_is_said(arguments: dict[str, Any], text: str) -> None:

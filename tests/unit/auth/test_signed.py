@@ -63,6 +63,8 @@ def test_a_good_token_is_taken_and_what_it_claims_is_the_identity(carrier: str) 
         (forged(b"not json"), "unreadable"),
         (forged(b'{"exp":' + b"9" * 3000 + b"}"), "unreadable"),
         (forged(b"[" * 2000), "unreadable"),
+        (forged({**good(), "account": 1 << 64}), "unreadable"),
+        (forged({**good(), "account": "\ud800"}), "unreadable"),
         (forged({**good(), "exp": "soon"}), "unreadable"),
         (forged({**good(), "exp": True}), "unreadable"),
         (forged(b'{"exp":NaN}'), "unreadable"),

@@ -5,7 +5,8 @@ import socket
 
 import pytest
 
-from audio_connector.live.security import Hosts, is_loopback
+from audio_connector.live.security import Hosts
+from audio_connector.wire.addresses import is_loopback
 
 
 def hosts(host: str = "127.0.0.1", port: int = 8484) -> Hosts:

@@ -19,7 +19,7 @@ from audio_connector.playback.speech import Answered, Finished, Flushed, Interru
 from audio_connector.port import words
 from audio_connector.port.codec import KINDS, NoMessage, encode, read
 from audio_connector.port.framing import HEAD, Decoder, encode_all
-from audio_connector.wire.codec import decode_event
+from audio_connector.wire.codec import MAX_PARTS, decode_event
 from audio_connector.wire.messages import Connected, Disconnected
 from audio_connector.wire.transport import Headers, Upgrade
 
@@ -271,3 +271,17 @@ def test_what_is_too_long_or_of_no_kind_is_named() -> None:
 
 def test_half_a_pair_crosses_as_a_question_mark() -> None:
     assert decoded(encode_all([(1, asks.Close(1000, "a\ud800b"))]), []) == [(1, asks.Close(1000, "a?b"))]
+
+
+def test_a_first_message_crosses_whatever_it_has_escaped() -> None:
+    text = '{"event":"websocket:connected","content-type":"audio/l16;rate=8000","x":"%s"}'
+    first = decode_event(text % (r"\u005b" * (MAX_PARTS // 10 + 1)))
+    assert isinstance(first, Connected)
+    [(_, settled)] = decoded(encode_all([(1, tells.Settled(AudioFormat(8000), first))]), [])
+    assert same(settled) == same(tells.Settled(AudioFormat(8000), first))
+
+
+def test_one_that_cannot_be_written_costs_no_other(caplog: pytest.LogCaptureFixture) -> None:
+    unwritable = asks.Judged(1 << 64, None, "")
+    assert decoded(encode_all([(1, b"a"), (2, unwritable), (3, b"b")]), []) == [(1, b"a"), (3, b"b")]
+    assert "a message was lost" in caplog.text

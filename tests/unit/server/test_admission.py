@@ -100,6 +100,18 @@ def test_so_many_at_once_and_then_so_many_a_second() -> None:
     assert [gate.arrive(ONE, 20.0) for _ in range(6)] == [None] * 5 + [TOO_FAST]
 
 
+def test_all_calls_may_come_again_at_once_and_then_at_the_rate() -> None:
+    gate = admission(upgrades_per_second_per_address=2)
+    for number in range(5):
+        gate.open(number, ONE)
+    assert [gate.redial(ONE, 10.0) for _ in range(6)] == [None] * 5 + [TOO_FAST]
+    assert gate.arrive(ONE, 10.0) is None  # counted by itself
+    assert [gate.redial(ONE, 10.5) for _ in range(2)] == [None, TOO_FAST]
+    assert gate.redial(Caller("192.0.2.77"), 10.5) is None
+    free = admission(upgrades_per_second_per_address=None)
+    assert {free.redial(ONE, 10.0) for _ in range(1000)} == {None}
+
+
 @pytest.mark.parametrize("rate", [0.1, 1])
 def test_a_slow_rate_lets_one_in_at_a_time(rate: float) -> None:
     rates = Rates(rate)

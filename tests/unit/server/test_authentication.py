@@ -64,7 +64,7 @@ async def answered(function: Callable[[UpgradeRequest], Any], **request: Any) ->
 
 @in_virtual_time
 async def test_what_it_returns_is_the_identity() -> None:
-    for identity in ("Ann", 5, 0, "", {}, {"a": [1, None]}, True, 1.5):
+    for identity in ("Ann", 5, 0, "", {}, {"a": [1, None]}, True, 1.5, (1 << 64) - 1, -(1 << 63)):
         for function in both(lambda _, it=identity: it):  # type: ignore[misc]
             assert await answered(function) == Judged(identity, None, "")
 
@@ -122,7 +122,8 @@ async def test_many_failures_are_few_lines(caplog: pytest.LogCaptureFixture) -> 
 
 @in_virtual_time
 async def test_what_cannot_cross_to_another_process_is_refused(caplog: pytest.LogCaptureFixture) -> None:
-    for identity in (object(), {1, 2}, float("nan"), b"bytes", "x" * MAX_IDENTITY_BYTES):
+    unpacked = (1 << 64, {"n": [-(1 << 63) - 1]}, "\ud800", {"\udfff": 1})  # by MessagePack
+    for identity in (object(), {1, 2}, float("nan"), b"bytes", "x" * MAX_IDENTITY_BYTES, *unpacked):
         assert (await answered(lambda _, it=identity: it)).status == 500  # type: ignore[misc]
     assert "authenticate returned object; expected what JSON can hold" in caplog.text
     assert f"expected {MAX_IDENTITY_BYTES} at most" in caplog.text

@@ -78,6 +78,13 @@ async def test_an_identity_is_never_empty_and_never_changes() -> None:
         assert "bare" in repr(call.client)
 
 
+@in_virtual_time
+async def test_its_repr_is_one_that_a_terminal_can_be_shown() -> None:
+    headers = (("connectionId", "a\x9b2J\u202eb"),)
+    async with Conversation(headers=headers, path="/\x9b2J") as call:
+        assert repr(call.client) == "<AudioConnectorConnection 'a\\x9b2J\\u202eb' /\\x9b2J 16000 Hz open>"
+
+
 # How it is.
 
 

@@ -176,7 +176,7 @@ def test_what_follows_is_heard_whatever_came_before(steps: list[tuple[str, int]]
     run_in_virtual_time(scene())
 
 
-PATIENT = {"stall_s": 3600.0, "ping_interval_s": None}
+PATIENT = {"stall_s": 3600.0, "ping_interval_s": None, "no_message_s": None}
 
 
 @settings(max_examples=60)

@@ -325,6 +325,22 @@ async def test_a_router_that_dials_again_is_let_in_over_every_limit() -> None:
 
 
 @in_virtual_time
+async def test_a_router_does_not_dial_again_without_end() -> None:
+    stage = Stage(limits={"upgrades_per_second_per_address": 3}, timeouts={"resume_s": 10})
+    await stage.side.listen()
+    ids = (("connectionid", "c1"), ("x-opentok-ws-sessionid", "s1"))
+    assert await status_of_a_call(stage, *ids) == 101
+    statuses = [await status_of_a_call(stage, *ids) for _ in range(9)]
+    assert statuses[:3] == [101] * 3
+    assert 429 in statuses
+    assert stage.side.refusals() == {"upgrades_per_second_per_address": statuses.count(429)}
+    await asyncio.sleep(1.0)
+    assert await status_of_a_call(stage, *ids) == 101
+    assert len(stage.side.links) == 1
+    stage.side.stop()
+
+
+@in_virtual_time
 async def test_a_call_that_a_bound_of_time_ends_is_counted_by_its_name() -> None:
     stage = Stage(timeouts={"session_s": 5})
     await stage.side.listen()

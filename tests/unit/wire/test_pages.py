@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -44,12 +45,12 @@ class Wire(asyncio.Transport):
 class Site:
     """Pages of a test, and a gate in front of them."""
 
-    def __init__(self) -> None:
+    def __init__(self, **options: Any) -> None:
         self.asked: list[str] = []
         self.later: list[Answer] = []
         clock = asyncio.get_running_loop().time
-        options = ListenOptions(pages=self.pages)
-        self.gates = Gates(lambda *_: NOT_NOW, options, clock, most_waiting=100)
+        listen = ListenOptions(pages=self.pages, **options)
+        self.gates = Gates(lambda *_: NOT_NOW, listen, clock, most_waiting=100)
 
     def pages(self, path: str, answer: Answer) -> bool:
         self.asked.append(path)
@@ -104,6 +105,33 @@ async def test_it_is_answered_once_and_nobody_is_told(
     assert site.gates.refusals.counts == {}
     assert not site.gates.waiting
     assert not caplog.records
+
+
+@pytest.mark.parametrize(
+    ("head", "is_shown"),
+    [
+        (f"GET /now HTTP/1.1\r\n{HOST}\r\n", True),
+        ("GET /now HTTP/1.1\r\nhOST:\tLOCALHOST:9090 \r\n\r\n", True),
+        ("GET /now HTTP/1.1\r\nHost: 127.0.0.1:9090\r\n\r\n", True),
+        ("GET /now HTTP/1.1\r\nHost: 10.1.2.3\r\n\r\n", True),
+        ("GET /now HTTP/1.1\r\nHost: [::1]:9090\r\n\r\n", True),
+        ("GET /now HTTP/1.1\r\nHost:\r\n\r\n", True),
+        ("GET /now HTTP/1.0\r\n\r\n", True),
+        ("GET /now HTTP/1.1\r\nHost: localhost.example\r\n\r\n", False),
+        ("GET /now HTTP/1.1\r\nX: a\r\nHost: example:9090\r\n\r\nHost: localhost\r\n\r\n", False),
+        ("GET /now HTTP/1.0\r\nHost: 127.0.0.1.example\r\n\r\n", False),
+        ("HEAD /now HTTP/1.1\r\nHost: \xff[\r\n\r\n", False),
+    ],
+)
+async def test_a_name_that_a_browser_was_given_for_this_machine_shows_nothing(
+    head: str, is_shown: bool
+) -> None:
+    site = Site(page_names=("localhost",))
+    _, wire = site.ask(head)
+    assert wire.sent.startswith(b"HTTP/1.1 200 " if is_shown else b"HTTP/1.1 421 Misdirected Request\r\n")
+    assert site.asked == (["/now"] if is_shown else [])
+    assert site.gates.refusals.counts == ({} if is_shown else {"421": 1})
+    assert Site().ask(head)[1].sent.startswith(b"HTTP/1.1 200 ")
 
 
 async def test_an_answer_may_come_later_and_more_bytes_meanwhile() -> None:
