@@ -17,7 +17,7 @@ from collections.abc import Awaitable, Callable
 from types import CoroutineType
 from typing import Any, TypeVar
 
-from audio_connector.intake.faults import GOES_ON, FaultLog, PeerFaults, excerpt
+from audio_connector.intake.faults import GOES_ON, CommonFaults, FaultLog, excerpt
 from audio_connector.intake.items import Item, TextItem
 from audio_connector.intake.streams import AudioStream, EventStream, Stream
 from audio_connector.validation.handlers import Handler
@@ -33,7 +33,7 @@ class Dispatcher:
     ``want`` is told what is wanted (audio, texts), for how many further messages there is room, ``credit_batch`` at a
     time, and whether the application has settled: what it does not want then need not be kept. Where ``owes_work``
     says that the loop is kept from others they run before the next message. ``count_error`` is given the class of
-    each error; ``peer_faults`` are those of all connections.
+    each error; ``common_faults`` are those of all connections.
     """
 
     def __init__(
@@ -44,9 +44,9 @@ class Dispatcher:
         want: Callable[[bool, bool, int, bool], None],
         owes_work: Callable[[], bool],
         count_error: Callable[[str], None] = lambda _: None,
-        peer_faults: PeerFaults | None = None,
+        common_faults: CommonFaults | None = None,
     ) -> None:
-        self.faults = FaultLog(connection_id, count_error, peer_faults)
+        self.faults = FaultLog(connection_id, count_error, common_faults)
         self._credit_batch = credit_batch
         self._want = want
         self._owes_work = owes_work

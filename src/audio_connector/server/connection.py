@@ -72,7 +72,7 @@ class AudioConnectorConnection:
             want=lambda *what: line.post(asks.Want(*what)),
             owes_work=line.owes_work,
             count_error=lambda kind: line.meters.add("errors", 1.0, kind),
-            peer_faults=line.peer_faults,
+            common_faults=line.common_faults,
         )
 
     def __repr__(self) -> str:

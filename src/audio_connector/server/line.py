@@ -29,7 +29,7 @@ from audio_connector.call.asks import (
 )
 from audio_connector.call.tells import Figures, Taped
 from audio_connector.call.texts import MAX_WAITING_CHARS
-from audio_connector.intake.faults import PeerFaults
+from audio_connector.intake.faults import CommonFaults
 from audio_connector.playback.speech import Interrupted, Played
 from audio_connector.port.meters import Meters
 from audio_connector.server.tracing import CallTrace
@@ -68,7 +68,7 @@ class Line:
         writes_in_place: bool = False,
     ) -> None:
         self.meters = meters or Meters()
-        self.peer_faults: PeerFaults | None = None
+        self.common_faults: CommonFaults | None = None
         """Those of all calls."""
         self.trace: CallTrace | None = None
         """Where calls are traced."""

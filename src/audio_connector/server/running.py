@@ -10,7 +10,7 @@ from concurrent.futures import Future, InvalidStateError
 from typing import Protocol
 
 from audio_connector.call import asks, tells
-from audio_connector.intake.faults import PeerFaults
+from audio_connector.intake.faults import CommonFaults
 from audio_connector.intake.items import TextItem
 from audio_connector.playback.speech import Answered, Finished
 from audio_connector.port.host import IoHost, NoProcess
@@ -68,7 +68,7 @@ class Running:
         self._drained: asyncio.Task[bool] | None = None
         self._on_stop: asyncio.Task[None] | None = None
         self._budget = Budget(0 if config.flight_recorder is None else config.flight_recorder.min_interval_s)
-        self._peer_faults = PeerFaults()
+        self._common_faults = CommonFaults()
         self._loop = asyncio.get_running_loop()
         self._ends = OneByOne(self._loop.call_later)
         pause_s = config.playback.pause_ms / 1000
@@ -208,7 +208,7 @@ class Running:
             meters=self.io.meters,
             writes_in_place=self.io.is_virtual,
         )
-        line.peer_faults = self._peer_faults
+        line.common_faults = self._common_faults
         return line
 
     def _forget(self, link_id: int) -> None:
@@ -303,7 +303,7 @@ class Running:
                 self._on_stop = asyncio.create_task(call_handler(self._config.on_stop))
                 await self._wait_for_on_stop(self._on_stop, stop_s)
         finally:
-            self._peer_faults.close()
+            self._common_faults.close()
             self.io.shut_down()  # where the stop was cut short
             self._set_closed()
 

@@ -39,12 +39,12 @@ class Word(Generic[KindT]):
 
 
 class _Episode:
-    __slots__ = ("count", "interval_s", "last_at", "told_at")
+    __slots__ = ("count", "due_at", "interval_s", "last_at", "told_at")
 
     def __init__(self, now: float) -> None:
         self.count = 0
         self.interval_s = 0.0
-        self.told_at = self.last_at = now
+        self.due_at = self.told_at = self.last_at = now
 
 
 class Episodes(Generic[KindT]):
@@ -55,6 +55,7 @@ class Episodes(Generic[KindT]):
         first_s: The first interval, in seconds.
         longest_s: The longest one.
         max_kinds: So many are told apart.
+        at_once: So many words on a kind may come without an interval between them.
     """
 
     def __init__(
@@ -64,12 +65,18 @@ class Episodes(Generic[KindT]):
         first_s: float = FIRST_S,
         longest_s: float = LONGEST_S,
         max_kinds: int = MAX_KINDS,
+        at_once: int = 1,
     ) -> None:
         self._others = others
         self._first_s = first_s
         self._longest_s = longest_s
         self._max_kinds = max_kinds
+        self._ahead = at_once - 1
         self._episodes: dict[KindT, _Episode] = {}
+
+    def has(self, kind: KindT) -> bool:
+        """Whether it has happened, not too long ago."""
+        return kind in self._episodes
 
     def note(self, kind: KindT, now: float) -> Word[KindT] | None:
         """Something happened; returns what to tell of it, where that is due."""
@@ -77,12 +84,13 @@ class Episodes(Generic[KindT]):
             kind = self._others
         episode = self._episodes.setdefault(kind, _Episode(now))
         if now - episode.last_at >= self._longest_s:
-            episode.interval_s = 0.0
+            episode.interval_s, episode.due_at = 0.0, now
         episode.last_at = now
         episode.count += 1
-        if now - episode.told_at < episode.interval_s:
+        if now < episode.due_at - self._ahead * episode.interval_s:
             return None
         episode.interval_s = min(2 * episode.interval_s or self._first_s, self._longest_s)
+        episode.due_at = max(episode.due_at, now) + episode.interval_s
         return self._tell(kind, episode)
 
     def finish(self) -> list[Word[KindT]]:

@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from audio_connector.errors import ConnectionClosed, DeadlineError, IntakeOverflow, ProtocolError
-from audio_connector.intake.faults import FaultLog, PeerFaults, excerpt
+from audio_connector.intake.faults import CommonFaults, FaultLog, excerpt
 from audio_connector.testing.virtual_time import run_in_virtual_time
 
 
@@ -61,8 +61,8 @@ def test_what_peers_bring_about_is_a_warning_and_what_the_program_does_an_error(
     """Whoever alerts on ERROR is not to be woken by whoever dials."""
 
     async def scene() -> None:
-        faults = PeerFaults()
-        log = FaultLog("c1", peer_faults=faults)
+        faults = CommonFaults()
+        log = FaultLog("c1", common=faults)
         for error in (ProtocolError("odd"), DeadlineError("late"), IntakeOverflow("slow"), OSError("disk")):
             log.told(error)
         log.raised("on_message", on_message, ProtocolError("of its own"))
@@ -74,6 +74,46 @@ def test_what_peers_bring_about_is_a_warning_and_what_the_program_does_an_error(
     warning, error = logging.WARNING, logging.ERROR
     assert [record.levelno for record in caplog.records] == [warning, warning, warning, error, error, warning]
     assert lines_of(caplog)[-1] == "1 more times in other calls: odd"
+
+
+def test_a_handler_that_fails_in_each_of_a_thousand_calls_costs_a_few_tracebacks(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """A peer can have it so, by audio that the handler does not bear."""
+
+    async def scene() -> None:
+        faults = CommonFaults()
+        for number in range(1000):
+            log = FaultLog(f"c{number}", common=faults)
+            log.raised("on_message", on_message, boom())
+            log.raised("on_message", on_message, boom())
+            log.close()
+            await asyncio.sleep(0.01)
+        faults.close()
+
+    run_in_virtual_time(scene())
+    told = [record for record in caplog.records if record.exc_info is not None]
+    calls = [record.getMessage().split(":")[0] for record in told]
+    assert calls == [f"connection c{number}" for number in (0, 1, 2, 500)]  # the last one after 5 s
+    assert "; 994 more of the kind in other calls since the last line" in told[-1].getMessage()
+    assert len(caplog.records) == 2 * len(told) + 1
+    assert lines_of(caplog)[-1].startswith("998 more times in other calls: on_message raised KeyError at ")
+
+
+def test_two_mistakes_of_a_handler_are_two_kinds(caplog: pytest.LogCaptureFixture) -> None:
+    def other() -> KeyError:
+        try:
+            raise KeyError("other")
+        except KeyError as error:
+            return error
+
+    async def scene() -> None:
+        faults = CommonFaults()
+        for make in (boom, boom, boom, boom, other):
+            FaultLog("c1", common=faults).raised("on_message", on_message, make())
+
+    run_in_virtual_time(scene())
+    assert ["boom" in line for line in lines_of(caplog)] == [True, True, True, False]
 
 
 def test_what_was_only_counted_is_told_at_the_end(caplog: pytest.LogCaptureFixture) -> None:

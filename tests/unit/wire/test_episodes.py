@@ -33,6 +33,13 @@ def test_the_intervals_can_be_set() -> None:
     assert [now for now in range(12) if episodes.note("a", float(now))] == [0, 1, 3, 6, 9]
 
 
+def test_some_may_come_at_once_and_again_after_a_quiet_time() -> None:
+    episodes = Episodes(OTHERS, longest_s=FIRST_S, at_once=3)
+    times = [0.0, 0.1, 0.2, 0.3, 4.9, 5.0, 9.9, 10.0, 10.1, 20.0, 20.1, 20.2, 20.3]
+    told = [now for now in times if episodes.note("a", now)]
+    assert told == [0.0, 0.1, 0.2, 5.0, 10.0, 20.0, 20.1, 20.2]
+
+
 def test_after_a_quiet_time_it_begins_anew() -> None:
     episodes = Episodes(OTHERS)
     previous = 0.0
