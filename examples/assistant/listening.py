@@ -8,7 +8,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from audio_connector.engines import EngineError, Hearing, Recogniser
+from audio_connector.engines.base.deadline import within
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechPaused, SpeechStarted
+
+UNDERSTAND_S = 30.0
+"""For an utterance; what takes longer will not come, and the caller is asked to say it again."""
 
 
 class Listening:
@@ -81,9 +85,10 @@ class Listening:
     ) -> str | None:
         try:
             if hearing is not None:
-                return (await hearing.finish()).text.strip()
-            heard = await self._recogniser.transcribe(event.audio, sample_rate=event.sample_rate)
-            return heard.text.strip()
+                final = hearing.finish()
+            else:
+                final = self._recogniser.transcribe(event.audio, sample_rate=event.sample_rate)
+            return (await within(UNDERSTAND_S, final)).text.strip()
         except EngineError as error:
             self._trouble(error)
             return None

@@ -290,6 +290,40 @@ async def test_an_engine_that_fails_is_told_and_the_call_goes_on() -> None:
     ]
 
 
+class Hanging(ScriptedEars):
+    """Never answers the first time."""
+
+    async def transcribe(self, audio: bytes, *, sample_rate: int, language: str | None = None) -> Transcript:
+        if not self.heard:
+            self.heard.append(0.0)
+            await asyncio.Event().wait()
+        return await super().transcribe(audio, sample_rate=sample_rate, language=language)
+
+
+@in_virtual_time
+async def test_a_recogniser_that_never_answers_is_given_up_and_the_call_goes_on() -> None:
+    case = Case(ears=Hanging(["when are you open?"]))
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        assert (await call.reply(within_s=40)).matches(case.audio(Manner().phrases.sorry))
+        await call.say(SPEECH)
+        assert (await call.reply()).matches(case.audio(HOURS.answer))
+    (trouble,) = case.page.of("trouble")
+    assert trouble["text"].startswith("no answer within 30 s")
+
+
+@in_virtual_time
+async def test_a_brain_that_never_answers_is_given_up_behind_one_moment_please() -> None:
+    case = Case("tell me", "when are you open?", chat=ScriptedAnswerer(["Forty two."], takes_s=3600))
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        assert (await call.reply(pause_s=0.3)).matches(case.audio("One moment, please."))
+        assert (await call.reply(within_s=40)).matches(case.audio(Manner().phrases.sorry))
+        assert (await call.reply(within_s=40)).matches(case.audio("Are you still there?"))
+
+
 @in_virtual_time
 async def test_a_brain_of_ones_own_that_fails_is_told_and_the_call_goes_on(
     caplog: pytest.LogCaptureFixture,

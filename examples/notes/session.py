@@ -37,7 +37,7 @@ MAX_LINES: Final = 5_000
 """Of one session: a day of talk. The oldest leave the notes; what was written of them stays in the recording."""
 
 ANSWER_S: Final = 60.0
-"""For an utterance, or for the minutes."""
+"""For the minutes."""
 
 AUDIO: Final = "audio.wav"
 
@@ -97,12 +97,11 @@ class Session:
 
     async def _recognise(self, each: tuple[AudioConnectorConnection, SpeechEnded]) -> None:
         client, ended = each
-        hearing = self._app.recogniser.transcribe(
+        heard = await self._app.recogniser.transcribe(
             ended.audio, sample_rate=ended.sample_rate, language=self._app.language
         )
-        text = (await within(ANSWER_S, hearing)).text
-        if text:
-            self._note(client, ended, text)
+        if heard.text:
+            self._note(client, ended, heard.text)
 
     def _note(self, client: AudioConnectorConnection, ended: SpeechEnded, text: str) -> None:
         self._count += 1
