@@ -139,7 +139,7 @@ class Policy:
             UsageError: It cannot be read, or has what is no policy; the text names the file and the place.
         """
         try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
             unknown = [*(values.keys() - {"categories", "allow"})]
             if unknown:
                 raise UsageError(f"got {unknown[0]!r}; expected allow and [categories.NAME]")

@@ -78,7 +78,7 @@ def read_settings(path: Path, model: type[S]) -> S:
         UsageError: It cannot be read, is no TOML, or a value is wrong; the text names the file.
     """
     try:
-        values: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        values: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; expected a file of settings in TOML") from error
     except UnicodeDecodeError as error:
