@@ -242,10 +242,12 @@ class Conversation:
             return  # nobody hears us any more
         except Exception as error:  # noqa: BLE001 - it is told; of a brain of one's own too
             self._trouble(error)
-            if not reply.said.text:
-                reply.said = Said()  # without "one moment"
-                await reply.is_wanted.wait()
-                with suppress(VideoError):  # the voice itself failed, then: it was told
+            reply.said = Said()
+            await reply.is_wanted.wait()
+            with suppress(VideoError):  # the voice itself failed, then: it was told
+                if reply.ends_call:
+                    await self._client.close(after_playback=True)
+                else:
                     await self._speak(reply, Turn(0, 0.0), self._all.voice.phrase("sorry"))
         finally:
             if self._reply is reply:

@@ -56,9 +56,14 @@ class Case:
     """An assistant, and what it is made of."""
 
     def __init__(
-        self, *hears: str, chat: ScriptedAnswerer | None = None, ears: Any = None, **manner: Any
+        self,
+        *hears: str,
+        chat: ScriptedAnswerer | None = None,
+        ears: Any = None,
+        voice: ScriptedVoice | None = None,
+        **manner: Any,
     ) -> None:
-        self.voice = ScriptedVoice(takes_s=0.15)
+        self.voice = voice or ScriptedVoice(takes_s=0.15)
         self.ears = ears or ScriptedEars(hears, takes_s=0.6)
         self.page = Shown()
         brain = Brain([HOURS, PLACE], WordEmbedder(), chat=chat)
@@ -268,9 +273,13 @@ async def test_who_interrupts_stops_what_is_still_thought_about() -> None:
 
 
 class Deaf(ScriptedEars):
+    """Fails the first time."""
+
     async def transcribe(self, audio: bytes, *, sample_rate: int, language: str | None = None) -> Transcript:
         if not self.heard:
             self.heard.append(0.0)
+            takes_s, self.takes_s = self.takes_s, 0.0
+            await asyncio.sleep(takes_s)
             raise EngineError("the recogniser failed: no reason; try again")
         return await super().transcribe(audio, sample_rate=sample_rate, language=language)
 
@@ -290,19 +299,9 @@ async def test_an_engine_that_fails_is_told_and_the_call_goes_on() -> None:
     ]
 
 
-class Hanging(ScriptedEars):
-    """Never answers the first time."""
-
-    async def transcribe(self, audio: bytes, *, sample_rate: int, language: str | None = None) -> Transcript:
-        if not self.heard:
-            self.heard.append(0.0)
-            await asyncio.Event().wait()
-        return await super().transcribe(audio, sample_rate=sample_rate, language=language)
-
-
 @in_virtual_time
 async def test_a_recogniser_that_never_answers_is_given_up_and_the_call_goes_on() -> None:
-    case = Case(ears=Hanging(["when are you open?"]))
+    case = Case(ears=Deaf(["when are you open?"], takes_s=3600))
     async with serve(case.app.on_connect) as server, server.call() as call:
         await call.reply()
         await call.say(SPEECH)
@@ -322,6 +321,44 @@ async def test_a_brain_that_never_answers_is_given_up_behind_one_moment_please()
         assert (await call.reply(pause_s=0.3)).matches(case.audio("One moment, please."))
         assert (await call.reply(within_s=40)).matches(case.audio(Manner().phrases.sorry))
         assert (await call.reply(within_s=40)).matches(case.audio("Are you still there?"))
+
+
+class Breaking(ScriptedVoice):
+    """Breaks behind so many pieces of whatever has a certain word."""
+
+    def __init__(self, word: str, *, pieces: int) -> None:
+        super().__init__()
+        self.word, self.pieces = word, pieces
+
+    async def say(self, text: str, *, language: str | None = None) -> AsyncIterator[bytes]:
+        left = self.pieces
+        async for piece in super().say(text, language=language):
+            if self.word in text and left == 0:
+                raise EngineError("the voice is gone")
+            left -= 1
+            yield piece
+
+
+@in_virtual_time
+async def test_an_answer_that_breaks_off_in_the_middle_is_asked_for_again() -> None:
+    case = Case("when are you open?", "where is the shop?", voice=Breaking("Sundays", pieces=3))
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        await call.until_speaking()
+        assert (await call.reply()).contains(case.audio(Manner().phrases.sorry))
+        await call.say(SPEECH)
+        assert (await call.reply()).matches(case.audio(PLACE.answer))
+    assert [each["text"] for each in case.page.of("trouble")] == ["the voice is gone"]
+
+
+@in_virtual_time
+async def test_who_is_silent_is_hung_up_on_though_goodbye_cannot_be_said() -> None:
+    case = Case(voice=Breaking("", pieces=0), ask_after_s=3, hang_up_after_s=6)
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await asyncio.sleep(8)
+        assert (await call.hang_up()).closed_by == "peer"
+    assert len(case.page.of("trouble")) == 3  # greeting, question, goodbye
 
 
 @in_virtual_time

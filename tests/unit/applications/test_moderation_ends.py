@@ -10,11 +10,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from moderation.app import Moderation, OnFlag, Settings
+import pytest
+from moderation.app import Announcement, Moderation, OnFlag, Settings
 from moderation.audit import AuditLog
 from moderation.call import KEEP_S, MAX_AT_WORK, Flag
 from moderation.policy import Category, Policy
 
+from audio_connector.engines import EngineError
 from audio_connector.testing import Audio, Server, in_virtual_time, serve
 from audio_connector.testing.scripted import ScriptedEars, ScriptedVoice
 
@@ -128,3 +130,15 @@ async def test_a_recogniser_that_never_answers_does_not_end_the_moderation(tmp_p
             await call.say(SPEECH)
         assert "certain" in on.noted()
         assert any("no answer within 60 s" in each["text"] for each in on.of("problem"))
+
+
+class Silent(ScriptedVoice):
+    async def say(self, text: str, *, language: str | None = None) -> AsyncIterator[bytes]:
+        async for _ in super().say(text, language=language):
+            yield b""
+
+
+@in_virtual_time
+async def test_a_warning_that_nobody_would_hear_is_refused_before_it_is_given() -> None:
+    with pytest.raises(EngineError, match="made nothing of the warning 'be polite'"):
+        await Announcement(Silent(), "be polite").warm()
