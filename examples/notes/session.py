@@ -52,11 +52,19 @@ class Session:
         app: Its engines, page and folder.
         name: The session's id.
         turns: What is said in it.
+        is_there: Whether a call of it has not ended.
         record: Records its audio.
     """
 
-    def __init__(self, app: Notes, name: str, turns: Turns, record: Record) -> None:
-        self._app, self._turns, self._record = app, turns, record
+    def __init__(
+        self,
+        app: Notes,
+        name: str,
+        turns: Turns,
+        is_there: Callable[[AudioConnectorConnection], bool],
+        record: Record,
+    ) -> None:
+        self._app, self._turns, self._is_there, self._record = app, turns, is_there, record
         self.began = datetime.now().astimezone()
         self.label = label_of(name)
         self.folder = app.output / dated(self.label, self.began)
@@ -122,7 +130,8 @@ class Session:
 
     def _name(self, client: AudioConnectorConnection) -> str:
         if client not in self._names:
-            self._names[client] = speaker_name(client.headers, self._names.values())
+            there = [name for each, name in self._names.items() if self._is_there(each)]
+            self._names[client] = speaker_name(client.headers, set(self._names.values()), there=there)
         return self._names[client]
 
     # The minutes.

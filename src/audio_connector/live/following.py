@@ -43,6 +43,11 @@ def turns_of(
     return _together(listen_apart(session, settings=settings))
 
 
+def is_there(client: AudioConnectorConnection, session: LiveSession | None) -> bool:
+    """Whether a call has not ended; one that is in no session is taken to be there."""
+    return session is None or any(stream.connection is client for stream in session.streams)
+
+
 async def _together(turns: AsyncGenerator[tuple[SessionStream, TurnEvent], None]) -> Turns:
     async with aclosing(turns):
         async for stream, event in turns:
