@@ -11,7 +11,7 @@ from pydantic import Field
 
 from assistant.app import Assistant
 from assistant.brain import PROMPT, Brain
-from assistant.manner import Manner
+from assistant.manner import Manner, Words
 from audio_connector.engines import engine_of
 from audio_connector.engines.retrieval import read_knowledge
 from audio_connector.live.command import Command, Environment
@@ -26,8 +26,8 @@ class Settings(AppSettings):
     embedder: EngineTable = Field(default_factory=dict)
     answerer: EngineTable = Field(default_factory=lambda: {"engine": "retrieval"})
     knowledge: Path = Path("knowledge.md")
-    unknown: str = "I am sorry, I do not know that."
-    goodbyes: Sequence[str] = ("goodbye",)
+    unknown: Words = "I am sorry, I do not know that."
+    goodbyes: Sequence[Words] = ("goodbye",)
     prompt: str = PROMPT
     talk: Manner = Manner()
 
