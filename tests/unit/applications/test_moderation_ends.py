@@ -142,3 +142,12 @@ class Silent(ScriptedVoice):
 async def test_a_warning_that_nobody_would_hear_is_refused_before_it_is_given() -> None:
     with pytest.raises(EngineError, match="made nothing of the warning 'be polite'"):
         await Announcement(Silent(), "be polite").warm()
+
+
+@in_virtual_time
+async def test_a_log_that_is_removed_during_a_call_is_missed(tmp_path: Path) -> None:
+    async with bench(tmp_path, ScriptedEars(["I will hurt you"])) as on, on.server.call() as call:
+        on.app.audit.path.unlink()
+        await call.say(SPEECH)
+        await asyncio.sleep(1)
+        assert any("it was removed" in each["text"] for each in on.of("problem"))
