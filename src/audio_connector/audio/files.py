@@ -64,8 +64,8 @@ def path_of(path: FilePath) -> Path:
     """
     if not isinstance(path, str | os.PathLike):
         raise AudioFileError(
-            f"got {type(path).__name__} as an audio file; expected the path of one; audio itself is for Speech.write() "
-            "or send_audio_buffer(); check the path"
+            f"got {type(path).__name__} as an audio file; expected the path of one; audio itself is for "
+            "Speech.write() or send_audio_buffer(); check the path"
         )
     return Path(path)
 

@@ -89,6 +89,8 @@ class Following:
         """Let those that have ended finish, and give up the rest."""
         await self.settle()
         late = list(self._tasks.values())
+        if late:
+            logger.warning("gave up what %d calls or sessions still had at work", len(late))
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)

@@ -38,6 +38,7 @@ async def test_what_takes_too_long_at_the_end_is_given_up_and_what_fails_is_told
     await following.close()
     assert "late" not in following
     assert caplog.text.count("a call is not followed to its end") == 1
+    assert caplog.text.count("gave up what 1 calls or sessions still had at work") == 1
 
 
 @in_virtual_time
