@@ -21,6 +21,7 @@ from audio_connector.live.settings import AppSettings, EngineTable
 class Settings(AppSettings):
     """What settings.toml says."""
 
+    language: str | None = None
     recogniser: EngineTable = Field(default_factory=dict)
     synthesiser: EngineTable = Field(default_factory=dict)
     embedder: EngineTable = Field(default_factory=dict)
@@ -50,6 +51,7 @@ def make(around: Environment[Settings]) -> Assistant:
         brain,
         page=around.page,
         manner=settings.talk,
+        language=settings.language,
     )
 
 

@@ -61,6 +61,7 @@ class Parts:
         voice: Says it.
         manner: How it talks.
         page: Told what happens.
+        language: Of the caller, where the recogniser is to be told.
         turns: Those of all calls.
     """
 
@@ -69,6 +70,7 @@ class Parts:
     voice: Voice
     manner: Manner
     page: Shows
+    language: str | None = None
     turns: deque[Turn] = field(default_factory=lambda: deque(maxlen=KEPT_TURNS))
 
 
@@ -112,6 +114,7 @@ class Conversation:
         self._memory = Memory(self._manner.max_messages)
         self._listening = Listening(
             parts.recogniser,
+            language=parts.language,
             partials=self._manner.partials,
             partial=self._on_partial,
             trouble=self._trouble,

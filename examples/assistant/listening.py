@@ -20,6 +20,7 @@ class Listening:
 
     Args:
         recogniser: Understands them.
+        language: What they are in; None lets it guess.
         partials: Whether it hears while they are said.
         partial: Told what was understood so far.
         trouble: Told why something was not understood.
@@ -29,11 +30,13 @@ class Listening:
         self,
         recogniser: Recogniser,
         *,
+        language: str | None,
         partials: bool,
         partial: Callable[[str], Awaitable[None]],
         trouble: Callable[[EngineError], None],
     ) -> None:
         self._recogniser = recogniser
+        self._language = language
         self._partials = partials
         self._partial = partial
         self._trouble = trouble
@@ -46,7 +49,7 @@ class Listening:
         if not self._partials:
             return
         try:
-            hearing = self._recogniser.hear(sample_rate=event.sample_rate)
+            hearing = self._recogniser.hear(sample_rate=event.sample_rate, language=self._language)
             self._hearing = await hearing.__aenter__()
             await self._hearing.write(event.audio)
         except EngineError as error:
@@ -87,7 +90,9 @@ class Listening:
             if hearing is not None:
                 final = hearing.finish()
             else:
-                final = self._recogniser.transcribe(event.audio, sample_rate=event.sample_rate)
+                final = self._recogniser.transcribe(
+                    event.audio, sample_rate=event.sample_rate, language=self._language
+                )
             return (await within(UNDERSTAND_S, final)).text.strip()
         except EngineError as error:
             self._trouble(error)
