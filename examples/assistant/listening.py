@@ -7,7 +7,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from audio_connector.engines import EngineError, Hearing, Recogniser
+from audio_connector.engines import Hearing, Recogniser
 from audio_connector.engines.base.deadline import within
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechPaused, SpeechStarted
 
@@ -33,7 +33,7 @@ class Listening:
         language: str | None,
         partials: bool,
         partial: Callable[[str], Awaitable[None]],
-        trouble: Callable[[EngineError], None],
+        trouble: Callable[[Exception], None],
     ) -> None:
         self._recogniser = recogniser
         self._language = language
@@ -52,7 +52,7 @@ class Listening:
             hearing = self._recogniser.hear(sample_rate=event.sample_rate, language=self._language)
             self._hearing = await hearing.__aenter__()
             await self._hearing.write(event.audio)
-        except EngineError as error:
+        except Exception as error:  # noqa: BLE001 - it is told; of an engine of one's own too
             self._trouble(error)
             await self.drop()
         else:
@@ -64,7 +64,7 @@ class Listening:
             return
         try:
             await self._hearing.write(event.audio)
-        except EngineError as error:
+        except Exception as error:  # noqa: BLE001 - it is told; of an engine of one's own too
             self._trouble(error)
             await self.drop()
 
@@ -94,7 +94,7 @@ class Listening:
                     event.audio, sample_rate=event.sample_rate, language=self._language
                 )
             return (await within(UNDERSTAND_S, final)).text.strip()
-        except EngineError as error:
+        except Exception as error:  # noqa: BLE001 - as above
             self._trouble(error)
             return None
         finally:
@@ -104,7 +104,7 @@ class Listening:
         try:
             async for transcript in hearing.partials():
                 await self._partial(transcript.text)
-        except EngineError as error:
+        except Exception as error:  # noqa: BLE001 - as above
             self._trouble(error)
 
 

@@ -214,8 +214,8 @@ class Session:
         if not known or utterance.speaker.language in known or engine is self._app.finals:
             try:
                 return await self._heard_live(engine, utterance)
-            except EngineError as error:
-                self._problem(f"no partials: {error}")
+            except Exception as error:  # noqa: BLE001 - of an engine of one's own too
+                self._problem(f"no partials: {_told(error)}")
         return await self._heard_whole(utterance)
 
     async def _heard_live(self, engine: Recogniser, utterance: _Utterance) -> Transcript:
@@ -247,8 +247,8 @@ class Session:
         try:
             async for partial in hearing.partials():
                 self._show_text(utterance, partial.text, is_final=False)
-        except EngineError as error:
-            self._problem(f"no partials: {error}")
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._problem(f"no partials: {_told(error)}")
 
     def _final(self, utterance: _Utterance, final: Transcript, ended: SpeechEnded) -> list[Cue]:
         self._show_text(utterance, final.text, is_final=True, language=final.language)
@@ -369,6 +369,10 @@ def _append(path: Path, text: str) -> None:
         if file.write(data) != len(data):  # the disk is full; half a cue would spoil what follows
             file.truncate(size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
 
 
 def _line(utterance: _Utterance, final: Transcript, ended: SpeechEnded) -> str:
