@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -191,12 +191,13 @@ class Session:
     async def _write_down(self, minutes: Minutes, said: list[Said]) -> None:
         async with self._writing:
             try:
-                await asyncio.to_thread(self._write, minutes, said)
+                await asyncio.to_thread(self._write, minutes, said, self._problem.counts())
             except OSError as error:
                 self._problem(f"{self.folder / 'notes.md'} cannot be written: {error.strerror or error}")
 
-    def _write(self, minutes: Minutes, said: list[Said]) -> None:
-        write_whole(self.folder / "notes.md", as_markdown(minutes, said, began=self.began, audio=AUDIO))
+    def _write(self, minutes: Minutes, said: list[Said], troubles: Mapping[str, int]) -> None:
+        text = as_markdown(minutes, said, began=self.began, audio=AUDIO, troubles=troubles)
+        write_whole(self.folder / "notes.md", text)
 
     async def _make_folder(self) -> None:
         """Make its folder; where the disk refuses, the notes stand on the page all the same."""

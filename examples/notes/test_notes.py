@@ -163,6 +163,7 @@ async def test_engines_that_fail_are_told_of_and_the_call_goes_on(tmp_path: Path
         await call.say(SPEECH)
     assert page.all("problem")[-1]["text"].endswith("the service is down")
     assert "None." in markdown(app)
+    assert "- Not complete: an utterance was not understood: the service is down (2x)" in markdown(app)
     async with (
         noted(tmp_path, ["Hello."], Chat(ScriptedAnswerer(["I cannot do that."]))) as (
             app,
