@@ -261,7 +261,7 @@ class Conversation:
         texts = [await _waited_for(words) for words in [*self._unanswered, reply.words] if words is not None]
         turn.reached["text"] = self._clock()
         turn.caller = text = " ".join(filter(None, texts))
-        if text and await self._all.brain.is_goodbye(text):
+        if text != "" and await within(ANSWER_S, self._all.brain.is_goodbye(text)):
             reply.ends_call = True
             pieces = self._all.voice.phrase("goodbye")
         elif text or self._memory.has_question:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -123,3 +124,23 @@ async def test_captions_tell_it_and_have_the_final(failing: str, tmp_path: Path)
     assert [each.text for each in app.captions] == ["where is the shop?"]
     if failing != "finish":  # the finals are another engine's
         assert any(f"LookupError: no {failing}" in text for text in page.texts)
+
+
+class Pondering(Brain):
+    async def is_goodbye(self, text: str) -> bool:
+        del text
+        await asyncio.Event().wait()
+        return False
+
+
+@in_virtual_time
+async def test_a_brain_that_never_knows_whether_it_is_goodbye_is_given_up() -> None:
+    page = Page()
+    brain = Pondering([Entry(("where is the shop",), "At twelve Mill Street.")], WordEmbedder())
+    app = Assistant(Failing(""), ScriptedVoice(), brain, page=page)
+    async with serve(app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        sorry = await call.reply(within_s=40)
+        assert sorry.matches(Audio(ScriptedVoice.audio_of(Manner().phrases.sorry), 16_000))
+    assert page.texts[0].startswith("no answer within 30 s")
