@@ -14,6 +14,7 @@ import pytest
 from assistant.app import Assistant
 from assistant.brain import Brain
 from assistant.manner import Manner
+from moderation.policy import Policy
 
 from audio_connector import UsageError
 from audio_connector.engines.retrieval import Entry
@@ -77,6 +78,24 @@ CAPTIONS = {"finals": {"model": "base"}, "partials": {"model": "tiny.en"}}
 def test_a_language_that_the_partials_do_not_know_is_for_the_finals_alone() -> None:
     told = {"language": "de", "partial_languages": ["en"]}
     captions.__main__.Settings.from_values({**CAPTIONS, "captions": told})
+
+
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("[categories.x]", "categories.x finds nothing; expected words"),
+        ("[categories.x]\nmeaning = ['', '...']", "expected sentences with words in them"),
+        ("[categories.x]\nmeaning = ['You are mad.']\nnearness = '0.5'", "expected a number above 0"),
+        ("categories = ['x']", "expected a table"),
+    ],
+)
+def test_a_policy_that_would_find_nothing_or_anything_is_refused(
+    text: str, error: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "policy.toml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(UsageError, match=error):
+        Policy.read(path)
 
 
 class Asked(ScriptedEars):
