@@ -11,7 +11,7 @@ from pydantic import Field
 
 from assistant.app import Assistant
 from assistant.brain import PROMPT, Brain
-from assistant.manner import Manner
+from assistant.manner import Manner, Words
 from audio_connector.engines import engine_of
 from audio_connector.engines.retrieval import read_knowledge
 from audio_connector.live.command import Command, Environment
@@ -21,13 +21,14 @@ from audio_connector.live.settings import AppSettings, EngineTable
 class Settings(AppSettings):
     """What settings.toml says."""
 
+    language: str | None = None
     recogniser: EngineTable = Field(default_factory=dict)
     synthesiser: EngineTable = Field(default_factory=dict)
     embedder: EngineTable = Field(default_factory=dict)
     answerer: EngineTable = Field(default_factory=lambda: {"engine": "retrieval"})
     knowledge: Path = Path("knowledge.md")
-    unknown: str = "I am sorry, I do not know that."
-    goodbyes: Sequence[str] = ("goodbye",)
+    unknown: Words = "I am sorry, I do not know that."
+    goodbyes: Sequence[Words] = ("goodbye",)
     prompt: str = PROMPT
     talk: Manner = Manner()
 
@@ -50,6 +51,7 @@ def make(around: Environment[Settings]) -> Assistant:
         brain,
         page=around.page,
         manner=settings.talk,
+        language=settings.language,
     )
 
 

@@ -26,6 +26,7 @@ class Assistant:
         brain: Knows what to say.
         page: Told what happens.
         manner: How it talks.
+        language: Of the caller, ISO 639-1; None lets the recogniser guess.
     """
 
     def __init__(
@@ -36,10 +37,11 @@ class Assistant:
         *,
         page: Shows,
         manner: Manner | None = None,
+        language: str | None = None,
     ) -> None:
         manner = manner or Manner()
         voice = Voice(synthesiser, manner.phrases.model_dump(), brain.openings)
-        self._parts = Parts(recogniser, brain, voice, manner, page)
+        self._parts = Parts(recogniser, brain, voice, manner, page, language)
         self._calls = 0
 
     @property

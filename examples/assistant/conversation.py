@@ -22,6 +22,7 @@ from assistant.memory import Memory, Said, Turn, median_ms
 from assistant.speaking import Piece, Voice
 from audio_connector import AudioConnectorConnection, ConnectionClosed, Speech, VideoError
 from audio_connector.engines import EngineError, Recogniser
+from audio_connector.engines.base.deadline import within
 from audio_connector.turns import (
     Decision,
     Interrupter,
@@ -38,6 +39,9 @@ logger = logging.getLogger("assistant")
 
 KEPT_TURNS = 1000
 """Of all calls, for the figures: some hours of talk."""
+
+ANSWER_S = 30.0
+"""For the next sound of an answer; an engine in a network may never give it, and the caller waits."""
 
 
 class Shows(Protocol):
@@ -57,6 +61,7 @@ class Parts:
         voice: Says it.
         manner: How it talks.
         page: Told what happens.
+        language: Of the caller, where the recogniser is to be told.
         turns: Those of all calls.
     """
 
@@ -65,6 +70,7 @@ class Parts:
     voice: Voice
     manner: Manner
     page: Shows
+    language: str | None = None
     turns: deque[Turn] = field(default_factory=lambda: deque(maxlen=KEPT_TURNS))
 
 
@@ -108,6 +114,7 @@ class Conversation:
         self._memory = Memory(self._manner.max_messages)
         self._listening = Listening(
             parts.recogniser,
+            language=parts.language,
             partials=self._manner.partials,
             partial=self._on_partial,
             trouble=self._trouble,
@@ -238,9 +245,12 @@ class Conversation:
             return  # nobody hears us any more
         except Exception as error:  # noqa: BLE001 - it is told; of a brain of one's own too
             self._trouble(error)
-            if not reply.said.parts:
-                await reply.is_wanted.wait()
-                with suppress(VideoError):  # the voice itself failed, then: it was told
+            reply.said = Said()
+            await reply.is_wanted.wait()
+            with suppress(VideoError):  # the voice itself failed, then: it was told
+                if reply.ends_call:
+                    await self._client.close(after_playback=True)
+                else:
                     await self._speak(reply, Turn(0, 0.0), self._all.voice.phrase("sorry"))
         finally:
             if self._reply is reply:
@@ -251,7 +261,7 @@ class Conversation:
         texts = [await _waited_for(words) for words in [*self._unanswered, reply.words] if words is not None]
         turn.reached["text"] = self._clock()
         turn.caller = text = " ".join(filter(None, texts))
-        if text and await self._all.brain.is_goodbye(text):
+        if text != "" and await within(ANSWER_S, self._all.brain.is_goodbye(text)):
             reply.ends_call = True
             pieces = self._all.voice.phrase("goodbye")
         elif text or self._memory.has_question:
@@ -275,28 +285,27 @@ class Conversation:
     async def _speak(self, reply: Reply, turn: Turn, pieces: AsyncGenerator[Piece, None]) -> None:
         """Say what is made, once it is wanted, and remember what was heard of it."""
         async with aclosing(pieces):
-            first = asyncio.ensure_future(anext(pieces, None))
+            coming = asyncio.ensure_future(anext(pieces, None))
             try:
                 await reply.is_wanted.wait()
                 if turn.number:
                     self._begin_turn(reply, turn)
-                await asyncio.wait({first}, timeout=self._manner.moment_after_s)
-                if first.done() and first.result() is None:
+                await asyncio.wait({coming}, timeout=self._manner.moment_after_s)
+                if coming.done() and coming.result() is None:
                     raise EngineError("the answer has no words; expected a sentence at least")
                 async with self._client.speech() as speech:
                     reply.speech = speech
                     self._interrupter.watch(speech)
-                    if not first.done():
+                    if not coming.done():
                         async for piece in self._all.voice.phrase("moment"):
                             await self._write(reply, turn, piece._replace(sentence=""))
-                    next_piece = await first
-                    while next_piece is not None:
-                        await self._write(reply, turn, next_piece)
-                        next_piece = await anext(pieces, None)
+                    while (made := await within(ANSWER_S, coming)) is not None:
+                        await self._write(reply, turn, made)
+                        coming = asyncio.ensure_future(anext(pieces, None))
                 await speech.finished()
             finally:
                 self._remember(reply, turn)  # first of all: who interrupts cancels this, wherever it is
-                await cancelled(first)
+                await cancelled(coming)
 
     def _begin_turn(self, reply: Reply, turn: Turn) -> None:
         reply.is_told = True

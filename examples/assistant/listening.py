@@ -7,8 +7,12 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
-from audio_connector.engines import EngineError, Hearing, Recogniser
+from audio_connector.engines import Hearing, Recogniser
+from audio_connector.engines.base.deadline import within
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechPaused, SpeechStarted
+
+UNDERSTAND_S = 30.0
+"""For an utterance; what takes longer will not come, and the caller is asked to say it again."""
 
 
 class Listening:
@@ -16,6 +20,7 @@ class Listening:
 
     Args:
         recogniser: Understands them.
+        language: What they are in; None lets it guess.
         partials: Whether it hears while they are said.
         partial: Told what was understood so far.
         trouble: Told why something was not understood.
@@ -25,11 +30,13 @@ class Listening:
         self,
         recogniser: Recogniser,
         *,
+        language: str | None,
         partials: bool,
         partial: Callable[[str], Awaitable[None]],
-        trouble: Callable[[EngineError], None],
+        trouble: Callable[[Exception], None],
     ) -> None:
         self._recogniser = recogniser
+        self._language = language
         self._partials = partials
         self._partial = partial
         self._trouble = trouble
@@ -42,10 +49,10 @@ class Listening:
         if not self._partials:
             return
         try:
-            hearing = self._recogniser.hear(sample_rate=event.sample_rate)
+            hearing = self._recogniser.hear(sample_rate=event.sample_rate, language=self._language)
             self._hearing = await hearing.__aenter__()
             await self._hearing.write(event.audio)
-        except EngineError as error:
+        except Exception as error:  # noqa: BLE001 - it is told; of an engine of one's own too
             self._trouble(error)
             await self.drop()
         else:
@@ -57,7 +64,7 @@ class Listening:
             return
         try:
             await self._hearing.write(event.audio)
-        except EngineError as error:
+        except Exception as error:  # noqa: BLE001 - it is told; of an engine of one's own too
             self._trouble(error)
             await self.drop()
 
@@ -81,10 +88,13 @@ class Listening:
     ) -> str | None:
         try:
             if hearing is not None:
-                return (await hearing.finish()).text.strip()
-            heard = await self._recogniser.transcribe(event.audio, sample_rate=event.sample_rate)
-            return heard.text.strip()
-        except EngineError as error:
+                final = hearing.finish()
+            else:
+                final = self._recogniser.transcribe(
+                    event.audio, sample_rate=event.sample_rate, language=self._language
+                )
+            return (await within(UNDERSTAND_S, final)).text.strip()
+        except Exception as error:  # noqa: BLE001 - as above
             self._trouble(error)
             return None
         finally:
@@ -94,7 +104,7 @@ class Listening:
         try:
             async for transcript in hearing.partials():
                 await self._partial(transcript.text)
-        except EngineError as error:
+        except Exception as error:  # noqa: BLE001 - as above
             self._trouble(error)
 
 

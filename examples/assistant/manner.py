@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from typing import Annotated, ClassVar
 
-from pydantic import Field
+from pydantic import Field, StringConstraints
 
 from audio_connector import UsageError
 from audio_connector.turns import BargeIn, TurnSettings
 from audio_connector.validation import FrozenValues
 
 Seconds = Annotated[float, Field(gt=0, le=3600)]
+Words = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1)]
+"""Something to say: of nothing a voice makes nothing, and the caller would be told that something failed."""
 
 
 class Phrases(FrozenValues):
@@ -27,11 +29,11 @@ class Phrases(FrozenValues):
 
     error_class: ClassVar[type[UsageError]] = UsageError
 
-    greeting: str = "Hello! How can I help you?"
-    moment: str = "One moment, please."
-    sorry: str = "I am sorry, I did not get that. Could you say it again?"
-    still_there: str = "Are you still there?"
-    goodbye: str = "Thank you for calling. Goodbye!"
+    greeting: Words = "Hello! How can I help you?"
+    moment: Words = "One moment, please."
+    sorry: Words = "I am sorry, I did not get that. Could you say it again?"
+    still_there: Words = "Are you still there?"
+    goodbye: Words = "Thank you for calling. Goodbye!"
 
 
 class Manner(FrozenValues):

@@ -56,9 +56,14 @@ class Case:
     """An assistant, and what it is made of."""
 
     def __init__(
-        self, *hears: str, chat: ScriptedAnswerer | None = None, ears: Any = None, **manner: Any
+        self,
+        *hears: str,
+        chat: ScriptedAnswerer | None = None,
+        ears: Any = None,
+        voice: ScriptedVoice | None = None,
+        **manner: Any,
     ) -> None:
-        self.voice = ScriptedVoice(takes_s=0.15)
+        self.voice = voice or ScriptedVoice(takes_s=0.15)
         self.ears = ears or ScriptedEars(hears, takes_s=0.6)
         self.page = Shown()
         brain = Brain([HOURS, PLACE], WordEmbedder(), chat=chat)
@@ -268,9 +273,13 @@ async def test_who_interrupts_stops_what_is_still_thought_about() -> None:
 
 
 class Deaf(ScriptedEars):
+    """Fails the first time."""
+
     async def transcribe(self, audio: bytes, *, sample_rate: int, language: str | None = None) -> Transcript:
         if not self.heard:
             self.heard.append(0.0)
+            takes_s, self.takes_s = self.takes_s, 0.0
+            await asyncio.sleep(takes_s)
             raise EngineError("the recogniser failed: no reason; try again")
         return await super().transcribe(audio, sample_rate=sample_rate, language=language)
 
@@ -288,6 +297,68 @@ async def test_an_engine_that_fails_is_told_and_the_call_goes_on() -> None:
     assert case.page.of("trouble") == [
         {"key": None, "call": "1", "text": "the recogniser failed: no reason; try again"}
     ]
+
+
+@in_virtual_time
+async def test_a_recogniser_that_never_answers_is_given_up_and_the_call_goes_on() -> None:
+    case = Case(ears=Deaf(["when are you open?"], takes_s=3600))
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        assert (await call.reply(within_s=40)).matches(case.audio(Manner().phrases.sorry))
+        await call.say(SPEECH)
+        assert (await call.reply()).matches(case.audio(HOURS.answer))
+    (trouble,) = case.page.of("trouble")
+    assert trouble["text"].startswith("no answer within 30 s")
+
+
+@in_virtual_time
+async def test_a_brain_that_never_answers_is_given_up_behind_one_moment_please() -> None:
+    case = Case("tell me", "when are you open?", chat=ScriptedAnswerer(["Forty two."], takes_s=3600))
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        assert (await call.reply(pause_s=0.3)).matches(case.audio("One moment, please."))
+        assert (await call.reply(within_s=40)).matches(case.audio(Manner().phrases.sorry))
+        assert (await call.reply(within_s=40)).matches(case.audio("Are you still there?"))
+
+
+class Breaking(ScriptedVoice):
+    """Breaks behind so many pieces of whatever has a certain word."""
+
+    def __init__(self, word: str, *, pieces: int) -> None:
+        super().__init__()
+        self.word, self.pieces = word, pieces
+
+    async def say(self, text: str, *, language: str | None = None) -> AsyncIterator[bytes]:
+        left = self.pieces
+        async for piece in super().say(text, language=language):
+            if self.word in text and left == 0:
+                raise EngineError("the voice is gone")
+            left -= 1
+            yield piece
+
+
+@in_virtual_time
+async def test_an_answer_that_breaks_off_in_the_middle_is_asked_for_again() -> None:
+    case = Case("when are you open?", "where is the shop?", voice=Breaking("Sundays", pieces=3))
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        await call.until_speaking()
+        assert (await call.reply()).contains(case.audio(Manner().phrases.sorry))
+        await call.say(SPEECH)
+        assert (await call.reply()).matches(case.audio(PLACE.answer))
+    assert [each["text"] for each in case.page.of("trouble")] == ["the voice is gone"]
+
+
+@in_virtual_time
+async def test_who_is_silent_is_hung_up_on_though_goodbye_cannot_be_said() -> None:
+    case = Case(voice=Breaking("", pieces=0), ask_after_s=3, hang_up_after_s=6)
+    async with serve(case.app.on_connect) as server, server.call() as call:
+        await asyncio.sleep(8)
+        assert (await call.hang_up()).closed_by == "peer"
+    assert len(case.page.of("trouble")) == 3  # greeting, question, goodbye
 
 
 @in_virtual_time

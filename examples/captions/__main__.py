@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from audio_connector.engines import engine_of
 from audio_connector.live.command import Command, Environment
 from audio_connector.live.demo import Outcome
-from audio_connector.live.settings import AppSettings, EngineTable
+from audio_connector.live.settings import AppSettings, EngineTable, check_language
 from audio_connector.simulator import CallReport
 from audio_connector.validation import FrozenValues
 from captions.app import Captions, Wishes
@@ -41,6 +41,15 @@ class Settings(AppSettings):
     finals: EngineTable = Field(default_factory=dict)
     translator: EngineTable | None = None
     synthesiser: EngineTable = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _know_their_languages(self) -> Settings:
+        told = self.captions
+        for language in (told.language, *told.languages):
+            check_language(language, self.finals, name="finals")
+            if not told.partial_languages or language in told.partial_languages:
+                check_language(language, self.partials, name="partials")
+        return self
 
 
 class Application(Captions):

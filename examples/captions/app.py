@@ -7,12 +7,13 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol
 
 from audio_connector import AudioConnectorConnection, LiveSession
 from audio_connector.engines import Engine, Recogniser, Synthesiser, Translator
-from audio_connector.live.following import Following, turns_of
+from audio_connector.live.following import Following, is_there, turns_of
 from audio_connector.turns import TurnSettings
 from captions.session import Caption, Session
 
@@ -102,7 +103,9 @@ class Captions:
         settings = TurnSettings(pause_ms=self.wishes.pause_ms, max_speech_s=self.wishes.longest_s)
         turns = turns_of(client, session, settings=settings)
         clock = _clock_from(time.monotonic()) if session is None else lambda: session.now_s
-        captioned = Session(self, client.session_id or client.id, turns, clock)
+        captioned = Session(
+            self, client.session_id or client.id, turns, partial(is_there, session=session), clock
+        )
         self._following.begin(whose, captioned.run())
 
     async def settle(self) -> None:

@@ -82,11 +82,19 @@ class Session:
         app: Its engines, page, folder and figures.
         name: The session's id.
         turns: What is said in it.
+        is_there: Whether a call of it has not ended.
         clock: What its clock shows.
     """
 
-    def __init__(self, app: Captions, name: str, turns: Turns, clock: Callable[[], float]) -> None:
-        self._app, self._turns, self._clock = app, turns, clock
+    def __init__(
+        self,
+        app: Captions,
+        name: str,
+        turns: Turns,
+        is_there: Callable[[AudioConnectorConnection], bool],
+        clock: Callable[[], float],
+    ) -> None:
+        self._app, self._turns, self._is_there, self._clock = app, turns, is_there, clock
         self.label = label_of(name)
         self._folder = app.output / dated(self.label, datetime.now().astimezone())
         self._speakers: dict[AudioConnectorConnection, Speaker] = {}
@@ -154,11 +162,13 @@ class Session:
     def _speaker(self, client: AudioConnectorConnection) -> Speaker:
         speaker = self._speakers.get(client)
         if speaker is None:
-            names = [each.name for each in self._speakers.values()]
+            names = list(dict.fromkeys(each.name for each in self._speakers.values()))
+            there = [each.name for client, each in self._speakers.items() if self._is_there(client)]
             language, wishes = client.headers.get("language", ""), self._app.wishes
             is_one = language in wishes.languages if wishes.languages else re.fullmatch("[a-z]{2}", language)
-            name = speaker_name(client.headers, names)
-            speaker = Speaker(name, len(names), language if is_one else wishes.language)
+            name = speaker_name(client.headers, names, there=there)
+            place = names.index(name) if name in names else len(names)
+            speaker = Speaker(name, place, language if is_one else wishes.language)
             self._speakers[client] = speaker
         return speaker
 
@@ -204,8 +214,8 @@ class Session:
         if not known or utterance.speaker.language in known or engine is self._app.finals:
             try:
                 return await self._heard_live(engine, utterance)
-            except EngineError as error:
-                self._problem(f"no partials: {error}")
+            except Exception as error:  # noqa: BLE001 - of an engine of one's own too
+                self._problem(f"no partials: {_told(error)}")
         return await self._heard_whole(utterance)
 
     async def _heard_live(self, engine: Recogniser, utterance: _Utterance) -> Transcript:
@@ -237,8 +247,8 @@ class Session:
         try:
             async for partial in hearing.partials():
                 self._show_text(utterance, partial.text, is_final=False)
-        except EngineError as error:
-            self._problem(f"no partials: {error}")
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._problem(f"no partials: {_told(error)}")
 
     def _final(self, utterance: _Utterance, final: Transcript, ended: SpeechEnded) -> list[Cue]:
         self._show_text(utterance, final.text, is_final=True, language=final.language)
@@ -359,6 +369,10 @@ def _append(path: Path, text: str) -> None:
         if file.write(data) != len(data):  # the disk is full; half a cue would spoil what follows
             file.truncate(size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+def _told(error: Exception) -> str:
+    return str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
 
 
 def _line(utterance: _Utterance, final: Transcript, ended: SpeechEnded) -> str:

@@ -211,3 +211,26 @@ async def test_a_language_that_nobody_named_is_not_asked_of_a_recogniser(tmp_pat
             async with server.call(headers={"language": language}) as call:
                 await call.say(SPEECH)
     assert asked == ["es", "en"]
+
+
+@in_virtual_time
+async def test_who_calls_again_has_their_name_and_place_and_two_at_once_are_told_apart(
+    tmp_path: Path,
+) -> None:
+    async with (
+        captioned(tmp_path, [SAID] * 4) as (app, server, page),
+        server.call(session_id="a", headers={"name": "Ann"}) as ann,
+    ):
+        await ann.say(SPEECH)
+        for _ in range(2):
+            async with server.call(session_id="a", headers={"name": "Bob"}) as bob:
+                await bob.say(SPEECH)
+        async with server.call(session_id="a", headers={"name": "Ann"}) as other:
+            await other.say(SPEECH)
+    await app.settle()
+    assert [each.speaker for each in app.captions] == ["Ann", "Bob", "Bob", "Ann 3"]
+    assert {each["speaker"]: each["place"] for each in page.all("caption")} == {
+        "Ann": 0,
+        "Bob": 1,
+        "Ann 3": 2,
+    }

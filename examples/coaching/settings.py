@@ -6,13 +6,15 @@ from __future__ import annotations
 from typing import Annotated, ClassVar, Literal
 from urllib.parse import parse_qs
 
-from pydantic import Field
+from pydantic import Field, StringConstraints, field_validator
 
 from audio_connector import AudioConnectorConnection, UsageError
 from audio_connector.live.settings import AppSettings, EngineTable
 from audio_connector.validation import FrozenValues
 from coaching.floor import AGENT, CUSTOMER, ROLES
 from coaching.hints import Limits
+
+Text = Annotated[str, StringConstraints(strip_whitespace=True, min_length=1, max_length=500)]
 
 
 class Item(FrozenValues):
@@ -21,7 +23,7 @@ class Item(FrozenValues):
     error_class: ClassVar[type[UsageError]] = UsageError
 
     name: Annotated[str, Field(min_length=1, max_length=100)]
-    phrases: Annotated[tuple[str, ...], Field(min_length=1, max_length=50)]
+    phrases: Annotated[tuple[Text, ...], Field(min_length=1, max_length=50)]
 
 
 class Settings(AppSettings):
@@ -45,13 +47,27 @@ class Settings(AppSettings):
     embedder: EngineTable
     role_by: Literal["path", "header", "query"] = "path"
     role_name: str = "role"
-    roles: dict[str, str] = Field(default_factory=lambda: {AGENT: AGENT, CUSTOMER: CUSTOMER})
+    roles: dict[str, Text] = Field(default_factory=lambda: {AGENT: AGENT, CUSTOMER: CUSTOMER})
     language: str | None = "en"
     threshold: Annotated[float, Field(gt=0, lt=1)] = 0.5
     hints: Limits = Limits()
     checklist: tuple[Item, ...] = ()
-    upset: tuple[str, ...] = ()
-    closing: tuple[str, ...] = ()
+    upset: tuple[Text, ...] = ()
+    closing: tuple[Text, ...] = ()
+
+    @field_validator("roles")
+    @classmethod
+    def _are_both(cls, roles: dict[str, str]) -> dict[str, str]:
+        if set(roles) != set(ROLES) or roles[AGENT] == roles[CUSTOMER]:
+            raise ValueError(f"expected what {AGENT} and {CUSTOMER} say, two different texts")
+        return roles
+
+    @field_validator("checklist")
+    @classmethod
+    def _have_names_of_their_own(cls, items: tuple[Item, ...]) -> tuple[Item, ...]:
+        if len({item.name for item in items}) < len(items):
+            raise ValueError("two things have one name; expected another name for each")
+        return items
 
     def role_of(self, client: AudioConnectorConnection) -> str | None:
         """Whose a connection is, or None where it does not say."""

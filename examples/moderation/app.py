@@ -17,7 +17,7 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import Field
 
 from audio_connector import AudioConnectorConnection
-from audio_connector.engines import Engine, Recogniser, Synthesiser
+from audio_connector.engines import Engine, EngineError, Recogniser, Synthesiser
 from audio_connector.live.demo import Outcome
 from audio_connector.live.following import Following
 from audio_connector.live.settings import AppSettings, EngineTable
@@ -72,6 +72,8 @@ class Announcement:
         if not self.audio:
             await self._voice.warm()
             self.audio = b"".join([piece async for piece in self._voice.say(self._text)])
+            if not self.audio:
+                raise EngineError(f"the voice made nothing of the warning {self._text!r}; expected speech")
             self.sample_rate = self._voice.sample_rate
 
     async def close(self) -> None:

@@ -94,14 +94,16 @@ class AuditLog:
         }
         entry["hash"] = _hash_of(entry)
         text = json.dumps(entry, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
-        size = os.fstat(self._file).st_size
+        there = os.fstat(self._file)
+        if not there.st_nlink:  # or it would be written into nothing, without an error
+            raise OSError(f"{self.path}: it was removed while it was written to; begin another one")
         try:
             # One call, so that a process which is killed leaves a whole line or none.
             if os.write(self._file, text) != len(text):
                 raise OSError(f"{self.path}: the disk is full")
         except OSError:
             with suppress(OSError):
-                os.ftruncate(self._file, size)  # half a line would break all that follows
+                os.ftruncate(self._file, there.st_size)  # half a line would break all that follows
             raise
         self.lines, self.head = self.lines + 1, entry["hash"]
         return entry

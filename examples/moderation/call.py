@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from audio_connector import AudioConnectorConnection, ConnectionClosed, LiveSession, SessionStream, UsageError
 from audio_connector.audio.wav import WavWriter
 from audio_connector.engines import EngineError, Hearing, Transcript
+from audio_connector.engines.base.deadline import within
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechStarted, TurnSettings, listen
 from audio_connector.wire.quoting import printable
 from moderation.evidence import Clip, Evidence
@@ -36,6 +37,8 @@ MAX_AT_WORK: Final = 6
 MAX_UNTOLD: Final = 100
 """Flags of a call that ``on_flag`` has not taken yet."""
 SHOWN_NAME: Final = 40
+FINAL_S: Final = 60.0
+"""For a final or a judgement; an engine that takes longer will not answer."""
 LATE_S: Final = 30.0
 """How long the end of a call waits for what was said last."""
 HOOK_S: Final = 10.0
@@ -177,7 +180,7 @@ class Call:
                 try:
                     while (piece := await pieces.get()) is not None:
                         await hearing.write(piece)
-                    final = await hearing.finish()
+                    final = await within(FINAL_S, hearing.finish())
                     await partials
                 finally:
                     partials.cancel()
@@ -188,7 +191,7 @@ class Call:
             return
         for judge in app.judges:
             try:
-                found = await judge.judge(final.text)
+                found = await within(FINAL_S, judge.judge(final.text))
             except EngineError as error:
                 app.complain(f"{self._who}: judged by words alone: {error}")
             else:

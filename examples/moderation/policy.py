@@ -71,12 +71,19 @@ class Category:
                 raise self._wrong(name, f"one of {', '.join(expected)}")
         if self.severity not in range(1, MOST_SEVERE + 1):
             raise self._wrong("severity", f"1 to {MOST_SEVERE}")
-        if isinstance(self.nearness, bool) or not 0 < self.nearness <= 1:
+        is_number = isinstance(self.nearness, int | float) and not isinstance(self.nearness, bool)
+        if not is_number or not 0 < self.nearness <= 1:
             raise self._wrong("nearness", "a number above 0, up to 1")
         for name in ("words", "meaning"):
             listed = getattr(self, name)
             if not isinstance(listed, list | tuple) or not all(isinstance(each, str) for each in listed):
                 raise self._wrong(name, "a list of texts")
+        if not all(map(words_of, self.meaning)):  # nothing is near to anything
+            raise self._wrong("meaning", "sentences with words in them")
+        if not self.words and not self.meaning:
+            raise UsageError(
+                f"categories.{self.name} finds nothing; expected words = [...] or meaning = [...]"
+            )
 
     def _wrong(self, name: str, expected: str) -> UsageError:
         return UsageError(
@@ -139,11 +146,13 @@ class Policy:
             UsageError: It cannot be read, or has what is no policy; the text names the file and the place.
         """
         try:
-            values = tomllib.loads(Path(path).read_text(encoding="utf-8"))
+            values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
             unknown = [*(values.keys() - {"categories", "allow"})]
             if unknown:
                 raise UsageError(f"got {unknown[0]!r}; expected allow and [categories.NAME]")
             tables = values.get("categories", {})
+            if not isinstance(tables, dict) or not all(isinstance(each, dict) for each in tables.values()):
+                raise UsageError(f"got categories = {tables!r}; expected a table [categories.NAME] for each")
             return cls([_category(name, table) for name, table in tables.items()], values.get("allow", []))
         except OSError as error:
             raise UsageError(

@@ -8,12 +8,12 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from audio_connector.engines import engine_of
 from audio_connector.live.command import Command, Environment
 from audio_connector.live.demo import Outcome
-from audio_connector.live.settings import AppSettings, EngineTable
+from audio_connector.live.settings import AppSettings, EngineTable, check_language
 from audio_connector.simulator import CallReport
 from audio_connector.turns import TurnSettings
 from audio_connector.validation import FrozenValues
@@ -46,6 +46,17 @@ class Settings(AppSettings):
     recogniser: EngineTable = Field(default_factory=dict)
     embedder: EngineTable = Field(default_factory=dict)
     answerer: EngineTable = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _are_for_its_language(self) -> Settings:
+        language = self.notes.language
+        check_language(language, self.recogniser, name="recogniser")
+        if language not in (None, "en") and self.summariser.engine == "rules":
+            raise ValueError(
+                f"language = {language!r}, and the summariser's rules understand English only; expected "
+                'engine = "chat" in [summariser], and a model in [answerer]'
+            )
+        return self
 
 
 class Application(Notes):

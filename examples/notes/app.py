@@ -11,7 +11,7 @@ from typing import Any, Final, Protocol
 
 from audio_connector import AudioConnectorConnection, LiveSession
 from audio_connector.engines import Engine, Recogniser
-from audio_connector.live.following import Following, turns_of
+from audio_connector.live.following import Following, is_there, turns_of
 from audio_connector.turns import TurnSettings
 from notes.minutes import Summariser
 from notes.recording import recorded, recorded_alone
@@ -82,7 +82,9 @@ class Notes:
             if session is None
             else partial(recorded, session.audio(mixed=True))
         )
-        taken = Session(self, client.session_id or client.id, turns, record)
+        taken = Session(
+            self, client.session_id or client.id, turns, partial(is_there, session=session), record
+        )
         self.taken.append(taken)
         self._following.begin(whose, taken.run())
 

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from typing import Protocol
@@ -71,7 +71,14 @@ class Summariser(Engine, Protocol):
         ...
 
 
-def as_markdown(minutes: Minutes, said: Sequence[Said], *, began: datetime, audio: str) -> str:
+def as_markdown(
+    minutes: Minutes,
+    said: Sequence[Said],
+    *,
+    began: datetime,
+    audio: str,
+    troubles: Mapping[str, int] | None = None,
+) -> str:
     """Write the notes.
 
     Args:
@@ -79,6 +86,7 @@ def as_markdown(minutes: Minutes, said: Sequence[Said], *, began: datetime, audi
         said: The transcript, in order.
         began: When the session began.
         audio: The name of its recording, in which each line has its place.
+        troubles: What went wrong, and how often: notes that lack something are not to look like a quiet meeting.
     """
 
     def at(line: Said) -> str:
@@ -90,6 +98,10 @@ def as_markdown(minutes: Minutes, said: Sequence[Said], *, began: datetime, audi
         f"# Notes of {began:%Y-%m-%d, %H:%M}",
         f"{_safe(', '.join(speakers))} · {lasted} · [audio]({audio})",
     ]
+    if troubles:
+        parts.append(
+            "\n".join(f"- Not complete: {_safe(text)} ({number}x)" for text, number in troubles.items())
+        )
     if minutes.summary:
         parts.append(_safe(minutes.summary))
     decisions = [

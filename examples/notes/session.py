@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import aclosing
 from datetime import datetime
 from pathlib import Path
@@ -37,7 +37,7 @@ MAX_LINES: Final = 5_000
 """Of one session: a day of talk. The oldest leave the notes; what was written of them stays in the recording."""
 
 ANSWER_S: Final = 60.0
-"""For an utterance, or for the minutes."""
+"""For the minutes."""
 
 AUDIO: Final = "audio.wav"
 
@@ -52,11 +52,19 @@ class Session:
         app: Its engines, page and folder.
         name: The session's id.
         turns: What is said in it.
+        is_there: Whether a call of it has not ended.
         record: Records its audio.
     """
 
-    def __init__(self, app: Notes, name: str, turns: Turns, record: Record) -> None:
-        self._app, self._turns, self._record = app, turns, record
+    def __init__(
+        self,
+        app: Notes,
+        name: str,
+        turns: Turns,
+        is_there: Callable[[AudioConnectorConnection], bool],
+        record: Record,
+    ) -> None:
+        self._app, self._turns, self._is_there, self._record = app, turns, is_there, record
         self.began = datetime.now().astimezone()
         self.label = label_of(name)
         self.folder = app.output / dated(self.label, self.began)
@@ -97,12 +105,11 @@ class Session:
 
     async def _recognise(self, each: tuple[AudioConnectorConnection, SpeechEnded]) -> None:
         client, ended = each
-        hearing = self._app.recogniser.transcribe(
+        heard = await self._app.recogniser.transcribe(
             ended.audio, sample_rate=ended.sample_rate, language=self._app.language
         )
-        text = (await within(ANSWER_S, hearing)).text
-        if text:
-            self._note(client, ended, text)
+        if heard.text:
+            self._note(client, ended, heard.text)
 
     def _note(self, client: AudioConnectorConnection, ended: SpeechEnded, text: str) -> None:
         self._count += 1
@@ -123,7 +130,8 @@ class Session:
 
     def _name(self, client: AudioConnectorConnection) -> str:
         if client not in self._names:
-            self._names[client] = speaker_name(client.headers, self._names.values())
+            there = [name for each, name in self._names.items() if self._is_there(each)]
+            self._names[client] = speaker_name(client.headers, set(self._names.values()), there=there)
         return self._names[client]
 
     # The minutes.
@@ -183,12 +191,13 @@ class Session:
     async def _write_down(self, minutes: Minutes, said: list[Said]) -> None:
         async with self._writing:
             try:
-                await asyncio.to_thread(self._write, minutes, said)
+                await asyncio.to_thread(self._write, minutes, said, self._problem.counts())
             except OSError as error:
                 self._problem(f"{self.folder / 'notes.md'} cannot be written: {error.strerror or error}")
 
-    def _write(self, minutes: Minutes, said: list[Said]) -> None:
-        write_whole(self.folder / "notes.md", as_markdown(minutes, said, began=self.began, audio=AUDIO))
+    def _write(self, minutes: Minutes, said: list[Said], troubles: Mapping[str, int]) -> None:
+        text = as_markdown(minutes, said, began=self.began, audio=AUDIO, troubles=troubles)
+        write_whole(self.folder / "notes.md", text)
 
     async def _make_folder(self) -> None:
         """Make its folder; where the disk refuses, the notes stand on the page all the same."""

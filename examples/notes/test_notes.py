@@ -163,6 +163,7 @@ async def test_engines_that_fail_are_told_of_and_the_call_goes_on(tmp_path: Path
         await call.say(SPEECH)
     assert page.all("problem")[-1]["text"].endswith("the service is down")
     assert "None." in markdown(app)
+    assert "- Not complete: an utterance was not understood: the service is down (2x)" in markdown(app)
     async with (
         noted(tmp_path, ["Hello."], Chat(ScriptedAnswerer(["I cannot do that."]))) as (
             app,
@@ -188,3 +189,22 @@ async def test_a_call_that_is_in_no_session_has_notes_and_a_recording_too(tmp_pa
     caller = 2 * np.frombuffer(audio, "<i2")  # mixed with our own side, which is silent
     recorded = Audio.of(caller, rate_hz=rate_hz)
     assert recorded.between(line.start_s - 0.5, line.end_s + 0.5).contains(SPEECH)
+
+
+@in_virtual_time
+async def test_who_hangs_up_in_the_middle_of_a_word_and_calls_again_is_the_same(tmp_path: Path) -> None:
+    lines = ["Good morning.", "One more", "Here I am again.", ACTION]
+    async with (
+        noted(tmp_path, lines) as (app, server, _),
+        server.call(session_id="a", headers={"name": "Ann"}) as ann,
+    ):
+        await ann.say(SPEECH)
+        async with server.call(session_id="a", headers={"name": "Bob"}) as bob:
+            bob.live.say(Audio.of("sample:unless-to-be").pcm)
+            await asyncio.sleep(1.5)
+        async with server.call(session_id="a", headers={"name": "Bob"}) as bob:
+            await bob.say(SPEECH)
+            await ann.say(SPEECH)
+    (taken,) = app.taken
+    assert [line.speaker for line in taken.said] == ["Ann", "Bob", "Bob", "Ann"]
+    assert [action.owner for action in taken.minutes.actions] == ["Bob"]

@@ -47,12 +47,27 @@ def iter_audio_file(path: FilePath, *, block_ms: int = 200) -> Iterator[tuple[by
     """
     if not isinstance(block_ms, int) or isinstance(block_ms, bool) or block_ms < 1:
         raise UsageError(f"got block_ms={block_ms!r}; expected a positive int; leave it out for 200")
+    path = path_of(path)
     layout = _wav_layout(path)
     if layout is not None and is_plain(layout):
         with open_wav(path):  # so that a file without audio is refused here rather than at the first piece
             return _wav_pieces(path, block_ms)
     with _open_soundfile(path, layout):  # likewise
         return _soundfile_pieces(path, layout, block_ms)
+
+
+def path_of(path: FilePath) -> Path:
+    """Return the path that somebody gave.
+
+    Raises:
+        AudioFileError: It is something else, such as audio.
+    """
+    if not isinstance(path, str | os.PathLike):
+        raise AudioFileError(
+            f"got {type(path).__name__} as an audio file; expected the path of one; audio itself is for "
+            "Speech.write() or send_audio_buffer(); check the path"
+        )
+    return Path(path)
 
 
 def _wav_layout(path: FilePath) -> Layout | None:

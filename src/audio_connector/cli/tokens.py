@@ -152,7 +152,7 @@ def signed_token(told: ServeSettings) -> SignedToken | None:
     text = told.token_keys
     if told.token_keys_file is not None:
         try:
-            text = told.token_keys_file.read_text(encoding="utf-8")
+            text = told.token_keys_file.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             why = getattr(error, "strerror", None) or "it is no text"
             raise UsageError(f"token_keys_file {str(told.token_keys_file)!r} cannot be read: {why}") from None

@@ -77,13 +77,16 @@ class OpenAIAnswerer(RemoteEngine):
             stream=True,
             extra_body=self._options,
         )
-        is_finished = False
+        has_begun = is_finished = False
         async with stream:
             async for chunk in stream:
+                has_begun = True
                 for choice in chunk.choices[:1]:  # none, in the one with the usage
                     is_finished = is_finished or choice.finish_reason is not None
                     if choice.delta is not None and choice.delta.content:
                         yield choice.delta.content
+        if not has_begun:  # a page to log in, or a server that does not stream
+            raise EngineError(f"{self._who()} answered with no stream of words; check base_url")
         if not is_finished:
             # A connection that ends without the end of the stream looks like one that ends well.
             raise EngineError(f"{self._who()} broke off in the middle of its answer; ask again")

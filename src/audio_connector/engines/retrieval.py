@@ -63,7 +63,7 @@ def read_knowledge(path: str | Path) -> tuple[Entry, ...]:
         EngineError: It cannot be read, or a section has no answer.
     """
     try:
-        text = Path(path).read_text(encoding="utf-8")
+        text = Path(path).read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise EngineError(f"cannot read {str(path)!r}: {error}; expected a Markdown file in UTF-8") from error
     return parse_knowledge(text, name=str(path))
@@ -73,7 +73,7 @@ def parse_knowledge(text: str, *, name: str = "the knowledge") -> tuple[Entry, .
     """Read the entries of a text, see above; what stands before the first ``##`` is for people.
 
     Raises:
-        EngineError: There is no section, or one has no answer.
+        EngineError: There is no section, or one has no answer, or a heading within it.
     """
     entries = []
     for section in re.split(r"^##[ \t]+", text, flags=re.MULTILINE)[1:]:
@@ -82,6 +82,12 @@ def parse_knowledge(text: str, *, name: str = "the knowledge") -> tuple[Entry, .
         listed = items.group() if items is not None else ""
         asks = [heading.strip(), *re.findall(r"^[ \t]*[-*][ \t]+(.+?)[ \t]*$", listed, flags=re.MULTILINE)]
         answer = " ".join(body[len(listed) :].split())
+        other = re.search(r"^[ \t]*#{1,6}(?:[ \t]|(?<=##))[^\n]*", body, flags=re.MULTILINE)
+        if other is not None:
+            raise EngineError(
+                f"{name}: the section {heading.strip()!r} has {other.group().strip()!r} within, which would be said "
+                "aloud; expected '## question' for each answer, and no other heading below the first one"
+            )
         if not heading.strip() or not answer:
             raise EngineError(
                 f"{name}: the section {heading.strip()!r} has no answer; expected '## question', perhaps a list of "

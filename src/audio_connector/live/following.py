@@ -13,6 +13,7 @@ from contextlib import aclosing
 from types import TracebackType
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from audio_connector.engines.base.deadline import within
 from audio_connector.engines.base.faults import EngineError
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.session_stream import SessionStream
@@ -40,6 +41,11 @@ def turns_of(
     if session is None:
         return _alone(client, listen(client, settings=settings))
     return _together(listen_apart(session, settings=settings))
+
+
+def is_there(client: AudioConnectorConnection, session: LiveSession | None) -> bool:
+    """Whether a call has not ended; one that is in no session is taken to be there."""
+    return session is None or any(stream.connection is client for stream in session.streams)
 
 
 async def _together(turns: AsyncGenerator[tuple[SessionStream, TurnEvent], None]) -> Turns:
@@ -83,6 +89,8 @@ class Following:
         """Let those that have ended finish, and give up the rest."""
         await self.settle()
         late = list(self._tasks.values())
+        if late:
+            logger.warning("gave up what %d calls or sessions still had at work", len(late))
         for task in late:
             task.cancel()
         await asyncio.gather(*late, return_exceptions=True)
@@ -102,12 +110,18 @@ class OneByOne(Generic[T]):
         understand: Given each, a `SpeechEnded` or something that has one.
         most: That wait; the oldest of more is left out.
         tell: Given a line where something is left out or failed.
+        each_s: For one of them: an engine in a network may never answer, and those behind it would wait for ever.
     """
 
     def __init__(
-        self, understand: Callable[[T], Awaitable[None]], *, most: int, tell: Callable[[str], None]
+        self,
+        understand: Callable[[T], Awaitable[None]],
+        *,
+        most: int,
+        tell: Callable[[str], None],
+        each_s: float = 60.0,
     ) -> None:
-        self._understand, self._most, self._tell = understand, most, tell
+        self._understand, self._most, self._tell, self._each_s = understand, most, tell, each_s
         self._waiting: asyncio.Queue[T | None] = asyncio.Queue()
         self._task: asyncio.Task[None] | None = None
 
@@ -140,7 +154,7 @@ class OneByOne(Generic[T]):
     async def _work(self) -> None:
         while (utterance := await self._waiting.get()) is not None:
             try:
-                await self._understand(utterance)
+                await within(self._each_s, self._understand(utterance))
             except EngineError as error:
                 self._tell(f"an utterance was not understood: {error}")
             except (

@@ -44,17 +44,21 @@ def new_folder(wanted: Path) -> Path:
     raise FileExistsError(errno.EEXIST, f"there are {MAX_NAMESAKES} of that name", str(wanted))
 
 
-def speaker_name(headers: Mapping[str, str], others: Collection[str]) -> str:
+def speaker_name(
+    headers: Mapping[str, str], others: Collection[str], *, there: Collection[str] | None = None
+) -> str:
     """Return how somebody is to be called: as the header ``name`` says, or by number, and like nobody else.
 
     Args:
         headers: Of the connection; a peer has written them.
         others: The names of those who came before.
+        there: Those of them who have not left, all where it is None: who comes by the name of one who has left is
+            back.
     """
     name = re.sub(r"[^\w .'-]", "", headers.get("name", ""))[:NAME_CHARS].strip()
     number = len(others) + 1
     unique = name or f"speaker {number}"
-    while unique in others:
+    while unique in others and not (name and there is not None and unique not in there):
         unique = f"{name or 'speaker'} {number}"
         number += 1
     return unique

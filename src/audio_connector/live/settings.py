@@ -61,14 +61,27 @@ class AppSettings(FrozenValues):
 
     @model_validator(mode="after")
     def _understands_its_language(self) -> AppSettings:
-        language, recogniser = getattr(self, "language", None), getattr(self, "recogniser", None) or {}
-        model = str(recogniser.get("model", ""))
-        if language not in (None, "en") and model.endswith(".en"):
-            raise ValueError(
-                f"language = {language!r}, and model = {model!r} of recogniser knows English only; expected one "
-                "without '.en', such as 'base'"
-            )
+        check_language(getattr(self, "language", None), getattr(self, "recogniser", None), name="recogniser")
         return self
+
+
+def check_language(language: str | None, recogniser: Mapping[str, Any] | None, *, name: str) -> None:
+    """Refuse a model of English for another language.
+
+    Args:
+        language: What is spoken; None where the recogniser guesses.
+        recogniser: Its table of the settings.
+        name: Of that table.
+
+    Raises:
+        ValueError: It is one; what pydantic makes of it names the settings.
+    """
+    model = str((recogniser or {}).get("model", ""))
+    if language not in (None, "en") and model.endswith(".en"):
+        raise ValueError(
+            f"language = {language!r}, and model = {model!r} of {name} knows English only; expected one without "
+            "'.en', such as 'base'"
+        )
 
 
 def read_settings(path: Path, model: type[S]) -> S:
@@ -78,7 +91,7 @@ def read_settings(path: Path, model: type[S]) -> S:
         UsageError: It cannot be read, is no TOML, or a value is wrong; the text names the file.
     """
     try:
-        values: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
+        values: Mapping[str, Any] = tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except OSError as error:
         raise UsageError(f"{path}: {error.strerror or error}; expected a file of settings in TOML") from error
     except UnicodeDecodeError as error:

@@ -69,10 +69,12 @@ class Background:
         await self._line.ask(lambda token: StopBackground(self._number, token, fade_ms / 1000))
 
     async def _start(self, path: str | PathLike[str]) -> None:
-        line = self._line
+        from audio_connector.audio.files import path_of  # noqa: PLC0415 - only who plays files needs it
+
+        line, path = self._line, path_of(path)
         await line.wait_settled()
         rate_hz = line.format.rate_hz
-        pieces = await asyncio.to_thread(_read, Path(path), rate_hz)
+        pieces = await asyncio.to_thread(_read, path, rate_hz)
         try:
             for index, pcm in enumerate(pieces, 1):
                 if await self._add(pcm, rate_hz, is_last=index == len(pieces)) is OVER:

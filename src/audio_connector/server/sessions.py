@@ -126,12 +126,20 @@ class LiveSession:
         return self._add_reader(self._audience.events)
 
     def mute(self, stream: SessionStream) -> None:
-        """Leave out of the mix what a stream says from now on; apart it is heard all the same."""
-        stream._mute(True, self.now_s)
+        """Leave out of the mix what a stream says from now on; apart it is heard all the same.
+
+        Raises:
+            UsageError: It is no stream, but a connection for example.
+        """
+        _checked(stream)._mute(True, self.now_s)
 
     def unmute(self, stream: SessionStream) -> None:
-        """Have in the mix again what it says from now on."""
-        stream._mute(False, self.now_s)
+        """Have in the mix again what it says from now on.
+
+        Raises:
+            UsageError: As `mute`.
+        """
+        _checked(stream)._mute(False, self.now_s)
 
     # What happens, on the server's loop.
 
@@ -239,3 +247,11 @@ class Sessions(Mapping[str, LiveSession]):
         session._leave(link_id)
         if not session._open and self._live.get(session.id) is session:
             del self._live[session.id]
+
+
+def _checked(stream: SessionStream) -> SessionStream:
+    if not isinstance(stream, SessionStream):
+        raise UsageError(
+            f"got {type(stream).__name__}; expected a stream of the session, such as session.stream_of(client)"
+        )
+    return stream

@@ -8,6 +8,7 @@ import math
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from audio_connector.audio.format import FRAME_MS
@@ -75,6 +76,10 @@ class StepRunner:
         self._ear = ear
         self._waiting: list[tuple[int, int, Callable[[], None]]] = []
         self._hearing: list[_Hearing] = []
+        self._to_hear: dict[int, Callable[[], None] | None] = {
+            place: None for place, step in enumerate(self._steps) if step.verb == "hear"
+        }
+        """What has not begun to wait for its words, with what begins it where it is the next of its chain."""
         self._order = self._now = 0
         self._lasts_until: dict[str, float] = {}
         self._last_tick = self._open_chains = 0
@@ -113,10 +118,19 @@ class StepRunner:
 
     def finish(self) -> None:
         """The call is over: what is waited for never comes, unless it was understood at the last moment."""
-        for hearing in self._hearing:
+        for begin in [begin for begin in self._to_hear.values() if begin is not None]:
+            begin()
+        while self._hearing:
+            hearing = self._hearing.pop(0)
+            places = hearing.chain.places
             if not self._is_heard(hearing):
                 self._miss(hearing, "before the call ended")
-        self._hearing.clear()
+            elif places and places[0] in self._to_hear:  # the bot may have said these as well
+                self._hear(places.popleft(), hearing.since_s, hearing.chain)
+        for place in self._to_hear:
+            wanted = Wanted.of(self._steps[place].hear)
+            self.missed.append(f"did not hear {wanted}: the call ended before that step")
+        self._to_hear.clear()
 
     def _begins_s(self, place: int) -> float:
         step = self._steps[place]
@@ -152,7 +166,8 @@ class StepRunner:
             self._at(at_s, lambda: self._say(step, self._says[place], chain))
             return
         if verb == "hear":
-            self._at(at_s, lambda: self._hear(step, since_s, chain))
+            self._to_hear[place] = begin = partial(self._hear, place, since_s, chain)
+            self._at(at_s, begin)
             return
         self._at(at_s, lambda: self._do(verb, step, end_s))
         if verb in UNDO and step.for_s is not None:
@@ -190,7 +205,9 @@ class StepRunner:
         if not chain.is_fixed:
             self._at((self._now + self._call.unsaid_ms // FRAME_MS) * _FRAME_S, lambda: self._go_on(chain))
 
-    def _hear(self, step: Step, since_s: float, chain: _Chain) -> None:
+    def _hear(self, place: int, since_s: float, chain: _Chain) -> None:
+        step = self._steps[place]
+        del self._to_hear[place]
         until_s = self._now * _FRAME_S + step.heard_within_s
         self._hearing.append(_Hearing(chain, step, Wanted.of(step.hear), since_s, until_s))
 
@@ -215,6 +232,8 @@ class StepRunner:
         rest = f"; {left_out} step{'s' * (left_out > 1)} after it left out" if left_out else ""
         self.missed.append(f"did not hear {hearing.wanted} {when}: {instead}{rest}")
         self._call.note("participant", "missed", f"{hearing.wanted} {when}: {instead}")
+        for place in hearing.chain.places:
+            self._to_hear.pop(place, None)
         hearing.chain.places.clear()
         self._go_on(hearing.chain)
 

@@ -50,6 +50,11 @@ class _Ready:
         self.is_closed = True
 
 
+def _check_list(name: str, texts: object) -> None:
+    if isinstance(texts, str):  # whose letters would be taken one by one
+        raise UsageError(f"got {texts!r} as {name}; expected a list of them, such as [{texts!r}]")
+
+
 class ScriptedEars(_Ready):
     """A `Recogniser` that hears what it is told, whatever is said.
 
@@ -58,6 +63,9 @@ class ScriptedEars(_Ready):
             function of the audio and its rate.
         takes_s: What a final takes, from the end of the utterance on.
         words_per_s: So many words of a sentence are in a partial for each second of audio.
+
+    Raises:
+        UsageError: One text in place of a list.
 
     Attributes:
         heard: Seconds of audio of each utterance that was finished.
@@ -71,6 +79,7 @@ class ScriptedEars(_Ready):
         words_per_s: float = 3.0,
     ) -> None:
         super().__init__()
+        _check_list("sentences", sentences)
         self._script = sentences if callable(sentences) else iter(list(sentences))
         self.takes_s = takes_s
         self.words_per_s = words_per_s
@@ -247,6 +256,9 @@ class ScriptedAnswerer(_Ready):
             have, in any case; or a function of the messages.
         takes_s: What the first word takes.
 
+    Raises:
+        UsageError: No answer, or one text in place of a list.
+
     Attributes:
         asked: What it was given, each time.
     """
@@ -258,6 +270,7 @@ class ScriptedAnswerer(_Ready):
         takes_s: float = 0.0,
     ) -> None:
         super().__init__()
+        _check_list("answers", answers)
         if not answers:
             raise UsageError("got no answers; expected one at least")
         self._answers = answers

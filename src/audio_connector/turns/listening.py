@@ -76,6 +76,7 @@ def listen(
     Raises:
         UsageError: There is no audio to listen to, or a value is out of range.
     """
+    _check_judge(end_of_turn)
     turns = TurnDetector(detector, settings, sample_rate=sample_rate, start_s=start_s)
     is_ours = not isinstance(source, AsyncIterable)
     audio = source if isinstance(source, AsyncIterable) else _audio_of(source, sample_rate, gap_s)
@@ -83,12 +84,17 @@ def listen(
 
 
 def _audio_of(source: HasAudio, sample_rate: int, gap_s: float | None) -> AsyncIterable[bytes]:
-    if not callable(getattr(source, "audio", None)):
+    if isinstance(source, LiveSession) or not callable(getattr(source, "audio", None)):
         raise UsageError(
             f"got {type(source).__name__}; expected the client that on_connect was given, or an async iterable of "
-            "16-bit PCM, such as client.audio()"
+            "16-bit PCM, such as client.audio(); listen_apart() takes a session"
         )
     return source.audio(sample_rate=sample_rate, gap_s=gap_s)
+
+
+def _check_judge(end_of_turn: object) -> None:
+    if end_of_turn is not None and not callable(end_of_turn):
+        raise UsageError(f"got end_of_turn={end_of_turn!r}; expected a function of a SpeechPaused, or None")
 
 
 async def _listen(
@@ -127,7 +133,16 @@ def listen_apart(
 
     Returns:
         An async iterator of streams and what they do. Leave it early with ``aclose()``.
+
+    Raises:
+        UsageError: It is no session, or ``end_of_turn`` cannot be called.
     """
+    if not isinstance(session, LiveSession):
+        raise UsageError(
+            f"got {type(session).__name__}; expected a session, such as handle.sessions[client.session_id]; listen() "
+            "takes a call"
+        )
+    _check_judge(end_of_turn)
 
     def begin(stream: SessionStream, start_s: float) -> _Judge:
         detector = None if make_detector is None else make_detector(stream)

@@ -10,11 +10,13 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from moderation.app import Moderation, OnFlag, Settings
+import pytest
+from moderation.app import Announcement, Moderation, OnFlag, Settings
 from moderation.audit import AuditLog
-from moderation.call import KEEP_S, Flag
+from moderation.call import KEEP_S, MAX_AT_WORK, Flag
 from moderation.policy import Category, Policy
 
+from audio_connector.engines import EngineError
 from audio_connector.testing import Audio, Server, in_virtual_time, serve
 from audio_connector.testing.scripted import ScriptedEars, ScriptedVoice
 
@@ -103,3 +105,49 @@ async def test_a_hook_that_never_returns_is_ended_with_the_call(tmp_path: Path) 
         await asyncio.sleep(15)
         assert not on.server.connections
     assert asyncio.all_tasks() == before
+
+
+class Hanging(ScriptedEars):
+    """Never understands the first so many utterances."""
+
+    def __init__(self, hanging: int, sentences: list[str]) -> None:
+        super().__init__(sentences)
+        self.hanging = hanging
+
+    def hear(self, *, sample_rate: int, language: str | None = None) -> Any:
+        hearing = super().hear(sample_rate=sample_rate, language=language)
+        self.hanging -= 1
+        if self.hanging >= 0:
+            hearing.finish = asyncio.Event().wait  # type: ignore[method-assign,assignment]
+        return hearing
+
+
+@in_virtual_time
+async def test_a_recogniser_that_never_answers_does_not_end_the_moderation(tmp_path: Path) -> None:
+    ears = Hanging(MAX_AT_WORK, [*["so what"] * MAX_AT_WORK, *["I will hurt you"] * 30])
+    async with bench(tmp_path, ears) as on, on.server.call(session_id="a") as call:
+        for _ in range(30):
+            await call.say(SPEECH)
+        assert "certain" in on.noted()
+        assert any("no answer within 60 s" in each["text"] for each in on.of("problem"))
+
+
+class Silent(ScriptedVoice):
+    async def say(self, text: str, *, language: str | None = None) -> AsyncIterator[bytes]:
+        async for _ in super().say(text, language=language):
+            yield b""
+
+
+@in_virtual_time
+async def test_a_warning_that_nobody_would_hear_is_refused_before_it_is_given() -> None:
+    with pytest.raises(EngineError, match="made nothing of the warning 'be polite'"):
+        await Announcement(Silent(), "be polite").warm()
+
+
+@in_virtual_time
+async def test_a_log_that_is_removed_during_a_call_is_missed(tmp_path: Path) -> None:
+    async with bench(tmp_path, ScriptedEars(["I will hurt you"])) as on, on.server.call() as call:
+        on.app.audit.path.unlink()
+        await call.say(SPEECH)
+        await asyncio.sleep(1)
+        assert any("it was removed" in each["text"] for each in on.of("problem"))

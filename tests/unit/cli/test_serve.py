@@ -76,6 +76,14 @@ def test_what_holds_is_shown_with_its_origin(
     assert set(told) == set(ServeSettings.model_fields)
 
 
+def test_a_configuration_may_begin_with_a_byte_order_mark(
+    in_folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (in_folder / "serve.toml").write_text("drain_s = 7.5", encoding="utf-8-sig")
+    assert run(["serve", "served_bot:make", "--config", "serve.toml", "--print-config"]) == 0
+    assert shown(capsys.readouterr().out)["drain_s"][0] == "7.5"
+
+
 @pytest.mark.parametrize(
     ("file", "environment", "flags", "words"),
     [

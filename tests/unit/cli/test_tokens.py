@@ -135,7 +135,7 @@ def test_each_call_of_a_page_carries_a_token_of_its_own() -> None:
 
 def test_keys_are_told_by_environment_or_file(tmp_path: Path) -> None:
     file = tmp_path / "keys"
-    file.write_text(f"{KEY}\n")
+    file.write_text(f"{KEY}\n", encoding="utf-8-sig")  # as some editors write it
     for told in (
         {"token_keys": KEY},
         {"token_keys_file": file},

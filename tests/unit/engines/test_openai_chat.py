@@ -50,6 +50,17 @@ async def test_an_answer_without_its_end_is_an_error_after_what_came(cloud: Clou
     await engine.close()
 
 
+@pytest.mark.parametrize("body", ["<html>Log in</html>", {"choices": [{"message": {"content": "Hello"}}]}])
+async def test_a_page_or_a_server_that_does_not_stream_is_no_answer_that_broke_off(
+    cloud: Cloud, body: str | dict[str, object]
+) -> None:
+    engine = answerer(cloud)
+    cloud.status, cloud.body = 203, body
+    with pytest.raises(EngineError, match="answered with no stream of words; check base_url"):
+        await answer(engine)
+    await engine.close()
+
+
 async def test_an_error_in_the_middle_of_the_stream_is_quoted(cloud: Cloud) -> None:
     engine = answerer(cloud)
     cloud.event = '{"error": {"message": "the model ran out of memory"}}'

@@ -81,6 +81,9 @@ def test_a_section_is_an_answer_and_ways_to_ask_for_it() -> None:
         ("# Title\nwords", "has no section"),
         ("## Question\n- only\n- a list", "the section 'Question' has no answer"),
         ("## Question\n## Other\nanswer", "the section 'Question' has no answer"),
+        ("## Question\nanswer\n\n##Other\n\nanswer", "the section 'Question' has '##Other' within"),
+        ("## Question\nanswer\n\n### Other\n\nanswer", "the section 'Question' has '### Other' within"),
+        ("## Question\nanswer\n\n# Other\n\n## Third\n\nanswer", "'Question' has '# Other' within"),
     ],
 )
 def test_a_file_without_answers_is_refused(text: str, fault: str, tmp_path: Path) -> None:
@@ -88,6 +91,12 @@ def test_a_file_without_answers_is_refused(text: str, fault: str, tmp_path: Path
     path.write_text(text)
     with pytest.raises(EngineError, match=rf"knowledge\.md.*{fault}"):
         read_knowledge(path)
+
+
+def test_a_file_may_begin_with_a_byte_order_mark_and_an_answer_with_a_number(tmp_path: Path) -> None:
+    path = tmp_path / "knowledge.md"
+    path.write_text("## Who are you?\n\n#1 in town.\n", encoding="utf-8-sig")
+    assert read_knowledge(path) == (Entry(("Who are you?",), "#1 in town."),)
 
 
 def test_a_file_that_cannot_be_read_is_named(tmp_path: Path) -> None:

@@ -219,6 +219,12 @@ def test_what_is_wrong_in_its_settings_is_said(
     assert said in capsys.readouterr().err
 
 
+def test_settings_may_begin_with_a_byte_order_mark(made: Made) -> None:
+    path = made.folder / "marked.toml"
+    path.write_text("output = 'here'\n", encoding="utf-8-sig")
+    assert read_settings(path, Settings).output == Path("here")
+
+
 def test_there_has_to_be_a_file_of_settings(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     assert made.command.main(["--settings", str(made.folder / "none.toml")]) == 2
     assert (

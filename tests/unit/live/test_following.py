@@ -38,6 +38,7 @@ async def test_what_takes_too_long_at_the_end_is_given_up_and_what_fails_is_told
     await following.close()
     assert "late" not in following
     assert caplog.text.count("a call is not followed to its end") == 1
+    assert caplog.text.count("gave up what 1 calls or sessions still had at work") == 1
 
 
 @in_virtual_time
@@ -74,4 +75,26 @@ async def test_what_is_not_understood_in_time_is_given_up() -> None:
         waiting.put(60)
         await waiting.finish(8)
     assert told == ["the recogniser was more than 8 s behind at the end of the call"]
+    assert asyncio.all_tasks() == before
+
+
+@in_virtual_time
+async def test_one_that_is_never_understood_does_not_keep_those_behind_it_for_ever() -> None:
+    before = asyncio.all_tasks()
+    understood: list[int] = []
+    told: list[str] = []
+
+    async def understand(number: int) -> None:
+        if number == 0:
+            await asyncio.Event().wait()
+        understood.append(number)
+
+    async with OneByOne(understand, most=3, tell=told.append) as waiting:
+        waiting.put(0)
+        waiting.put(1)
+        await waiting.finish(100)
+    assert understood == [1]
+    assert told == [
+        "an utterance was not understood: no answer within 60 s; expected one; is the service overloaded?"
+    ]
     assert asyncio.all_tasks() == before

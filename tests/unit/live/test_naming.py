@@ -61,3 +61,9 @@ def test_who_names_itself_is_called_so_and_others_are_numbered() -> None:
     assert speaker_name({"name": "Ann O'Neill-Smith"}, []) == "Ann O'Neill-Smith"
     assert speaker_name({}, ["Ann"]) == "speaker 2"
     assert speaker_name({"name": "Ann"}, ["Ann"]) == "Ann 2"
+
+
+def test_who_comes_again_by_their_name_is_who_has_left_and_who_has_none_is_somebody_else() -> None:
+    assert speaker_name({"name": "Ann"}, ["Ann", "Bob"], there=["Bob"]) == "Ann"
+    assert speaker_name({"name": "Ann"}, ["Ann", "Bob"], there=["Ann"]) == "Ann 3"
+    assert speaker_name({}, ["speaker 1"], there=[]) == "speaker 2"

@@ -149,6 +149,9 @@ async def test_what_is_no_background_is_refused(
                 await call.client.background(music, **{name: value})  # type: ignore[arg-type]
         with pytest.raises(AudioFileError, match=r"nothing\.wav"):
             await call.client.background(tmp_path / "nothing.wav")
+        for play in (call.client.background, call.client.play):
+            with pytest.raises(AudioFileError, match="got bytes as an audio file; expected the path"):
+                await play(bytes(640))  # type: ignore[arg-type]
         monkeypatch.setattr(module, "MAX_LOOP_S", 2)
         module._convert.cache_clear()
         with pytest.raises(UsageError, match="longer than 2 s"):

@@ -137,6 +137,9 @@ async def test_two_streams_are_heard_together_without_who_is_muted() -> None:
             await asyncio.gather(ann.say(TONE), bob.say(Audio.tone(220, 1.0, rate_hz=8000), rate_hz=8000))
             await asyncio.sleep(0.5)
             stream = next(stream for stream in desk.session.streams if stream.id == "ann")
+            for mute in (desk.session.mute, desk.session.unmute):
+                with pytest.raises(UsageError, match="such as session"):
+                    mute(stream.connection)  # type: ignore[arg-type]
             desk.session.mute(stream)
             await asyncio.gather(ann.say(TONE), bob.say(Audio.tone(220, 1.0, rate_hz=8000), rate_hz=8000))
             desk.session.unmute(stream)

@@ -111,3 +111,9 @@ async def test_voices_of_different_pitch_are_apart_and_the_same_pitch_is_one() -
     ]
     assert low @ low_again > 0.9
     assert low @ high < 0.5
+
+
+def test_one_text_is_not_taken_for_its_letters() -> None:
+    for scripted in (ScriptedEars, ScriptedAnswerer):
+        with pytest.raises(UsageError, match=r"expected a list of them, such as \['hello there'\]"):
+            scripted("hello there")

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from typing import Any
 
 import pytest
 from support.turns import Marks, audio_of
@@ -344,3 +345,24 @@ async def test_what_was_dropped_unread_moves_no_time(monkeypatch: pytest.MonkeyP
     ends = [event for event in told if isinstance(event, SpeechEnded)]
     assert [event.cause for event in ends] == ["end", "pause"]
     assert (ends[1].start_s, ends[1].end_s) == pytest.approx((6.0, 7.0), abs=0.1)
+
+
+@in_virtual_time
+async def test_a_session_is_no_call_and_a_call_no_session_and_a_number_judges_nothing() -> None:
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        session: Any = server.handle.sessions[str(client.session_id)]
+        call: Any = client
+        number: Any = 0.5
+        with pytest.raises(UsageError, match=r"got LiveSession.* listen_apart.. takes a session"):
+            listen(session)
+        with pytest.raises(UsageError, match=r"got AudioConnectorConnection.* listen.. takes a call"):
+            listen_apart(call)
+        with pytest.raises(UsageError, match=r"end_of_turn=.*expected a function"):
+            listen(call, end_of_turn=number)
+        with pytest.raises(UsageError, match=r"end_of_turn=.*expected a function"):
+            listen_apart(session, end_of_turn=number)
+        done.set()
+
+    done = asyncio.Event()
+    async with serve(on_connect) as server, server.call(session_id="a"):
+        await done.wait()

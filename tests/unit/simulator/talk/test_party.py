@@ -144,6 +144,36 @@ async def test_what_is_waited_for_when_the_call_ends_is_missed() -> None:
 
 
 @in_virtual_time
+async def test_words_whose_turn_never_came_are_missed_too() -> None:
+    steps = [
+        Step(after_s=0, hear="welcome"),
+        Step(after_s=60, say=say("hello")),
+        Step(after_s=0, hear="how many"),
+        Step(at_s=3, hang_up=True),
+        Step(at_s=10, hear="goodbye"),
+    ]
+    report = await called(BOT, steps=steps)
+    assert report.missed == (
+        "did not hear 'goodbye' before the call ended: nothing was heard",
+        "did not hear 'how many': the call ended before that step",
+    )
+
+
+@in_virtual_time
+@pytest.mark.parametrize("after_s", [0, 5])
+async def test_words_that_the_bot_says_before_it_hangs_up_were_said_whenever_they_are_understood(
+    after_s: float,
+) -> None:
+    leaving = talking_bot(lambda text: None, greeting="All lines are busy, goodbye.")
+    steps = [Step(after_s=0, hear="busy", within_s=9), Step(after_s=after_s, hear="goodbye")]
+    for takes_s in (0.0, 2.0):
+        report = await called(
+            leaving, talk(recogniser=Reader(takes_s=takes_s)), steps=steps, allow_hangup=True
+        )
+        assert report.missed == ()
+
+
+@in_virtual_time
 async def test_two_steps_may_wait_for_one_sentence() -> None:
     steps = [Step(after_s=0, hear="welcome"), Step(after_s=0, hear="here"), Step(after_s=0, hang_up=True)]
     report = await called(BOT, steps=steps)

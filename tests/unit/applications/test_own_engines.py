@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Engines of one's own that fail with an error that is none of theirs, at each of their methods."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from assistant.app import Assistant
+from assistant.brain import Brain
+from assistant.manner import Manner
+from captions.app import Captions
+
+from audio_connector.engines import Transcript
+from audio_connector.engines.retrieval import Entry
+from audio_connector.testing import Audio, in_virtual_time, serve
+from audio_connector.testing.scripted import ScriptedEars, ScriptedVoice, WordEmbedder
+from audio_connector.turns import BargeIn
+
+SPEECH = "sample:he-was-not"
+
+
+class Page:
+    def __init__(self) -> None:
+        self.texts: list[str] = []
+
+    def show(self, kind: str, *, key: str | None = None, **data: Any) -> None:
+        del key
+        if kind in ("trouble", "problem"):
+            self.texts.append(data["text"])
+
+
+class Hearing:
+    def __init__(self, failing: str) -> None:
+        self.failing = failing
+
+    def _fail(self, where: str) -> None:
+        if where == self.failing:
+            raise LookupError(f"no {where}")
+
+    async def __aenter__(self) -> Hearing:
+        self._fail("enter")
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        pass
+
+    async def write(self, audio: bytes) -> None:
+        del audio
+        self._fail("write")
+
+    async def partials(self) -> AsyncIterator[Transcript]:
+        self._fail("partials")
+        yield Transcript("where", is_final=False)
+
+    async def finish(self) -> Transcript:
+        self._fail("finish")
+        return Transcript("where is the shop?")
+
+
+class Failing(ScriptedEars):
+    def __init__(self, failing: str) -> None:
+        super().__init__(["where is the shop?"] * 9)
+        self.failing = failing
+
+    def hear(self, *, sample_rate: int, language: str | None = None) -> Any:
+        del sample_rate, language
+        return Hearing(self.failing)
+
+    async def transcribe(self, audio: bytes, *, sample_rate: int, language: str | None = None) -> Transcript:
+        del audio, sample_rate, language
+        if self.failing == "finish":
+            raise LookupError("no finish")
+        return Transcript("where is the shop?")
+
+
+def assistant_of(ears: Failing, page: Page, **manner: Any) -> Assistant:
+    brain = Brain([Entry(("where is the shop",), "At twelve Mill Street.")], WordEmbedder())
+    return Assistant(ears, ScriptedVoice(), brain, page=page, manner=Manner(partials=True, **manner))
+
+
+@in_virtual_time
+@pytest.mark.parametrize("failing", ["enter", "write", "partials", "finish"])
+async def test_the_assistant_tells_it_and_the_call_goes_on(failing: str) -> None:
+    page = Page()
+    async with serve(assistant_of(Failing(failing), page).on_connect) as server, server.call() as call:
+        await call.reply()
+        text = Manner().phrases.sorry if failing == "finish" else "At twelve Mill Street."
+        for _ in range(2):
+            await call.say(SPEECH)
+            assert (await call.reply()).matches(Audio(ScriptedVoice.audio_of(text), 16_000))
+    assert page.texts == [f"LookupError: no {failing}"] * 2
+
+
+@in_virtual_time
+async def test_words_that_cannot_be_understood_interrupt_nothing_and_end_no_call() -> None:
+    page = Page()
+    app = assistant_of(Failing("finish"), page, barge_in=BargeIn(min_words=3, resume_after_ms=100))
+    async with serve(app.on_connect) as server, server.call() as call:
+        await call.until_speaking()
+        await call.say(SPEECH)
+        await call.until_silent(within_s=10)
+        assert not call.is_over
+    assert "LookupError: no finish" in page.texts
+
+
+@in_virtual_time
+@pytest.mark.parametrize("failing", ["enter", "write", "partials", "finish"])
+async def test_captions_tell_it_and_have_the_final(failing: str, tmp_path: Path) -> None:
+    page = Page()
+    app = Captions(
+        ScriptedEars(["where is the shop?"] * 9),
+        partials=Failing(failing),
+        sessions=lambda: server.handle.sessions,
+        output=tmp_path,
+        page=page,
+    )
+    async with serve(app.on_connect) as server, server.call() as call:
+        await call.say(SPEECH)
+    await app.close()
+    assert [each.text for each in app.captions] == ["where is the shop?"]
+    if failing != "finish":  # the finals are another engine's
+        assert any(f"LookupError: no {failing}" in text for text in page.texts)
+
+
+class Pondering(Brain):
+    async def is_goodbye(self, text: str) -> bool:
+        del text
+        await asyncio.Event().wait()
+        return False
+
+
+@in_virtual_time
+async def test_a_brain_that_never_knows_whether_it_is_goodbye_is_given_up() -> None:
+    page = Page()
+    brain = Pondering([Entry(("where is the shop",), "At twelve Mill Street.")], WordEmbedder())
+    app = Assistant(Failing(""), ScriptedVoice(), brain, page=page)
+    async with serve(app.on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        sorry = await call.reply(within_s=40)
+        assert sorry.matches(Audio(ScriptedVoice.audio_of(Manner().phrases.sorry), 16_000))
+    assert page.texts[0].startswith("no answer within 30 s")
