@@ -11,6 +11,9 @@ from audio_connector.engines import Hearing, Recogniser
 from audio_connector.engines.base.deadline import within
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechPaused, SpeechStarted
 
+BEGIN_S = 5.0
+"""For a recogniser that hears while words are said to begin; without it they are understood behind them."""
+
 UNDERSTAND_S = 30.0
 """For an utterance; what takes longer will not come, and the caller is asked to say it again."""
 
@@ -50,7 +53,7 @@ class Listening:
             return
         try:
             hearing = self._recogniser.hear(sample_rate=event.sample_rate, language=self._language)
-            self._hearing = await hearing.__aenter__()
+            self._hearing = await within(BEGIN_S, hearing.__aenter__())
             await self._hearing.write(event.audio)
         except Exception as error:  # noqa: BLE001 - it is told; of an engine of one's own too
             self._trouble(error)
