@@ -86,6 +86,7 @@ class Line:
         self.is_open = True
         """False from our own wish to close, or the end of the connection, on."""
         self.closed: Disconnected | None = None
+        self.is_released = False  # it goes on, in another application
         self.handed_bytes = 0
         """Audio handed to the I/O side so far."""
         self.numbers = itertools.count(1 + (takeovers << 32))
@@ -308,6 +309,7 @@ class Line:
     def release(self, how: Disconnected) -> None:
         """Another application takes the call: nothing more is asked, and whoever still waits is told so."""
         if self.closed is None:
+            self.is_released = True
             self.end(how)
             self.post(Released())
 
