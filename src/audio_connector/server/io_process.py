@@ -208,7 +208,8 @@ class IoProcess:
                     made: type[Exception] = getattr(errors, kind, AudioConnectorStartServerError)
                     self._listening.set_exception(made(text))
             case words.Collect(token):
-                found = Found([*self.meters.snapshot(), *of_this_process("application")])
+                rows = self._remote_io.rows()
+                found = Found([*self.meters.snapshot(), *rows, *of_this_process("application")])
                 self._say(words.Collected(token, found.as_json()))
             case words.AllClosed():
                 _settle(self._all_closed, None)
