@@ -5,7 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import logging
 import os
+import re
 import resource
 import socket
 from typing import Any
@@ -15,6 +17,7 @@ from support.ends import Port, forked, port_at
 from support.peers import UPGRADE, bare, close_frame, request
 from support.serving import DEADLINE_S, certificates, serving, tls_client, until, warnings_of
 
+from audio_connector import Monitoring
 from audio_connector.wire.addresses import NO_LINGER
 from audio_connector.wire.listening import GONE_PER_ROUND
 from audio_connector.wire.transport import Closed
@@ -276,3 +279,10 @@ def test_a_loop_that_watches_no_sockets_accepts_one_by_one() -> None:
         loop.run_until_complete(dial_twice())
     finally:
         loop.close()
+
+
+@NEEDS_IPV6
+async def test_the_line_of_an_admin_port_on_ipv6_can_be_opened(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "audio_connector")
+    async with serving(monitoring=Monitoring(admin_host="::1", admin_port=0)):
+        assert re.search(r"are told at http://\[::1\]:\d+$", caplog.text, re.MULTILINE)

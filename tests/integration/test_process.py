@@ -20,6 +20,7 @@ import support
 from support.peers import FRAME, calling, how_closed, next_audio, next_text
 from support.processes import children_of, command_of, is_running, program
 from support.serving import DEADLINE_S, Listener, echo, io_threads, sawtooth, serving, until, warnings_of
+from support.watching import counts_in, fetch
 from websockets.asyncio.client import connect
 from websockets.exceptions import InvalidStatus
 
@@ -94,6 +95,8 @@ async def test_a_process_that_is_killed_ends_its_calls_with_a_reason_and_another
             assert (await next_audio(caller, 1))[0] == FRAME
         assert process_of(handle) != killed
         assert not is_running(killed)
+        counts = counts_in((await fetch(handle.get_address(), "/metrics")).body)
+        assert counts["calls_ended", ("server", "1006")] == 1
     texts = warnings_of(caplog)
     assert len(texts) == 2
     assert texts[0].startswith("the I/O process has ended (signal 9; ")

@@ -4,10 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import logging
 import shutil
 import socket
 import subprocess
+import time
+import urllib.request
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import partial
@@ -15,7 +18,7 @@ from typing import Any
 
 import pytest
 from support.peers import UPGRADE, bare, calling, next_audio, request
-from support.serving import certificates, sawtooth, serving, tls_client, until
+from support.serving import DEADLINE_S, certificates, sawtooth, serving, tls_client, until
 from support.watching import admin_in, calls_of, counts_in, counts_of, fetch
 
 from audio_connector import (
@@ -97,6 +100,31 @@ async def test_the_counts_are_what_the_load_was(isolation: str, caplog: pytest.L
         for key, count in (await counts_of(admin)).items():
             if not key[0].startswith(("loop_", "port_", "process_")):  # which go on without calls
                 assert text[key] == count, key
+
+
+@BOTH
+async def test_a_loop_that_is_blocked_is_seen_from_outside(
+    isolation: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    lags = [0.0]
+    give_up_at = time.monotonic() + DEADLINE_S
+
+    async def block(client: AudioConnectorConnection) -> None:
+        def on_message(message: bytes | str) -> None:
+            while lags[-1] < 0.3 and time.monotonic() < give_up_at:  # until it is seen
+                with urllib.request.urlopen(f"{admin}/calls", timeout=DEADLINE_S) as page:
+                    rows = json.load(page)["snapshot"]
+                lags.append(next(value for name, _, value in rows if name == "port_lag_seconds_max"))
+
+        client.set_handler(on_message=on_message)
+
+    async with (
+        watched(caplog, block, isolation=isolation) as (handle, admin),
+        calling(handle.get_address()) as caller,
+    ):
+        await caller.send('"block"')
+        await until(lambda: len(lags) > 1, "the end of the block")
+        assert lags[-1] >= 0.3
 
 
 @BOTH

@@ -7,13 +7,13 @@ This file imports nothing of the extra ``cli``, so that it can say what is missi
 from __future__ import annotations
 
 import io
-import os
 import signal
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
 from audio_connector.cli.statuses import BAD_INPUT, INTERRUPTED
+from audio_connector.wire.descriptors import open_closed
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25,7 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     Returns:
         The exit status: 0 clean, 1 something was lost, 2 bad input or unreachable server, 130 interrupted.
     """
-    _open_closed_descriptors()
+    open_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(
             stream, io.TextIOWrapper
@@ -49,15 +49,3 @@ def main(argv: Sequence[str] | None = None) -> int:
         # While threads of engines are in C++, one more Ctrl-C would end the wait for them, and abort the process.
         signal.signal(signal.SIGINT, signal.SIG_DFL)
     return status
-
-
-def _open_closed_descriptors() -> None:
-    """Give a program that was started with ``>&-`` somewhere to write: else its first socket would be its output."""
-    for number, name in enumerate(("stdin", "stdout", "stderr")):
-        try:
-            os.fstat(number)
-        except OSError:
-            # The lowest free descriptor, which is this one.
-            opened = os.open(os.devnull, os.O_RDWR)
-            if getattr(sys, name) is None:
-                setattr(sys, name, os.fdopen(opened, "r" if name == "stdin" else "w"))

@@ -62,6 +62,9 @@ CUT: Final = 1
 
 logger = logging.getLogger("audio_connector.serve")
 
+OF_WORKERS: Final = ("io_processes", "worker_memory_mb", "calls", "move_s")
+"""The settings that say how there are workers, not whether."""
+
 TEXT_FORMAT: Final = "%(asctime)s %(levelname)s %(name)s: %(message)s"
 
 
@@ -105,17 +108,14 @@ def serve(
     The variables are named after the flags: AUDIO_CONNECTOR_DRAIN_S is --drain-s.
     """
     settings, origins = gather(flags, config)
+    is_supervised = _has_workers(settings)
     with taken(settings, origins) as given:
         if print_config:
             _warn_of_unknown_variables()
             _print_config(configuration_for(app, settings, given.sockets), settings, origins, given)
             return 0
         say = logger.info if settings.log_format == "json" else print_line
-        if settings.workers is not None or settings.reload:
-            if settings.isolation == "thread":
-                raise UsageError(
-                    "got workers and isolation=thread; expected one of them: workers share a process"
-                )
+        if is_supervised:
             configure_logging(settings)
             _warn_of_unknown_variables()
             watched = Path.cwd() if settings.reload else None
@@ -124,6 +124,17 @@ def serve(
         configure_logging(settings)
         _warn_of_unknown_variables()
         return 0 if serve_configured(made, say) else CUT
+
+
+def _has_workers(settings: ServeSettings) -> bool:
+    if settings.workers is None and not settings.reload:
+        for name in OF_WORKERS:
+            if (value := getattr(settings, name)) is not None:
+                raise UsageError(f"got {name}={value} without workers; expected --workers as well")
+        return False
+    if settings.isolation == "thread":
+        raise UsageError("got workers and isolation=thread; expected one of them: workers share a process")
+    return True
 
 
 def _warn_of_unknown_variables() -> None:

@@ -15,6 +15,7 @@ from typing import Any
 from audio_connector.cluster.member import Member
 from audio_connector.port import words
 from audio_connector.port.meters import Found, Meters, Snapshot, read_found, total
+from audio_connector.wire.closing import ABNORMAL
 
 ANSWER_S = 0.3
 """For the others; of who does not answer by then it is told what it has said before."""
@@ -40,8 +41,12 @@ class Collecting:
         return found
 
     def forget(self, member: Member) -> None:
-        """It is gone; its counts stay."""
-        self._ended.fold(self._latest.pop(member, []))
+        """It is gone; its counts stay, and the calls that it still had are over."""
+        latest = self._latest.pop(member, [])
+        self._ended.fold(latest)
+        for name, _, sample in latest:
+            if name == "calls" and isinstance(sample, float | int) and sample:
+                self._ended.add("calls_ended", float(sample), "server", str(ABNORMAL))
 
     def take(self, member: Member, word: words.Collected) -> None:
         """An I/O process has answered."""

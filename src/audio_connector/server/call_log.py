@@ -39,6 +39,7 @@ class CallLog:
         if worker is not None:
             self._fields["worker"] = worker
         self._told_rate_hz: int | None = None
+        self._since = " in this worker" if connection.is_resumed else ""
         self._note_session()
 
     def say(self, level: int, text: str, *values: object, error: BaseException | None = None) -> None:
@@ -92,10 +93,11 @@ class CallLog:
             code = "no code" if how.code is None else f"{how.code}"
             self.say(
                 logging.INFO,
-                "closed by the %s with %s after %.1f s, %s; %.1f s of audio came and %.1f s were sent; %s",
+                "closed by the %s with %s after %.1f s%s, %s; %.1f s of audio came and %.1f s were sent; %s",
                 how.closed_by,
                 f"{code} {quoted(how.reason)}" if how.reason else code,
                 duration_s,
+                self._since,
                 rate,
                 figures.audio_ms_received / 1000,
                 figures.audio_ms_sent / 1000,

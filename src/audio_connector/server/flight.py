@@ -213,6 +213,9 @@ class Flight:
         elif wanted.future is None:
             self._complain(take.error)
         if wanted.path is None:
+            if take.error is not None and not take.recorded.duration_s:
+                with contextlib.suppress(OSError, ValueError):  # empty ones would push out others
+                    path.unlink(missing_ok=True)
             self._delete_oldest()
         if wanted.future is not None:
             resolve(wanted.future, take.error or path)

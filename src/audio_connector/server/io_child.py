@@ -89,6 +89,8 @@ class IoChild:
         """Who has asked what the other processes have counted."""
         self._found: Found | None = None
         """What the only application has told last of itself."""
+        self._unanswered_at: float | None = None
+        """Since when it has not: it does so although its loop is blocked, and not where it is stopped."""
         self._unlogged = 0
         self._is_over = self._is_stopped = False
 
@@ -220,7 +222,10 @@ class IoChild:
     def _rows(self) -> Snapshot:
         """What is counted beside the calls."""
         applications = self._applications()[1:] if self._sharing is not None else [self._control]
-        lag_s = max((application.lag_s for application in applications), default=0.0)
+        asked_at = self._unanswered_at
+        lag_s = 0.0 if asked_at is None else time.monotonic() - asked_at
+        if self._sharing is not None:
+            lag_s = self._sharing.lag_s()
         rows: Snapshot = [
             ("port_waiting_messages", (), float(sum(each.waiting for each in applications))),
             ("port_lag_seconds_max", (), lag_s),
@@ -238,9 +243,13 @@ class IoChild:
         token = next(self._tokens)
         timer = self._loop.call_later(COLLECT_S, self._take_collected, token, None)
         self._collecting[token] = then, timer
+        if self._unanswered_at is None:
+            self._unanswered_at = time.monotonic()
         self._control.say(words.Collect(token, with_calls, own.as_json()))
 
     def _take_collected(self, token: int, found: Found | None) -> None:
+        if found is not None:
+            self._unanswered_at = None
         if self._sharing is None:
             # Nobody else tells what this application has counted: where it does not answer, its last word holds.
             self._found = found = found or self._found

@@ -35,6 +35,7 @@ from audio_connector.server.io_meters import of_this_process
 from audio_connector.server.load import LagMeter
 from audio_connector.server.remote import Remote, RemoteIo, log_word
 from audio_connector.wire.addresses import duplicates_of, listen_on, shut_down
+from audio_connector.wire.closing import ABNORMAL
 from audio_connector.wire.network import LISTEN
 from audio_connector.wire.tls_files import TlsFiles
 
@@ -208,7 +209,8 @@ class IoProcess:
                     made: type[Exception] = getattr(errors, kind, AudioConnectorStartServerError)
                     self._listening.set_exception(made(text))
             case words.Collect(token):
-                found = Found([*self.meters.snapshot(), *of_this_process("application")])
+                rows = self._remote_io.rows()
+                found = Found([*self.meters.snapshot(), *rows, *of_this_process("application")])
                 self._say(words.Collected(token, found.as_json()))
             case words.AllClosed():
                 _settle(self._all_closed, None)
@@ -286,6 +288,8 @@ class IoProcess:
         if not self._listening.done():
             self._fail_start(f"it ended with {how} before it listened")
         elif not self._is_ending:
+            if count:  # nobody else is left who could tell of them
+                self.meters.add("calls_ended", float(count), "server", str(ABNORMAL))
             text = "the I/O process has ended (%s; %s): its %d calls are over, and another one is started"
             logger.error(text, how, why, count)
         _settle(self._all_closed, None)

@@ -185,7 +185,9 @@ class IoSide:
         except (OSError, UnicodeError, OverflowError) as error:
             why = why_not_bound(options.host, options.port, error)
             raise AudioConnectorStartServerError(f"the admin port: {why}") from error
-        logger.info("health, figures and calls are told at http://%s:%d", *self._admin.address)
+        host, port = self._admin.address
+        shown = f"[{host}]" if ":" in host else host
+        logger.info("health, figures and calls are told at http://%s:%d", shown, port)
 
     def _ssl_context(self) -> Callable[[], SSLContext] | None:
         tls, context = self._config.tls, self._config.ssl

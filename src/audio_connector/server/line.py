@@ -79,13 +79,14 @@ class Line:
         self.owes_work = owes_work
         self.clock = clock
         self._max_buffer_s = max_buffer_s
-        self._settling: list[int] = []  # the tokens of who waits for the format
+        self._settling: set[int] = set()  # the tokens of who waits for the format
         self._take_format(AudioFormat(), None)
         self._is_settled = False
         self.figures = Figures()
         self.is_open = True
         """False from our own wish to close, or the end of the connection, on."""
         self.closed: Disconnected | None = None
+        self.is_released = False  # it goes on, in another application
         self.handed_bytes = 0
         """Audio handed to the I/O side so far."""
         self.numbers = itertools.count(1 + (takeovers << 32))
@@ -186,11 +187,12 @@ class Line:
         """Wait until the format is known, or has to be thought to be what it is; or until the end."""
         token = next(self.numbers)
         future = self._waits[token] = asyncio.get_running_loop().create_future()
-        self._settling.append(token)
+        self._settling.add(token)
         try:
             if not self._is_settled and self.closed is None:
                 await future
         finally:
+            self._settling.discard(token)
             self._waits.pop(token, None)
             self._answered.pop(token, None)
 
@@ -307,6 +309,7 @@ class Line:
     def release(self, how: Disconnected) -> None:
         """Another application takes the call: nothing more is asked, and whoever still waits is told so."""
         if self.closed is None:
+            self.is_released = True
             self.end(how)
             self.post(Released())
 

@@ -26,7 +26,7 @@ from audio_connector.port import words
 from audio_connector.port.framing import SERIAL_BITS, SERVER, Message
 from audio_connector.port.host import Block, Deliver, Note
 from audio_connector.port.mailbox import BUSY_S, Outbox
-from audio_connector.port.meters import Meters
+from audio_connector.port.meters import Meters, Snapshot
 from audio_connector.port.stream import Stream
 from audio_connector.server.watchdog import LoopWatchdog
 from audio_connector.wire.messages import Disconnected
@@ -158,6 +158,11 @@ class RemoteIo:
         """How long something has waited for the application's loop."""
         since = self._outbox.pending_since
         return 0.0 if since is None else self.clock() - since
+
+    def rows(self) -> Snapshot:
+        """What of it is counted where there is one application."""
+        waiting = float(self._outbox.waiting)
+        return [("port_waiting_messages", (), waiting), ("port_lag_seconds_max", (), self.lag_s())]
 
     def beat(self) -> None:
         """Have that loop look, so that it is known how it lags although nothing comes."""

@@ -23,6 +23,7 @@ from audio_connector.server.garbage import loaded_is_kept
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
 from audio_connector.validation import told_in
 from audio_connector.validation.handlers import takes
+from audio_connector.wire.descriptors import open_closed
 
 logger = logging.getLogger("audio_connector.server")
 
@@ -87,6 +88,7 @@ def run(
         raise UsageError(
             'run() is called when the module is imported; put it under if __name__ == "__main__":'
         )
+    open_closed()
     config = isolated(configuration_of(app, host=host, port=port))
     serve_configured(config, print_line if say is None else say)
 

@@ -143,19 +143,29 @@ class Sharing:
                 link.close(1011, "internal error")
         return len(links)
 
+    def lag_s(self) -> float:
+        """How long the application has taken nothing that is furthest behind; one that is stopped says nothing."""
+        return max(
+            (self._lag_s_of(each) for each in self.applications.values() if _takes_calls(each)), default=0.0
+        )
+
     # Inside.
+
+    def _lag_s_of(self, application: Application) -> float:
+        silent_s = self._clock() - application.loaded_at
+        return max(application.lag_s, silent_s) if silent_s > LAG_S else application.lag_s
 
     def _choose(
         self, other_than: Application | None = None, *, asks: int | None = None
     ) -> Application | None:
         """The next one for a call, or, with a number of ``asks``, for that."""
-        now, count = self._clock(), len(self.applications)
+        count = len(self.applications)
         if asks is None:
             self._turn += 1
         turn = self._turn if asks is None else asks
         takers = [
             (
-                (now - each.loaded_at > LAG_S or each.lag_s > LAG_S, 0 if asks else len(each.links)),
+                (self._lag_s_of(each) > LAG_S, 0 if asks else len(each.links)),
                 (at - turn) % count,
                 each,
             )

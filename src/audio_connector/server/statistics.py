@@ -121,7 +121,9 @@ def statistics_of(line: Line) -> ConnectionStatistics:
     # What has the same name is the same figure. Every end of a call asks for it, and `asdict` takes 40 µs.
     counted = {name: getattr(intake, name) for name in _INTAKE}
     counted.update(zip(figures._fields, figures, strict=True))
-    if line.closed is not None:  # what was handed over and did not arrive before the end waits nowhere else
+    if (
+        line.closed is not None and not line.is_released
+    ):  # what was handed over and did not arrive waits nowhere else
         counted["unsent_ms"] += ms(max(0, line.handed_bytes - figures.accepted_bytes))
     return ConnectionStatistics(
         audio_messages_received=intake.audio_messages,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""How many descriptors this process may have, and room for them before they are there."""
+"""How many descriptors this process may have, room for them before they are there, and the first three of them."""
 
 from __future__ import annotations
 
@@ -50,3 +50,19 @@ def reserve(sock: socket.socket) -> None:
     highest = min(limit() or MOST_RESERVED, MOST_RESERVED) - 1
     with suppress(OSError):  # then room is made as they come
         os.close(fcntl.fcntl(sock, fcntl.F_DUPFD_CLOEXEC, highest))
+
+
+def open_closed() -> None:
+    """Give a program that was started with ``>&-`` somewhere to write, and its children as well.
+
+    Else the first socket would be the output, and libuv aborts the process when it closes that.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        try:
+            os.fstat(number)
+        except OSError:
+            # The lowest free descriptor, which is this one.
+            opened = os.open(os.devnull, os.O_RDWR)
+            os.set_inheritable(opened, True)
+            if getattr(sys, name) is None:
+                setattr(sys, name, os.fdopen(opened, "r" if name == "stdin" else "w"))

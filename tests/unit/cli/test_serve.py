@@ -98,6 +98,9 @@ def test_a_configuration_may_begin_with_a_byte_order_mark(
         (None, {}, ["--keyfile", "key.pem"], "expected --certfile as well"),
         (None, {}, ["--config", "none.toml"], "--config 'none.toml' cannot be read: No such file"),
         (None, {}, ["--isolation", "none"], "--isolation: isolation='none'"),
+        ("io_processes = 2", {}, [], "got io_processes=2 without workers; expected --workers as well"),
+        (None, {"CALLS": "stay"}, [], "got calls=stay without workers"),
+        (None, {}, ["--workers", "2", "--isolation", "thread", "--print-config"], "workers share a process"),
         (None, {}, ["--max-message-bytes", "1"], "--max-message-bytes: max_message_bytes=1"),
         ("lead_ms = 1", {}, [], "serve.toml: lead_ms=1"),
         (

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from typing import Any, cast
 
 import pytest
@@ -114,6 +115,22 @@ async def test_the_counts_of_who_is_gone_stay() -> None:
     stage.ios.append(again := Process(stage, 0.0))
     again.opened += 1.0
     assert await stage.opened(again) == await stage.opened(third) == 108.0
+
+
+@in_virtual_time
+async def test_the_calls_of_an_io_process_that_is_gone_have_ended() -> None:
+    stage = Stage(1.0, 2.0)
+    asked, lost = stage.ios
+    ended = ["calls_ended", ["router", "1000"], 3.0]
+    lost.says = json.dumps([[["calls_opened", [], 7.0], ended, ["calls", [], 4.0]], []])
+    await stage.ask(asked)
+    stage.lose(lost)
+    found = await stage.ask(asked)
+    assert ("calls_opened", (), 7.0) in found.snapshot
+    assert [row for row in found.snapshot if row[0].startswith("calls") and row[1]] == [
+        ("calls_ended", ("router", "1000"), 3.0),
+        ("calls_ended", ("server", "1006"), 4.0),
+    ]
 
 
 @in_virtual_time

@@ -6,14 +6,15 @@ from __future__ import annotations
 import asyncio
 import logging
 from dataclasses import replace
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from support.audio import numbered
 from support.conversation import Conversation
 
-from audio_connector.server.call_log import losses_of
+from audio_connector.server.call_log import CallLog, losses_of
 from audio_connector.testing.virtual_time import in_virtual_time, run_in_virtual_time
+from audio_connector.wire.messages import Disconnected
 
 FRAME = numbered(7, 640)
 
@@ -126,3 +127,27 @@ async def test_what_was_written_and_never_sent_is_lost() -> None:
     assert figures.queued_ms == 0.0
     assert 3700.0 <= figures.unsent_ms <= 3800.0
     assert losses_of(figures) == f"lost: {figures.unsent_ms:.0f} ms of audio not sent"
+
+
+@in_virtual_time
+async def test_what_was_written_is_not_lost_where_another_worker_takes_the_call() -> None:
+    async with Conversation(lambda client: client.set_handler(on_message=lambda message: None)) as call:
+        await call.client.send_audio_buffer(FRAME * 250)
+        call.session.release()
+        await call.session.task
+        figures = call.client.statistics()
+    assert losses_of(figures) == "nothing was lost"
+
+
+def test_of_a_call_that_another_worker_had_it_is_said_how_long_this_one_had_it(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scene() -> None:
+        async with Conversation(lambda client: None) as call:
+            client = cast("Any", call.client)
+            client._is_resumed = True
+            with caplog.at_level(logging.INFO, logger="audio_connector.server"):
+                CallLog(call.session.faults, client).end(Disconnected(1000, "", "router"), 6.2)
+
+    run_in_virtual_time(scene())
+    assert "closed by the router with 1000 after 6.2 s in this worker, 16000 Hz; " in caplog.text

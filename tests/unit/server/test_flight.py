@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.disk import full_disk
 from support.recordings import read_sides
 from support.stage import UPGRADE
 
@@ -185,6 +186,22 @@ async def test_a_folder_that_cannot_be_written_is_an_error_and_the_call_goes_on(
         await asyncio.sleep(2.0)
     assert "on" in seen
     assert any(isinstance(error, AudioFileError) for error in seen)
+
+
+@in_virtual_time
+async def test_a_full_disk_leaves_no_empty_files(tmp_path: Path) -> None:
+    seen: list[object] = []
+
+    async def bot(client: AudioConnectorConnection) -> None:
+        await asyncio.sleep(1.0)
+        with full_disk(), pytest.raises(AudioFileError, match="File too large"):
+            await client.dump()
+        seen.append("on")
+
+    async with serve(config(tmp_path, bot)) as server, server.call() as call:
+        await call.say(Audio.tone(440, 2.0))
+    assert seen == ["on"]
+    assert files_in(tmp_path) == []
 
 
 @in_virtual_time

@@ -325,3 +325,32 @@ def test_it_goes_on_where_nobody_reads_what_it_says() -> None:
         program.process.send_signal(signal.SIGTERM)
         # 120: the interpreter could not flush at its end
         assert program.process.wait(20) in (0, 120)
+
+
+CLOSED = """
+    import asyncio, os, signal, sys, audio_connector
+    async def end():
+        while signal.getsignal(signal.SIGTERM) == signal.SIG_DFL:
+            await asyncio.sleep(0.01)
+        os.kill(os.getpid(), signal.SIGTERM)
+    async def on_start():
+        tasks.append(asyncio.ensure_future(end()))
+    tasks = []
+    async def on_connect(client): ...
+    audio_connector.run({
+        "host": "127.0.0.1", "port": 0, "on_connect": on_connect, "on_start": on_start, "isolation": sys.argv[1]
+    })
+"""
+
+
+@POSIX
+@pytest.mark.parametrize("isolation", ["process", "thread"])
+def test_closed_descriptors_are_no_sockets_in_any_process_of_it(isolation: str) -> None:
+    ended = subprocess.run(
+        ["sh", "-c", 'exec "$@" >&- <&-', "sh", sys.executable, "-c", textwrap.dedent(CLOSED), isolation],
+        stderr=subprocess.PIPE,
+        text=True,
+        timeout=30,
+        check=False,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
