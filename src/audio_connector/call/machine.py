@@ -437,6 +437,7 @@ class Call:
         self._settle_at = math.inf
         self._is_guessed = is_guess
         if audio_format != self._queue.format:
+            self.buffer.counters.last_as_long(self.format.rate_hz, audio_format.rate_hz)
             self._take_format(audio_format)
             self._queue.settle(audio_format, now)
         self.tells.append(tells.Settled(audio_format, self.first_message))

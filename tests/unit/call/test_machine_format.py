@@ -276,6 +276,20 @@ def test_the_bounds_are_times_whatever_the_rate() -> None:
         assert writer.answer is True
 
 
+@pytest.mark.parametrize("rate_hz", [8000, 24000])
+def test_what_tells_the_rate_late_leaves_the_seconds_that_were_counted(rate_hz: int) -> None:
+    """They are the sum of a metric, which never drops."""
+    call = VirtualCall(None)
+    for _ in range(101):
+        call.router_sends(bytes(640))
+    before = call.machine.format.duration_ms(call.machine.buffer.counters.audio_bytes)
+    call.router_says(Connected(format=AudioFormat(rate_hz)))
+    after = call.machine.format.duration_ms(call.machine.buffer.counters.audio_bytes)
+    assert call.machine.format.rate_hz == rate_hz
+    assert before == 2020.0
+    assert 0 <= after - before < 0.1
+
+
 @RATES_HZ
 def test_messages_of_another_size_than_a_frame_are_counted(rate_hz: int) -> None:
     call = VirtualCall(rate_hz)
