@@ -196,6 +196,8 @@ class Running:
         def feed_error(error: Exception) -> None:
             if (session := self.sessions.get(link_id)) is not None:
                 session.feed_error(error)
+            else:
+                logger.error("of a call that is over: %s", error)
 
         line = Line(
             link_id,
