@@ -79,7 +79,7 @@ class Line:
         self.owes_work = owes_work
         self.clock = clock
         self._max_buffer_s = max_buffer_s
-        self._settling: list[int] = []  # the tokens of who waits for the format
+        self._settling: set[int] = set()  # the tokens of who waits for the format
         self._take_format(AudioFormat(), None)
         self._is_settled = False
         self.figures = Figures()
@@ -186,11 +186,12 @@ class Line:
         """Wait until the format is known, or has to be thought to be what it is; or until the end."""
         token = next(self.numbers)
         future = self._waits[token] = asyncio.get_running_loop().create_future()
-        self._settling.append(token)
+        self._settling.add(token)
         try:
             if not self._is_settled and self.closed is None:
                 await future
         finally:
+            self._settling.discard(token)
             self._waits.pop(token, None)
             self._answered.pop(token, None)
 
