@@ -18,6 +18,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
@@ -64,6 +65,12 @@ MAX_LOGGED = 1000
 """Of these, records for the log."""
 
 
+class _Phase(Enum):
+    """Where the process is on its way to its end."""
+
+    RUNNING, ENDING, STOPPED = range(3)
+
+
 class IoChild:
     """The I/O process; ``verifiers`` are those that it may be told to judge by, by their names."""
 
@@ -90,7 +97,7 @@ class IoChild:
         self._found: Found | None = None
         """What the only application has told last of itself."""
         self._unlogged = 0
-        self._is_over = self._is_stopped = False
+        self._phase = _Phase.RUNNING
 
     def run(self) -> None:
         """Do everything, until the end."""
@@ -288,7 +295,7 @@ class IoChild:
             application.say(self._started)
 
     def _lose_application(self, application: Application) -> None:
-        if self._sharing is not None and not self._is_over:
+        if self._sharing is not None and self._phase is _Phase.RUNNING:
             self._gone.fold(_port_rows_of(application))
             count = self._sharing.lose(application)
             if self._side is not None:
@@ -328,9 +335,9 @@ class IoChild:
 
     def _end(self) -> None:
         """Nobody is left who could say what becomes of the calls: say goodbye."""
-        if self._is_over:
+        if self._phase is not _Phase.RUNNING:
             return
-        self._is_over = True
+        self._phase = _Phase.ENDING
         if self._side is not None and os.getppid() == self._parent:
             self._side.lend()  # it lives, so that another process listens with them
         if self._side is None or not self._side.links:
@@ -341,8 +348,8 @@ class IoChild:
 
     def _stop(self) -> None:
         """Once: a second stop would be left for the loop's last round, in which its tasks come to their end."""
-        if not self._is_stopped:
-            self._is_stopped = True
+        if self._phase is not _Phase.STOPPED:
+            self._phase = _Phase.STOPPED
             self._loop.stop()
 
 
