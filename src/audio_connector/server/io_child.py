@@ -287,9 +287,14 @@ class IoChild:
         if not data:
             self._loop.remove_reader(broker.fileno())
             return
+        number = int(data)
+        if not descriptors:
+            logger.error("worker %d cannot be attached: raise the limit of open files (ulimit -n)", number)
+            self._control.say(words.Lost(number))  # so that another one is tried
+            return
         sock = socket.socket(fileno=descriptors[0])
         sock.setblocking(False)
-        application = Application(int(data), sock, self._loop, self._take, self._lose_application)
+        application = Application(number, sock, self._loop, self._take, self._lose_application)
         sharing.add(application)
         if self._started.port:
             application.say(self._started)
