@@ -88,7 +88,6 @@ class IoChild:
         self._side: IoSide | None = None
         self._started = words.Started("", 0)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._refused: dict[str, int] = {}
         self._tokens = itertools.count(1)
         self._gone = Meters()
         """What crossed to workers that are gone: a sum never drops."""
@@ -321,9 +320,10 @@ class IoChild:
         self._loop.call_later(CARE_S, self._care)
 
     def _tell_refusals(self, side: IoSide) -> None:
-        if (counts := dict(side.refusals())) != self._refused:
-            self._refused = counts
-            for application in self._applications():
+        counts = dict(side.refusals())
+        for application in self._applications():
+            if counts != application.refused and not application.stream.is_full:
+                application.refused = counts
                 application.say(words.Refused(counts))
 
     def log(self, word: words.Logged) -> None:
