@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import os
 import signal
 from collections.abc import AsyncIterator, Callable
@@ -151,6 +152,35 @@ async def test_deaths_reloads_and_the_memory_leave_as_many_workers_as_were_asked
             await until(lambda: guest.numbers == [1, 2], "the echo")
             assert len(supervisor._workers) == len(served.pids()) == 1
     assert "MiB and is replaced" in caplog.text
+    caplog.clear()
+
+
+@pytest.mark.parametrize("what", ["process", "stream"])
+async def test_where_the_system_has_no_room_for_another_worker_it_is_tried_again(
+    what: str, serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    name = {"process": "ChildProcess", "stream": "stream_pair"}[what]
+    real, goes_well = getattr(module, name), iter([False, True, True, False])
+
+    def scarce(*arguments: Any) -> Any:
+        if not next(goes_well, True):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+        return real(*arguments)
+
+    async with serving(workers=2) as served:
+        before = served.pids()
+        monkeypatch.setattr(module, name, scarce)
+        os.kill(before[0], signal.SIGKILL)
+        await until(lambda: "is tried again" in caplog.text, "that it is said")
+        await until(lambda: len(served.pids()) == 2, "another one")
+        before = served.pids()
+        served.supervisor.reload()
+        await until(lambda: "the old ones go on" in caplog.text, "that it is said")
+        await until(lambda: len(served.supervisor._workers) == 2, "the end of what was begun")
+        assert served.pids() == before
+        served.supervisor.reload()
+        await until(lambda: "reloaded: 2 new workers" in caplog.text, "the reload")
+    assert caplog.text.count("the system has no room for another worker: Too many open files") == 2
     caplog.clear()
 
 

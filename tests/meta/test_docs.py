@@ -7,10 +7,12 @@ import ast
 import re
 import textwrap
 from pathlib import Path
+from typing import get_args
 
 import pytest
 
 import audio_connector
+from audio_connector.call import asks, tells
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
@@ -85,6 +87,19 @@ def test_the_defaults_in_the_reference_are_those_of_the_code(model: str) -> None
 
 
 # What follows shows, on bad input, that the checks above can fail.
+
+
+@pytest.mark.parametrize("page", sorted((ROOT / "docs/design").glob("*.md")), ids=lambda page: page.name)
+def test_the_files_that_the_design_names_are_there(page: Path) -> None:
+    named = set(re.findall(r"`(\w+/[\w/]+\.\w+)`", page.read_text(encoding="utf-8")))
+    folders = (ROOT, ROOT / "src/audio_connector")
+    assert {name for name in named if not any((folder / name).exists() for folder in folders)} == set()
+
+
+def test_the_design_names_all_that_crosses_the_port() -> None:
+    text = (ROOT / "docs/design/threads.md").read_text(encoding="utf-8")
+    crosses = {kind.__name__ for kind in (*get_args(asks.Ask), *get_args(tells.Tell))} - {"bytes"}
+    assert {name for name in crosses if f"`{name}`" not in text} == set()
 
 
 def test_a_bad_block_is_found() -> None:

@@ -143,21 +143,6 @@ class PcmIngest:
         self._is_clean = not self._half
         return tail
 
-    def would_finish_odd(self, audio: AudioInput) -> bool:
-        """Tell whether `finish` would refuse if this were the last write; looks at the size alone.
-
-        Args:
-            audio: What is about to be written. Where `write` would refuse it, the answer means nothing.
-
-        Returns:
-            True where half a sample would be left.
-        """
-        if isinstance(audio, (bytes, bytearray)):
-            return bool((len(self._half) + len(audio)) % SAMPLE_BYTES)
-        if isinstance(audio, memoryview):
-            return bool((len(self._half) + _view_bytes(audio)) % SAMPLE_BYTES)
-        return bool(self._half)
-
     def reset(self) -> None:
         """Forget the utterance: drop what is held."""
         self._half = b""
@@ -187,10 +172,3 @@ class PcmIngest:
             return tail + pcm
         self._resampler = Resampler(in_hz, self._rate_hz)
         return tail + self._resampler.push(pcm)
-
-
-def _view_bytes(view: memoryview) -> int:
-    try:
-        return view.nbytes
-    except ValueError:  # released: write() refuses it with an explanation
-        return 0

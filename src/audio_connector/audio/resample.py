@@ -13,7 +13,7 @@ Rules:
 from __future__ import annotations
 
 import itertools
-from typing import TYPE_CHECKING, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Final
 
 from audio_connector.audio.format import SAMPLE_BYTES, SUPPORTED_RATES_HZ, check_rate_hz
 from audio_connector.errors import AudioDataError
@@ -44,10 +44,6 @@ if TYPE_CHECKING:
 # spins in Python may take it then, for the 5 ms of its switch interval: up to half of all pushes in bad rounds, with
 # either of them. A push that is left alone takes 25 to 75 us.
 
-Quality: TypeAlias = Literal["live"]
-LIVE_QUALITY: Final[Quality] = "live"
-"""The one quality there is. Kept for callers that name it; nothing else has to."""
-
 # Bounds the memory: the filter works in float64.
 _BLOCK_BYTES: Final = 65536 * SAMPLE_BYTES
 
@@ -61,7 +57,6 @@ class Resampler:
         in_hz: Samples per second of what goes in, 4,000 to 192,000.
         out_hz: Samples per second of what comes out, 4,000 to 192,000; the same as ``in_hz`` passes
             everything through.
-        quality: Nothing to choose from.
 
     Raises:
         AudioFormatError: A rate is out of range.
@@ -69,7 +64,7 @@ class Resampler:
 
     __slots__ = ("_in_hz", "_out_hz", "_stream")
 
-    def __init__(self, in_hz: int, out_hz: int, *, quality: Quality = LIVE_QUALITY) -> None:
+    def __init__(self, in_hz: int, out_hz: int) -> None:
         self._in_hz = check_rate_hz(in_hz)
         self._out_hz = check_rate_hz(out_hz)
         self._stream: Stream | None = None

@@ -178,6 +178,9 @@ class AttachedIo:
                 if not data:
                     self._end_orphan()
                     return
+                if not descriptors:  # none was left; the I/O process finds its end closed, and says so
+                    logger.error("an I/O process is not reached: raise the limit of open files (ulimit -n)")
+                    continue
                 sock = socket.socket(fileno=descriptors[0])
                 sock.setblocking(False)
                 self._remote_io.add(sock, int(data))

@@ -1,17 +1,18 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A process of a supervisor, an I/O process or a worker: a stream to it, and its end."""
+"""A process of a supervisor, an I/O process or a worker: a stream to it, its end, and its place."""
 
 from __future__ import annotations
 
 import asyncio
 import socket
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from audio_connector.port import words
 from audio_connector.port.framing import SERVER, Message
 from audio_connector.port.stream import Stream
-from audio_connector.server.children import ChildProcess
+from audio_connector.server.children import BackOff, ChildProcess
 from audio_connector.server.load import resident_mb
 
 MAX_MESSAGE_BYTES = 1 << 20
@@ -153,3 +154,26 @@ class Member:
         self.was_ready |= isinstance(word, words.Ready)
         self._take(self, word)
         self._wake()
+
+
+@dataclass(eq=False)
+class IoPlace:
+    """An I/O process and what it listens on."""
+
+    sockets: list[socket.socket]
+    back_off: BackOff
+    member: Member | None = None
+    broker: socket.socket | None = None
+    serial: int = 0
+    is_started: bool = False
+    """It listens, so that whoever sees it end starts another one."""
+    retired: set[int] = field(default_factory=set)
+    """The numbers of workers that retire and have no call there."""
+
+
+@dataclass(eq=False)
+class Seat:
+    """The place of one worker that serves; ``worker`` is None from its death until another one is ready."""
+
+    back_off: BackOff
+    worker: Member | None

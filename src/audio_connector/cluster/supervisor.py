@@ -20,11 +20,10 @@ import socket
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 from typing import Any
 
 from audio_connector.cluster.collecting import Collecting
-from audio_connector.cluster.member import Member, broker_pair
+from audio_connector.cluster.member import IoPlace, Member, Seat, broker_pair
 from audio_connector.cluster.plan import Plan
 from audio_connector.cluster.sockets import address_of, sockets_for
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
@@ -63,28 +62,7 @@ LOST_S = 0.2
 MEMORY_S = 2.0
 """How often the memory of the workers is looked at."""
 
-
-@dataclass(eq=False)
-class _Io:
-    """An I/O process and what it listens on."""
-
-    sockets: list[socket.socket]
-    back_off: BackOff
-    member: Member | None = None
-    broker: socket.socket | None = None
-    serial: int = 0
-    is_started: bool = False
-    """It listens, so that whoever sees it end starts another one."""
-    retired: set[int] = field(default_factory=set)
-    """The numbers of workers that retire and have no call there."""
-
-
-@dataclass(eq=False)
-class _Seat:
-    """The place of one worker that serves; ``worker`` is None from its death until another one is ready."""
-
-    back_off: BackOff
-    worker: Member | None
+NOT_REPLACED = "no worker takes the place of the one that has ended (%s); it is tried again"
 
 
 class Supervisor:
@@ -100,9 +78,9 @@ class Supervisor:
         self._id_prefix = uuid.uuid4().hex[:20]
         self._config: AudioConnectorServerConfig | None = None
         self._crossing = ""
-        self._ios: list[_Io] = []
+        self._ios: list[IoPlace] = []
         self._workers: dict[int, Member] = {}
-        self._seats: list[_Seat] = []
+        self._seats: list[Seat] = []
         self._collecting = Collecting(
             lambda asking: [io.member for io in self._ios if io.member not in (None, asking)],
             lambda: of_this_process("supervisor"),
@@ -160,8 +138,8 @@ class Supervisor:
     # Start.
 
     async def _start(self) -> None:
-        first = self._start_worker()
-        self._seats.append(_Seat(BackOff(time.monotonic), first))
+        (first,) = self._start_workers(1)
+        self._seats.append(Seat(BackOff(time.monotonic), first))
         loaded = await first.wait_for(words.Loaded, START_S)
         if isinstance(loaded, words.NotLoaded):
             raise UsageError(loaded.text)
@@ -172,12 +150,12 @@ class Supervisor:
         if config.tls is not None:
             TlsFiles(config.tls.certfile, config.tls.keyfile, config.tls.client_ca)
         for sockets in await sockets_for(config, self._lent, self._plan.io_processes):
-            self._ios.append(_Io(sockets, BackOff(time.monotonic)))
+            self._ios.append(IoPlace(sockets, BackOff(time.monotonic)))
         self.address = address_of(config, self._ios[0].sockets)
         for io in self._ios:
             await self._start_io(io)
-        while len(self._seats) < self._plan.workers:
-            self._seats.append(_Seat(BackOff(time.monotonic), self._start_worker()))
+        others = self._start_workers(self._plan.workers - 1)
+        self._seats += (Seat(BackOff(time.monotonic), worker) for worker in others)
         await self._await_ready([seat.worker for seat in self._seats if seat.worker is not None])
         if self._plan.memory_mb is not None:
             self._spawn(self._watch_memory(self._plan.memory_mb))
@@ -201,9 +179,9 @@ class Supervisor:
 
     # I/O processes.
 
-    async def _start_io(self, io: _Io) -> None:
+    async def _start_io(self, io: IoPlace) -> None:
         ours, theirs = broker_pair()
-        io.is_started = False
+        io.is_started, io.broker = False, ours
         with theirs:
             child = IoChildProcess(self._crossing, io.sockets, theirs)
             word = start_word(
@@ -216,7 +194,7 @@ class Supervisor:
                 id_prefix=self._id_prefix,
                 is_admin=io is self._ios[0],
             )
-            io.broker, io.serial = ours, serial
+            io.serial = serial
             io.member = member = Member(
                 0, child, self._take_from_io(io), lambda lost: self._lose_io(io, lost)
             )
@@ -229,7 +207,7 @@ class Supervisor:
             raise AudioConnectorStartServerError("an I/O process did not listen in time, or it ended")
         io.is_started = True
 
-    def _introduce(self, io: _Io) -> None:
+    def _introduce(self, io: IoPlace) -> None:
         """Connect it with all workers but those that get no more calls: what these had was in the one before."""
         io.retired = {worker.number for worker in self._workers.values() if worker.is_retiring}
         for worker in list(self._workers.values()):
@@ -238,12 +216,12 @@ class Supervisor:
             else:
                 self._connect(worker, io)
 
-    def _take_from_io(self, io: _Io) -> Callable[[Member, words.Word], None]:
+    def _take_from_io(self, io: IoPlace) -> Callable[[Member, words.Word], None]:
         def take(member: Member, word: words.Word) -> None:
             if isinstance(word, words.Logged):
                 log_word(word)
             elif isinstance(word, words.Retired):
-                io.retired.add(word.number)
+                io.retired = (io.retired | {word.number}) & self._workers.keys()
                 self._note_retired(word.number)
             elif isinstance(word, words.Lost):
                 self._spawn(self._end_lost(word.number))
@@ -255,7 +233,7 @@ class Supervisor:
 
         return take
 
-    def _lose_io(self, io: _Io, lost: Member) -> None:
+    def _lose_io(self, io: IoPlace, lost: Member) -> None:
         self._collecting.forget(lost)
         if self._ending.done() or io.member is None or not io.is_started:
             return
@@ -264,7 +242,7 @@ class Supervisor:
         logger.error("an I/O process has ended (%s): its calls are over, and another one is started", how)
         self._spawn(self._restart_io(io))
 
-    async def _restart_io(self, io: _Io) -> None:
+    async def _restart_io(self, io: IoPlace) -> None:
         while not self._ending.done():
             self._close_io(io)
             await asyncio.sleep(io.back_off.pause_s())
@@ -277,7 +255,7 @@ class Supervisor:
                 return
 
     @staticmethod
-    def _close_io(io: _Io) -> None:
+    def _close_io(io: IoPlace) -> None:
         if io.member is not None:
             io.member.close()
             io.member = None
@@ -287,11 +265,29 @@ class Supervisor:
 
     # Workers.
 
+    def _start_workers(self, count: int) -> list[Member]:
+        """All of them, or none.
+
+        Raises:
+            UsageError: The system has no room for them.
+        """
+        before = self._workers.keys() | ()
+        try:
+            return [self._start_worker() for _ in range(count)]
+        except OSError as error:
+            for number in self._workers.keys() - before:
+                self._discard(self._workers[number])
+            raise UsageError(f"the system has no room for another worker: {error.strerror}") from error
+
     def _start_worker(self) -> Member:
         number = next(self._numbers)
         ours, theirs = broker_pair()
         with theirs:
-            child = ChildProcess(self._plan.worker_module, (theirs.fileno(),), (theirs.fileno(),))
+            try:
+                child = ChildProcess(self._plan.worker_module, (theirs.fileno(),), (theirs.fileno(),))
+            except OSError:
+                ours.close()
+                raise
         worker = self._workers[number] = Member(
             number, child, self._take_from_worker, self._lose_worker, broker=ours
         )
@@ -300,7 +296,7 @@ class Supervisor:
             self._connect(worker, io)
         return worker
 
-    def _connect(self, worker: Member, io: _Io) -> None:
+    def _connect(self, worker: Member, io: IoPlace) -> None:
         """Give both ends of a stream away."""
         if io.broker is None or worker.broker is None:
             return
@@ -349,13 +345,17 @@ class Supervisor:
             seat.worker = None
             self._spawn(self._fill(seat))
 
-    async def _fill(self, seat: _Seat) -> None:
+    async def _fill(self, seat: Seat) -> None:
         """Start workers until one is ready for it; a reload may be the first to have one."""
         while True:
             await asyncio.sleep(seat.back_off.pause_s())
             if not self._is_vacant(seat):
                 return
-            worker = self._start_worker()
+            try:
+                (worker,) = self._start_workers(1)
+            except UsageError as error:
+                logger.error(NOT_REPLACED, error)
+                continue
             ready = await worker.wait_for(words.Ready, START_S)
             if not self._is_vacant(seat):
                 self._discard(worker)
@@ -365,10 +365,10 @@ class Supervisor:
                 logger.warning("worker %d takes calls", worker.number)
                 return
             why = ready.text if isinstance(ready, words.NotLoaded) else self._why_not_ready(worker)
-            logger.error("no worker takes the place of the one that has ended (%s); it is tried again", why)
+            logger.error(NOT_REPLACED, why)
             self._discard(worker)
 
-    def _is_vacant(self, seat: _Seat) -> bool:
+    def _is_vacant(self, seat: Seat) -> bool:
         return seat.worker is None and self._drains_until is None
 
     @staticmethod
@@ -385,17 +385,18 @@ class Supervisor:
             if await self._replace(self._seats):
                 logger.warning("reloaded: %d new workers take the calls of the old ones", len(self._seats))
 
-    async def _replace(self, seats: Sequence[_Seat]) -> bool:
+    async def _replace(self, seats: Sequence[Seat]) -> bool:
         """Start a worker for each, and have those that are there retire; False where the new ones are not ready."""
-        new = [self._start_worker() for _ in seats]
+        new: list[Member] = []
         try:
+            new = self._start_workers(len(seats))
             await self._await_ready(new)
             is_wanted = self._drains_until is None
         except UsageError as error:
             is_wanted = False
             if self._drains_until is None:
                 logger.error("the new workers are not used, and the old ones go on: %s", error)
-        for seat, worker in zip(seats, new, strict=True):
+        for seat, worker in zip(seats, new, strict=False):
             if not is_wanted:
                 self._discard(worker)
                 continue

@@ -69,9 +69,8 @@ class Worker:
         serve = await self._serve
         try:
             told = self._load(serve.app, serve.settings)
-            config = AudioConnectorServerConfig(
-                **{**dict(told), "isolation": "process"}
-            )  # what cannot cross is said
+            # What cannot cross is said.
+            config = AudioConnectorServerConfig(**{**dict(told), "isolation": "process"})
         except Exception as error:  # noqa: BLE001 - it is told
             self._say(words.NotLoaded(str(error)))
             return 2

@@ -52,9 +52,8 @@ def _open(package: ModuleType, access: Access) -> Opened:
 
 
 def _load() -> ModuleType:
-    importlib.import_module(
-        "deepgram.listen.v1.client"
-    )  # else imported in the loop, with the first utterance
+    # Else it is imported in the loop, with the first utterance.
+    importlib.import_module("deepgram.listen.v1.client")
     return importlib.import_module("deepgram")
 
 

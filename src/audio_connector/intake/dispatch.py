@@ -53,7 +53,7 @@ class Dispatcher:
         self._items: deque[Item | Exception] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wakeup: asyncio.Future[None] | None = None
-        self._is_ended = self._is_forgotten = False
+        self._is_ended = self._is_over = self._is_forgotten = False
         self._wants_audio = self._wants_texts = self._is_settled = False
         self._last: Disconnected | None = None
         self._lock = threading.Lock()
@@ -128,7 +128,10 @@ class Dispatcher:
             wakeup.set_result(None)
 
     def feed_error(self, error: Exception) -> None:
-        """Take an error, ahead of the messages that wait and behind the errors that do."""
+        """Take an error, ahead of the messages that wait and behind the errors that do; after the end for the log."""
+        if self._is_over:
+            self._log(error)
+            return
         errors = sum(isinstance(item, Exception) for item in self._items)
         self._items.insert(errors, error)
         self._wake()
@@ -169,6 +172,7 @@ class Dispatcher:
                 except asyncio.CancelledError as error:  # a handler cancelled its own task, and returned
                     await self._survive(error, "the task of the handlers", None)
         finally:
+            self._is_over = True
             self.faults.close()
 
     async def _hand_over(self) -> bool:
@@ -204,9 +208,10 @@ class Dispatcher:
         if isinstance(item, TextItem):
             self._push(self._event_streams, item)
             return ("on_message", self.on_message, item.text), ("on_event", self.on_event, item.event)
-        self.faults.count(item)  # type: ignore[arg-type]  # what remains is an exception
         if self.on_error is None:
-            self.faults.told(item)  # type: ignore[arg-type]
+            self._log(item)  # type: ignore[arg-type]  # what remains is an exception
+        else:
+            self.faults.count(item)  # type: ignore[arg-type]
         return (("on_error", self.on_error, item),)
 
     def _note_handled(self) -> None:
@@ -246,8 +251,16 @@ class Dispatcher:
                 task.uncancel()
         await asyncio.sleep(0)  # a loop that ends cancels all its tasks: the owner then says so in this round
         if self.is_cancelled:
+            for item in self._items:
+                if isinstance(item, Exception):
+                    self._log(item)
             raise error
         self._report(error, name, handler)
+
+    def _log(self, error: Exception) -> None:
+        """There is no on_error to tell."""
+        self.faults.count(error)
+        self.faults.told(error)
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():

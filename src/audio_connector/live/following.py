@@ -157,8 +157,7 @@ class OneByOne(Generic[T]):
                 await within(self._each_s, self._understand(utterance))
             except EngineError as error:
                 self._tell(f"an utterance was not understood: {error}")
-            except (
-                Exception
-            ) as error:  # a mistake of the program's, which is not to cost the rest of the call
+            # A mistake of the program's, which is not to cost the rest of the call.
+            except Exception as error:
                 logger.exception("an utterance was not understood")
                 self._tell(f"an utterance was not understood: {type(error).__name__}")

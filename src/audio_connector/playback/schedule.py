@@ -235,9 +235,8 @@ class Schedule:
         """Change how far ahead of the router's clock frames are sent, from now on."""
         self.lead_s = max(lead_s, MIN_LEAD_S)
         most = int(self.lead_s / FRAME_S) + IN_PLAY_FRAMES
-        if most > (
-            self.flown.maxlen or 0
-        ):  # never less: the router may still have what an older lead has let go
+        # Never less: the router may still have what an older lead has let go.
+        if most > (self.flown.maxlen or 0):
             self.flown = deque(self.flown, maxlen=most)
 
     # What is sent.

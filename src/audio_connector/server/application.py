@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import math
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from audio_connector.call import tells
@@ -41,6 +41,8 @@ class Application:
         self.loaded_at = -math.inf
         """When it said last how its loop is; it gets no call before it has."""
         self.lag_s = 0.0
+        self.refused: Mapping[str, int] = {}
+        """What it was told last of refusals."""
         self.stream = Stream(sock, lambda message: take(self, message), max_message_bytes=MAX_MESSAGE_BYTES)
         self._loop = loop
         self._queue = self.stream.queue

@@ -202,10 +202,9 @@ class Authentication:
             return
         try:
             result = self._handler(UpgradeRequest.of(asked.upgrade, asked.resumes))
-        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is logged; the latter is of something
-            self._conclude(
-                number, asked, error
-            )  # that it looked at, and would keep what comes behind from all calls
+        # The latter is of something that it looked at; it would keep what comes behind from all calls.
+        except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 - it is logged
+            self._conclude(number, asked, error)
             return
         if not isinstance(result, Awaitable):
             self._conclude(number, asked, result)
@@ -222,6 +221,10 @@ class Authentication:
             await asyncio.wait(list(self._tasks), timeout=CLOSE_S)
         if self._tasks:
             logger.warning("%s goes on although it was cancelled", name_of(self._handler))
+        for word in self._episodes.finish():
+            logger.error(
+                "authenticate=%s failed %d more times: %s", name_of(self._handler), word.times, word.kind
+            )
 
     def _own(self, task: asyncio.Future[Any]) -> asyncio.Future[Any]:
         def forget(_: object) -> None:

@@ -427,9 +427,8 @@ class AudioConnectorConnection:
         """Wait until what was written so far has been heard, and every speech to its end."""
         while True:
             await self._line.ask(lambda token: asks.WaitPlayed(token, to_end=True))
-            if (
-                self._line.closed is not None or not self._line.speeches
-            ):  # else another one was begun meanwhile
+            # A speech that is there was begun meanwhile.
+            if self._line.closed is not None or not self._line.speeches:
                 return
 
     def set_buffer_timing(self, active_seconds: float | None = None) -> None:

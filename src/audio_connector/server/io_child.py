@@ -18,6 +18,7 @@ import socket
 import sys
 import time
 from collections.abc import Callable, Coroutine, Mapping
+from enum import Enum
 from types import MappingProxyType
 from typing import Any
 
@@ -64,6 +65,12 @@ MAX_LOGGED = 1000
 """Of these, records for the log."""
 
 
+class _Phase(Enum):
+    """Where the process is on its way to its end."""
+
+    RUNNING, ENDING, STOPPED = range(3)
+
+
 class IoChild:
     """The I/O process; ``verifiers`` are those that it may be told to judge by, by their names."""
 
@@ -81,7 +88,6 @@ class IoChild:
         self._side: IoSide | None = None
         self._started = words.Started("", 0)
         self._tasks: set[asyncio.Task[None]] = set()
-        self._refused: dict[str, int] = {}
         self._tokens = itertools.count(1)
         self._gone = Meters()
         """What crossed to workers that are gone: a sum never drops."""
@@ -92,7 +98,7 @@ class IoChild:
         self._unanswered_at: float | None = None
         """Since when it has not: it does so although its loop is blocked, and not where it is stopped."""
         self._unlogged = 0
-        self._is_over = self._is_stopped = False
+        self._phase = _Phase.RUNNING
 
     def run(self) -> None:
         """Do everything, until the end."""
@@ -289,15 +295,20 @@ class IoChild:
         if not data:
             self._loop.remove_reader(broker.fileno())
             return
+        number = int(data)
+        if not descriptors:
+            logger.error("worker %d cannot be attached: raise the limit of open files (ulimit -n)", number)
+            self._control.say(words.Lost(number))  # so that another one is tried
+            return
         sock = socket.socket(fileno=descriptors[0])
         sock.setblocking(False)
-        application = Application(int(data), sock, self._loop, self._take, self._lose_application)
+        application = Application(number, sock, self._loop, self._take, self._lose_application)
         sharing.add(application)
         if self._started.port:
             application.say(self._started)
 
     def _lose_application(self, application: Application) -> None:
-        if self._sharing is not None and not self._is_over:
+        if self._sharing is not None and self._phase is _Phase.RUNNING:
             self._gone.fold(_port_rows_of(application))
             count = self._sharing.lose(application)
             if self._side is not None:
@@ -318,9 +329,10 @@ class IoChild:
         self._loop.call_later(CARE_S, self._care)
 
     def _tell_refusals(self, side: IoSide) -> None:
-        if (counts := dict(side.refusals())) != self._refused:
-            self._refused = counts
-            for application in self._applications():
+        counts = dict(side.refusals())
+        for application in self._applications():
+            if counts != application.refused and not application.stream.is_full:
+                application.refused = counts
                 application.say(words.Refused(counts))
 
     def log(self, word: words.Logged) -> None:
@@ -337,9 +349,9 @@ class IoChild:
 
     def _end(self) -> None:
         """Nobody is left who could say what becomes of the calls: say goodbye."""
-        if self._is_over:
+        if self._phase is not _Phase.RUNNING:
             return
-        self._is_over = True
+        self._phase = _Phase.ENDING
         if self._side is not None and os.getppid() == self._parent:
             self._side.lend()  # it lives, so that another process listens with them
         if self._side is None or not self._side.links:
@@ -350,8 +362,8 @@ class IoChild:
 
     def _stop(self) -> None:
         """Once: a second stop would be left for the loop's last round, in which its tasks come to their end."""
-        if not self._is_stopped:
-            self._is_stopped = True
+        if self._phase is not _Phase.STOPPED:
+            self._phase = _Phase.STOPPED
             self._loop.stop()
 
 

@@ -196,6 +196,8 @@ class Running:
         def feed_error(error: Exception) -> None:
             if (session := self.sessions.get(link_id)) is not None:
                 session.feed_error(error)
+            else:
+                logger.error("of a call that is over: %s", error)
 
         line = Line(
             link_id,
@@ -259,7 +261,9 @@ class Running:
             return
         stopping = self._begin_stop()
         if asyncio.current_task() is not self._on_stop:  # which may stop as well; it must not wait for itself
-            await asyncio.shield(stopping)
+            # One in that task has ended the loop's run. Raised once more, it would end the cancelling of all tasks.
+            with contextlib.suppress(KeyboardInterrupt):
+                await asyncio.shield(stopping)
 
     def _begin_stop(self) -> asyncio.Task[None]:
         if self._drain is not None:

@@ -26,15 +26,11 @@ class TickDriver:
         loop: The loop whose timers are used.
         clock: Seconds of a monotonic clock. The loop's own is too coarse: uvloop's stands still within a
             round of the loop and has steps of 1 ms.
-        grain_s: Least time between two wake-ups, in seconds.
     """
 
-    def __init__(
-        self, loop: asyncio.AbstractEventLoop, *, clock: Callable[[], float], grain_s: float = GRAIN_S
-    ) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, *, clock: Callable[[], float]) -> None:
         self._loop = loop
         self._clock = clock
-        self._grain_s = grain_s
         # The counter breaks ties, since functions cannot be compared.
         self._heap: list[tuple[float, int, Tick, OnFailure]] = []
         self._order = itertools.count()
@@ -84,7 +80,7 @@ class TickDriver:
             else:
                 heapq.heapreplace(heap, (again_at, order, tick, on_failure))
         if heap:
-            self._arm(max(heap[0][0], now + self._grain_s))
+            self._arm(max(heap[0][0], now + GRAIN_S))
 
     def _tell_loop(self, error: Exception) -> None:
         self._loop.call_exception_handler({"message": "a simulated call failed", "exception": error})

@@ -185,11 +185,6 @@ class PlayoutBuffer:
         self._speech_open = False
         return dropped * FRAME_MS
 
-    @property
-    def silent_at(self) -> float:
-        """When the frame that plays, or played last, ends; what waits behind it not counted."""
-        return self._next_start_s
-
     def is_idle(self, now: float) -> bool:
         """Whether nothing plays and nothing waits."""
         self.advance(now)

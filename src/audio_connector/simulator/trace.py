@@ -12,6 +12,8 @@ from typing import Literal, TypeAlias
 
 import numpy as np
 
+from audio_connector.audio.format import FRAME_MS
+
 MAX_BINS = 4096
 """Bins of a picture, more than a page is wide; 82 s of a call at the resolution of one frame."""
 
@@ -157,16 +159,15 @@ class Trace:
 
 
 class EnvelopeRecorder:
-    """Makes an `Envelope` of pieces of PCM of any length.
+    """Makes an `Envelope` of pieces of PCM of any length; at the beginning a bin is a frame long.
 
     Args:
         rate_hz: Samples per second.
-        bin_ms: Length of a bin at the beginning.
     """
 
-    def __init__(self, rate_hz: int, *, bin_ms: int = 20) -> None:
+    def __init__(self, rate_hz: int) -> None:
         self._rate_hz = rate_hz
-        self._bin_samples = rate_hz * bin_ms // 1000
+        self._bin_samples = rate_hz * FRAME_MS // 1000
         self._peaks: list[tuple[int, int]] = []
         self._low = self._high = 0
         self._filled = 0
@@ -211,8 +212,8 @@ class EnvelopeRecorder:
 class SeriesRecorder:
     """Makes a `Series` of values that are noted at any times, in order; bins without one repeat the last."""
 
-    def __init__(self, *, bin_s: float = 0.02) -> None:
-        self._bin_s = bin_s
+    def __init__(self) -> None:
+        self._bin_s = FRAME_MS / 1000
         self._values: list[float] = []
         self._last = 0.0
 

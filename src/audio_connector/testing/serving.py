@@ -237,9 +237,8 @@ def _watching() -> Iterator[Misfortunes]:
 
 
 def _add_notes(error: Exception, lines: list[str]) -> None:
-    if isinstance(error, CallFailed) or not hasattr(
-        error, "add_note"
-    ):  # Python 3.11; the other has them in its text
+    # The one has them in its text; notes are there from Python 3.11 on.
+    if isinstance(error, CallFailed) or not hasattr(error, "add_note"):
         return
     for line in lines:
         error.add_note(line)

@@ -235,26 +235,6 @@ def decode_command(text: str) -> Command:
     return OtherCommand(text)
 
 
-def encode_command(command: Command) -> str:
-    """Write a command.
-
-    Args:
-        command: The command; an `OtherCommand` goes out as it is.
-
-    Returns:
-        The text; in ASCII, where it is written here.
-
-    Raises:
-        MessageError: The payload of a `NotifyCommand` holds what JSON cannot.
-    """
-    match command:
-        case ClearCommand(form=form):
-            return CLEAR_FORMS[form]
-        case NotifyCommand(payload=payload):
-            return _dump({"action": "notify", "payload": payload})
-    return command.text
-
-
 def name_of_text(text: str) -> str | None:
     """Tell what a text calls itself, whoever sent it: its event, or its action; None where it has no such name."""
     raw = parse_object(text) or {}

@@ -108,7 +108,7 @@ class GatheringLoop(uvloop.Loop):
         until = time.monotonic() + LOOK_S
         for at, fd in enumerate(found):
             if time.monotonic() > until:
-                self._left = found[at:]
+                self._left = [fd for fd in found[at:] if fd in self._readers]
                 break
             reader = self._readers.get(fd)
             if reader is None:
@@ -136,10 +136,6 @@ class GatheringLoop(uvloop.Loop):
             proven += new
         return proven
 
-    def _is_proven(self, fd: int) -> bool:
-        reader = self._readers.get(fd)
-        return reader is not None and reader.calls >= PROVEN
-
     def _plan(self, found: int, now: float) -> None:
         """Decide how the next look comes about."""
         if self._gathers and found < WORTH_IT:
@@ -149,7 +145,7 @@ class GatheringLoop(uvloop.Loop):
         elif not self._gathers and (self._left or self._not_before <= now < self._looked_at + GATHER_S):
             self._gathers = True
             super().remove_reader(self._epoll.fileno())
-        if self._left and self._is_proven(self._left[0]):
+        if self._left and self._readers[self._left[0]].calls >= PROVEN:
             self.call_soon(self._look)
         elif self._gathers:
             self.call_later(GATHER_S, self._look)

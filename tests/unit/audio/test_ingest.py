@@ -30,13 +30,12 @@ def test_odd_bytes_are_carried_and_nothing_is_lost(chunks: list[bytes]) -> None:
     ingest = PcmIngest(16000)
     fed = out = b""
     for chunk in chunks:
-        will_be_odd = ingest.would_finish_odd(chunk)
         piece = ingest.write(chunk)
         fed += chunk
         out += piece
         assert len(piece) % 2 == 0
         assert out == fed[: len(fed) // 2 * 2]
-        assert ingest.held is will_be_odd is bool(len(fed) % 2)
+        assert ingest.held is bool(len(fed) % 2)
     if len(fed) % 2:
         with pytest.raises(AudioDataError, match="odd number of bytes over the whole utterance"):
             ingest.finish()
@@ -178,28 +177,6 @@ def test_a_refused_finish_changes_nothing() -> None:
     assert ingest.held
     out += ingest.write(pcm[-1:], sample_rate=24000)
     assert out + ingest.finish() == resample(pcm, 24000, 16000)
-
-
-def test_would_finish_odd_looks_at_the_size_alone() -> None:
-    ingest = PcmIngest(16000)
-    stereo = np.zeros((3, 2), np.int16).data
-    assert [ingest.would_finish_odd(a) for a in (b"", b"a", bytearray(3), stereo)] == [
-        False,
-        True,
-        True,
-        False,
-    ]
-    ingest.write(b"a")
-    assert [ingest.would_finish_odd(a) for a in (b"", b"a", bytearray(3), stereo)] == [
-        True,
-        False,
-        False,
-        True,
-    ]
-    assert ingest.would_finish_odd(np.zeros(3, np.int16))
-    released = memoryview(b"a")
-    released.release()
-    assert ingest.would_finish_odd(released)
 
 
 def test_reset_forgets_everything() -> None:

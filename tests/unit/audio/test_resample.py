@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from support.audio import real_speech
 
 from audio_connector.audio.polyphase import filter_between
-from audio_connector.audio.resample import LIVE_QUALITY, Resampler, resample, warm_up
+from audio_connector.audio.resample import Resampler, resample, warm_up
 from audio_connector.errors import AudioDataError, AudioFormatError
 
 RATES_HZ = (4000, 8000, 11025, 16000, 22050, 24000, 44100, 48000, 192000)
@@ -121,7 +121,7 @@ def test_overshoot_is_clipped_and_does_not_wrap() -> None:
     [(24000, 16000, 3.9), (16000, 24000, 3.9), (8000, 16000, 7.7), (44100, 8000, 7.7)],
 )
 def test_every_piece_is_answered_within_a_few_milliseconds(in_hz: int, out_hz: int, worst_ms: float) -> None:
-    resampler = Resampler(in_hz, out_hz, quality=LIVE_QUALITY)
+    resampler = Resampler(in_hz, out_hz)
     returned_bytes = 0
     for piece in range(1, 101):
         returned_bytes += len(resampler.push(noise(in_hz // 50, seed=piece)))

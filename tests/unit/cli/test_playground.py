@@ -109,10 +109,11 @@ def test_the_bots_own_lines_are_seen(
     monkeypatch.setattr(sys, "path", [str(tmp_path), *sys.path])
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
-    monkeypatch.setattr(root, "level", root.level)
+    level = root.level
     try:
         assert main(["playground", "chatty:app", "--no-open", "--port", "0"]) == 2
     finally:
+        root.setLevel(level)  # not as an attribute: each logger remembers what it is enabled for
         sys.modules.pop("chatty", None)
     assert seen in capsys.readouterr().err.splitlines()
 

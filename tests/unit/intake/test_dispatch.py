@@ -220,6 +220,31 @@ async def test_an_error_of_the_connection_is_told_ahead_of_what_waits_and_in_ord
     assert told == ["first", "second", b"1", b"2"]
 
 
+@pytest.mark.parametrize("ends", ["by itself", "cancelled"])
+def test_an_error_that_comes_too_late_to_be_told_is_in_the_log(
+    ends: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    told: list[object] = []
+
+    async def scene() -> None:
+        stage = Stage()
+        stage.set(on_message=lambda message: asyncio.sleep(1000), on_error=told.append)
+        if ends == "cancelled":
+            stage.feed(b"1")
+            await rest()
+            stage.dispatcher.feed_error(OSError("it waited"))
+            stage.dispatcher.is_cancelled = True
+            stage.task.cancel()
+        stage.dispatcher.end()
+        await asyncio.wait([stage.task])
+        stage.dispatcher.feed_error(OSError("the disk is full"))
+
+    run_in_virtual_time(scene())
+    assert told == []
+    late = ["connection c1: the disk is full"]
+    assert caplog.messages == (["connection c1: it waited", *late] if ends == "cancelled" else late)
+
+
 @in_virtual_time
 async def test_it_sleeps_while_there_is_nothing_to_do() -> None:
     stage = Stage()

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from support.audio import counting_pcm, cut, real_speech
 
 from audio_connector.audio.format import AudioFormat
-from audio_connector.audio.resample import LIVE_QUALITY, Resampler
+from audio_connector.audio.resample import Resampler
 from audio_connector.errors import IntakeOverflow, LimitError, UsageError
 from audio_connector.intake.buffer import MAX_TEXT_BYTES
 from audio_connector.intake.items import TextItem
@@ -110,7 +110,7 @@ def test_another_rate_is_resampled_without_seams(chunk_ms: float | None) -> None
         return await pieces(stream)
 
     speech = real_speech(16000)
-    resampler = Resampler(16000, 24000, quality=LIVE_QUALITY)
+    resampler = Resampler(16000, 24000)
     got = run_in_virtual_time(scene())
     expected = resampler.push(speech) + resampler.finish()
     heard = b"".join(got)

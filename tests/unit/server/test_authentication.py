@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import logging
+import re
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -118,6 +119,12 @@ async def test_many_failures_are_few_lines(caplog: pytest.LogCaptureFixture) -> 
         await asyncio.sleep(0.02)
     assert len(scene.answers) == 500
     assert 1 < len(caplog.records) < 5
+    await scene.authentication.close()
+    told = re.findall("; ([0-9]+) more since|failed ([0-9]+) more times", caplog.text)
+    lines = caplog.text.count("which got 500")
+    assert lines + sum(int(one or other) for one, other in told) == 500, (
+        "what was only counted is told at the end"
+    )
 
 
 @in_virtual_time

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 from support.serving import own_loop
 
+from audio_connector.audio.format import AudioFormat
 from audio_connector.call import asks
 from audio_connector.errors import ConnectionClosed
 from audio_connector.playback.speech import Interrupted, Played
@@ -66,6 +67,19 @@ async def test_who_is_cancelled_leaves(is_answered: bool) -> None:
         await waiting
     assert stage.line._waits == {}
     assert stage.posted[1:] == [asks.Leave(1)], "what was granted is not taken"
+
+
+async def test_who_waits_for_the_format_leaves_nothing_however_often_and_however_it_ends() -> None:
+    line = Stage().line
+    waiting = [asyncio.ensure_future(line.wait_settled()) for _ in range(2)]
+    await asyncio.sleep(0)
+    waiting[0].cancel()
+    await asyncio.wait(waiting[:1])
+    line.settle(AudioFormat(24000), None)
+    await waiting[1]
+    for _ in range(3):
+        await line.wait_settled()
+    assert (line._settling, line._waits, line._answered) == (set(), {}, {})
 
 
 async def test_a_coroutine_that_is_collected_while_it_waits_leaves() -> None:

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import socket
 from typing import Any
 
@@ -203,3 +204,26 @@ async def test_no_end_waits_for_another_one_when_the_server_stops(drains: bool) 
         if draining is not None:
             await draining
     assert len(ended) == 100
+
+
+def test_an_interrupt_amid_the_stop_ends_the_program_once(caplog: pytest.LogCaptureFixture) -> None:
+    """As a second Ctrl-C is, and while the loop cancels its tasks all of them come to their end."""
+
+    async def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    async def main() -> None:
+        async with AudioConnectorServer({"host": "127.0.0.1", "port": 0}) as handle:
+            assert handle._server is not None
+            assert handle._server._running is not None
+            handle._server._running.io.close_all = interrupted  # type: ignore[assignment, method-assign]
+            draining.append(asyncio.ensure_future(handle.drain()))
+            await handle.wait_closed()
+
+    draining: list[asyncio.Future[bool]] = []
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(main())
+    assert draining[0].done()
+    draining.clear()
+    gc.collect()
+    assert caplog.messages == []

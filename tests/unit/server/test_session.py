@@ -439,3 +439,16 @@ async def test_the_end_comes_once_however_often_it_is_said() -> None:
         call.session.end(Disconnected(code=1006))
         await call.session.task
         assert app.told == ["connect", "connected", BYE]
+
+
+def test_an_error_of_a_call_that_is_over_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        async with Conversation() as call:
+            line = call.client._line
+            call.router_socket.close(1000, "bye")
+            await call.session.task
+            line.report(OSError("the disk is full"))
+            await rest()
+
+    run_in_virtual_time(scene())
+    assert caplog.messages == ["of a call that is over: the disk is full"]

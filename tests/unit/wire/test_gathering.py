@@ -289,6 +289,32 @@ def test_what_a_look_has_left_is_read_in_the_next_round_and_not_by_the_timer(
     assert slow.run_until_read(numbers) < len(numbers) / 2 * GATHER_S
 
 
+def test_those_that_are_left_do_not_wait_for_the_timer_where_the_first_of_them_was_removed(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow = Slow(stage, monkeypatch)
+    numbers = [slow.open(0.0) for _ in range(3)]
+    for number in numbers:
+        slow.prove(number)
+
+    def take_away(number: int) -> None:
+        stage._pairs[number][0].recv(100)
+        slow.order.append(number)
+        slow.now += 2 * LOOK_S
+        others = [other for other in numbers if other != number]
+        stage.loop.remove_reader(stage.fd(others[0]))
+
+    for number in numbers:
+        reader = stage.loop._readers[stage.fd(number)]
+        reader.callback, reader.args = take_away, (number,)
+        stage.send(number)
+    first = slow.look()
+    stage.loop.call_soon(stage.loop.stop)
+    stage.loop.run_forever()
+    assert len(first) == 1
+    assert len(slow.order) == 2
+
+
 def test_those_that_are_new_are_read_by_the_timer_and_leave_the_loop_to_others_in_between(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

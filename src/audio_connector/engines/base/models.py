@@ -218,9 +218,8 @@ def _check_all(pieces: Sequence[tuple[Pin, Path]]) -> None:
             )
         looked_at[str(path)] = seen
     if looked_at:
-        with suppress(
-            OSError
-        ):  # a cache that cannot be written costs the time of the next check, and nothing else
+        # A cache that cannot be written costs the time of the next check, and nothing else.
+        with suppress(OSError):
             memory.parent.mkdir(parents=True, exist_ok=True)
             _replace(memory, json.dumps({**known, **looked_at}))
 
