@@ -290,6 +290,12 @@ class _Phrases:
             words = words_of(rule)
             if not words:
                 raise UsageError(f"got the rule {rule!r}; expected a word, or several")
+            edges = "".join(mark for each in rule.split() for mark in _EDGES.findall(each))
+            if any(char in "#%&@" or unicodedata.category(char)[0] == "S" for char in edges):
+                # "C++" would be "c", and find each of these.
+                raise UsageError(
+                    f"got the rule {rule!r}; expected words as they are spoken, such as 'c plus plus'"
+                )
             phrase = (rule, [_matcher(word) for word in words])
             if "*" in words[0]:
                 self._with_star.append(phrase)

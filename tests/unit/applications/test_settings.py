@@ -14,7 +14,7 @@ import pytest
 from assistant.app import Assistant
 from assistant.brain import Brain
 from assistant.manner import Manner
-from moderation.policy import Policy
+from moderation.policy import Category, Policy
 
 from audio_connector import UsageError
 from audio_connector.engines.retrieval import Entry
@@ -84,6 +84,7 @@ def test_a_language_that_the_partials_do_not_know_is_for_the_finals_alone() -> N
     ("text", "error"),
     [
         ("[categories.x]", "categories.x finds nothing; expected words"),
+        ("[categories.x]\nwords = ['C++']", "got the rule 'C..'; expected words as they are spoken"),
         ("[categories.x]\nmeaning = ['', '...']", "expected sentences with words in them"),
         ("[categories.x]\nmeaning = ['You are mad.']\nnearness = '0.5'", "expected a number above 0"),
         ("categories = ['x']", "expected a table"),
@@ -96,6 +97,11 @@ def test_a_policy_that_would_find_nothing_or_anything_is_refused(
     path.write_text(text, encoding="utf-8")
     with pytest.raises(UsageError, match=error):
         Policy.read(path)
+
+
+def test_a_mark_within_a_word_is_part_of_it() -> None:
+    policy = Policy([Category("x", words=["R&B", "don't", "self-harm!"])])
+    assert [each.rule for each in policy.find("Don't play R&B.")] == ["don't", "R&B"]
 
 
 class Asked(ScriptedEars):
