@@ -36,8 +36,14 @@ class Level(Enum):
     LOUD = "loud"
 
 
+@lru_cache(maxsize=16384)
 def level_as_rms(frame: bytes) -> float:
-    """Return the root mean square, of 32,768, of 16-bit PCM."""
+    """Return the root mean square, of 32,768, of 16-bit PCM.
+
+    Cached, because many calls say the same frames: the hash of a bytes object is worked out once.
+    """
+    if frame.count(0) == len(frame):
+        return 0.0
     samples = np.frombuffer(frame, "<i2").astype(np.float32)
     return float(np.sqrt(np.mean(np.square(samples))))
 
@@ -55,22 +61,15 @@ def loud_from(levels: Sequence[float]) -> float:
     return max(LEAST_LEVEL, min(ABOVE_ROOM * room, BELOW_LOUDEST * max(heard)))
 
 
-@lru_cache(maxsize=256)
-def levels_of(frames: tuple[bytes, ...]) -> tuple[Level, ...]:
-    """Return what there is to hear in each frame of an utterance, in 16-bit PCM.
-
-    Cached, because many calls say the same: the hash of a bytes object is worked out once.
-    """
+def levels_of(frames: Sequence[bytes]) -> tuple[Level, ...]:
+    """Return what there is to hear in each frame of an utterance, in 16-bit PCM."""
     levels = list(map(level_as_rms, frames))
     least = loud_from(levels)
     return tuple(_level(level, least) for level in levels)
 
 
-@lru_cache(maxsize=16384)
 def level_of(frame: bytes) -> Level:
-    """Return what there is to hear in a frame of 16-bit PCM, of which nothing else is known; cached as well."""
-    if frame.count(0) == len(frame):
-        return Level.NOTHING
+    """Return what there is to hear in a frame of 16-bit PCM, of which nothing else is known."""
     return _level(level_as_rms(frame), LEAST_LEVEL)
 
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
+import sys
+
 import numpy as np
 import pytest
 
@@ -81,3 +83,11 @@ def test_how_loud_speech_is_says_what_is_quiet() -> None:
     assert loud_from([whisper] * 20 + [word] * 80) == word / 8  # nobody pauses
     assert loud_from([20.0] * 20 + [word] * 80) == loud_from([]) == loud_from([0.0]) == LEAST_LEVEL
     assert level_as_rms(b"\xe8\x03\x18\xfc" * 160) == 1000
+
+
+def test_no_cache_keeps_what_was_said_however_long_it_was() -> None:
+    said = tuple([sine(8000)] * 50)
+    holders = sys.getrefcount(said)
+    levels_of(said)
+    assert sys.getrefcount(said) == holders
+    assert level_of(b"") is Level.NOTHING
