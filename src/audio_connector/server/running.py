@@ -197,6 +197,7 @@ class Running:
             if (session := self.sessions.get(link_id)) is not None:
                 session.feed_error(error)
             else:
+                line.meters.add("errors", 1.0, type(error).__name__)
                 logger.error("of a call that is over: %s", error)
 
         line = Line(

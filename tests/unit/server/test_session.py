@@ -449,6 +449,7 @@ def test_an_error_of_a_call_that_is_over_is_in_the_log(caplog: pytest.LogCapture
             await call.session.task
             line.report(OSError("the disk is full"))
             await rest()
+            assert ("errors", ("OSError",), 1.0) in line.meters.snapshot()
 
     run_in_virtual_time(scene())
     assert caplog.messages == ["of a call that is over: the disk is full"]
