@@ -63,16 +63,14 @@ class CommonFaults:
         if word is None:
             return None
         return (
-            f"; {word.times - 1} more of the kind in other calls since the last line"
-            if word.times > 1
-            else ""
+            f"; {word.times - 1} more of the kind in all calls since the last line" if word.times > 1 else ""
         )
 
     def close(self) -> None:
         """Tell what was only counted so far."""
         for episodes, level in ((self._of_peers, logging.WARNING), (self._of_handlers, logging.ERROR)):
             for word in episodes.finish():
-                logger.log(level, "%d more times in other calls: %s", word.times, word.kind.rstrip())
+                logger.log(level, "%d more times in all calls: %s", word.times, word.kind.rstrip())
 
 
 class FaultLog:

@@ -73,7 +73,7 @@ def test_what_peers_bring_about_is_a_warning_and_what_the_program_does_an_error(
     run_in_virtual_time(scene())
     warning, error = logging.WARNING, logging.ERROR
     assert [record.levelno for record in caplog.records] == [warning, warning, warning, error, error, warning]
-    assert lines_of(caplog)[-1] == "1 more times in other calls: odd"
+    assert lines_of(caplog)[-1] == "1 more times in all calls: odd"
 
 
 def test_a_handler_that_fails_in_each_of_a_thousand_calls_costs_a_few_tracebacks(
@@ -95,9 +95,25 @@ def test_a_handler_that_fails_in_each_of_a_thousand_calls_costs_a_few_tracebacks
     told = [record for record in caplog.records if record.exc_info is not None]
     calls = [record.getMessage().split(":")[0] for record in told]
     assert calls == [f"connection c{number}" for number in (0, 1, 2, 500)]  # the last one after 5 s
-    assert "; 994 more of the kind in other calls since the last line" in told[-1].getMessage()
+    assert "; 994 more of the kind in all calls since the last line" in told[-1].getMessage()
     assert len(caplog.records) == 2 * len(told) + 1
-    assert lines_of(caplog)[-1].startswith("998 more times in other calls: on_message raised KeyError at ")
+    assert lines_of(caplog)[-1].startswith("998 more times in all calls: on_message raised KeyError at ")
+
+
+def test_what_is_counted_says_nothing_of_whose_it_was(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene() -> None:
+        faults = CommonFaults()
+        for number in range(3):
+            FaultLog(f"c{number}", common=faults).raised("on_message", on_message, boom())
+        log = FaultLog("long", common=faults)
+        for _ in range(300):
+            log.raised("on_message", on_message, boom())
+            await asyncio.sleep(0.02)
+
+    run_in_virtual_time(scene())
+    [line] = [line for line in lines_of(caplog) if "since the last line" in line]
+    assert line.startswith("connection long:")
+    assert "other" not in line, "they are all of this call"
 
 
 def test_two_mistakes_of_a_handler_are_two_kinds(caplog: pytest.LogCaptureFixture) -> None:
