@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from audio_connector import AudioConnectorConnection
 from audio_connector.engines import EngineError, Hearing, Recogniser, Transcript
-from audio_connector.engines.base.deadline import within
+from audio_connector.engines.base.deadline import begun_within, within
 from audio_connector.live.following import Turns
 from audio_connector.live.naming import dated, label_of, new_folder, speaker_name
 from audio_connector.live.troubles import Troubles
@@ -38,6 +38,9 @@ logger = logging.getLogger("captions")
 
 MAX_OPEN: Final = 32
 """Utterances of a session that are not final yet: a minute behind, and no caption any more."""
+
+BEGIN_S: Final = 5.0
+"""For a recogniser to begin to hear; without it an utterance is understood behind its end."""
 
 FINAL_S: Final = 30.0
 """For a final or a translation; a service that takes longer will not come."""
@@ -219,8 +222,8 @@ class Session:
         return await self._heard_whole(utterance)
 
     async def _heard_live(self, engine: Recogniser, utterance: _Utterance) -> Transcript:
-        hearing = engine.hear(sample_rate=utterance.started.sample_rate, language=utterance.speaker.language)
-        async with hearing:
+        begins = engine.hear(sample_rate=utterance.started.sample_rate, language=utterance.speaker.language)
+        async with begun_within(BEGIN_S, begins) as hearing:
             showing = asyncio.create_task(self._show_partials(hearing, utterance))
             try:
                 while (audio := await utterance.audio.get()) is not None:

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final
 from audio_connector import AudioConnectorConnection, ConnectionClosed, LiveSession, SessionStream, UsageError
 from audio_connector.audio.wav import WavWriter
 from audio_connector.engines import EngineError, Hearing, Transcript
-from audio_connector.engines.base.deadline import within
+from audio_connector.engines.base.deadline import begun_within, within
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechStarted, TurnSettings, listen
 from audio_connector.wire.quoting import printable
 from moderation.evidence import Clip, Evidence
@@ -37,6 +37,8 @@ MAX_AT_WORK: Final = 6
 MAX_UNTOLD: Final = 100
 """Flags of a call that ``on_flag`` has not taken yet."""
 SHOWN_NAME: Final = 40
+BEGIN_S: Final = 10.0
+"""For a recogniser to begin to hear."""
 FINAL_S: Final = 60.0
 """For a final or a judgement; an engine that takes longer will not answer."""
 LATE_S: Final = 30.0
@@ -175,13 +177,14 @@ class Call:
         utterance = _Utterance(name, start_s, Watch(self._app.policy))
         app = self._app
         try:
-            async with app.recogniser.hear(sample_rate=RATE_HZ, language=app.settings.language) as hearing:
+            begins = app.recogniser.hear(sample_rate=RATE_HZ, language=app.settings.language)
+            async with begun_within(BEGIN_S, begins) as hearing:
                 partials = asyncio.create_task(self._partials(hearing, utterance))
                 try:
                     while (piece := await pieces.get()) is not None:
                         await hearing.write(piece)
                     final = await within(FINAL_S, hearing.finish())
-                    await partials
+                    await within(FINAL_S, partials)
                 finally:
                     partials.cancel()
                     await asyncio.wait({partials})

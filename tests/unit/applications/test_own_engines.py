@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
@@ -124,6 +125,38 @@ async def test_captions_tell_it_and_have_the_final(failing: str, tmp_path: Path)
     assert [each.text for each in app.captions] == ["where is the shop?"]
     if failing != "finish":  # the finals are another engine's
         assert any(f"LookupError: no {failing}" in text for text in page.texts)
+
+
+@asynccontextmanager
+async def never() -> AsyncIterator[Any]:
+    await asyncio.Event().wait()
+    yield
+
+
+class Endless(ScriptedEars):
+    """Never begins to hear."""
+
+    def hear(self, **options: Any) -> Any:
+        del options
+        return never()
+
+
+@in_virtual_time
+async def test_captions_give_up_who_never_begins_and_have_the_final(tmp_path: Path) -> None:
+    page = Page()
+    app = Captions(
+        ScriptedEars(["where is the shop?"] * 9),
+        partials=Endless([]),
+        sessions=lambda: server.handle.sessions,
+        output=tmp_path,
+        page=page,
+    )
+    async with serve(app.on_connect) as server, server.call() as call:
+        await call.say(SPEECH)
+        await asyncio.sleep(6)
+    await app.close()
+    assert [each.text for each in app.captions] == ["where is the shop?"]
+    assert page.texts[0].startswith("no partials: no answer within 5 s")
 
 
 class Pondering(Brain):

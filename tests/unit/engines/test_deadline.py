@@ -8,7 +8,7 @@ import asyncio
 import pytest
 
 from audio_connector.engines import EngineError
-from audio_connector.engines.base.deadline import within
+from audio_connector.engines.base.deadline import begun_within, within
 from audio_connector.testing import in_virtual_time
 
 
@@ -53,3 +53,29 @@ async def test_a_cancellation_in_the_turn_in_which_the_work_ends() -> None:
     waiting.cancel()
     with pytest.raises(asyncio.CancelledError):
         await waiting
+
+
+@in_virtual_time
+async def test_a_block_begins_in_time_lasts_as_it_likes_and_ends_with_what_ended_it() -> None:
+    told: list[object] = []
+
+    class Block:
+        def __init__(self, takes_s: float) -> None:
+            self.takes_s = takes_s
+
+        async def __aenter__(self) -> str:
+            return await work(self.takes_s)
+
+        async def __aexit__(self, *how: object) -> None:
+            told.append(how[1])
+
+    async with begun_within(2.0, Block(1.0)) as value:
+        await asyncio.sleep(100.0)
+    error = KeyError("x")
+    with pytest.raises(KeyError):
+        async with begun_within(2.0, Block(1.0)):
+            raise error
+    with pytest.raises(EngineError, match="no answer within 2 s"):
+        async with begun_within(2.0, Block(3600.0)):
+            pytest.fail("it never began")
+    assert (value, told) == ("done", [None, error])

@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable
-from typing import TypeVar
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from typing import Any, TypeVar
 
 from audio_connector.engines.base.faults import EngineError
 
@@ -27,3 +28,16 @@ async def within(seconds: float, work: Awaitable[T]) -> T:
     if not done:
         raise EngineError(f"no answer within {seconds:g} s; expected one; is the service overloaded?")
     return task.result()
+
+
+@asynccontextmanager
+async def begun_within(seconds: float, block: AbstractAsyncContextManager[T, Any]) -> AsyncIterator[T]:
+    """Have a block that has to begin in time; how long it lasts is not bounded.
+
+    Raises:
+        EngineError: Its beginning took longer, and was given up.
+    """
+    value = await within(seconds, block.__aenter__())
+    async with AsyncExitStack() as stack:
+        stack.push_async_exit(block)
+        yield value
