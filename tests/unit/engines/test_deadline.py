@@ -55,6 +55,34 @@ async def test_a_cancellation_in_the_turn_in_which_the_work_ends() -> None:
         await waiting
 
 
+@pytest.mark.parametrize("ends_in_s", [0.0, 0.5, 3600.0])
+@pytest.mark.parametrize("how", ["too late", "cancelled"])
+@in_virtual_time
+async def test_what_is_given_up_has_ended_unless_it_does_not_end(how: str, ends_in_s: float) -> None:
+    before, ended = asyncio.all_tasks(), list[float]()
+
+    async def stubborn() -> None:
+        try:
+            await asyncio.sleep(100.0)
+        finally:
+            await asyncio.sleep(ends_in_s)
+            ended.append(ends_in_s)
+            raise KeyError("at the end")
+
+    waiting = asyncio.ensure_future(within(2.0, stubborn()))
+    await asyncio.sleep(1.0)
+    if how == "cancelled":
+        waiting.cancel()
+    await asyncio.wait({waiting}, timeout=2.1)
+    assert waiting.done()
+    assert waiting.cancelled() if how == "cancelled" else isinstance(waiting.exception(), EngineError)
+    left = asyncio.all_tasks() - before - {waiting}
+    assert (ended, len(left)) == (([ends_in_s], 0) if ends_in_s < 1 else ([], 1))
+    for task in left:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+
+
 @in_virtual_time
 async def test_a_block_begins_in_time_lasts_as_it_likes_and_ends_with_what_ended_it() -> None:
     told: list[object] = []

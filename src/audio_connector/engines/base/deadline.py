@@ -12,6 +12,9 @@ from audio_connector.engines.base.faults import EngineError
 
 T = TypeVar("T")
 
+END_S = 1.0
+"""For what is given up to end, so that whoever leaves a block leaves nothing at work."""
+
 
 async def within(seconds: float, work: Awaitable[T]) -> T:
     """Return what some work returns.
@@ -24,7 +27,11 @@ async def within(seconds: float, work: Awaitable[T]) -> T:
         # Not wait_for, which before Python 3.12 keeps a cancellation to itself that comes as the work ends.
         done, _ = await asyncio.wait({task}, timeout=seconds)
     finally:
-        task.cancel()
+        if not task.done():
+            task.cancel()
+            await asyncio.wait({task}, timeout=END_S)
+            if task.done() and not task.cancelled():
+                task.exception()  # looked at, or asyncio reports it as forgotten
     if not done:
         raise EngineError(f"no answer within {seconds:g} s; expected one; is the service overloaded?")
     return task.result()
