@@ -81,7 +81,7 @@ class Listening:
         """Give up the utterance that goes on."""
         hearing, self._hearing = self._hearing, None
         reading, self._reading = self._reading, None
-        await _end(hearing, reading)
+        await self._end(hearing, reading)
 
     async def _words(
         self,
@@ -101,7 +101,7 @@ class Listening:
             self._trouble(error)
             return None
         finally:
-            await _end(hearing, reading)
+            await self._end(hearing, reading)
 
     async def _read(self, hearing: Hearing) -> None:
         try:
@@ -110,12 +110,15 @@ class Listening:
         except Exception as error:  # noqa: BLE001 - as above
             self._trouble(error)
 
-
-async def _end(hearing: Hearing | None, reading: asyncio.Task[None] | None) -> None:
-    if hearing is not None:
-        await hearing.__aexit__(None, None, None)
-    if reading is not None:
-        await cancelled(reading)
+    async def _end(self, hearing: Hearing | None, reading: asyncio.Task[None] | None) -> None:
+        try:
+            if hearing is not None:
+                await hearing.__aexit__(None, None, None)
+        except Exception as error:  # noqa: BLE001 - as above
+            self._trouble(error)
+        finally:
+            if reading is not None:
+                await cancelled(reading)
 
 
 async def cancelled(task: asyncio.Future[Any]) -> None:

@@ -39,7 +39,7 @@ class Hearing:
         self.failing = failing
 
     def _fail(self, where: str) -> None:
-        if where == self.failing:
+        if where in self.failing.split(" and "):
             raise LookupError(f"no {where}")
 
     async def __aenter__(self) -> Hearing:
@@ -47,7 +47,7 @@ class Hearing:
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        pass
+        self._fail("exit")
 
     async def write(self, audio: bytes) -> None:
         del audio
@@ -84,7 +84,7 @@ def assistant_of(ears: Failing, page: Page, **manner: Any) -> Assistant:
 
 
 @in_virtual_time
-@pytest.mark.parametrize("failing", ["enter", "write", "partials", "finish"])
+@pytest.mark.parametrize("failing", ["enter", "write", "partials", "finish", "exit"])
 async def test_the_assistant_tells_it_and_the_call_goes_on(failing: str) -> None:
     page = Page()
     async with serve(assistant_of(Failing(failing), page).on_connect) as server, server.call() as call:
@@ -94,6 +94,17 @@ async def test_the_assistant_tells_it_and_the_call_goes_on(failing: str) -> None
             await call.say(SPEECH)
             assert (await call.reply()).matches(Audio(ScriptedVoice.audio_of(text), 16_000))
     assert page.texts == [f"LookupError: no {failing}"] * 2
+
+
+@in_virtual_time
+async def test_an_engine_that_fails_at_its_end_as_well_ends_no_call_of_the_assistant() -> None:
+    page = Page()
+    ears = Failing("write and exit")
+    async with serve(assistant_of(ears, page).on_connect) as server, server.call() as call:
+        await call.reply()
+        await call.say(SPEECH)
+        assert (await call.reply()).matches(Audio(ScriptedVoice.audio_of("At twelve Mill Street."), 16_000))
+    assert page.texts == ["LookupError: no write", "LookupError: no exit"]
 
 
 @in_virtual_time
@@ -109,7 +120,7 @@ async def test_words_that_cannot_be_understood_interrupt_nothing_and_end_no_call
 
 
 @in_virtual_time
-@pytest.mark.parametrize("failing", ["enter", "write", "partials", "finish"])
+@pytest.mark.parametrize("failing", ["enter", "write", "partials", "finish", "exit"])
 async def test_captions_tell_it_and_have_the_final(failing: str, tmp_path: Path) -> None:
     page = Page()
     app = Captions(
