@@ -78,6 +78,8 @@ class Interpreter:
                     await within(LONGEST_S, self._speak(text, into))
                 except VideoError as error:  # the voice; the next sentence may do
                     logger.warning("a translation is not said: %s", error)
+                except Exception:  # of a voice of one's own
+                    logger.exception("a translation is not said")
             self._has_some.clear()
 
     async def _speak(self, text: str, into: Sequence[AudioConnectorConnection]) -> None:

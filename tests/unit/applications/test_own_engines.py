@@ -14,7 +14,9 @@ from assistant.app import Assistant
 from assistant.brain import Brain
 from assistant.manner import Manner
 from captions.app import Captions
+from captions.interpreter import Interpreter
 
+from audio_connector import AudioConnectorConnection
 from audio_connector.engines import Transcript
 from audio_connector.engines.retrieval import Entry
 from audio_connector.testing import Audio, in_virtual_time, serve
@@ -136,6 +138,38 @@ async def test_captions_tell_it_and_have_the_final(failing: str, tmp_path: Path)
     assert [each.text for each in app.captions] == ["where is the shop?"]
     if failing != "finish":  # the finals are another engine's
         assert any(f"LookupError: no {failing}" in text for text in page.texts)
+
+
+class Hoarse(ScriptedVoice):
+    """Fails at the first sentence."""
+
+    has_failed = False
+
+    async def say(self, text: str, *, language: str | None = None) -> AsyncIterator[bytes]:
+        if not self.has_failed:
+            self.has_failed = True
+            raise LookupError("no voice")
+        async for piece in super().say(text, language=language):
+            yield piece
+
+
+@in_virtual_time
+async def test_an_interpreter_goes_on_with_the_next_sentence(caplog: pytest.LogCaptureFixture) -> None:
+    interpreter = Interpreter(Hoarse(), "en", asyncio.get_running_loop().time)
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        for text in ("Good morning.", "Good evening."):
+            interpreter.say(text, [client])
+
+    running = asyncio.ensure_future(interpreter.run())
+    async with serve(on_connect) as server, server.call() as call:
+        assert (await call.reply()).matches(Audio(ScriptedVoice.audio_of("Good evening."), 16_000))
+    running.cancel()
+    await asyncio.wait({running})
+    assert running.cancelled()
+    [record] = caplog.records
+    assert record.getMessage() == "a translation is not said"
+    caplog.clear()
 
 
 @asynccontextmanager
