@@ -151,6 +151,9 @@ class Session:
             )
         except EngineError as error:
             self._problem(f"the minutes are as they were: {error}")
+        except Exception as error:  # of an engine of one's own, which is not to cost the transcript
+            logger.exception("the minutes are as they were")
+            self._problem(f"the minutes are as they were: {type(error).__name__}: {error}")
         # A cancelled write goes on in its thread, and must not end after the one that follows.
         await asyncio.shield(self._write_down(self.minutes, said))
         self._show(

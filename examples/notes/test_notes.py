@@ -7,7 +7,7 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Iterable, Sequence
 from contextlib import asynccontextmanager
-from datetime import timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from audio_connector.testing import Audio, Server, in_virtual_time, serve
 from audio_connector.testing.scripted import ScriptedAnswerer, ScriptedEars, WordEmbedder
 from notes.app import Notes
 from notes.chat import Chat
-from notes.minutes import Summariser
+from notes.minutes import Minutes, Said, Summariser
 from notes.rules import Rules
 
 SPEECH = "sample:he-was-not"
@@ -175,6 +175,22 @@ async def test_engines_that_fail_are_told_of_and_the_call_goes_on(tmp_path: Path
         await call.say(SPEECH)
     assert "expected JSON" in page.all("problem")[-1]["text"]
     assert "Hello." in markdown(app)
+
+
+class Broken(Rules):
+    """One of one's own, with a mistake."""
+
+    async def summarise(self, said: Sequence[Said], *, today: date) -> Minutes:
+        """Fail."""
+        raise LookupError("no such key")
+
+
+@in_virtual_time
+async def test_a_summariser_of_ones_own_that_fails_leaves_the_transcript(tmp_path: Path) -> None:
+    async with noted(tmp_path, [DECISION], Broken(WordEmbedder())) as (app, server, _), server.call() as call:
+        await call.say(SPEECH)
+    assert DECISION in markdown(app)
+    assert "- Not complete: the minutes are as they were: LookupError: no such key (" in markdown(app)
 
 
 @in_virtual_time
