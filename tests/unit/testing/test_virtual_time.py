@@ -197,8 +197,10 @@ def test_a_wait_for_nothing_names_every_task_and_its_line() -> None:
             await queue.get()  # the pump
 
     async def call() -> None:
-        asyncio.get_running_loop().create_task(pump(asyncio.Queue()), name="the pump")
+        # Held, or a garbage collection might take it: nobody else knows its queue.
+        pumping = asyncio.get_running_loop().create_task(pump(asyncio.Queue()), name="the pump")
         await asyncio.sleep(1.5)
+        assert not pumping.done()
         await asyncio.Event().wait()  # the call
 
     with pytest.raises(Stuck) as caught:
