@@ -17,15 +17,15 @@ import numpy as np
 LEAST_LEVEL: Final = 150.0
 """Root mean square, of 32,768, from which on a frame is loud: about -47 dB of full scale."""
 
-ROOM_SHARE: Final = 0.1
-"""Of the frames that are more than zeros, at least so many are the room: before the first word, behind the last, and
-between words."""
+ROOM_FRAMES: Final = 10
+"""So many frames before the first word and behind the last one, of more than zeros, are the room where somebody sat.
+Fewer may be the soft end of a word, and put that end off by a fifth of a second at most."""
 
-ABOVE_ROOM: Final = 2.0
-"""From so many times the room on a frame is loud: 6 dB."""
+ABOVE_ROOM: Final = 2.5
+"""From so many times the room on a frame is loud: 8 dB. A breath behind a sentence is twice the room."""
 
 BELOW_LOUDEST: Final = 1 / 8
-"""What is so loud beside the loudest frame is no room, however even the whole is: 18 dB below it."""
+"""What is so loud beside the loudest frame is no room: 18 dB below it."""
 
 
 class Level(Enum):
@@ -52,13 +52,16 @@ def loud_from(levels: Sequence[float]) -> float:
     """Return the root mean square from which on a frame is loud, where this is all that there is.
 
     Args:
-        levels: The root mean square of each frame.
+        levels: The root mean square of each frame, in order.
     """
-    heard = [level for level in levels if level > 0]
-    if not heard:
+    surely = BELOW_LOUDEST * max(levels, default=0.0)
+    words = [at for at, level in enumerate(levels) if level >= surely]
+    if surely <= LEAST_LEVEL:
         return LEAST_LEVEL
-    room = float(np.quantile(heard, ROOM_SHARE))
-    return max(LEAST_LEVEL, min(ABOVE_ROOM * room, BELOW_LOUDEST * max(heard)))
+    room = [level for level in (*levels[: words[0]], *levels[words[-1] + 1 :]) if level > 0]
+    if len(room) < ROOM_FRAMES:
+        return LEAST_LEVEL
+    return max(LEAST_LEVEL, min(ABOVE_ROOM * float(np.median(room)), surely))
 
 
 def levels_of(frames: Sequence[bytes]) -> tuple[Level, ...]:

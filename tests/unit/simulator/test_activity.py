@@ -1,13 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 from __future__ import annotations
 
-import sys
-
 import numpy as np
 import pytest
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.simulator.activity import (
+    ABOVE_ROOM,
     LEAST_LEVEL,
     Level,
     is_loud,
@@ -74,20 +73,21 @@ def test_what_is_loud_throughout_is_loud_and_so_is_what_is_only_just() -> None:
     assert levels_of(()) == ()
 
 
-def test_how_loud_speech_is_says_what_is_quiet() -> None:
-    room, word, whisper = 200.0, 8000.0, 500.0
-    assert loud_from([room] * 20 + [word] * 80) == 2 * room
+def test_how_loud_the_room_is_says_what_is_quiet() -> None:
+    room, word, end = 200.0, 8000.0, 500.0
+    assert loud_from([room] * 5 + [word] * 90 + [room] * 5) == ABOVE_ROOM * room
+    # Neither silence around the room, nor what is between two words, makes it another one.
+    pause = [0.0] * 900
     assert (
-        loud_from([0.0] * 900 + [room] * 20 + [word] * 80) == 2 * room
-    )  # silence between sentences is no room
-    assert loud_from([whisper] * 20 + [word] * 80) == word / 8  # nobody pauses
-    assert loud_from([20.0] * 20 + [word] * 80) == loud_from([]) == loud_from([0.0]) == LEAST_LEVEL
+        loud_from(pause + [room] * 5 + [word] * 90 + [20.0] * 90 + [word] + [room] * 5 + pause)
+        == ABOVE_ROOM * room
+    )
+    assert loud_from([1.8 * end] * 5 + [word] * 90 + [end] * 5) == word / 8
+    assert loud_from([20.0] * 10 + [word] * 90) == loud_from([]) == loud_from([0.0]) == LEAST_LEVEL
     assert level_as_rms(b"\xe8\x03\x18\xfc" * 160) == 1000
 
 
-def test_no_cache_keeps_what_was_said_however_long_it_was() -> None:
-    said = tuple([sine(8000)] * 50)
-    holders = sys.getrefcount(said)
-    levels_of(said)
-    assert sys.getrefcount(said) == holders
-    assert level_of(b"") is Level.NOTHING
+def test_the_soft_end_of_the_last_word_is_no_room() -> None:
+    """As a synthesiser has it: silence, words, and an s that is 20 dB below them."""
+    assert loud_from([0.0] * 20 + [8000.0] * 90 + [500.0] * 6 + [0.0] * 20) == LEAST_LEVEL
+    assert levels_of((sine(8000),) * 50 + (sine(600),) * 6)[-1] is Level.LOUD
