@@ -81,7 +81,8 @@ async def test_calls_are_spread_evenly(served: Served) -> None:
 
 
 async def test_a_worker_whose_loop_is_blocked_gets_no_call(served: Served) -> None:
-    async with guests(served.address, "/block?60", "/") as (blocking, other):
+    # In this order: who is to be let in may be asked of the worker that is blocked, before that is noticed.
+    async with guests(served.address, "/", "/block?60") as (other, blocking):
         blocked = blocking.told[0]["pid"]
         assert other.told[0]["pid"] != blocked
         await until(lambda: any("loop is blocked" in line for line in served.lines), "that it is noticed")
