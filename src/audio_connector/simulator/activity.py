@@ -55,9 +55,9 @@ def loud_from(levels: Sequence[float]) -> float:
         levels: The root mean square of each frame, in order.
     """
     surely = BELOW_LOUDEST * max(levels, default=0.0)
-    words = [at for at, level in enumerate(levels) if level >= surely]
     if surely <= LEAST_LEVEL:
         return LEAST_LEVEL
+    words = [at for at, level in enumerate(levels) if level >= surely]
     room = [level for level in (*levels[: words[0]], *levels[words[-1] + 1 :]) if level > 0]
     if len(room) < ROOM_FRAMES:
         return LEAST_LEVEL

@@ -19,6 +19,13 @@ END_S = 1.0
 async def within(seconds: float, work: Awaitable[T]) -> T:
     """Return what some work returns.
 
+    Work that is given up, or whose waiter is cancelled, is cancelled and has `END_S` to end: so much later at most
+    this returns.
+
+    Args:
+        seconds: That it may take.
+        work: A coroutine, or a future, which is cancelled as well.
+
     Raises:
         EngineError: It took longer, and was given up.
     """
