@@ -76,17 +76,17 @@ class CommonFaults:
 class FaultLog:
     """The faults of one connection, whose id a peer may have chosen; on the application's loop.
 
-    ``count`` is given the class of each error; ``common`` are those of all calls.
+    ``count`` is given the class of each error; ``common_faults`` are those of all calls.
     """
 
     def __init__(
         self,
         connection_id: str,
         count: Callable[[str], None] = lambda _: None,
-        common: CommonFaults | None = None,
+        common_faults: CommonFaults | None = None,
     ) -> None:
         self._count_kind = count
-        self._common = common or CommonFaults()
+        self._common = common_faults or CommonFaults()
         self.label = named(connection_id)
         self.fields = fields_of(connection_id)
         """Of every record; more of them are added once they are known."""

@@ -62,7 +62,7 @@ def test_what_peers_bring_about_is_a_warning_and_what_the_program_does_an_error(
 
     async def scene() -> None:
         faults = CommonFaults()
-        log = FaultLog("c1", common=faults)
+        log = FaultLog("c1", common_faults=faults)
         for error in (ProtocolError("odd"), DeadlineError("late"), IntakeOverflow("slow"), OSError("disk")):
             log.told(error)
         log.raised("on_message", on_message, ProtocolError("of its own"))
@@ -84,7 +84,7 @@ def test_a_handler_that_fails_in_each_of_a_thousand_calls_costs_a_few_tracebacks
     async def scene() -> None:
         faults = CommonFaults()
         for number in range(1000):
-            log = FaultLog(f"c{number}", common=faults)
+            log = FaultLog(f"c{number}", common_faults=faults)
             log.raised("on_message", on_message, boom())
             log.raised("on_message", on_message, boom())
             log.close()
@@ -104,8 +104,8 @@ def test_what_is_counted_says_nothing_of_whose_it_was(caplog: pytest.LogCaptureF
     async def scene() -> None:
         faults = CommonFaults()
         for number in range(3):
-            FaultLog(f"c{number}", common=faults).raised("on_message", on_message, boom())
-        log = FaultLog("long", common=faults)
+            FaultLog(f"c{number}", common_faults=faults).raised("on_message", on_message, boom())
+        log = FaultLog("long", common_faults=faults)
         for _ in range(300):
             log.raised("on_message", on_message, boom())
             await asyncio.sleep(0.02)
@@ -126,7 +126,7 @@ def test_two_mistakes_of_a_handler_are_two_kinds(caplog: pytest.LogCaptureFixtur
     async def scene() -> None:
         faults = CommonFaults()
         for make in (boom, boom, boom, boom, other):
-            FaultLog("c1", common=faults).raised("on_message", on_message, make())
+            FaultLog("c1", common_faults=faults).raised("on_message", on_message, make())
 
     run_in_virtual_time(scene())
     assert ["boom" in line for line in lines_of(caplog)] == [True, True, True, False]
