@@ -53,6 +53,8 @@ class IoThread:
         self._loop = new_loop()
         self._config = config
         self._ending: asyncio.Task[None] | None = None
+        self._is_ending = False
+        """Somebody has asked for the end: whatever is lost from here on is no surprise."""
         call_later = self._loop.call_later
         self.meters = Meters()
         self.worker: int | None = None
@@ -114,6 +116,7 @@ class IoThread:
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""
+        self._is_ending = True
         await self.call(self.side.close_all(code, reason, timeout_s))
 
     async def call(self, work: Coroutine[Any, Any, T]) -> T:
@@ -122,6 +125,7 @@ class IoThread:
 
     def shut_down(self) -> None:
         """End the thread; from any thread. It ends by itself within milliseconds."""
+        self._is_ending = True  # at once: that loop may be busy, and find the application's closed first
         with contextlib.suppress(RuntimeError):  # it has ended
             self._loop.call_soon_threadsafe(self._loop.stop)
         self._lag.stop_from_anywhere(self._application_loop)
@@ -176,7 +180,7 @@ class IoThread:
 
     def _lose_application(self) -> None:
         """The application's loop was closed without stopping the server."""
-        if self._ending is None and self.side.is_open:
+        if not self._is_ending:
             logger.warning(
                 "the event loop that started the server has ended without handle.stop(); its connections are "
                 "closed with 1001. Await handle.stop() before the loop ends, or let audio_connector.run() do it"
@@ -184,6 +188,7 @@ class IoThread:
         self._end_by_itself()
 
     def _end_by_itself(self) -> None:
+        self._is_ending = True
         if self._ending is None:
             goodbye = self.side.close_all(1001, "the server has stopped", GOODBYE_S)
             self._ending = self._loop.create_task(goodbye)

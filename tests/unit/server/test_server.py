@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import gc
 import socket
+import threading
 from typing import Any
 
 import pytest
@@ -13,7 +14,9 @@ from support.call import Router
 from support.conversation import LoopClock
 
 from audio_connector.errors import AudioConnectorStartServerError, DialError, UsageError
+from audio_connector.port.mailbox import Outbox
 from audio_connector.server.connection import AudioConnectorConnection
+from audio_connector.server.io_thread import IoThread
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
 from audio_connector.testing.network import dial
 from audio_connector.testing.virtual_time import in_virtual_time, rest
@@ -207,7 +210,17 @@ async def test_no_end_waits_for_another_one_when_the_server_stops(drains: bool) 
 
 
 def test_an_interrupt_amid_the_stop_ends_the_program_once(caplog: pytest.LogCaptureFixture) -> None:
-    """As a second Ctrl-C is, and while the loop cancels its tasks all of them come to their end."""
+    """As a second Ctrl-C is, and while the loop cancels its tasks all of them come to their end.
+
+    The I/O thread comes to its own end later than the application's loop does, and finds that closed.
+    """
+
+    ios: list[IoThread] = []
+    is_closed = threading.Event()
+
+    def find_it_closed(outbox: Outbox) -> None:
+        is_closed.wait(5)
+        outbox.wake()
 
     async def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
@@ -216,13 +229,19 @@ def test_an_interrupt_amid_the_stop_ends_the_program_once(caplog: pytest.LogCapt
         async with AudioConnectorServer({"host": "127.0.0.1", "port": 0}) as handle:
             assert handle._server is not None
             assert handle._server._running is not None
-            handle._server._running.io.close_all = interrupted  # type: ignore[assignment, method-assign]
+            io = handle._server._running.io
+            assert isinstance(io, IoThread)
+            ios.append(io)
+            io.close_all = interrupted  # type: ignore[assignment, method-assign]
+            io._loop.call_soon_threadsafe(find_it_closed, io.outbox)
             draining.append(asyncio.ensure_future(handle.drain()))
             await handle.wait_closed()
 
     draining: list[asyncio.Future[bool]] = []
     with pytest.raises(KeyboardInterrupt):
         asyncio.run(main())
+    is_closed.set()
+    assert ios[0].join(5)
     assert draining[0].done()
     draining.clear()
     gc.collect()
