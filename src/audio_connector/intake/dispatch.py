@@ -14,6 +14,7 @@ import threading
 import weakref
 from collections import deque
 from collections.abc import Awaitable, Callable
+from enum import IntEnum
 from types import CoroutineType
 from typing import Any, TypeVar
 
@@ -25,6 +26,19 @@ from audio_connector.wire.messages import Disconnected
 
 Streams = list[weakref.ref[Stream[Any]]]
 StreamT = TypeVar("StreamT", AudioStream, EventStream)
+
+
+class _State(IntEnum):
+    """How far it has come; it never goes back."""
+
+    OPEN = 0
+    """Messages come."""
+    ENDED = 1
+    """Nothing more comes, and what waits is handed over."""
+    OVER = 2
+    """Nothing is handed over any more."""
+    FORGOTTEN = 3
+    """The handlers are gone, and none are taken."""
 
 
 class Dispatcher:
@@ -53,7 +67,7 @@ class Dispatcher:
         self._items: deque[Item | Exception] = deque()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._wakeup: asyncio.Future[None] | None = None
-        self._is_ended = self._is_over = self._is_forgotten = False
+        self._state = _State.OPEN
         self._wants_audio = self._wants_texts = self._is_settled = False
         self._last: Disconnected | None = None
         self._lock = threading.Lock()
@@ -87,7 +101,7 @@ class Dispatcher:
 
     def set(self, **handlers: Handler | None) -> None:
         """Set what is called, by its name."""
-        if not self._is_forgotten:
+        if self._state < _State.FORGOTTEN:
             for name, handler in handlers.items():
                 setattr(self, name, handler)
         self.update_wants()
@@ -129,7 +143,7 @@ class Dispatcher:
 
     def feed_error(self, error: Exception) -> None:
         """Take an error, ahead of the messages that wait and behind the errors that do; after the end for the log."""
-        if self._is_over:
+        if self._state >= _State.OVER:
             self._log(error)
             return
         errors = sum(isinstance(item, Exception) for item in self._items)
@@ -138,7 +152,7 @@ class Dispatcher:
 
     def end(self) -> None:
         """Nothing more comes; what waits is still handed over."""
-        self._is_ended = True
+        self._come_to(_State.ENDED)
         self._wake()
 
     def forget(self) -> None:
@@ -147,7 +161,7 @@ class Dispatcher:
         Most hold their connection, as a function within ``on_connect`` does, and it holds them: both would be there
         until a garbage collection, and enough of them bring about one that takes longer than a frame.
         """
-        self._is_forgotten = True
+        self._come_to(_State.FORGOTTEN)
         self.on_message = self.on_audio = self.on_event = self.on_error = self.on_disconnect = None
         self.on_fault = None
 
@@ -164,7 +178,7 @@ class Dispatcher:
         try:
             while True:
                 gives_way = await self._hand_over()
-                if self._is_ended and not self._items:
+                if self._state >= _State.ENDED and not self._items:
                     break
                 self._wakeup = loop.create_future()
                 try:
@@ -172,7 +186,7 @@ class Dispatcher:
                 except asyncio.CancelledError as error:  # a handler cancelled its own task, and returned
                     await self._survive(error, "the task of the handlers", None)
         finally:
-            self._is_over = True
+            self._come_to(_State.OVER)
             self.faults.close()
 
     async def _hand_over(self) -> bool:
@@ -201,7 +215,7 @@ class Dispatcher:
 
     def _calls_for(self, item: Item | Exception) -> tuple[tuple[str, Handler | None, object], ...]:
         """Who is called with what; the streams have it then."""
-        if type(item) is bytes:  # the path of every incoming frame
+        if isinstance(item, bytes):  # the path of every incoming frame
             if self._audio_streams:
                 self._push(self._audio_streams, item)
             return ("on_message", self.on_message, item), ("on_audio", self.on_audio, item)
@@ -209,9 +223,9 @@ class Dispatcher:
             self._push(self._event_streams, item)
             return ("on_message", self.on_message, item.text), ("on_event", self.on_event, item.event)
         if self.on_error is None:
-            self._log(item)  # type: ignore[arg-type]  # what remains is an exception
+            self._log(item)
         else:
-            self.faults.count(item)  # type: ignore[arg-type]
+            self.faults.count(item)
         return (("on_error", self.on_error, item),)
 
     def _note_handled(self) -> None:
@@ -261,6 +275,10 @@ class Dispatcher:
         """There is no on_error to tell."""
         self.faults.count(error)
         self.faults.told(error)
+
+    def _come_to(self, state: _State) -> None:
+        # A stop may cut the handlers short before the end of the connection is told.
+        self._state = max(self._state, state)
 
     def _wake(self) -> None:
         if self._wakeup is not None and not self._wakeup.done():

@@ -246,6 +246,19 @@ def test_an_error_that_comes_too_late_to_be_told_is_in_the_log(
 
 
 @in_virtual_time
+async def test_an_error_that_comes_where_the_handlers_were_never_run_is_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    stage = Stage()
+    stage.task.cancel()  # before it began, as where a loop ends with the connection's first step
+    await asyncio.wait([stage.task])
+    stage.dispatcher.forget()
+    stage.dispatcher.end()
+    stage.dispatcher.feed_error(OSError("the disk is full"))
+    assert caplog.messages == ["connection c1: the disk is full"]
+
+
+@in_virtual_time
 async def test_it_sleeps_while_there_is_nothing_to_do() -> None:
     stage = Stage()
     stage.set(on_message=lambda message: None)
