@@ -66,13 +66,12 @@ class Interrupter:
     @property
     def is_speaking(self) -> bool:
         """Whether we say something, or are held, or have a speech open that says nothing yet."""
-        self._speeches = [speech for speech in self._speeches if not speech.is_over]
         playback = self._client.playback
-        return bool(self._speeches or playback.queued_ms or playback.in_flight_ms)
+        return bool(self._open() or playback.queued_ms or playback.in_flight_ms)
 
     def watch(self, speech: Holdable) -> None:
         """Have a speech held while it is not certain what the caller wants; call it at its beginning."""
-        self._speeches.append(speech)
+        self._speeches = [*self._open(), speech]
 
     async def take(self, event: TurnEvent) -> Decision | None:
         """Take what the caller does, and do what the policy says of it; returns what that was."""
@@ -87,13 +86,16 @@ class Interrupter:
         """
         return await self._do(self._machine.heard(count_words(text), we_speak=self.is_speaking))
 
+    def _open(self) -> list[Holdable]:
+        return [speech for speech in self._speeches if not speech.is_over]
+
     async def _do(self, decision: Decision | None) -> Decision | None:
         try:
             if decision is Decision.PAUSE:
-                for speech in self._speeches:
+                for speech in self._open():
                     await speech.pause()
             elif decision is Decision.RESUME:
-                await self._resume(list(self._speeches))
+                await self._resume(self._open())
             elif decision is Decision.INTERRUPT:
                 self.flushed = await self._client.flush_buffer()
         except ConnectionClosed:
