@@ -56,9 +56,10 @@ def speaker_name(
             back.
     """
     name = re.sub(r"[^\w .'-]", "", headers.get("name", ""))[:NAME_CHARS].strip()
+    taken = there if name and there is not None else others
     number = len(others) + 1
     unique = name or f"speaker {number}"
-    while unique in others and not (name and there is not None and unique not in there):
+    while unique in taken:
         unique = f"{name or 'speaker'} {number}"
         number += 1
     return unique
