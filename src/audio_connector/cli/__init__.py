@@ -6,13 +6,12 @@ This file imports nothing of the extra ``cli``, so that it can say what is missi
 
 from __future__ import annotations
 
-import io
-import signal
 import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
 from audio_connector.cli.statuses import BAD_INPUT, INTERRUPTED
+from audio_connector.server.program import end_at_next_interrupt, print_what_can_be
 from audio_connector.wire.descriptors import open_closed
 
 
@@ -26,11 +25,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 clean, 1 something was lost, 2 bad input or unreachable server, 130 interrupted.
     """
     open_closed()
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(
-            stream, io.TextIOWrapper
-        ):  # a mark that the encoding of a pipe lacks must not end the program
-            stream.reconfigure(errors="replace")
+    print_what_can_be()
     missing = [name for name in ("typer", "rich") if find_spec(name) is None]
     if missing:
         print(
@@ -46,6 +41,5 @@ def main(argv: Sequence[str] | None = None) -> int:
         return INTERRUPTED
     status = run(sys.argv[1:] if argv is None else list(argv))
     if status == INTERRUPTED and argv is None:
-        # While threads of engines are in C++, one more Ctrl-C would end the wait for them, and abort the process.
-        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        end_at_next_interrupt()
     return status

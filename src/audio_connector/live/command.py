@@ -16,9 +16,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import io
 import logging
-import signal
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
@@ -35,6 +33,7 @@ from audio_connector.live.settings import AppSettings, S, read_settings
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.garbage import loaded_is_kept
+from audio_connector.server.program import end_at_next_interrupt, print_what_can_be
 from audio_connector.server.run import HOST, PORT, isolated, print_line, serving
 from audio_connector.server.server import AudioConnectorServerHandle
 from audio_connector.server.sessions import Sessions
@@ -152,9 +151,7 @@ class Command(Generic[S]):
 
         0 is good, 1 says that the demo was not as expected, 2 bad input or something missing, 130 Ctrl-C.
         """
-        for stream in (sys.stdout, sys.stderr):
-            if isinstance(stream, io.TextIOWrapper):  # what was said, and ✓, are not in every encoding
-                stream.reconfigure(errors="replace")
+        print_what_can_be()
         arguments = self._parser().parse_args(argv)
         logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
         logging.getLogger(self.name).setLevel(logging.INFO)
@@ -182,8 +179,7 @@ class Command(Generic[S]):
             return BAD_INPUT
         except KeyboardInterrupt:
             if argv is None:
-                # While threads of engines are in C++, one more would end the wait for them, and abort the process.
-                signal.signal(signal.SIGINT, signal.SIG_DFL)
+                end_at_next_interrupt()
             return INTERRUPTED
 
     async def run(

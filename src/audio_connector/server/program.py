@@ -1,0 +1,23 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a main program does with its process: what it prints, and how it ends after Ctrl-C."""
+
+from __future__ import annotations
+
+import io
+import signal
+import sys
+
+
+def print_what_can_be() -> None:
+    """Have stdout and stderr replace what their encoding lacks: a mark, or a word, must not end the program."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="replace")
+
+
+def end_at_next_interrupt() -> None:
+    """Leave Ctrl-C to the system, for a program that ends by one.
+
+    While threads of engines are in C++, one more would end Python's wait for them, and abort the process.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
