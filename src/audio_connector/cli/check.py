@@ -15,8 +15,10 @@ from rich.live import Live
 
 from audio_connector.cli.check_view import Progress, result_line, show_list, show_results, show_verdict
 from audio_connector.cli.common import (
-    accept_any_certificate,
+    Headers,
+    Insecure,
     check_rate,
+    context_of,
     parse_headers,
     refreshing,
     run_async,
@@ -77,13 +79,10 @@ def check(  # noqa: PLR0913 - each one is an option of the command line
     rate: Annotated[
         int, typer.Option("--rate", "-r", help="Sample rate where it is not checked: 8000, 16000 or 24000.")
     ] = 16000,
-    header: Annotated[
-        list[str] | None,
-        typer.Option("--header", "-H", metavar="K=V", help="A custom header; may be repeated."),
-    ] = None,
+    header: Headers = None,
     token_key: TokenKey = None,
     token_carrier: TokenCarrier = CARRIER,
-    insecure: Annotated[bool, typer.Option("--insecure", "-k", help="wss: accept any certificate.")] = False,
+    insecure: Insecure = False,
     timeout: Annotated[
         float,
         typer.Option("--timeout", "-t", min=0.1, max=600, help="Seconds in which the bot begins to answer."),
@@ -112,12 +111,12 @@ def check(  # noqa: PLR0913 - each one is an option of the command line
     check_rate(rate)
     target = Target(
         url=url,
-        headers=parse_headers(header or ()),
+        headers=parse_headers(header),
         token_key=None if token_key is None else key_of(token_key),
         token_carrier=token_carrier,
         rate_hz=rate,
         speech=Speech.packaged() if wav is None else Speech.from_wav(str(wav)),
-        ssl_context=accept_any_certificate() if insecure else None,
+        ssl_context=context_of(insecure=insecure),
     )
     began_at = time.monotonic()
     results = run_async(_run(target, checks, Timing(reply_s=timeout), None if json else console))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the subcommands share: checking a rate, running a coroutine, refreshing what is shown meanwhile."""
+"""What the subcommands share: options of those that dial, running a coroutine, refreshing what is shown meanwhile."""
 
 from __future__ import annotations
 
@@ -7,7 +7,9 @@ import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, TypeVar
+from typing import Annotated, Any, TypeVar
+
+import typer
 
 from audio_connector.audio.format import SUPPORTED_RATES_HZ
 from audio_connector.errors import UsageError
@@ -16,6 +18,12 @@ from audio_connector.server.garbage import loaded_is_kept
 T = TypeVar("T")
 
 REFRESH_S = 0.1
+
+Headers = Annotated[
+    list[str] | None,
+    typer.Option("--header", "-H", metavar="K=V", help="A custom header; may be repeated."),
+]
+Insecure = Annotated[bool, typer.Option("--insecure", "-k", help="wss: accept any certificate.")]
 
 
 def check_rate(rate_hz: int) -> None:
@@ -28,14 +36,14 @@ def check_rate(rate_hz: int) -> None:
         raise UsageError(f"--rate is {rate_hz}; expected one of {', '.join(map(str, SUPPORTED_RATES_HZ))}")
 
 
-def parse_headers(texts: Sequence[str]) -> dict[str, str]:
+def parse_headers(texts: Sequence[str] | None) -> dict[str, str]:
     """Read the values of ``--header``: ``name=value`` each.
 
     Raises:
         UsageError: One has no equal sign or no name, or a name comes twice.
     """
     headers: dict[str, str] = {}
-    for text in texts:
+    for text in texts or ():
         name, equals, value = text.partition("=")
         if not equals or not name:
             raise UsageError(f"--header {text!r}: expected NAME=VALUE")
@@ -45,8 +53,10 @@ def parse_headers(texts: Sequence[str]) -> dict[str, str]:
     return headers
 
 
-def accept_any_certificate() -> ssl.SSLContext:
-    """Return what ``--insecure`` stands for."""
+def context_of(*, insecure: bool) -> ssl.SSLContext | None:
+    """Return what ``--insecure`` stands for; None without it, which is the usual check."""
+    if not insecure:
+        return None
     context = ssl.create_default_context()
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
@@ -68,13 +78,13 @@ def _fastest_run() -> Callable[[Coroutine[Any, Any, T]], T]:
 
 
 @asynccontextmanager
-async def refreshing(refresh: Callable[[], None], *, every_s: float = REFRESH_S) -> AsyncIterator[None]:
+async def refreshing(refresh: Callable[[], None]) -> AsyncIterator[None]:
     """Call ``refresh`` again and again inside the block, and once at its end."""
 
     async def keep_on() -> None:
         while True:
             refresh()
-            await asyncio.sleep(every_s)
+            await asyncio.sleep(REFRESH_S)
 
     task = asyncio.ensure_future(keep_on())
     try:

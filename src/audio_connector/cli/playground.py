@@ -16,7 +16,7 @@ from rich.console import Console
 from rich.text import Text
 
 from audio_connector import AudioTransport
-from audio_connector.cli.common import accept_any_certificate, check_rate, parse_headers, run_async
+from audio_connector.cli.common import Headers, Insecure, check_rate, context_of, parse_headers, run_async
 from audio_connector.cli.tokens import CARRIER, TokenCarrier, TokenKey, credentials
 from audio_connector.errors import UsageError
 from audio_connector.simulator import PROFILES
@@ -57,10 +57,7 @@ def playground(  # noqa: PLR0913 - each one is an option of the command line
     profile: Annotated[
         str, typer.Option("--profile", help=f"Which router: {', '.join(PROFILES)}.")
     ] = "video",
-    header: Annotated[
-        list[str] | None,
-        typer.Option("--header", "-H", metavar="K=V", help="A custom header; may be repeated."),
-    ] = None,
+    header: Headers = None,
     token_key: TokenKey = None,
     token_carrier: TokenCarrier = CARRIER,
     json_audio: Annotated[
@@ -76,7 +73,7 @@ def playground(  # noqa: PLR0913 - each one is an option of the command line
         bool,
         typer.Option("--check/--no-check", help="Call a server once at the start, to see that it is there."),
     ] = True,
-    insecure: Annotated[bool, typer.Option("--insecure", "-k", help="wss: accept any certificate.")] = False,
+    insecure: Insecure = False,
     allow_remote: Annotated[
         bool, typer.Option("--allow-remote", help="Let --host be one that others can reach.")
     ] = False,
@@ -119,9 +116,9 @@ def playground(  # noqa: PLR0913 - each one is an option of the command line
         label="",
         rate_hz=rate,
         profile=profile,
-        headers=parse_headers(header or ()),
+        headers=parse_headers(header),
         audio_transport=AudioTransport(transport="json" if json_audio else "binary"),
-        ssl_context=accept_any_certificate() if insecure else None,
+        ssl_context=context_of(insecure=insecure),
         credentials=credentials(token_key, token_carrier),
     )
     found = find_bot(bot)

@@ -13,7 +13,7 @@ import typer
 from rich.console import Console
 from rich.live import Live
 
-from audio_connector.cli.common import accept_any_certificate, parse_headers, refreshing, run_async
+from audio_connector.cli.common import Headers, Insecure, context_of, parse_headers, refreshing, run_async
 from audio_connector.cli.plan import Plan, check_unused, plan_calls, plan_persona, plan_scenario
 from audio_connector.cli.statuses import BAD_INPUT
 from audio_connector.cli.tokens import CARRIER, LIFETIME_S, TokenCarrier, TokenKey, credentials
@@ -95,10 +95,7 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
     calls: Annotated[
         int | None, typer.Option("--calls", "-n", min=1, help="Calls at once.", show_default="1")
     ] = None,
-    header: Annotated[
-        list[str] | None,
-        typer.Option("--header", "-H", metavar="K=V", help="A custom header; may be repeated."),
-    ] = None,
+    header: Headers = None,
     token_key: TokenKey = None,
     token_carrier: TokenCarrier = CARRIER,
     json_audio: Annotated[
@@ -171,7 +168,7 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
     allow_hangup: Annotated[
         bool, typer.Option("--allow-hangup", help="Do not fail where the server ends the call by itself.")
     ] = False,
-    insecure: Annotated[bool, typer.Option("--insecure", "-k", help="wss: accept any certificate.")] = False,
+    insecure: Insecure = False,
     json: Annotated[bool, typer.Option("--json", help="Print the report as JSON, and nothing else.")] = False,
 ) -> int:
     """Call a server as the Vonage media router does, and report what a session would have heard."""
@@ -180,8 +177,8 @@ def simulate(  # noqa: PLR0913 - each one is an option of the command line
         raise UsageError(f"--html {html}: there is no folder {html.absolute().parent}")
     if seed is not None and persona is None:
         raise UsageError("--seed goes with --persona; a scenario has impairments.seed")
-    headers = parse_headers(header or ())
-    ssl_context = accept_any_certificate() if insecure else None
+    headers = parse_headers(header)
+    ssl_context = context_of(insecure=insecure)
     if scenario is not None:
         of_one_call = {
             "wav": wav,
