@@ -259,6 +259,16 @@ async def test_a_full_descriptor_table_is_said_once_and_got_over(
     assert line.startswith("no connection can be accepted (Too many open files); calls wait")
 
 
+async def test_how_often_it_was_full_is_told_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    full = OSError(errno.EMFILE, "Too many open files")
+    async with port_at() as port:
+        for _ in range(3):
+            port.listening._pause(port.listening._sockets[0], full)
+            port.listening._is_exhausted = False  # somebody was let in meanwhile
+    _, last = warnings_of(caplog)
+    assert last == "no connection could be accepted 2 more times in 0 s (Too many open files)"
+
+
 def test_a_loop_that_watches_no_sockets_accepts_one_by_one() -> None:
     """As the loop of Windows."""
 

@@ -121,8 +121,11 @@ class LoopWatchdog:
         self._garbage.start()
 
     def stop(self) -> None:
-        """No more."""
+        """No more; what was only counted so far is told."""
         self._garbage.stop()
+        for word in self._episodes.finish():
+            text = "the application was held up %d more times in %.3g s, in %s"
+            logger.warning(text, word.times, word.seconds, word.kind)
 
     def pause(self) -> None:
         """It was not looked for a while, and nobody is to blame for that."""

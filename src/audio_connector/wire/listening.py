@@ -126,6 +126,9 @@ class Listening:
     def stop(self) -> None:
         """Accept nothing more, and drop who has not asked for an upgrade yet."""
         self.stop_accepting()
+        for word in self._exhaustions.finish():
+            text = "no connection could be accepted %d more times in %.0f s (%s)"
+            logger.warning(text, word.times, word.seconds, word.kind)
         for task in list(self._tasks):
             task.cancel()
         self._gates.stop()

@@ -65,6 +65,9 @@ class Stage:
         taken, self.collections = self.collections, []
         return taken
 
+    def stop(self) -> None:
+        """Likewise."""
+
     def stand_still(self, seconds: float, *, process_s: float = 0.0, thread_s: float = 0.0) -> None:
         """Nothing of the process runs that is ours; so much it computes meanwhile."""
         self.now += seconds
@@ -162,6 +165,17 @@ def test_a_long_time_is_told_although_short_ones_are_only_counted(caplog: pytest
     assert len(told) == 2
     assert "is blocked, for 5." in told[0]
     assert "was blocked for 7.0 s" in told[1]
+
+
+def test_what_was_only_counted_is_told_at_the_end(caplog: pytest.LogCaptureFixture) -> None:
+    stage = Stage()
+    for _ in range(4):
+        stage.block_for(0.8)
+        stage.look_for(0.2)
+    caplog.clear()
+    stage.watchdog.stop()
+    [told] = texts_of(caplog)
+    assert re.match(r"the application was held up 3 more times in 3 s, in .*_look \(", told)
 
 
 def test_blocked_again_right_afterwards_is_two_times(caplog: pytest.LogCaptureFixture) -> None:
