@@ -96,7 +96,6 @@ class Tape:
         "_going_on",
         "_heard_before",
         "_keep_s",
-        "_look_at",
         "_lost_bytes",
         "_max_bytes",
         "_max_messages",
@@ -107,7 +106,8 @@ class Tape:
         "_told_at",
         "_underrun_ms",
         "_underruns",
-        "_unlooked",
+        "_unlooked_came",
+        "_unlooked_ours",
         "token",
     )
 
@@ -132,9 +132,10 @@ class Tape:
         self._came: deque[bytes] = deque()
         self._came_at: deque[float] = deque()
         self._came_bytes = self._lost_bytes = 0
-        self._look_at = STEP  # messages of the caller
+        self._unlooked_came = self._unlooked_ours = (
+            0  # messages, and frames, since it was looked for old ones
+        )
         self._ours: deque[_Stretch] = deque()  # heard, or sent and to be heard
-        self._unlooked = 0  # frames of ours
         self._going_on: _Stretch | None = None
         """The last one, where the next frame of the run belongs to it."""
         self._sent = 0
@@ -154,7 +155,8 @@ class Tape:
         self._came.append(payload)
         self._came_at.append(now)
         self._came_bytes += len(payload)
-        if len(self._came) > self._look_at or self._came_bytes > self._max_bytes:
+        self._unlooked_came += 1
+        if self._unlooked_came > STEP or self._came_bytes > self._max_bytes:
             self._lose_came(now)
 
     def play(self, writes: list[Any], schedule: Schedule, now: float) -> None:
@@ -170,8 +172,8 @@ class Tape:
         ):
             stretch.frames.extend(writes)
             self._sent = clock.sent
-            self._unlooked += len(writes)
-            if self._unlooked > STEP:
+            self._unlooked_ours += len(writes)
+            if self._unlooked_ours > STEP:
                 self._lose_ours(now)
         else:
             self._play(writes, schedule, now)
@@ -262,7 +264,6 @@ class Tape:
             self._lose_heard(now)
             events.clear()
             self._came_bytes = self._lost_bytes = 0
-            self._look_at = STEP
         return pieces
 
     def end(self, audio_format: AudioFormat, now: float, *, is_wanted: bool) -> list[Taped]:
@@ -326,13 +327,14 @@ class Tape:
         return lost_bytes
 
     def _lose_ours(self, now: float) -> None:
-        self._unlooked = 0
+        self._unlooked_ours = 0
         self._lose(self._lose_heard(now - self._keep_s))
 
     # The caller's.
 
     def _lose_came(self, now: float) -> None:
         """The oldest, where there is too much of it."""
+        self._unlooked_came = 0
         came, came_at = self._came, self._came_at
         while came and (
             came_at[0] < now - self._keep_s
@@ -342,7 +344,6 @@ class Tape:
             size_bytes = len(came.popleft())
             self._came_bytes -= size_bytes
             self._lose(size_bytes)
-        self._look_at = min(len(came) + STEP, self._max_messages)
 
     def _lose(self, size_bytes: int) -> None:
         if self._batches is not None:  # else that is what such a tape is for
