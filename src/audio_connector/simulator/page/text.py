@@ -21,9 +21,9 @@ def shown(text: str, limit: int = 300) -> str:
     return f"<bdi>{attribute(text, limit)}</bdi>"
 
 
-def items(lines: Iterable[str], limit: int = 300) -> str:
+def items(lines: Iterable[str]) -> str:
     """Texts of a peer as the items of a list."""
-    return "".join(f"<li>{shown(line, limit)}</li>" for line in lines)
+    return "".join(f"<li>{shown(line)}</li>" for line in lines)
 
 
 def at(seconds: float) -> str:

@@ -139,10 +139,10 @@ def peak(pcm: bytes) -> int:
     return max(-int(samples.min()), int(samples.max())) if samples.size else 0
 
 
-def holes(arrivals: Sequence[Arrival], *, longest_s: float = LONGEST_HOLE_S) -> list[float]:
+def holes(arrivals: Sequence[Arrival]) -> list[float]:
     """Find where the router ran dry while the bot spoke.
 
-    A hole counts where the audio before it was a voice, and more audio came within ``longest_s``. A hole after
+    A hole counts where the audio before it was a voice, and more audio came within `LONGEST_HOLE_S`. A hole after
     silence is not heard, and one after a clear was asked for.
 
     Returns:
@@ -155,21 +155,21 @@ def holes(arrivals: Sequence[Arrival], *, longest_s: float = LONGEST_HOLE_S) -> 
         if kind == "clear":
             play_end, was_voice = at, False
             continue
-        if was_voice and 0 < at - play_end <= longest_s:
+        if was_voice and 0 < at - play_end <= LONGEST_HOLE_S:
             found.append(at - play_end)
         play_end = (at if play_end is math.inf else max(play_end, at)) + duration_s
         was_voice = kind == "voice"
     return found
 
 
-def fastest_s(arrivals: Sequence[Arrival], *, window_s: float = 1.0) -> float:
-    """The most audio, in seconds, that arrived within any ``window_s``."""
+def fastest_s(arrivals: Sequence[Arrival]) -> float:
+    """The most audio, in seconds, that arrived within any second."""
     most = total = 0.0
     oldest = 0
     audio = [arrival for arrival in arrivals if arrival.kind != "clear"]
     for arrival in audio:
         total += arrival.duration_s
-        while audio[oldest].at <= arrival.at - window_s:
+        while audio[oldest].at <= arrival.at - 1.0:
             total -= audio[oldest].duration_s
             oldest += 1
         most = max(most, total)
