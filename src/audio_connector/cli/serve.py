@@ -30,9 +30,10 @@ from audio_connector.cluster.plan import Plan
 from audio_connector.cluster.run import supervise
 from audio_connector.errors import UsageError, VideoError
 from audio_connector.intake.log_fields import NAMES
-from audio_connector.playground.faults import describe
+from audio_connector.server.loading import load_application
 from audio_connector.server.run import configuration_of, isolated, print_line, serve_configured
 from audio_connector.validation import told_in
+from audio_connector.validation.places import describe
 
 EXAMPLES = """[bold]Examples[/bold]
 
@@ -146,8 +147,6 @@ def configuration_for(
     app: str, settings: ServeSettings, sockets: tuple[socket.socket, ...] = ()
 ) -> AudioConnectorServerConfig:
     """Load the application, and make its configuration with what was told."""
-    from audio_connector.playground.bots import load_application  # noqa: PLC0415 - numpy, which takes a while
-
     return configured(_configuration_of(app, load_application(app)), settings, sockets)
 
 

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 from audio_connector.errors import UsageError
-from audio_connector.simulator.config import Credentials, check_url
 from audio_connector.wire.carrier import Carrier
 from audio_connector.wire.network import with_target
 
 if TYPE_CHECKING:
     from audio_connector.auth import SignedToken
     from audio_connector.cli.settings import ServeSettings
+    from audio_connector.simulator.config import Credentials
 
 LIFETIME_S: Final = 120.0
 """Of a token that is minted here: the router dials within seconds."""
@@ -81,6 +81,7 @@ def credentials(key: str | None, carrier: str, *, lifetime_s: float = LIFETIME_S
     if key is None:
         return None
     from audio_connector.auth import mint_token  # noqa: PLC0415 - an extra that only who says it needs
+    from audio_connector.simulator.config import Credentials  # noqa: PLC0415 - `serve` needs no simulator
 
     mint = partial(mint_token, key_of(key), lifetime_s)
     mint()  # what is wrong with it is said here
@@ -134,6 +135,8 @@ def token(
     if url is None:
         print(minted)
         return 0
+    from audio_connector.simulator.config import check_url  # noqa: PLC0415 - likewise
+
     check_url(url)
     target = carrier.target_of(minted, url)
     shown: dict[str, object] = {"uri": url if target is None else with_target(url, target)}

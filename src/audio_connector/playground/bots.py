@@ -3,31 +3,21 @@
 
 from __future__ import annotations
 
-import difflib
-import pkgutil
-import re
-import sys
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any, Final, TypeAlias
+from typing import Any, TypeAlias
 
 from audio_connector import AudioConnectorConnection, AudioConnectorServerConfig
-from audio_connector.errors import AudioConnectorConfigError, UsageError
-from audio_connector.playground.faults import describe
+from audio_connector.errors import UsageError
 from audio_connector.playground.parrot import parrot
-from audio_connector.server.run import importing_an_application
-from audio_connector.validation.handlers import takes
+from audio_connector.server.loading import APPLICATION, load_application
+from audio_connector.server.run import configuration_of, is_factory
+from audio_connector.validation import told_in
+from audio_connector.validation.places import describe
 from audio_connector.wire.quoting import without_secrets
 
 Configure: TypeAlias = Callable[[], Awaitable[AudioConnectorServerConfig]]
 """Makes an application's configuration, on the loop that will run it."""
-
-_APP: Final = re.compile(r"(?P<module>[^\W\d][\w.]*):(?P<name>[^\W\d][\w.]*)")
-_WHAT = (
-    "an on_connect function, an AudioConnectorServerConfig, a mapping of its fields, or a function without "
-    "parameters that returns one of these"
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,62 +52,12 @@ def find_bot(argument: str | None) -> Bot:
         return Bot("the packaged parrot", configure=configure_with("parrot", on_connect))
     if "://" in argument:
         return Bot(without_secrets(argument), url=argument)
-    if _APP.fullmatch(argument) is None:
+    if APPLICATION.fullmatch(argument) is None:
         raise UsageError(
             f"{argument!r} is neither a server, such as ws://localhost:8765, nor an application, such as "
             "bot:on_connect"
         )
     return Bot(argument, configure=configure_with(argument, load_application(argument)))
-
-
-def load_application(argument: str) -> Any:  # noqa: ANN401 - whatever it is, who serves it checks it
-    """Import a module of the current folder, or an installed one, and return what ``module:name`` names in it.
-
-    Raises:
-        UsageError: That is none, or cannot be imported; the text says why and where.
-    """
-    found = _APP.fullmatch(argument)
-    if found is None:
-        raise UsageError(f"{argument!r} is no application; expected MODULE:NAME, such as bot:on_connect")
-    module, name = found["module"], found["name"]
-    folder = str(Path.cwd())
-    if folder not in sys.path:
-        sys.path.insert(0, folder)
-    try:
-        # pkgutil, because the name is the user's; imports of our own are written out, so that the layers can be read.
-        with importing_an_application():
-            imported = pkgutil.resolve_name(f"{module}:")
-    except ModuleNotFoundError as error:
-        if error.name is not None and f"{module}.".startswith(f"{error.name}."):
-            hint = (
-                f"; did you mean {module[:-3]}:{name}?"
-                if module == error.name and module.endswith(".py")
-                else ""
-            )
-            raise UsageError(
-                f"there is no module {error.name!r} in {folder}, nor is one installed{hint}"
-            ) from error
-        raise UsageError(f"{module} cannot be imported: {describe(error)}") from error
-    except (Exception, SystemExit) as error:  # whatever the module does at import is the user's to mend
-        raise UsageError(f"{module} cannot be imported: {describe(error)}") from error
-    try:
-        return pkgutil.resolve_name(f"{module}:{name}")
-    except AttributeError as error:
-        names = [other for other, value in vars(imported).items() if _may_be_served(other, value, module)]
-        close = difflib.get_close_matches(name, names, n=1)
-        hint = (
-            f"did you mean {close[0]!r}?"
-            if close
-            else f"it has {', '.join(names[:12]) or 'nothing to serve'}"
-        )
-        raise UsageError(f"{module} has no {name!r}; {hint}") from error
-
-
-def _may_be_served(name: str, value: object, module: str) -> bool:
-    is_its_own = callable(value) and getattr(value, "__module__", None) == module
-    return not name.startswith("_") and (
-        is_its_own or isinstance(value, AudioConnectorServerConfig | Mapping)
-    )
 
 
 def configure_with(label: str, app: object) -> Configure:
@@ -130,10 +70,9 @@ def configure_with(label: str, app: object) -> Configure:
     Raises:
         UsageError: It is nothing that can be served.
     """
-    if _is_factory(app):
+    if callable(app) and is_factory(app):
 
         async def call() -> AudioConnectorServerConfig:
-            assert callable(app)
             try:
                 made = app()
                 if isinstance(made, Awaitable):
@@ -151,30 +90,10 @@ def configure_with(label: str, app: object) -> Configure:
     return give
 
 
-def _is_factory(app: object) -> bool:
-    if isinstance(app, AudioConnectorServerConfig | Mapping) or not callable(app):
-        return False
-    return takes(app, 0) and not takes(app, 1)
-
-
-def _config_of(label: str, app: object) -> AudioConnectorServerConfig:
+def _config_of(label: str, app: Any) -> AudioConnectorServerConfig:  # noqa: ANN401 - whatever was imported
     """Return the configuration of an application, on a free port of this machine only, without TLS."""
-    here: dict[str, Any] = {"host": "127.0.0.1", "port": 0, "ssl": None, "tls": None}
-    if isinstance(app, AudioConnectorServerConfig):
-        values = {name: getattr(app, name) for name in type(app).model_fields}
-    elif isinstance(app, Mapping):
-        values = dict(app)
-    elif callable(app) and takes(app, 1):
-        values = {"on_connect": app}
-    else:
-        raise UsageError(f"{label} is {_shorten(repr(app))}; expected {_WHAT}")
     try:
-        return AudioConnectorServerConfig(**{**values, **here})
-    except AudioConnectorConfigError as error:
+        config = configuration_of(app, host="127.0.0.1", port=0)
+    except UsageError as error:
         raise UsageError(f"{label}: {error}") from error
-    except TypeError as error:  # a mapping whose keys are no texts
-        raise UsageError(f"{label} is {_shorten(repr(app))}; expected {_WHAT}") from error
-
-
-def _shorten(text: str, size: int = 80) -> str:
-    return text if len(text) <= size else text[: size - 1] + "…"
+    return AudioConnectorServerConfig.from_values({**told_in(config), "ssl": None, "tls": None})

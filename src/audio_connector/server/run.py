@@ -115,12 +115,18 @@ def isolated(config: AudioConnectorServerConfig) -> AudioConnectorServerConfig:
     return config.model_copy(update={"isolation": "process"})
 
 
+def is_factory(app: object) -> bool:
+    """Whether it is a function of nothing, which returns the application."""
+    return callable(app) and takes(app, 0) and not takes(app, 1)
+
+
 def configuration_of(
     app: App, *, host: str | None = None, port: int | None = None
 ) -> AudioConnectorServerConfig:
     """Make a configuration of whatever an application is, see `run`; what it does not say is not set either."""
-    if callable(app) and takes(app, 0) and not takes(app, 1):
-        app = app()
+    source = "to run"
+    if callable(app) and is_factory(app):
+        app, source = app(), "of a function without parameters, and an on_connect takes the connection"
         if inspect.iscoroutine(app):
             app.close()
             raise UsageError(
@@ -136,7 +142,7 @@ def configuration_of(
         fields |= dict(app)
     else:
         raise UsageError(
-            f"got {type(app).__name__} {app!r:.80} to run; expected an on_connect, a configuration, or a function "
+            f"got {type(app).__name__} {app!r:.80} {source}; expected an on_connect, a configuration, or a function "
             "without parameters that returns one"
         )
     told = {name: value for name, value in (("host", host), ("port", port)) if value is not None}

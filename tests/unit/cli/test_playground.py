@@ -31,7 +31,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (["no_such_bot:app"], "there is no module 'no_such_bot' in "),
         (["broken_bot:app"], "broken_bot cannot be imported: ValueError: boom (broken_bot.py, line 1)"),
         (["os:no_such_name"], "os has no 'no_such_name'; it has "),
-        (["os:sep"], "os:sep is '/'; expected an on_connect function, "),
+        (["os:sep"], "os:sep: got str '/' to run; expected an on_connect, "),
         (["localhost:8765"], "'localhost:8765' is neither a server, such as ws://localhost:8765, "),
         (["http://localhost"], "'http://localhost' is not a WebSocket URL"),
         (["--rate", "44100"], "--rate is 44100; expected one of 8000, 16000, 24000"),

@@ -87,9 +87,12 @@ async def test_every_kind_of_application_is_served_here_only(folder: Path, name:
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        ("apps:number", "apps:number is 7; expected an on_connect function, "),
+        ("apps:number", "apps:number: got int 7 to run; expected an on_connect, "),
         ("apps:bad", "apps:bad: AudioConnectorServerConfig: prot is not a field; did you mean 'port'?"),
-        ("apps:two", "apps:two is <function two"),
+        (
+            "apps:two",
+            "apps:two: AudioConnectorServerConfig: on_connect=two cannot be called with one argument, ",
+        ),
         ("apps:nothing", "apps has no 'nothing'; did you mean 'make_nothing'?"),
         ("nowhere:app", "there is no module 'nowhere' in "),
         ("apps.inner:app", "there is no module 'apps.inner' in "),
@@ -139,5 +142,8 @@ async def test_what_a_function_fails_at_says_where(folder: Path) -> None:
         UsageError, match=rf"^apps:make_wrongly failed: LookupError: no key \(apps\.py, line {line}\)$"
     ):
         await config_of("apps:make_wrongly")
-    with pytest.raises(UsageError, match=r"^what apps:make_nothing returned is None; expected an on_connect"):
+    with pytest.raises(
+        UsageError,
+        match=r"^what apps:make_nothing returned: got NoneType None to run; expected an on_connect",
+    ):
         await config_of("apps:make_nothing")

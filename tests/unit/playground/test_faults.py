@@ -4,7 +4,7 @@ from __future__ import annotations
 import json
 import logging
 
-from audio_connector.playground.faults import LOGGER, FaultHandler, describe
+from audio_connector.playground.faults import LOGGER, FaultHandler
 
 HERE = "test_faults.py, line "
 
@@ -15,16 +15,6 @@ def raised(text: str) -> Exception:
     except ValueError as error:
         return error
     raise AssertionError
-
-
-def test_the_place_is_the_users_line_and_not_the_librarys() -> None:
-    told = describe(raised("{"))
-    assert told.startswith("JSONDecodeError: Expecting property name")
-    assert HERE in told
-
-
-def test_an_error_without_a_text_or_a_place_is_told_by_its_name() -> None:
-    assert describe(KeyError()) == "KeyError"
 
 
 def test_warnings_and_errors_become_a_line_each() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import sys
 from collections.abc import Callable
@@ -11,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from audio_connector.validation.places import where_is
+from audio_connector.validation.places import describe, where_is
 
 
 def frame_of(function: Callable[[], FrameType]) -> str:
@@ -68,3 +69,21 @@ def test_a_task_is_named_that_is_not_a_handler() -> None:
     """As of a bot that iterates over the audio."""
     where = frame_of(under("/usr/lib/python3.11/asyncio/events.py", my_handler))
     assert re.fullmatch(r"my_handler \(.*:\d+\), at here \(.*:\d+\), outside of handlers", where), where
+
+
+def raised(text: str) -> Exception:
+    try:
+        json.loads(text)
+    except ValueError as error:
+        return error
+    raise AssertionError
+
+
+def test_the_place_is_the_users_line_and_not_the_librarys() -> None:
+    told = describe(raised("{"))
+    assert told.startswith("JSONDecodeError: Expecting property name")
+    assert "test_places.py, line " in told
+
+
+def test_an_error_without_a_text_or_a_place_is_told_by_its_name() -> None:
+    assert describe(KeyError()) == "KeyError"
