@@ -14,14 +14,16 @@ from audio_connector.errors import UsageError
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.registry import Connections
+from audio_connector.server.run import configuration_of
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
 from audio_connector.simulator.config import RouterCall
 from audio_connector.testing.call import Call, CallFailed
 from audio_connector.testing.misfortunes import Misfortunes, watching
 from audio_connector.testing.virtual_time import VirtualLoop
+from audio_connector.validation import told_in
 
 App: TypeAlias = "Callable[..., Any] | AudioConnectorServerConfig | Mapping[str, Any] | None"
-"""A bot: its on_connect, or its whole configuration, or a mapping of that."""
+"""A bot: what `audio_connector.run` takes, or None for a configuration that the test says itself."""
 
 CALL_HEADER = "x-audio-connector-test-call"
 """Added to the upgrade by `Server.call`, so that the server's handle of the call can be found, also with routers that
@@ -139,7 +141,8 @@ async def serve(
         AudioConnectorConfigError: A value of the configuration is wrong.
         BotFailed: At the end of the block: the server has logged an error, such as an exception in a handler.
     """
-    fields = {**_fields_of(app), **config, "host": "127.0.0.1", "port": 0}
+    here: dict[str, Any] = {"host": "127.0.0.1", "port": 0}
+    fields = {**(told_in(configuration_of(app, **here)) if app is not None else {}), **config, **here}
     on_connect = AudioConnectorServerConfig.from_values(fields).on_connect
     server: Server
 
@@ -196,16 +199,6 @@ def _router_call(url: str, options: dict[str, Any]) -> RouterCall:
         raise UsageError(f"a call has no {unknown[0]}=; expected {known}")
     # What the bot should say, and when the call should end, is the test's to expect.
     return RouterCall(**{"url": url, "tail_s": None, "allow_silence": True, **options})
-
-
-def _fields_of(app: App) -> dict[str, Any]:
-    if app is None:
-        return {}
-    if isinstance(app, AudioConnectorServerConfig):
-        return {name: getattr(app, name) for name in type(app).model_fields}
-    if isinstance(app, Mapping):
-        return dict(app)
-    return {"on_connect": app}
 
 
 class _Noting(logging.Handler):

@@ -40,8 +40,9 @@ async def greet(client: AudioConnectorConnection) -> None:
         {"on_connect": greet, "playback": {"lead_ms": 60}},
         {"on_connect": greet, "host": "203.0.113.1", "port": 443},
         AudioConnectorServerConfig(host="0.0.0.0", port=8765, on_connect=greet),
+        lambda: {"on_connect": greet},
     ],
-    ids=["on_connect", "mapping", "mapping elsewhere", "config"],
+    ids=["on_connect", "mapping", "mapping elsewhere", "config", "function"],
 )
 @in_virtual_time
 async def test_a_bot_may_be_given_in_any_form(app: Any) -> None:
@@ -57,7 +58,9 @@ async def test_a_wrong_configuration_is_refused() -> None:
     with pytest.raises(AudioConnectorConfigError, match="playbak"):
         async with serve(greet, playbak={}):
             pass
-    with pytest.raises(UsageError, match="cannot be called with one argument, the connection"):
+    with pytest.raises(
+        UsageError, match="of a function without parameters, and an on_connect takes the connection"
+    ):
         async with serve(lambda: None):
             pass
 
