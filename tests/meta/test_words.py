@@ -6,6 +6,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+import pytest
 import typer.main
 
 from audio_connector.cli.app import app
@@ -19,6 +20,8 @@ DOCS = Path(__file__).parents[2] / "docs" / "testing"
 SIMULATOR = (DOCS / "simulator.md").read_text(encoding="utf-8")
 SCENARIOS = (DOCS / "scenarios.md").read_text(encoding="utf-8")
 TALKING = (DOCS / "talking.md").read_text(encoding="utf-8")
+CHECK = (DOCS / "check.md").read_text(encoding="utf-8")
+PLAYGROUND = (DOCS / "playground.md").read_text(encoding="utf-8")
 
 
 def table_words(text: str, heading: str) -> set[str]:
@@ -51,12 +54,21 @@ def test_every_word_of_a_caller_that_talks_is_explained() -> None:
         assert f"`{{{way}: " in TALKING
 
 
-def test_every_option_of_the_command_is_explained() -> None:
-    command = typer.main.get_command(app).commands["simulate"]  # type: ignore[attr-defined]  # a group has them
-    options = {option for each in command.params for option in each.opts if option.startswith("--")} - {
-        "--help"
-    }
-    assert table_words(SIMULATOR, "Call your server") - {"DIR"} == options
+@pytest.mark.parametrize(
+    ("name", "page", "heading"),
+    [
+        ("simulate", SIMULATOR, "Call your server"),
+        ("check", CHECK, "Options"),
+        ("playground", PLAYGROUND, "Call your own bot"),
+    ],
+)
+def test_every_option_of_a_command_is_explained(name: str, page: str, heading: str) -> None:
+    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]  # a group has them
+    options = [{*each.opts, *each.secondary_opts} for each in command.params if each.opts[0].startswith("-")]
+    explained = {word for word in table_words(page, heading) if word.startswith("--")}
+    assert explained <= set().union(*options)
+    # Of a flag with two forms one is enough: that which is not what happens anyhow.
+    assert [names for names in options if not names & explained] == []
 
 
 def test_every_profile_has_its_column() -> None:
