@@ -17,6 +17,9 @@ from audio_connector.call import asks, tells
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 
+DIAGRAM_CHARS = 84
+"""What a page shows of a line on a screen 1,280 wide."""
+
 
 def python_blocks(text: str) -> list[str]:
     """The Python code blocks of a page."""
@@ -37,6 +40,13 @@ def block_faults(code: str) -> list[str]:
         for alias in node.names
         if alias.name not in audio_connector.__all__
     ]
+
+
+def diagram_faults(text: str) -> list[str]:
+    """Lines of diagrams that are wider than a page shows: they are wrapped like all code, and are none any more."""
+    blocks = re.findall(r"^( *)```[^\n]*\n(.*?)^\1```", text, flags=re.MULTILINE | re.DOTALL)
+    diagrams = [block for _, block in blocks if set(block) & set("│┊║└┐►◄")]
+    return [line for block in diagrams for line in block.splitlines() if len(line) > DIAGRAM_CHARS]
 
 
 def link_faults(text: str, folder: Path) -> list[str]:
@@ -69,6 +79,7 @@ def test_the_code_of_a_page_compiles_and_its_links_lead_somewhere(page: Path) ->
     text = page.read_text(encoding="utf-8")
     assert [fault for block in python_blocks(text) for fault in block_faults(block)] == []
     assert link_faults(text, page.parent) == []
+    assert diagram_faults(text) == []
 
 
 def test_the_navigation_has_every_page() -> None:
@@ -107,6 +118,11 @@ def test_a_bad_block_is_found() -> None:
     assert [block_faults(block) != [] for block in python_blocks(text)] == [True, False]
     assert block_faults("from audio_connector import Nothing, Video") == ["audio_connector has no Nothing"]
     assert block_faults("await f()\nasync for x in y: ...") == []
+
+
+def test_a_diagram_that_is_too_wide_is_found() -> None:
+    wide = "a ──► " + "b" * DIAGRAM_CHARS
+    assert diagram_faults(f"```text\n{wide}\nc\n```\n{wide}\n\n```text\n{'d' * 200}\n```\n") == [wide]
 
 
 def test_a_dead_link_is_found(tmp_path: Path) -> None:

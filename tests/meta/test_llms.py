@@ -37,6 +37,9 @@ def test_it_is_of_the_form_that_is_agreed_on(site: Path) -> None:
 def test_nothing_is_left_to_be_filled_in(site: Path) -> None:
     whole = (site / "llms-full.txt").read_text(encoding="utf-8")
     assert re.findall(r"^:::.*|^\s*--8<--.*", whole, flags=re.MULTILINE) == []
+    assert (
+        re.findall(r"^.*::$", whole, flags=re.MULTILINE) == []
+    )  # of reStructuredText, which pages show as it is
     assert "async def flush_buffer(self" in whole
     assert "server_name bot.example.com" in whole  # of a file that a page includes
 

@@ -47,8 +47,6 @@ _LIMITS = WireLimits(receive_buffer_bytes=16384)
 class Router:
     """Plays the Vonage media router on the running loop.
 
-    ::
-
         async with Router() as router:
             report = await router.run(RouterCall(url="ws://127.0.0.1:8765", speech="hello.wav"))
 

@@ -41,8 +41,6 @@ class Speaks(Protocol):
 class Interrupter:
     """Listens for the caller while we speak: holds what we say, goes on, or drops it, as a policy says.
 
-    ::
-
         interrupter = Interrupter(client, BargeIn(min_words=1))
         async for event in listen(client):
             if await interrupter.take(event) is Decision.INTERRUPT:

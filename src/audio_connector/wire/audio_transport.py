@@ -21,7 +21,7 @@ FieldName = Annotated[str, Field(min_length=1)]
 class AudioTransport(FrozenValues):
     """How audio crosses the wire; the same names as in ``audioTransport`` of the REST call (PROTOCOL 4.30).
 
-    The names are those that the router sees, as the documentation has them (PROTOCOL 4.32)::
+    The names are those that the router sees, as the documentation has them (PROTOCOL 4.32):
 
         AudioTransport(transport="json", audio_field="payload", static_fields={"kind": "audio"})
 
