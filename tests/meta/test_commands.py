@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from audio_connector.cli.app import app
+from audio_connector.cli.app import app_of
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "examples").glob("*/README.md")])
@@ -18,7 +18,7 @@ PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), *(ROOT / "ex
 COMMANDS = {
     name: {option for each in command.params for option in (*each.opts, *each.secondary_opts)}
     | {"--help", "-h"}
-    for name, command in typer.main.get_command(app).commands.items()  # type: ignore[attr-defined]  # a group
+    for name, command in typer.main.get_command(app_of()).commands.items()  # type: ignore[attr-defined]  # a group
 }
 
 

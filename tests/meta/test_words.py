@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import typer.main
 
-from audio_connector.cli.app import app
+from audio_connector.cli.app import app_of
 from audio_connector.simulator import METRICS, PROFILES, Impairments, Participant, Scenario
 from audio_connector.simulator.script import VERBS
 from audio_connector.simulator.talk.expect import Expect
@@ -63,7 +63,7 @@ def test_every_word_of_a_caller_that_talks_is_explained() -> None:
     ],
 )
 def test_every_option_of_a_command_is_explained(name: str, page: str, heading: str) -> None:
-    command = typer.main.get_command(app).commands[name]  # type: ignore[attr-defined]  # a group has them
+    command = typer.main.get_command(app_of()).commands[name]  # type: ignore[attr-defined]  # a group has them
     options = [{*each.opts, *each.secondary_opts} for each in command.params if each.opts[0].startswith("-")]
     explained = {word for word in table_words(page, heading) if word.startswith("--")}
     assert explained <= set().union(*options)

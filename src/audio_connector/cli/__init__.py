@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return BAD_INPUT
     try:
         from audio_connector.cli.app import run  # noqa: PLC0415 - see the docstring above
-    except KeyboardInterrupt:  # these imports take most of a second
+    except KeyboardInterrupt:  # these imports take a while
         print("audio-connector: interrupted", file=sys.stderr)
         return INTERRUPTED
     status = run(sys.argv[1:] if argv is None else list(argv))

@@ -163,3 +163,18 @@ def test_a_mark_that_the_encoding_of_a_pipe_lacks_is_no_failure(tmp_path: Path) 
     assert b"clean" in ended.stdout
     assert b"Traceback" not in ended.stdout
     assert ended.returncode == 0
+
+
+@pytest.mark.parametrize("argv", [["serve", "--help"], ["top", "--help"], ["token", "--new-key"]])
+def test_a_command_that_calls_nobody_loads_neither_the_simulator_nor_numpy(argv: list[str]) -> None:
+    program = f"""
+import sys
+from audio_connector.cli.app import run
+import audio_connector.cli.worker
+run({argv!r})
+print(sorted({{"numpy", "audio_connector.playground", "audio_connector.simulator"}} & {{*sys.modules}}))
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=120
+    )
+    assert done.stdout.splitlines()[-1] == "[]"

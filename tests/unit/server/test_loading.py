@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import subprocess
 import sys
 from pathlib import Path
 
@@ -28,12 +27,3 @@ def test_what_a_name_means_is_returned_as_it_is(tmp_path: Path, monkeypatch: pyt
 def test_what_is_no_name_is_refused(name: str) -> None:
     with pytest.raises(UsageError, match="is no application; expected MODULE:NAME, such as bot:on_connect"):
         load_application(name)
-
-
-def test_who_serves_an_application_loads_nothing_that_stands_in_for_a_caller() -> None:
-    loaded = "{'numpy', 'audio_connector.playground', 'audio_connector.simulator'} & {*sys.modules}"
-    program = f"import sys, audio_connector.cli.worker; print({loaded})"
-    run = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True, timeout=60
-    )
-    assert run.stdout == "set()\n"
