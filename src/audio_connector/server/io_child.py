@@ -280,8 +280,9 @@ class IoChild:
     # Several applications.
 
     def _share(self, broker: socket.socket) -> None:
-        self._sharing = sharing = Sharing(self._loop, time.monotonic)
-        sharing.on_retired = lambda number: self._control.say(words.Retired(number))  # type: ignore[method-assign]
+        self._sharing = sharing = Sharing(
+            self._loop, time.monotonic, on_retired=lambda number: self._control.say(words.Retired(number))
+        )
         self._broker = broker
         broker.setblocking(False)
         self._loop.add_reader(broker.fileno(), self._attach, sharing, broker)

@@ -41,9 +41,19 @@ RELEASE_S = 3.0
 
 
 class Sharing:
-    """Keeps the calls of one I/O process with its applications; on its loop."""
+    """Keeps the calls of one I/O process with its applications; on its loop.
 
-    def __init__(self, loop: asyncio.AbstractEventLoop, clock: Callable[[], float]) -> None:
+    ``on_retired`` is told the number of an application that retires and has no call any more.
+    """
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        clock: Callable[[], float],
+        *,
+        on_retired: Callable[[int], None],
+    ) -> None:
+        self._on_retired = on_retired
         self.applications: dict[int, Application] = {}
         self._loop = loop
         self._clock = clock
@@ -239,10 +249,7 @@ class Sharing:
     def _note_retired(self, application: Application) -> None:
         if application.is_retiring and not application.links and application.number in self._retiring:
             del self._retiring[application.number]
-            self.on_retired(application.number)
-
-    def on_retired(self, number: int) -> None:
-        """An application that retires has no call any more; whoever has this sets it."""
+            self._on_retired(application.number)
 
 
 def _takes_calls(application: Application) -> bool:

@@ -83,9 +83,8 @@ class Share:
 
     def __init__(self, *numbers: int) -> None:
         self.clock = VirtualClock()
-        self.sharing = Sharing(cast("Any", self), self.clock.time)
         self.retired: list[int] = []
-        self.sharing.on_retired = self.retired.append  # type: ignore[method-assign,assignment]
+        self.sharing = Sharing(cast("Any", self), self.clock.time, on_retired=self.retired.append)
         self.applications: dict[int, FakeApplication] = {}
         self.links: list[FakeLink] = []
         for number in numbers:

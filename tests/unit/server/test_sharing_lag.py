@@ -15,7 +15,7 @@ from audio_connector.server.sharing import Sharing
 
 def test_an_application_that_is_stopped_says_nothing_and_is_behind_all_the_same() -> None:
     clock = VirtualClock()
-    sharing = Sharing(cast("Any", None), clock.time)
+    sharing = Sharing(cast("Any", None), clock.time, on_retired=lambda _: None)
     said, stopped, new = (
         cast("Any", SimpleNamespace(number=number, lag_s=0.0, loaded_at=-math.inf, is_retiring=False))
         for number in range(3)
