@@ -10,8 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
-from audio_connector.cli.statuses import BAD_INPUT, INTERRUPTED
-from audio_connector.server.program import end_at_next_interrupt, print_what_can_be
+from audio_connector.server.program import BAD_INPUT, INTERRUPTED, end_at_next_interrupt, print_what_can_be
 from audio_connector.wire.descriptors import open_closed
 
 

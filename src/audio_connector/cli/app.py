@@ -16,7 +16,7 @@ from typing import Annotated, Any, Final
 import typer
 
 from audio_connector import VideoError, __version__
-from audio_connector.cli.statuses import BAD_INPUT, INTERRUPTED
+from audio_connector.server.program import BAD_INPUT, INTERRUPTED
 
 COMMANDS: Final[Mapping[str, Callable[[], ModuleType]]] = {
     "serve": lambda: import_module("audio_connector.cli.serve"),

@@ -15,10 +15,10 @@ from rich.live import Live
 
 from audio_connector.cli.common import Headers, Insecure, context_of, parse_headers, refreshing, run_async
 from audio_connector.cli.plan import Plan, check_unused, plan_calls, plan_persona, plan_scenario
-from audio_connector.cli.statuses import BAD_INPUT
 from audio_connector.cli.tokens import CARRIER, LIFETIME_S, TokenCarrier, TokenKey, credentials
 from audio_connector.cli.view import progress_view, show_summary
 from audio_connector.errors import UsageError
+from audio_connector.server.program import BAD_INPUT
 from audio_connector.simulator import (
     PROFILES,
     CallReport,

@@ -18,7 +18,7 @@ import argparse
 import asyncio
 import logging
 import sys
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -33,7 +33,7 @@ from audio_connector.live.settings import AppSettings, S, read_settings
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.garbage import loaded_is_kept
-from audio_connector.server.program import end_at_next_interrupt, print_what_can_be
+from audio_connector.server.program import BAD_INPUT, INTERRUPTED, end_at_next_interrupt, print_what_can_be
 from audio_connector.server.run import HOST, PORT, isolated, print_line, serving
 from audio_connector.server.server import AudioConnectorServerHandle
 from audio_connector.server.sessions import Sessions
@@ -44,8 +44,6 @@ from audio_connector.wire.tls_files import TlsFiles
 
 MAX_PORT: Final = 65535
 FAILED: Final = 1
-BAD_INPUT: Final = 2
-INTERRUPTED: Final = 130
 
 
 class Application(Protocol):
@@ -321,7 +319,9 @@ async def _warm(app: Application, page: LivePage) -> None:
         await warm_all(*app.engines, progress=tell)
 
 
-async def _until_closed(demo: Any, handle: AudioConnectorServerHandle) -> Outcome | None:  # noqa: ANN401
+async def _until_closed(
+    demo: Coroutine[Any, Any, Outcome], handle: AudioConnectorServerHandle
+) -> Outcome | None:
     """Wait for the demo; None where a signal was earlier."""
     showing: asyncio.Task[Outcome] = asyncio.ensure_future(demo)
     closed = asyncio.ensure_future(handle.wait_closed())

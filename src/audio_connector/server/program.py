@@ -1,11 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a main program does with its process: what it prints, and how it ends after Ctrl-C."""
+"""What a main program does with its process: what it prints, its exit status, and how it ends after Ctrl-C."""
 
 from __future__ import annotations
 
 import io
 import signal
 import sys
+from typing import Final
+
+# Of the exit statuses those that more than one file knows; 0 is clean, 1 says that something was lost.
+BAD_INPUT: Final = 2
+"""Of a program that could not do its work: bad input, or a server that cannot be reached."""
+
+INTERRUPTED: Final = 130
+"""After Ctrl-C."""
 
 
 def print_what_can_be() -> None:
