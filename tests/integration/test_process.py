@@ -242,7 +242,8 @@ async def main():
     config = {"host": "127.0.0.1", "port": 0, "isolation": "process"}
     handle = await audio_connector.AudioConnectorServer().start_server(config)
     print(handle.get_address(), flush=True)
-    await asyncio.sleep(0.5)
+    while not handle.connections:
+        await asyncio.sleep(0.01)
 
 HOW
 """
@@ -257,8 +258,9 @@ HOW
 )
 async def test_an_interpreter_that_ends_without_stop_leaves_no_child(how: str) -> None:
     async with program(ENDS_WITHOUT_STOP.replace("HOW", how)) as (process, address):
+        children = children_of(process.pid)
+        assert len(children) == 1
         async with calling(address) as caller:
-            children = children_of(process.pid)
             assert await how_closed(caller) == (1001, "the server has stopped")
         assert await asyncio.wait_for(process.wait(), DEADLINE_S) == 0
         await until(lambda: not any(map(is_running, children)), "the end of the child")
