@@ -13,6 +13,7 @@ from pathlib import Path
 
 from audio_connector.cluster.plan import Plan
 from audio_connector.cluster.supervisor import Supervisor
+from audio_connector.server.log_output import logged_aside
 
 logger = logging.getLogger("audio_connector.cluster")
 
@@ -41,7 +42,8 @@ def supervise(
         UsageError: The application cannot be had.
         AudioConnectorStartServerError: It cannot listen.
     """
-    ended = asyncio.run(_supervise(plan, say, sockets, watched))
+    with logged_aside():
+        ended = asyncio.run(_supervise(plan, say, sockets, watched))
     say("stopped")
     return ended
 

@@ -135,6 +135,7 @@ METRICS: dict[str, Metric] = {
     ),
     "process_resident_bytes": _gauge("Memory in use, by process.", "process"),
     "process_cpu_seconds": _counter("CPU time, by process.", "process"),
+    "log_lines_lost": _counter("Lines of the log that nobody took, by process.", "process"),
 }
 """By name, without the prefix of the library, and without what Prometheus appends."""
 
