@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from audio_connector.cli import hangups
 from audio_connector.cli.statuses import BAD_INPUT, INTERRUPTED
 from audio_connector.wire.descriptors import open_closed
 
@@ -26,6 +27,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 clean, 1 something was lost, 2 bad input or unreachable server, 130 interrupted.
     """
     open_closed()
+    if argv is None and sys.argv[1:2] == ["serve"]:
+        hangups.hold()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(
             stream, io.TextIOWrapper

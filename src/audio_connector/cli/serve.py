@@ -18,6 +18,7 @@ from audio_connector import AudioConnectorServerConfig, ConnectionLogFilter, Tls
 from audio_connector.cli.settings import (
     SECRET,
     ServeSettings,
+from audio_connector.cli import hangups
     gather,
     group_of,
     is_hidden,
@@ -123,6 +124,7 @@ def serve(
         made = configuration_for(app, settings, given.sockets)
         configure_logging(settings)
         _warn_of_unknown_variables()
+        hangups.release()
         return 0 if serve_configured(made, say) else CUT
 
 

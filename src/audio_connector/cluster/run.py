@@ -68,6 +68,8 @@ async def _supervise(
             await asyncio.wait((watching,))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
+        # What ends has nothing to reload, and need not be killed for it.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 async def _reload_at_changes(supervisor: Supervisor, folder: Path) -> None:
