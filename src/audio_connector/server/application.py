@@ -41,6 +41,8 @@ class Application:
         self.loaded_at = -math.inf
         """When it said last how its loop is; it gets no call before it has."""
         self.lag_s = 0.0
+        self.untaken = 0
+        """What it has read and its loop has not taken, as it said with that."""
         self.refused: Mapping[str, int] = {}
         """What it was told last of refusals."""
         self.stream = Stream(sock, lambda message: take(self, message), max_message_bytes=MAX_MESSAGE_BYTES)
@@ -77,7 +79,7 @@ class Application:
 
     @property
     def waiting(self) -> int:
-        """Messages that it has not read."""
+        """Messages that its process has not read."""
         return len(self._queue)
 
     def flush(self) -> None:

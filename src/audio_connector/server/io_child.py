@@ -131,7 +131,7 @@ class IoChild:
         elif application is self._control:
             self._take_word(ask)
         elif isinstance(ask, words.Load) and self._sharing is not None:
-            self._sharing.note_load(application, ask.lag_s)
+            self._sharing.note_load(application, ask)
             if self._side is not None:
                 self._side.note_application()
         elif isinstance(ask, words.CloseAll):
@@ -232,8 +232,9 @@ class IoChild:
         lag_s = 0.0 if asked_at is None else time.monotonic() - asked_at
         if self._sharing is not None:
             lag_s = self._sharing.lag_s()
+        waiting = sum(each.waiting + each.untaken for each in applications)
         rows: Snapshot = [
-            ("port_waiting_messages", (), float(sum(each.waiting for each in applications))),
+            ("port_waiting_messages", (), float(waiting)),
             ("port_lag_seconds_max", (), lag_s),
             ("calls_parked", (), float(0 if self._sharing is None else self._sharing.parked)),
         ]

@@ -121,6 +121,7 @@ class IoSide:
                 find=options.find_application or (lambda: (None, post)),
                 next_number=self._take_number,
             )
+        self._tls_files: TlsFiles | None = None
         self._listening: Listening | None = None
         self._admin: Listening | None = None
         self._are_lent = False
@@ -192,7 +193,9 @@ class IoSide:
     def _ssl_context(self) -> Callable[[], SSLContext] | None:
         tls, context = self._config.tls, self._config.ssl
         if tls is not None:
-            return TlsFiles(tls.certfile, tls.keyfile, tls.client_ca).context
+            self._tls_files = TlsFiles(tls.certfile, tls.keyfile, tls.client_ca)
+            self._tls_files.context()  # says at once what is wrong with its dates
+            return self._tls_files.context
         return None if context is None else lambda: context
 
     def refusals(self) -> Mapping[str, int]:
@@ -217,6 +220,10 @@ class IoSide:
 
     def _memory_mb(self) -> float:
         return 0.0 if self._config.limits.max_memory_mb is None else self._memory.mb(self._clock())
+
+    def certificate_expires_at(self) -> float | None:
+        """As of `time.time`; None where there is none, or it is in a context of the application's."""
+        return None if self._tls_files is None else self._tls_files.expires_at
 
     def found(self, *, with_calls: bool) -> Found:
         """What this I/O side tells of itself."""

@@ -150,7 +150,7 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     words.CloseAll: st.builds(words.CloseAll, NUMBER, TEXT, MS),
     words.AllClosed: st.just(words.AllClosed()),
     words.ShutDown: st.just(words.ShutDown()),
-    words.Load: st.builds(words.Load, MS),
+    words.Load: st.builds(words.Load, MS, NUMBER),
     words.Retire: st.builds(words.Retire, NUMBER, st.none() | MS),
     words.Retired: st.builds(words.Retired, NUMBER),
     words.Lost: st.builds(words.Lost, NUMBER),

@@ -10,6 +10,7 @@ from typing import Any, cast
 import pytest
 from support.clock import VirtualClock
 
+from audio_connector.port.words import Load
 from audio_connector.server.sharing import Sharing
 
 
@@ -23,11 +24,11 @@ def test_an_application_that_is_stopped_says_nothing_and_is_behind_all_the_same(
     for each in (said, stopped, new):
         sharing.add(each)
     assert sharing.lag_s() == 0.0
-    sharing.note_load(stopped, 0.0)
-    sharing.note_load(said, 0.3)
+    sharing.note_load(stopped, Load(0.0, 0))
+    sharing.note_load(said, Load(0.3, 0))
     assert sharing.lag_s() == 0.3
     clock.run_for(4.0)
-    sharing.note_load(said, 0.3)
+    sharing.note_load(said, Load(0.3, 0))
     assert sharing.lag_s() == pytest.approx(4.0)
     stopped.is_retiring = True
     assert sharing.lag_s() == 0.3, "one that retires says no more how it is"
