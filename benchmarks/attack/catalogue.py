@@ -94,6 +94,14 @@ ATTACKS = (
     Attack(
         "wrong-protocols", "TLS, SSH and a bare LF at a plain port", openings.wrong_protocols, is_brief=True
     ),
+    Attack(
+        "held-requests",
+        "300 peers: the end of a request held back, then all at once",
+        openings.held_requests,
+        peers=300,
+        is_brief=True,
+    ),
+    Attack("held-hellos", "the same with TLS hellos", openings.held_hellos, peers=300, server=_TLS),
     Attack("slow-heads", "200 peers: a byte of a head now and then", openings.slow_heads, peers=200),
     Attack("upgrades", "calls that are dropped at once, 200/s", openings.upgrades),
     Attack("bad-upgrades", "requests that are no upgrade, 200/s", openings.bad_upgrades),

@@ -17,6 +17,7 @@ from typing import Protocol, cast
 
 from audio_connector.wire.addresses import hang_up, peer_of
 from audio_connector.wire.forwarded import site_of
+from audio_connector.wire.loop import keep_new
 from audio_connector.wire.network import Cancel, ListenOptions, Refused, Verdict
 from audio_connector.wire.pages import Page, http_of
 from audio_connector.wire.refusals import (
@@ -252,6 +253,8 @@ class Gate(asyncio.Protocol):
             refusal = why_no_request(self._head, known_bytes)
             if refusal is not None:
                 self._refuse(transport, refusal)
+            else:
+                keep_new(transport)
         else:
             request = read_upgrade(self._head[:end])
             if isinstance(request, Refusal):
