@@ -286,8 +286,9 @@ class IoSide:
     def admit(self, upgrade: Upgrade) -> Refusal | None:
         """Judge an upgrade before anything that costs: who it is, for instance."""
         now = self._clock()
-        if self._lost_call(self._identity_of(upgrade.headers)) is not None:
-            return self._admission.redial(_caller(upgrade), now)
+        lost = self._lost_call(self._identity_of(upgrade.headers))
+        if lost is not None:
+            return self._admission.redial(_caller(upgrade), lost.id, now)
         if not self._takes_calls:
             return NOT_NOW
         self.pacer.arm(self._lag, self._lag.next_beat(now))
