@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.attack import audience, frames, memory, openings, words
+from benchmarks.attack import audience, frames, memory, openings, tls_messages, words
 from benchmarks.attack.peers import Outcome, Target
 
 
@@ -78,6 +78,15 @@ ATTACKS = (
         openings.cut_hellos_and_calls,
         server=(*_TLS, "--descriptors=320"),
     ),
+    Attack("tls-messages", "1 call: new keys of TLS, again and again", tls_messages.in_a_call, server=_TLS),
+    Attack(
+        "tls-messages-early",
+        "the same before the request",
+        tls_messages.before_the_request,
+        server=_TLS,
+        is_brief=True,
+    ),
+    Attack("tls-messages-late", "the same after a refusal", tls_messages.after_a_refusal, server=_TLS),
     Attack(
         "descriptors",
         "idle calls up to the limit of descriptors",

@@ -147,19 +147,6 @@ def test_calls_are_spread_evenly(count: int) -> None:
     assert max(counts.values()) - min(counts.values()) <= 1
 
 
-def test_who_lags_or_says_nothing_is_kept_from_answering() -> None:
-    share = Share(1, 2)
-    first, second = share.applications.values()
-    assert not share.sharing.is_kept(first)
-    share.load(1, lag_s=LAG_S + 0.1)
-    share.clock.run_for(LAG_S + 0.1)
-    share.load(2)
-    assert [share.sharing.is_kept(each) for each in (first, second, None)] == [True, False, False]
-    found = share.sharing.find()
-    assert found is not None
-    assert found[0] is second
-
-
 def test_who_has_lost_calls_gets_the_next() -> None:
     share = Share(1, 2)
     links = share.open(20)
