@@ -47,6 +47,7 @@ TAKEN_S = 2.0
 """Until a new call has to be taken once there is room: as long as descriptors may take to come back."""
 
 _IDLE_CALLS = 300
+_STORMING = 400
 _HOLDS_A_SECOND = 800
 _MOST_HELD = 2000
 _HELD = 300
@@ -268,6 +269,22 @@ def slow_heads(target: Target, seconds: float) -> Outcome:
 def upgrades(target: Target, seconds: float) -> Outcome:
     """Make a call of the server's, and let go of it."""
     return _many(lambda: reset(call(target)), seconds)
+
+
+def upgrade_storm(target: Target, seconds: float) -> Outcome:
+    """Make calls from everywhere, as fast as it goes, and let go of each a moment later."""
+    held: deque[socket.socket] = deque()
+    times, until_s = 0, time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        with suppress(OSError):
+            held.append(connect(target, source=address_of(times)))
+            held[-1].sendall(head())
+        times += 1
+        if len(held) > _STORMING:
+            reset(held.popleft())
+    for sock in held:
+        reset(sock)
+    return Outcome(f"{times} requests")
 
 
 def bad_upgrades(target: Target, seconds: float) -> Outcome:
