@@ -207,6 +207,7 @@ class IoChild:
                 first_link=start.first_link,
                 has_room=self._has_room,
                 find_application=None if sharing is None else sharing.find,
+                is_kept=(lambda _: False) if sharing is None else sharing.is_kept,
                 endpoints=EndpointOptions(
                     process=f"io-{start.first_link >> SERIAL_BITS}",
                     rows=self._rows,

@@ -155,6 +155,10 @@ class Sharing:
                 link.close(1011, "internal error")
         return len(links)
 
+    def is_kept(self, application: object) -> bool:
+        """Whether its loop lags so that others come before it."""
+        return isinstance(application, Application) and self._lag_s_of(application) > LAG_S
+
     def lag_s(self) -> float:
         """How long the application has taken nothing that is furthest behind; one that is stopped says nothing."""
         return max(
