@@ -352,6 +352,7 @@ async def test_an_iterator_that_is_read_too_slowly() -> None:
         stream = client.audio()
         read.append(await stream.__anext__())
         await until(lambda: stream.dropped_bytes == 39 * 640, "the drop")
+        await until(lambda: client.statistics().dropped_ms == 39 * 20, "the figures")
         read.extend([frame async for frame in stream])
 
     async with serving(on_connect, intake=Intake(max_buffer_ms=200, window_messages=100)) as handle:
@@ -365,7 +366,7 @@ async def test_an_iterator_that_is_read_too_slowly() -> None:
     assert [str(error) for error in errors] == [
         (
             "more than 200 ms of audio waited in client.audio(), so the oldest is being dropped: read it faster, or "
-            "raise Intake.max_buffer_ms"
+            "raise Intake.max_buffer_ms. statistics() counts the rest"
         )
     ]
 

@@ -23,7 +23,7 @@ from audio_connector.wire.codec import decode_event, read_connected
 from audio_connector.wire.messages import Connected
 from audio_connector.wire.transport import Headers
 
-VERSION: Final = 8
+VERSION: Final = 9
 """Of what crosses; another one for each change of it."""
 
 
