@@ -308,7 +308,7 @@ async def test_memory_stays_bounded_while_nobody_listens() -> None:
 
 async def test_texts_are_never_dropped_but_bounded() -> None:
     listener = Listener()
-    release = asyncio.Event()
+    begun, release = asyncio.Event(), asyncio.Event()
     texts: list[str] = []
 
     async def on_connect(client: AudioConnectorConnection) -> None:
@@ -316,6 +316,7 @@ async def test_texts_are_never_dropped_but_bounded() -> None:
         errors, ends = listener.calls[0].errors, listener.calls[0].ends
 
         async def slow(message: str | bytes) -> None:
+            begun.set()
             await release.wait()
             texts.append(str(message))
 
@@ -328,6 +329,7 @@ async def test_texts_are_never_dropped_but_bounded() -> None:
         heard = await listener.call()
         for at in range(40):
             await caller.send(f'{{"n":{at}}}')
+            await begun.wait()  # of texts that come before they are asked for the oldest are let go
         assert await how_closed(caller) == (1008, "too many unread messages")
         release.set()
         await listener.ended()
