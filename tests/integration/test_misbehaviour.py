@@ -340,6 +340,7 @@ async def test_texts_are_never_dropped_but_bounded() -> None:
         await asyncio.wait_for(begun.wait(), DEADLINE_S)  # before they are wanted, the oldest are dropped
         for at in range(1, 40):
             await caller.send(f'{{"n":{at}}}')
+            await begun.wait()  # of texts that come before they are asked for the oldest are let go
         assert await how_closed(caller) == (1008, "too many unread messages")
         release.set()
         await listener.ended()
@@ -366,6 +367,7 @@ async def test_an_iterator_that_is_read_too_slowly() -> None:
         read.append(await stream.__anext__())
         begun.set()
         await until(lambda: stream.dropped_bytes == 39 * 640, "the drop")
+        await until(lambda: client.statistics().dropped_ms == 39 * 20, "the figures")
         read.extend([frame async for frame in stream])
 
     async with serving(on_connect, intake=Intake(max_buffer_ms=200, window_messages=100)) as handle:
@@ -382,7 +384,7 @@ async def test_an_iterator_that_is_read_too_slowly() -> None:
     assert [str(error) for error in errors] == [
         (
             "more than 200 ms of audio waited in client.audio(), so the oldest is being dropped: read it faster, or "
-            "raise Intake.max_buffer_ms"
+            "raise Intake.max_buffer_ms. statistics() counts the rest"
         )
     ]
 

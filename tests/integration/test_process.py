@@ -78,10 +78,15 @@ async def test_a_process_that_is_killed_ends_its_calls_with_a_reason_and_another
             heard = await listener.call()
             waiting = asyncio.create_task(heard.client.wait_until_played())
             await heard.client.send_audio_buffer(sawtooth(16000 * 5))
+            await until(lambda: heard.client.statistics().audio_ms_sent, "the figures")
             os.kill(killed := process_of(handle), signal.SIGKILL)
             assert await how_closed(caller) == (1006, "")
         await listener.ended()
         await asyncio.wait_for(waiting, DEADLINE_S)
+        lost = heard.client.statistics()
+        assert lost.unsent_ms > 4000
+        assert lost.played_ms + lost.unsent_ms <= 5000
+        assert heard.client.statistics() == lost
         assert (heard.end.code, heard.end.reason, heard.end.closed_by) == (
             1006,
             "the I/O process has ended (signal 9)",

@@ -136,6 +136,13 @@ class SetLead(NamedTuple):
     lead_s: float
 
 
+class Unread(NamedTuple):
+    """So much audio was handed over and dropped, since an iterator was not read; ``is_first`` of an episode."""
+
+    ms: float
+    is_first: bool
+
+
 class Want(NamedTuple):
     """What is taken, and how many further messages; once settled, what is not taken need not be kept."""
 
@@ -203,5 +210,5 @@ class Judged(NamedTuple):
 Ask = (
     bytes | Write | StandInLine | WriteGranted | Leave | BeginSpeech | EndSpeech | Flush | WaitPlayed | SendText
     | StandInTextLine | SetLead | Want | Close | Traced | Released | Judged | TapeOn | TapeMore | TakeTape
-    | PauseSpeech | ResumeSpeech | AddBackground | SetBackground | StopBackground
+    | PauseSpeech | ResumeSpeech | AddBackground | SetBackground | StopBackground | Unread
 )  # fmt: skip

@@ -22,6 +22,8 @@ def ask_queue(queue: PlaybackQueue, ask: asks.Ask, now: float) -> bool:
             queue.end(lane, now)
         case asks.WaitPlayed(token, inside, to_end):
             queue.wait(token, now, inside=inside, to_end=to_end)
+        case asks.SetLead(lead_s):
+            queue.schedule.set_lead(lead_s)
         case asks.AddBackground() | asks.SetBackground() | asks.StopBackground():
             _ask_background(queue, ask)
         case _:

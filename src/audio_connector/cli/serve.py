@@ -34,6 +34,7 @@ from audio_connector.cluster.plan import Plan
 from audio_connector.cluster.run import supervise
 from audio_connector.errors import UsageError, VideoError
 from audio_connector.intake.log_fields import NAMES
+from audio_connector.port.host import can_start_process
 from audio_connector.server.loading import load_application
 from audio_connector.server.run import configuration_of, isolated, print_line, serve_configured
 from audio_connector.validation import told_in
@@ -140,6 +141,9 @@ def _has_workers(settings: ServeSettings) -> bool:
         return False
     if settings.isolation == "thread":
         raise UsageError("got workers and isolation=thread; expected one of them: workers share a process")
+    if not can_start_process():
+        name = "reload" if settings.workers is None else "workers"
+        raise UsageError(f"got {name} where no processes can be started, as on Windows; serve without it")
     return True
 
 

@@ -67,11 +67,14 @@ class Application:
             self._late_figures[link_id] = tell
         elif kind is tells.Figures:
             self.post((link_id, tell))
-        elif kind in tells.ANSWERS:
+        elif kind in tells.ANSWERS or kind is tells.Ended:
             late = self._late_figures.pop(link_id, None)
-            if late is not None:  # every answer comes behind figures that are as new
+            if (
+                late is not None
+            ):  # every answer comes behind figures that are as new, and the end behind the last
                 self.post((link_id, late))
-            self.post((link_id, tell))
+            if kind is not tells.Ended:
+                self.post((link_id, tell))
 
     def say(self, word: words.Word) -> None:
         """Tell it something about the server."""

@@ -275,6 +275,7 @@ class AudioConnectorConnection:
             gap_s=gap_s,
             max_buffer_ms=self._config.intake.max_buffer_ms,
             on_overflow=self._line.report,
+            on_drop=lambda ms, is_first: self._line.post(asks.Unread(ms, is_first)),
         )
         return self._dispatcher.add(stream)
 

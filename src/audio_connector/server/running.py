@@ -154,13 +154,7 @@ class Running:
             if type(tell) is tells.Opened:
                 self.lines[link_id] = self._new_line(link_id, tell.takeovers)
         elif type(tell) is tells.Figures:
-            line.figures = tell
-            line.forget_closed()
-            watch = line.watch  # once: the application's thread may end the line meanwhile
-            if watch is not None:
-                watch(tell)
-            if line.trace is not None:
-                line.trace.follow(tell)
+            line.take(tell)
         elif type(tell) is Answered:
             line.answer(tell.token, tell.value)
         elif type(tell) is Finished:

@@ -144,6 +144,17 @@ def test_what_is_wrong_is_one_line_that_says_where(
     assert words in printed
 
 
+@pytest.mark.parametrize("flags", [["--workers", "2"], ["--reload"], ["--reload", "--workers", "2"]])
+def test_where_no_processes_can_be_started_workers_are_refused_in_a_line(
+    flags: list[str], in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert run(["serve", "served_bot:on_connect", *flags]) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert f"got {flags[-2 if '2' in flags else -1][2:]} where no processes can be started" in printed
+
+
 @pytest.mark.parametrize("app", ["served_bot", "served_bot:nothing", "no_such_module:app", "served_bot:"])
 def test_an_application_that_is_not_there(
     app: str, in_folder: Path, capsys: pytest.CaptureFixture[str]

@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio_connector.audio.format import AudioFormat
 from audio_connector.intake.buffer import MAX_TEXT_BYTES, MIN_MESSAGE_BYTES, IntakeBuffer
 
 Buffer = IntakeBuffer[str]
@@ -180,6 +181,14 @@ def test_a_bound_that_shrinks_takes_effect_with_the_next_message() -> None:
     real.max_audio_bytes = 500
     assert real.push_audio(bytes(100), 0.0)
     assert real.counters.dropped_messages == 6
+
+
+def test_what_was_taken_and_dropped_unread_counts_in_frames() -> None:
+    real = wanted_buffer(1000)
+    for is_first in (True, False, True):
+        real.note_unread(30.0, AudioFormat(8000), is_first=is_first)
+    counters = real.counters
+    assert (counters.dropped_bytes, counters.dropped_messages, counters.overflow_episodes) == (1440, 4, 2)
 
 
 def test_short_messages_are_bounded_by_their_number() -> None:

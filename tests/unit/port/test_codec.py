@@ -70,6 +70,7 @@ ALL: dict[type, st.SearchStrategy[Any]] = {
     asks.SendText: st.builds(asks.SendText, TEXT, st.none() | NUMBER),
     asks.StandInTextLine: st.builds(asks.StandInTextLine, NUMBER),
     asks.SetLead: st.builds(asks.SetLead, MS),
+    asks.Unread: st.builds(asks.Unread, MS, st.booleans()),
     asks.Want: st.builds(asks.Want, st.booleans(), st.booleans(), NUMBER, st.booleans()),
     asks.TapeOn: st.builds(asks.TapeOn, NUMBER, MS, st.none() | NUMBER, st.booleans(), MS),
     asks.TapeMore: st.builds(asks.TapeMore, NUMBER),

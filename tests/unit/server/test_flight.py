@@ -136,6 +136,19 @@ async def test_a_drop_of_audio_is_recorded(tmp_path: Path) -> None:
 
 
 @in_virtual_time
+async def test_a_drop_by_an_iterator_is_recorded(tmp_path: Path) -> None:
+    async def bot(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_error=lambda error: None)
+        async for _ in client.audio():
+            await asyncio.sleep(1.0)
+
+    async with serve(config(tmp_path, bot)) as server, server.call() as call:
+        await call.say(Audio.tone(440, 14.0))
+        await call.hang_up()
+    assert [why.partition(":")[0] for why in records(tmp_path)] == ["drop"]
+
+
+@in_virtual_time
 async def test_what_was_not_asked_for_is_not_written(tmp_path: Path) -> None:
     async def bot(client: AudioConnectorConnection) -> None:
         await client.close(1011, "oh")
