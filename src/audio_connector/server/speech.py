@@ -10,7 +10,7 @@ from audio_connector.audio.pcm import AudioInput
 from audio_connector.call.asks import PauseSpeech, ResumeSpeech, WaitPlayed
 from audio_connector.errors import AudioDataError, SpeechInterrupted, UsageError
 from audio_connector.playback.speech import NOTHING_PLAYED, Interrupted, Played, Progress
-from audio_connector.server.lane import Lane
+from audio_connector.server.lane import WAITS_FOR_ITSELF, Lane
 from audio_connector.server.line import Line, resolve
 
 OVER = "this speech is over, its async with block was left; say more with another client.speech()"
@@ -177,6 +177,8 @@ class Speech:
                 "finished() inside the async with block of its speech would wait for ever; call it behind the block, "
                 "or await client.wait_until_played() to hear what was written so far"
             )
+        if self._outcome is None and self._line.speech_before(self._number) is not None:
+            raise UsageError(WAITS_FOR_ITSELF)
         future: asyncio.Future[Played | Interrupted] = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         try:
