@@ -414,7 +414,7 @@ def test_any_damage_to_a_file_is_a_scenario_still_or_one_line(data: st.DataObjec
     assert told is None or told.startswith("bad.yaml")
 
 
-GUEST = "goal: a table\nname: Guest\nrules: [{when: hello, say: hi}]\n"
+GUEST = "goal: a table\nname: Guest\nrules: [{when: hello, say: hi, then: hang_up}]\n"
 
 
 def test_a_participant_may_be_a_persona_of_a_file_or_of_words(tmp_path: Path) -> None:
