@@ -21,11 +21,15 @@ class Write(NamedTuple):
 
 
 class StandInLine(NamedTuple):
-    """Wait for room: True where a piece may be written, False where the utterance was cut."""
+    """Wait for room: True where a piece may be written, False where the utterance was cut.
+
+    The asker alone can end the open speech ``behind``: `NO_ROOM` where it would have to end first.
+    """
 
     lane: int
     token: int
     is_end: bool
+    behind: int | None = None
 
 
 class WriteGranted(NamedTuple):

@@ -58,9 +58,10 @@ class IntakeCounters:
     longest_gap_ms: float = 0.0
 
     def last_as_long(self, rate_hz: int, new_rate_hz: int) -> None:
-        """Have what was counted at one rate be as many seconds at another: a sum that was told never drops."""
+        """Have what was counted at one rate be as many seconds at another: what was told never drops."""
         self.audio_bytes = -(-self.audio_bytes * new_rate_hz // rate_hz)
         self.dropped_bytes = -(-self.dropped_bytes * new_rate_hz // rate_hz)
+        self.buffered_peak_bytes = -(-self.buffered_peak_bytes * new_rate_hz // rate_hz)
 
     def snapshot(self) -> IntakeCounters:
         """Those of now; several times in the opening of a call, and then ten times a second."""

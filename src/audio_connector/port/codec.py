@@ -52,7 +52,7 @@ class _Outcome(NamedTuple):
 
 class _Answered(NamedTuple):
     token: int
-    value: bool | float | _Outcome | None
+    value: bool | float | str | _Outcome | None
 
 
 class _Finished(NamedTuple):

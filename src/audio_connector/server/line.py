@@ -275,6 +275,15 @@ class Line:
         speaker = self.open_speeches.get(number)
         return speaker is not None and speaker.task is not None and speaker.task() is asyncio.current_task()
 
+    def speech_before(self, number: int) -> int | None:
+        """The open one of the current task that is heard before this one: nobody but this task can end it."""
+        for before in list(self.speeches):
+            if before == number:
+                return None
+            if self.speaks(before):
+                return before
+        return None
+
     def speech_around(self) -> int | None:
         """The oldest open one in whose block this is: what is behind it is not heard while that block waits."""
         marks = _inside.get()

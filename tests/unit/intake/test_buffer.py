@@ -294,3 +294,16 @@ def test_audio_is_counted_whether_it_is_kept_or_not() -> None:
     for k in range(5):
         real.note_audio(640, k * 0.02)
     assert (real.counters.audio_messages, real.counters.audio_bytes, len(real)) == (5, 3200, 0)
+
+
+@given(st.lists(st.integers(0, 2000), max_size=8), st.permutations([8000, 16000, 24000]))
+def test_another_rate_leaves_what_was_counted_as_long_as_it_was(sizes: list[int], rates: list[int]) -> None:
+    real = buffer()
+    for k, size_bytes in enumerate(sizes):
+        real.note_audio(size_bytes, k * 0.02)
+        real.push_audio(bytes(size_bytes), k * 0.02)
+    before = real.counters.snapshot()
+    real.counters.last_as_long(rates[0], rates[1])
+    for name in ("audio_bytes", "dropped_bytes", "buffered_peak_bytes"):
+        was_s, is_s = getattr(before, name) / rates[0], getattr(real.counters, name) / rates[1]
+        assert was_s <= is_s < was_s + 1 / rates[1], name
