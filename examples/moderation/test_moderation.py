@@ -87,7 +87,7 @@ def test_a_policy_that_says_nothing_is_refused_with_its_place(tmp_path: Path, te
 def test_the_policy_that_comes_along_is_one() -> None:
     policy = Policy.read(Path(moderation.__file__ or "").with_name("policy.toml"))
     assert {each.action for each in policy.categories} == {"log", "warn", "mute"}
-    assert not policy.find("I am in Scunthorpe, killing time. That was stupid of me.")
+    assert not policy.find("I am in Scunthorpe, killing time. That was stupid of me. Scunt Thorpe!")
 
 
 def states(changes: list[Change]) -> list[tuple[str, str]]:
