@@ -8,6 +8,7 @@ from typing import Any
 from assistant.app import Assistant
 from assistant.brain import Brain
 from assistant.manner import Manner
+from assistant.memory import Turn, median_ms
 from support.failing import Page
 
 from audio_connector.engines.retrieval import Entry
@@ -81,3 +82,11 @@ async def test_who_hangs_up_while_they_wait_leaves_nothing_behind() -> None:
         await call.say(SPEECH)
         await call.until_speaking()
     assert app.turns == ()
+
+
+def test_to_say_that_nothing_was_understood_is_no_quick_answer() -> None:
+    reached = {"pause": 0.5, "text": 2.0, "voice": 2.5}
+    slow = Turn(1, 0.0, dict(reached), caller="when are you open?")
+    sorry = Turn(2, 0.0, {"pause": 0.5, "text": 0.5, "voice": 0.5})
+    assert median_ms([sorry, slow, sorry]) == 2500
+    assert median_ms([sorry]) is None
