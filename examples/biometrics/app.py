@@ -153,9 +153,9 @@ class Biometrics:
                 self.complain(f"on_decision failed: {type(error).__name__}")
 
     def complain(self, problem: str) -> None:
-        """Say in log and page what does not work."""
+        """Say in log and page what does not work; on the page once, or it would crowd out what came before."""
         logger.error("%s", problem)
-        self.show("problem", text=problem)
+        self.show("problem", key=problem, text=problem)
 
     async def outcome(self, reports: Sequence[CallReport]) -> Outcome:
         """Say what the demo's calls came to."""
