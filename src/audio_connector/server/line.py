@@ -30,6 +30,7 @@ from audio_connector.call.asks import (
 from audio_connector.call.tells import Figures, Taped
 from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.intake.faults import CommonFaults
+from audio_connector.intake.log_fields import fields_of
 from audio_connector.playback.speech import NOTHING_PLAYED, Interrupted, Played, Progress
 from audio_connector.port.meters import Meters
 from audio_connector.server.tracing import CallTrace
@@ -73,6 +74,8 @@ class Line:
         self.trace: CallTrace | None = None
         """Where calls are traced."""
         self.link_id = link_id
+        self.fields = fields_of(str(link_id))
+        """Of a record of the log about it; its ids, once the application has it."""
         self.send = post
         """Takes an ask together with ``link_id``; `post` for what is not the path of a frame."""
         self.report = report
