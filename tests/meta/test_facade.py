@@ -37,6 +37,9 @@ VENDOR_PATHS = {
         "VideoError",
     },
     "audio_connector_sdk.vonage_video.core": {"AudioConnectorConnection", "AudioConnectorServer"},
+    "audio_connector_sdk.vonage_video.core.audio_connector_connection": {"AudioConnectorConnection"},
+    "audio_connector_sdk.vonage_video.core.audio_connector_server": {"AudioConnectorServer"},
+    "audio_connector_sdk.vonage_video.video": {"Video"},
 }
 
 
