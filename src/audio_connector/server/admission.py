@@ -121,8 +121,8 @@ class Admission:
         """Judge one that goes on with a call, and is no new one.
 
         Where a network has failed, all calls come again at once, perhaps through one proxy, and so they do when it
-        fails again a moment later. So what an address may is no bound for a call that has come again rarely; from each
-        address, since whoever knows of a call could keep its router out with bad tokens.
+        fails again a moment later. So what an address may is no bound for a call that has come again rarely; that is
+        counted for each address, since whoever knows of a call could keep its router out with bad tokens.
         """
         site = site_of(caller.address)
         if self._redials is None or self._redials.take(site, now):
