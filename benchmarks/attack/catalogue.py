@@ -45,6 +45,7 @@ ATTACKS = (
     Attack("fragments", "1 peer: fragments of 2 bytes", frames.fragments, is_brief=True),
     Attack("fragments-10", "10 peers: fragments of 2 bytes", frames.fragments_of_ten, peers=10),
     Attack("texts", "1 peer: known texts", frames.known_texts),
+    Attack("bytes", "10 peers: audio byte by byte", frames.audio_byte_by_byte, peers=10),
     Attack("pings-reset", "pings, then a reset", frames.pings_and_reset, is_brief=True),
     Attack(
         "fragments-held",
@@ -78,15 +79,15 @@ ATTACKS = (
         openings.cut_hellos_and_calls,
         server=(*_TLS, "--descriptors=320"),
     ),
-    Attack("tls-messages", "1 call: new keys of TLS, again and again", tls_messages.in_a_call, server=_TLS),
+    Attack("new-keys", "1 call: new keys of TLS, again and again", tls_messages.in_a_call, server=_TLS),
     Attack(
-        "tls-messages-early",
+        "new-keys-early",
         "the same before the request",
         tls_messages.before_the_request,
         server=_TLS,
         is_brief=True,
     ),
-    Attack("tls-messages-late", "the same after a refusal", tls_messages.after_a_refusal, server=_TLS),
+    Attack("new-keys-late", "the same after a refusal", tls_messages.after_a_refusal, server=_TLS),
     Attack(
         "descriptors",
         "idle calls up to the limit of descriptors",

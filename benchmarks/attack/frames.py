@@ -3,6 +3,9 @@
 
 from __future__ import annotations
 
+import time
+from contextlib import suppress
+
 from benchmarks.attack.peers import (
     BINARY,
     CONTINUATION,
@@ -12,6 +15,7 @@ from benchmarks.attack.peers import (
     Flood,
     Outcome,
     Target,
+    address_of,
     call,
     frame,
     repeatedly,
@@ -67,6 +71,28 @@ def small_audio(target: Target, seconds: float) -> Outcome:
 def small_audio_of_ten(target: Target, seconds: float) -> Outcome:
     """Ten of them."""
     return _flood(target, seconds, _SMALL_AUDIO, peers=10)
+
+
+def audio_byte_by_byte(target: Target, seconds: float) -> Outcome:
+    """Ten that send what a call sends, each byte by itself, as fast as it goes."""
+    socks = [call(target, source=address_of(number)) for number in range(10)]
+    sent, until_s = 0, time.monotonic() + seconds
+    for sock in socks:
+        sock.sendall(_FIRST)
+        sock.setblocking(False)
+    frame_bytes = frame(BINARY, bytes(640))
+    at = [0] * len(socks)
+    while time.monotonic() < until_s:
+        for number, sock in enumerate(socks):
+            with suppress(OSError):  # what is not read by now is tried again
+                sock.recv(1 << 16)
+            with suppress(OSError):
+                at[number] += sock.send(frame_bytes[at[number] :][:1])
+                at[number] %= len(frame_bytes)
+                sent += 1
+    for sock in socks:
+        reset(sock)
+    return Outcome(f"{sent} bytes")
 
 
 def fragments(target: Target, seconds: float) -> Outcome:

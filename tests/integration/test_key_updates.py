@@ -78,6 +78,20 @@ async def test_one_peer_has_no_more_of_a_round_than_a_read(tmp_path: Path) -> No
         assert not server.closed
 
 
+async def test_who_is_in_the_middle_of_a_handshake_stays_new_to_the_loop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept: list[int] = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "keep_new", kept.append, raising=False)
+    async with (
+        port_at(ssl_context=certificates().server) as port,
+        dialled(port, tmp_path) as peer,
+    ):
+        assert kept, "the hello was read"
+        await peer.send(request(UPGRADE))
+        await until(lambda: port.ends, "the upgrade")
+
+
 async def test_a_flood_in_a_call_is_read_as_slowly_as_pings_and_ends_it(tmp_path: Path) -> None:
     async with (
         port_at(ssl_context=certificates().server) as port,

@@ -26,9 +26,9 @@ from audio_connector.wire.refusals import (
 MAX_ADDRESSES = 10_000
 """Whose rate is known at a time; those that are more share one. With 100 bytes each it is 1 MB."""
 
-REDIALS_AT_ONCE, REDIALS_PER_S = 10, 0.2
-"""Of one call, once there is a rate for calls: a network that fails again and again for some seconds ends none, and a
-thousand calls that do nothing but break off come again 200 times a second, as one address may by default."""
+REDIALS_AT_ONCE, REDIALS_PER_S = 5, 0.2
+"""Of one call, beyond the rate of its address: a network that fails again and again for some seconds ends none, and a
+thousand calls that do nothing but break off come again 200 times a second more, as one address may by default."""
 
 SHARED = ""
 """What the rate of these is known under."""
@@ -96,7 +96,8 @@ class Admission:
         self._limits = limits
         rate = limits.upgrades_per_second_per_address
         self._rates = None if rate is None else Rates(rate)
-        self._redials = None if rate is None else Rates(REDIALS_PER_S, REDIALS_AT_ONCE)
+        self._redials = None if rate is None else Rates(rate)
+        self._redials_of_calls = Rates(REDIALS_PER_S, REDIALS_AT_ONCE)
         self._open: dict[int, Caller] = {}
         self._addresses: Counter[str] = Counter()
         self._sessions: Counter[str] = Counter()
@@ -120,13 +121,13 @@ class Admission:
         """Judge one that goes on with a call, and is no new one.
 
         Where a network has failed, all calls come again at once, perhaps through one proxy, and so they do when it
-        fails again a moment later. So each call has a rate of its own; of each address, since whoever knows of a call
-        could keep its router out with bad tokens.
+        fails again a moment later. So what an address may is no bound for a call that has come again rarely; that is
+        counted for each address, since whoever knows of a call could keep its router out with bad tokens.
         """
-        redials = self._redials
-        if redials is None or redials.take(f"{site_of(caller.address)} {link_id}", now):
+        site = site_of(caller.address)
+        if self._redials is None or self._redials.take(site, now):
             return None
-        return TOO_FAST
+        return None if self._redials_of_calls.take(f"{site} {link_id}", now) else TOO_FAST
 
     def why_overloaded(self, lag_ms: float, memory_mb: float) -> Refusal | None:
         """Judge whether the machine can bear one more."""

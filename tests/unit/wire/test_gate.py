@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 from typing import Any, cast
 
 import pytest
@@ -104,6 +105,23 @@ class Scene:
     @property
     def status(self) -> str:
         return self.wire.written[9:12].decode()
+
+
+@in_virtual_time
+async def test_who_has_not_asked_yet_is_read_like_who_is_new(monkeypatch: pytest.MonkeyPatch) -> None:
+    kept: list[int] = []
+    monkeypatch.setattr(asyncio.get_running_loop(), "keep_new", kept.append, raising=False)
+    scene = Scene()
+    sock = SimpleNamespace(fileno=lambda: 7)
+    monkeypatch.setattr(scene.wire, "get_extra_info", {"socket": sock}.get)
+    for byte in HEAD[:-1]:
+        scene.gate.data_received(bytes([byte]))
+    assert kept == [7] * (len(HEAD) - 1)
+    scene.gate.data_received(HEAD[-1:])
+    assert len(scene.asked) == 1
+    assert len(kept) == len(HEAD) - 1
+    monkeypatch.undo()
+    scene.leave()
 
 
 @in_virtual_time
