@@ -102,6 +102,7 @@ async def test_a_process_that_is_killed_ends_its_calls_with_a_reason_and_another
         assert not is_running(killed)
         counts = counts_in((await fetch(handle.get_address(), "/metrics")).body)
         assert counts["calls_ended", ("server", "1006")] == 1
+        assert counts["unsent_seconds", ()] == pytest.approx(lost.unsent_ms / 1000)
     texts = warnings_of(caplog)
     assert len(texts) == 2
     assert texts[0].startswith("the I/O process has ended (signal 9; ")

@@ -54,6 +54,11 @@ class Stream(Generic[T]):
                 raise error
             if self.is_over:
                 raise StopAsyncIteration
+            if self._loop is not asyncio.get_running_loop():
+                raise UsageError(
+                    "this iterator was made in another event loop; ask for it, by client.audio() or client.events(), "
+                    "in the loop that reads it"
+                )
             if self._waiter is not None and not self._waiter.done():
                 raise UsageError(
                     "this iterator is awaited twice at a time; give each consumer one of its own, from another "

@@ -362,10 +362,14 @@ class Line:
             said = of_speeches.get(lane, NOTHING_PLAYED)
             unheard_ms = 0.0 if self.is_released else said.in_flight_ms(now) + said.queued_ms_at(now)
             self.finish(lane, Interrupted(said.played_ms(now), unheard_ms))
+        unsent_ms = 0.0 if self.is_released else progress.queued_ms_at(now)
+        on_its_way_ms = self.format.duration_ms(max(0, self.handed_bytes - figures.accepted_bytes))
+        if not self.is_released and unsent_ms + on_its_way_ms:  # which was not counted there
+            self.meters.add("unsent_seconds", (unsent_ms + on_its_way_ms) / 1000)
         self.figures = figures._replace(
             progress=Progress(heard_before=round(progress.played_ms(now) / FRAME_MS)),
             speeches=(),
-            unsent_ms=figures.unsent_ms + (0.0 if self.is_released else progress.queued_ms_at(now)),
+            unsent_ms=figures.unsent_ms + unsent_ms,
         )
 
 

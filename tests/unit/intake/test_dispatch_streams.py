@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import gc
 import sys
 import threading
 
+import pytest
 from support.dispatching import TEXT, Stage
 
 from audio_connector.audio.format import AudioFormat
+from audio_connector.errors import UsageError
 from audio_connector.intake.streams import AudioStream, EventStream
 from audio_connector.testing.virtual_time import in_virtual_time, rest
 from audio_connector.wire.messages import Disconnected
@@ -24,6 +27,19 @@ def audio_stream() -> AudioStream:
         on_overflow=lambda error: None,
         on_drop=lambda ms, is_first: None,
     )
+
+
+async def test_one_that_was_made_in_another_loop_says_where_to_make_it() -> None:
+    """As where on_connect makes it and a thread with a loop of its own reads; what is there already can be read."""
+    stream = audio_stream()
+
+    async def read() -> bytes:
+        return await anext(stream)
+
+    with pytest.raises(UsageError, match="in the loop that reads it"):
+        await asyncio.to_thread(asyncio.run, read())
+    stream.push(bytes(640))
+    assert await asyncio.to_thread(asyncio.run, read()) == bytes(640)
 
 
 @in_virtual_time
