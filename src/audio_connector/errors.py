@@ -28,7 +28,8 @@ phrases of this library and never come from an exception.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+import functools
+from typing import Any, NamedTuple
 
 
 class VideoError(Exception):
@@ -112,6 +113,10 @@ class ConnectionClosed(VideoError, ValueError):
         super().__init__(message)
         self.code = code
         self.reason = reason
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Whole where it crosses to another process, as from a pool: the default way knows no keyword.
+        return functools.partial(type(self), code=self.code, reason=self.reason), self.args
 
 
 class SpeechInterrupted(VideoError):

@@ -57,6 +57,10 @@ class Rejected(VideoError):
         self.status = status
         self.reason = reason
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        # Raised in a process of a pool, it has to come here as it was.
+        return type(self), (self.status, self.reason)
+
 
 @dataclass(frozen=True, slots=True)
 class UpgradeRequest:
