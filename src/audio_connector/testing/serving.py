@@ -123,8 +123,6 @@ async def serve(
 ) -> AsyncIterator[Server]:
     """Run a bot for a test.
 
-    ::
-
         async with serve(on_connect, playback={"lead_ms": 100}) as server:
             async with server.call() as call:
                 ...
@@ -170,8 +168,6 @@ async def serve(
 
 def connect(url: str, **options: Any) -> AbstractAsyncContextManager[Call]:  # noqa: ANN401
     """Call a server that runs elsewhere.
-
-    ::
 
         async with connect("ws://localhost:8765/bot") as call:
             ...
