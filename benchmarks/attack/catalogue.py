@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from benchmarks.attack import audience, frames, memory, openings, words
+from benchmarks.attack import audience, frames, memory, openings, tls_messages, words
 from benchmarks.attack.peers import Outcome, Target
 
 
@@ -78,6 +78,15 @@ ATTACKS = (
         openings.cut_hellos_and_calls,
         server=(*_TLS, "--descriptors=320"),
     ),
+    Attack("tls-messages", "1 call: new keys of TLS, again and again", tls_messages.in_a_call, server=_TLS),
+    Attack(
+        "tls-messages-early",
+        "the same before the request",
+        tls_messages.before_the_request,
+        server=_TLS,
+        is_brief=True,
+    ),
+    Attack("tls-messages-late", "the same after a refusal", tls_messages.after_a_refusal, server=_TLS),
     Attack(
         "descriptors",
         "idle calls up to the limit of descriptors",
@@ -94,8 +103,23 @@ ATTACKS = (
     Attack(
         "wrong-protocols", "TLS, SSH and a bare LF at a plain port", openings.wrong_protocols, is_brief=True
     ),
+    Attack(
+        "held-requests",
+        "300 peers: the end of a request held back, then all at once",
+        openings.held_requests,
+        peers=300,
+        is_brief=True,
+    ),
+    Attack("held-hellos", "the same with TLS hellos", openings.held_hellos, peers=300, server=_TLS),
+    Attack("held-connections", "connections that say nothing, 800/s", openings.held_connections),
     Attack("slow-heads", "200 peers: a byte of a head now and then", openings.slow_heads, peers=200),
     Attack("upgrades", "calls that are dropped at once, 200/s", openings.upgrades),
+    Attack(
+        "upgrade-storm",
+        "250 peers: calls that are dropped, as fast as it goes",
+        openings.upgrade_storm,
+        peers=250,
+    ),
     Attack("bad-upgrades", "requests that are no upgrade, 200/s", openings.bad_upgrades),
     Attack("escapes", "close reasons and ids with escapes", words.escapes, is_brief=True),
     Attack("content-types", "20,000 different junk content types", words.content_types, is_brief=True),

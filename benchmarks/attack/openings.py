@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import selectors
 import socket
+import ssl
 import threading
 import time
 from collections import deque
@@ -46,6 +47,17 @@ TAKEN_S = 2.0
 """Until a new call has to be taken once there is room: as long as descriptors may take to come back."""
 
 _IDLE_CALLS = 300
+_STORMING = 400
+_HOLDS_A_SECOND = 800
+_MOST_HELD = 2000
+_HELD = 300
+_ACCEPTED_S = 1.0
+"""Until as many connections are accepted as come at once."""
+
+_DRIPS = 12
+"""Bytes that come one by one before the rest: whoever has been heard that often looks like a call."""
+
+_DRIP_S = 0.02
 _SLOW_PEERS = 200
 _SLOW_BYTE_S = 0.25
 
@@ -158,6 +170,76 @@ def wrong_protocols(target: Target, seconds: float) -> Outcome:
     return Outcome(f"{spoken} openings", faults)
 
 
+def held_requests(target: Target, seconds: float) -> Outcome:
+    """Many that hold back the end of their request, and then all ask at once."""
+    return _held(target, seconds, head)
+
+
+def held_hellos(target: Target, seconds: float) -> Outcome:
+    """The same with the hello of TLS, which costs the server a signature."""
+    return _held(target, seconds, _whole_hello)
+
+
+def _held(target: Target, seconds: float, make: Callable[[], bytes]) -> Outcome:
+    asked, until_s = 0, time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        peers: list[tuple[socket.socket, bytes]] = []
+        for number in range(_HELD):
+            with suppress(OSError):
+                peers.append((connect(target, source=address_of(number)), make()))
+        time.sleep(_ACCEPTED_S)
+        for at in range(_DRIPS):
+            for sock, raw in peers:
+                with suppress(OSError):
+                    sock.sendall(raw[at : at + 1])
+            time.sleep(_DRIP_S)
+        for sock, raw in peers:
+            with suppress(OSError):
+                sock.sendall(raw[_DRIPS:])
+        asked += len(peers)
+        time.sleep(_ACCEPTED_S)
+        for sock, _ in peers:
+            reset(sock)
+    return Outcome(f"{asked} requests")
+
+
+def _whole_hello() -> bytes:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+    outgoing = ssl.MemoryBIO()
+    with suppress(ssl.SSLWantReadError):
+        context.wrap_bio(ssl.MemoryBIO(), outgoing).do_handshake()
+    return outgoing.read()
+
+
+def held_connections(target: Target, seconds: float) -> Outcome:
+    """Connect as fast as the server accepts, hold, and say nothing, while somebody else wants to call."""
+    slow: list[float] = []
+
+    def act() -> None:
+        began_s = time.monotonic()
+        with suppress(OSError):
+            call(target, source=HARMLESS).close()
+        slow.append(time.monotonic() - began_s)
+
+    calling = threading.Thread(target=lambda: repeatedly(act, a_second=_NEW_CALLS_A_SECOND, seconds=seconds))
+    calling.start()
+    held: deque[socket.socket] = deque()
+
+    def hold() -> None:
+        held.append(connect(target))
+        if len(held) > _MOST_HELD:
+            reset(held.popleft())
+
+    times = repeatedly(hold, a_second=_HOLDS_A_SECOND, seconds=seconds)
+    calling.join()
+    for sock in held:
+        reset(sock)
+    worst_s = max(slow, default=0.0)
+    late = (f"a new call was taken after {worst_s:.1f} s",) if worst_s > TAKEN_S else ()
+    return Outcome(f"{times} connections, a call after {worst_s:.2f} s", late)
+
+
 def slow_heads(target: Target, seconds: float) -> Outcome:
     """Many that never come to the end of their head."""
     raw = head(more=b"X-Slow: " + b"y" * 4000 + b"\r\n")
@@ -187,6 +269,22 @@ def slow_heads(target: Target, seconds: float) -> Outcome:
 def upgrades(target: Target, seconds: float) -> Outcome:
     """Make a call of the server's, and let go of it."""
     return _many(lambda: reset(call(target)), seconds)
+
+
+def upgrade_storm(target: Target, seconds: float) -> Outcome:
+    """Make calls from everywhere, as fast as it goes, and let go of each a moment later."""
+    held: deque[socket.socket] = deque()
+    times, until_s = 0, time.monotonic() + seconds
+    while time.monotonic() < until_s:
+        with suppress(OSError):
+            held.append(connect(target, source=address_of(times)))
+            held[-1].sendall(head())
+        times += 1
+        if len(held) > _STORMING:
+            reset(held.popleft())
+    for sock in held:
+        reset(sock)
+    return Outcome(f"{times} requests")
 
 
 def bad_upgrades(target: Target, seconds: float) -> Outcome:

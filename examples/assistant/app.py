@@ -65,17 +65,17 @@ class Assistant:
     def outcome(self, reports: Sequence[CallReport]) -> Outcome:
         """Say what a turn took, by our clock and by the caller's; each one is in the log."""
         theirs = [turn.latency_ms for report in reports for turn in report.turns]
-        ours = median_ms(self.turns)
+        answered = [turn for turn in self.turns if turn.is_answered]
+        ours = median_ms(answered)
         if ours is None or not theirs:
             return Outcome(problems=["nothing was answered"])
         took = {
-            stage: [turn.stages_ms[stage] for turn in self.turns if stage in turn.stages_ms]
-            for stage in STAGES
+            stage: [turn.stages_ms[stage] for turn in answered if stage in turn.stages_ms] for stage in STAGES
         }
         stages = ", ".join(f"{name} {statistics.median(ms):.0f}" for name, ms in took.items() if ms)
         return Outcome(
             [
-                f"p50 of {len(self.turns)} turns: {ours:.0f} ms from the end of speech to the first sound ({stages})",
+                f"p50 of {len(answered)} turns: {ours:.0f} ms from the end of speech to the first sound ({stages})",
                 f"p50 at the caller's ear: {statistics.median(theirs):.0f} ms",
             ]
         )

@@ -7,6 +7,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
 from audio_connector.engines import Answerer, Embedder, Message
+from audio_connector.engines.base.plain import plain
 from audio_connector.engines.base.sentences import sentences
 from audio_connector.engines.retrieval import THRESHOLD, Entry, Retrieval
 
@@ -86,7 +87,8 @@ class Brain:
             pieces = self._chat.answer([await self._briefing(messages), *messages])
         async with aclosing(by_sentence(pieces)) as found:
             async for sentence in found:
-                yield sentence
+                if words := plain(sentence):  # many models write Markdown, whatever they are told
+                    yield words
 
     async def _briefing(self, messages: Sequence[Message]) -> Message:
         asked = " ".join([each.text for each in messages if each.role == "user"][-2:])

@@ -23,6 +23,7 @@ from assistant.speaking import Piece, Voice
 from audio_connector import AudioConnectorConnection, ConnectionClosed, Speech, VideoError
 from audio_connector.engines import EngineError, Recogniser
 from audio_connector.engines.base.deadline import within
+from audio_connector.live.troubles import told
 from audio_connector.turns import (
     Decision,
     Interrupter,
@@ -79,6 +80,7 @@ class Reply:
 
     Attributes:
         words: What it answers, once that is understood; None where nobody has asked.
+        is_known: Whether they are understood, and something is to be said to them.
         is_told: Whether these words are remembered, and shown as a turn.
         said: What was written of it.
         speech: It, while it is said.
@@ -88,7 +90,7 @@ class Reply:
     def __init__(self, words: asyncio.Task[str | None] | None = None) -> None:
         self.words = words
         self.is_wanted = asyncio.Event()
-        self.is_told = False
+        self.is_known = self.is_told = False
         self.said = Said()
         self.speech: Speech | None = None
         self.task: asyncio.Task[None] | None = None
@@ -189,6 +191,7 @@ class Conversation:
         self._turn.reached["pause"] = self._clock()
         self._state("thinking")
         reply.is_wanted.set()
+        self._begin_turn(reply, self._turn)
 
     async def _on_ended_over_us(self, event: SpeechEnded) -> None:
         """It was an "mhm", and we go on; unless it takes words to interrupt, and these are enough."""
@@ -258,6 +261,10 @@ class Conversation:
         self._state("listening")
 
     async def _answer(self, reply: Reply, turn: Turn) -> None:
+        await self._speak(reply, turn, self._answering(reply, turn))
+
+    async def _answering(self, reply: Reply, turn: Turn) -> AsyncGenerator[Piece, None]:
+        """Understand what was said, and iterate over the audio of what is said to it; none where that is nothing."""
         texts = [await _waited_for(words) for words in [*self._unanswered, reply.words] if words is not None]
         turn.reached["text"] = self._clock()
         turn.caller = text = " ".join(filter(None, texts))
@@ -271,9 +278,15 @@ class Conversation:
             pieces = self._all.voice.phrase("sorry")
         elif self._memory.unheard:  # what interrupted us was nothing that could be understood: go on
             pieces = self._all.voice.say(_only(self._memory.unheard))
+        elif reply.speech is not None:  # somebody was told to wait for a moment
+            pieces = self._all.voice.phrase("sorry")
         else:
             return
-        await self._speak(reply, turn, pieces)
+        reply.is_known = True
+        self._begin_turn(reply, turn)
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield piece
 
     async def _noting(self, turn: Turn, answer: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
         """The same sentences; notes when the first one is known."""
@@ -288,10 +301,10 @@ class Conversation:
             coming = asyncio.ensure_future(anext(pieces, None))
             try:
                 await reply.is_wanted.wait()
-                if turn.number:
-                    self._begin_turn(reply, turn)
                 await asyncio.wait({coming}, timeout=self._manner.moment_after_s)
                 if coming.done() and coming.result() is None:
+                    if turn.number and not reply.is_known:
+                        return
                     raise EngineError("the answer has no words; expected a sentence at least")
                 async with self._client.speech() as speech:
                     reply.speech = speech
@@ -308,6 +321,9 @@ class Conversation:
                 await cancelled(coming)
 
     def _begin_turn(self, reply: Reply, turn: Turn) -> None:
+        """Tell what the caller has said, once that is known, and is all of it."""
+        if not reply.is_known or not reply.is_wanted.is_set():
+            return
         reply.is_told = True
         self._unanswered.clear()
         self._turns = turn.number
@@ -320,14 +336,15 @@ class Conversation:
         if reply.speech is None:
             return
         await reply.speech.write(piece.audio, sample_rate=self._all.voice.sample_rate)
-        if "voice" not in turn.reached:
-            turn.reached["voice"] = self._clock()
+        if not reply.said.parts:
             self._state("speaking")
+        if piece.sentence:
+            turn.reached.setdefault("voice", self._clock())
         reply.said.add(piece.sentence, self._all.voice.duration_ms(piece.audio))
 
     def _remember(self, reply: Reply, turn: Turn) -> None:
         speech = reply.speech
-        if speech is None:
+        if speech is None or (turn.number and not reply.is_told):
             return
         was_heard = speech.is_over and not speech.is_interrupted
         heard, unheard = self._memory.add_ours(reply.said, None if was_heard else speech.played_ms)
@@ -371,9 +388,10 @@ class Conversation:
         )
 
     def _trouble(self, error: Exception) -> None:
-        is_expected = isinstance(error, VideoError)
-        text = str(error) if is_expected else f"{type(error).__name__}: {error}"
-        logger.error("call %s: %s", self._number, text, exc_info=None if is_expected else error)
+        text = told(error)
+        logger.error(
+            "call %s: %s", self._number, text, exc_info=None if isinstance(error, VideoError) else error
+        )
         self._all.page.show("trouble", call=self._number, text=text)
 
 

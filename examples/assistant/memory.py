@@ -142,6 +142,11 @@ class Turn:
         return took
 
     @property
+    def is_answered(self) -> bool:
+        """Whether it was understood and answered: to say that it was not is quick, and no answer."""
+        return bool(self.caller) and "voice" in self.reached
+
+    @property
     def latency_ms(self) -> float | None:
         """From the end of the caller's speech to our first sound; None where there was none."""
         return sum(self.stages_ms.values()) if "voice" in self.reached else None
@@ -155,6 +160,6 @@ class Turn:
 
 
 def median_ms(turns: Iterable[Turn]) -> float | None:
-    """The median of what turns took from the end of speech to our first sound; None where none was answered."""
-    known = [turn.latency_ms for turn in turns if turn.latency_ms is not None]
+    """The median of what turns took from the end of speech to the first sound; None where none was answered."""
+    known = [turn.latency_ms for turn in turns if turn.is_answered and turn.latency_ms is not None]
     return statistics.median(known) if known else None

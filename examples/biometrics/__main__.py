@@ -28,7 +28,7 @@ Run: TypeAlias = Callable[[Settings, SpeakerEncoder, argparse.Namespace], Corout
 def make(around: Environment[Settings]) -> Biometrics:
     """Make the application; nothing is loaded yet."""
     settings = around.settings
-    vault = _new_vault(around.output / "demo") if around.is_demo else vault_of(settings)
+    vault = _new_vault(around.output) if around.is_demo else vault_of(settings)
     vault.all()  # a key that does not fit is told now, and not in the first call
     encoder = engine_of("speaker-encoder", settings.encoder)
     return Biometrics(encoder, vault, settings=settings, show=around.page.show)
@@ -40,10 +40,12 @@ def vault_of(settings: Settings) -> Vault:
 
 
 def _new_vault(folder: Path) -> Vault:
-    """A demo's own: nobody of it is to be among those whom real calls are compared with."""
-    folder.mkdir(parents=True, exist_ok=True)
+    """A demo's own: nobody of it is to be among those whom real calls are compared with.
+
+    Its key is not in the folder, of which the page gives whatever is there.
+    """
     (folder / "biometrics.vault").unlink(missing_ok=True)
-    return Vault(folder / "biometrics.vault", Keys(folder / "biometrics.key"))
+    return Vault(folder / "biometrics.vault", Keys(folder.with_name(f"{folder.name}.key")))
 
 
 async def _enrol(settings: Settings, encoder: SpeakerEncoder, arguments: argparse.Namespace) -> int:
@@ -129,7 +131,7 @@ def _list(settings: Settings, _: Path, arguments: argparse.Namespace) -> int:
             f"{each.name}: {each.enrolled_at}, {len(each.vectors)} samples, {each.line_hz} Hz; {each.consent}"
         )
     if not known:
-        print("nobody is enrolled")
+        print(f"nobody is enrolled in {settings.vault.absolute()}")
     return 0
 
 

@@ -9,7 +9,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Final, TypeAlias
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from audio_connector import AudioConnectorConnection
 from audio_connector.engines import Engine, SpeakerEncoder
@@ -49,6 +49,16 @@ class Settings(AppSettings):
     enrol_s: Annotated[float, Field(ge=2, le=60)] = 6
     enrol_by_call: bool = False
     encoder: EngineTable = Field(default_factory=dict)
+
+    @model_validator(mode="after")
+    def _are_not_shown(self) -> Settings:
+        for name in ("vault", "key_file"):
+            if self.output.resolve() in getattr(self, name).resolve().parents:
+                raise ValueError(
+                    f"{name} = {str(getattr(self, name))!r} lies below output = {str(self.output)!r}, and who can "
+                    "open the page gets whatever is there; expected another folder"
+                )
+        return self
 
     def lines(self, line_hz: int) -> Lines:
         """Where lines are drawn on a line of this rate."""
@@ -120,7 +130,11 @@ class Biometrics:
 
     async def show_enrolled(self) -> None:
         """Show who is enrolled: names, not voices."""
-        known = await self.known()
+        try:
+            known = await self.known()
+        except UsageError as error:  # each call says so as well, and that nothing can be compared
+            self.complain(f"who is enrolled cannot be read: {error}")
+            return
         people = [
             {"name": each.name, "at": each.enrolled_at, "line_hz": each.line_hz} for each in known.values()
         ]
@@ -139,9 +153,9 @@ class Biometrics:
                 self.complain(f"on_decision failed: {type(error).__name__}")
 
     def complain(self, problem: str) -> None:
-        """Say in log and page what does not work."""
+        """Say in log and page what does not work; on the page once, or it would crowd out what came before."""
         logger.error("%s", problem)
-        self.show("problem", text=problem)
+        self.show("problem", key=problem, text=problem)
 
     async def outcome(self, reports: Sequence[CallReport]) -> Outcome:
         """Say what the demo's calls came to."""

@@ -14,12 +14,22 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from audio_connector import AudioConnectorConnection
-from audio_connector.engines import EngineError
-from audio_connector.errors import UsageError
+from audio_connector.engines.base.deadline import within
+from audio_connector.live.troubles import told
 from audio_connector.turns import SpeechGoesOn, SpeechStarted, listen
 from audio_connector.wire.quoting import printable
 from biometrics import spoof
-from biometrics.judging import RATE_HZ, SAMPLE_BYTES, Decision, Refused, enrol, judge, nearest, too_short
+from biometrics.judging import (
+    RATE_HZ,
+    SAMPLE_BYTES,
+    SAMPLE_S,
+    Decision,
+    Refused,
+    enrol,
+    judge,
+    nearest,
+    too_short,
+)
 
 if TYPE_CHECKING:
     from biometrics.app import Biometrics
@@ -28,6 +38,8 @@ WINDOW_S: Final = 6.0
 """Of the latest speech that is compared: another voice shows within this."""
 LOOK_S: Final = 1.0
 """Of new speech between two comparisons; one takes 40 ms for each second of the window."""
+ENCODE_S: Final = 3.0
+"""For a comparison, or a sample of an enrolment; an encoder that takes longer will not answer."""
 RAW_S: Final = 10.0
 """Of the latest audio that is looked at for hints, with its pauses."""
 MAX_NAME: Final = 60
@@ -53,6 +65,7 @@ class Call:
         self._speech_bytes = 0
         self._looked_s = 0.0
         self._is_decided = False
+        self._looking: asyncio.Task[None] | None = None
         self._failure = ""
         """Why the latest comparison failed."""
 
@@ -65,14 +78,22 @@ class Call:
         if refusal := self._refusal():
             await self._decide(Decision("refused", name, why=refusal))
             return
-        async for event in listen(self._kept(self._audio)):
-            if isinstance(event, SpeechStarted) or (isinstance(event, SpeechGoesOn) and not event.pause_s):
-                self._take(event.audio)
-                if self._spoken_s - self._looked_s >= LOOK_S:
-                    self._looked_s = self._spoken_s
-                    await self._look()
-        if not self._is_decided:
+        try:
+            async for event in listen(self._kept(self._audio)):
+                if isinstance(event, SpeechStarted) or (
+                    isinstance(event, SpeechGoesOn) and not event.pause_s
+                ):
+                    self._take(event.audio)
+                    self._look_now_and_then()
+            if self._looking is not None:
+                await asyncio.wait({self._looking})
             wanted_s = settings.enrol_s if self._enrolling else settings.decide_s
+            if not self._is_decided and self._looked_s < wanted_s <= self._spoken_s:
+                await self._look()  # the one before was at work for long, and had less
+        finally:
+            if self._looking is not None:
+                self._looking.cancel()
+        if not self._is_decided:
             if self._failure and self._spoken_s >= wanted_s:
                 decision = Decision("failed", name, why=self._failure)
             else:
@@ -105,6 +126,13 @@ class Call:
         kept_s = self._app.settings.enrol_s + LOOK_S if self._enrolling else WINDOW_S
         del self._speech[: max(0, len(self._speech) - _bytes(kept_s))]
 
+    def _look_now_and_then(self) -> None:
+        """Look after each second of speech; an encoder that is slower is asked less often, and holds nothing up."""
+        is_at_work = self._looking is not None and not self._looking.done()
+        if self._spoken_s - self._looked_s >= LOOK_S and not is_at_work:
+            self._looked_s = self._spoken_s
+            self._looking = asyncio.create_task(self._look())
+
     async def _look(self) -> None:
         """Compare what was said so far; what fails is told, and the next second is another chance."""
         try:
@@ -118,20 +146,20 @@ class Call:
                 if self._spoken_s >= of_s:
                     await self._enrol()
             self._failure = ""
-        except (EngineError, UsageError) as error:
-            self._failure = str(error)
-            self._app.complain(f"{self._enrolling or self._claim or 'somebody'}: not compared: {error}")
+        except Exception as error:  # noqa: BLE001 - of an encoder of one's own too
+            self._failure = told(error)
+            self._app.complain(f"{self._enrolling or self._claim or 'somebody'}: not compared: {told(error)}")
 
     async def _compare(self) -> None:
         app, settings = self._app, self._app.settings
-        voice = await app.encoder.encode(bytes(self._speech), sample_rate=RATE_HZ)
+        speech, raw, spoken_s = bytes(self._speech), bytes(self._raw), round(self._spoken_s, 2)
+        voice = await within(ENCODE_S, app.encoder.encode(speech, sample_rate=RATE_HZ))
         found = nearest(voice, await app.known(), claim=self._claim, engine=app.engine)
-        score, spoken_s = round(found.score, 3), round(self._spoken_s, 2)
+        score = round(found.score, 3)
         lines = settings.lines(self._client.format.rate_hz)
         app.show("score", call=self._client.id, score=score, speech_s=spoken_s, threshold=lines.threshold)
-        if self._is_decided or self._spoken_s < settings.decide_s:
+        if self._is_decided or spoken_s < settings.decide_s:
             return
-        raw = bytes(self._raw)
         decision = await asyncio.to_thread(
             judge, found, raw, line_hz=self._client.format.rate_hz, claim=self._claim, lines=lines,
             speech_s=spoken_s,
@@ -144,11 +172,12 @@ class Call:
         app, name = self._app, self._enrolling
         before = (await app.known()).get(name)
         try:
-            enrolment = await enrol(
+            enrolling = enrol(
                 app.encoder, bytes(self._speech), bytes(self._raw), name=name, consent=self._consent,
                 line_hz=self._client.format.rate_hz, before=before,
                 threshold=app.settings.lines(self._client.format.rate_hz).threshold,
             )  # fmt: skip
+            enrolment = await within(ENCODE_S * (1 + app.settings.enrol_s / SAMPLE_S), enrolling)
         except Refused as error:
             await self._decide(Decision("refused", name, why=str(error)))
             return

@@ -25,7 +25,7 @@ from audio_connector.engines import EngineError, Hearing, Recogniser, Transcript
 from audio_connector.engines.base.deadline import begun_within, within
 from audio_connector.live.following import Turns
 from audio_connector.live.naming import dated, label_of, new_folder, speaker_name
-from audio_connector.live.troubles import Troubles
+from audio_connector.live.troubles import Troubles, told
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechStarted, TurnEvent
 from captions.delays import Shown, count_words, delays_of, percentile
 from captions.interpreter import Interpreter
@@ -218,7 +218,7 @@ class Session:
             try:
                 return await self._heard_live(engine, utterance)
             except Exception as error:  # noqa: BLE001 - of an engine of one's own too
-                self._problem(f"no partials: {_told(error)}")
+                self._problem(f"no partials: {told(error)}")
         return await self._heard_whole(utterance)
 
     async def _heard_live(self, engine: Recogniser, utterance: _Utterance) -> Transcript:
@@ -251,7 +251,7 @@ class Session:
             async for partial in hearing.partials():
                 self._show_text(utterance, partial.text, is_final=False)
         except Exception as error:  # noqa: BLE001 - likewise
-            self._problem(f"no partials: {_told(error)}")
+            self._problem(f"no partials: {told(error)}")
 
     def _final(self, utterance: _Utterance, final: Transcript, ended: SpeechEnded) -> list[Cue]:
         self._show_text(utterance, final.text, is_final=True, language=final.language)
@@ -337,7 +337,7 @@ class Session:
 
     def _tell_failure(self, task: asyncio.Task[None]) -> None:
         if not task.cancelled() and (error := task.exception()) is not None:
-            self._problem(f"an utterance is lost: {type(error).__name__}: {error}")
+            self._problem(f"an utterance is lost: {told(error)}")
 
     async def _make_folder(self) -> None:
         """Make its folder; where the disk refuses, the captions stand on the page all the same."""
@@ -372,10 +372,6 @@ def _append(path: Path, text: str) -> None:
         if file.write(data) != len(data):  # the disk is full; half a cue would spoil what follows
             file.truncate(size)
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-def _told(error: Exception) -> str:
-    return str(error) if isinstance(error, EngineError) else f"{type(error).__name__}: {error}"
 
 
 def _line(utterance: _Utterance, final: Transcript, ended: SpeechEnded) -> str:

@@ -184,6 +184,6 @@ class Moderation:
             self.complain(f"the audit log cannot be written: {error}")
 
     def complain(self, problem: str) -> None:
-        """Say in log and page what does not work."""
+        """Say in log and page what does not work; on the page once, or it would crowd out what came before."""
         logger.error("%s", problem)
-        self.show("problem", text=problem)
+        self.show("problem", key=problem, text=problem)

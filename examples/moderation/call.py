@@ -10,15 +10,18 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Final
 
 from audio_connector import AudioConnectorConnection, ConnectionClosed, LiveSession, SessionStream, UsageError
 from audio_connector.audio.wav import WavWriter
-from audio_connector.engines import EngineError, Hearing, Transcript
+from audio_connector.engines import Hearing, Transcript
 from audio_connector.engines.base.deadline import begun_within, within
+from audio_connector.live.troubles import told
 from audio_connector.turns import SpeechEnded, SpeechGoesOn, SpeechStarted, TurnSettings, listen
 from audio_connector.wire.quoting import printable
 from moderation.evidence import Clip, Evidence
@@ -33,7 +36,7 @@ MAX_SPEECH_S: Final = 12.0
 KEEP_S: Final = 30.0
 """Of audio for evidence: an utterance, what its clip has before it, and ten seconds in which it may be recognised."""
 MAX_AT_WORK: Final = 6
-"""Utterances of a call that are being recognised; where the recogniser is slower than that, the call waits for it."""
+"""Utterances of a call that are being recognised; where the recogniser is slower than that, one more is left out."""
 MAX_UNTOLD: Final = 100
 """Flags of a call that ``on_flag`` has not taken yet."""
 SHOWN_NAME: Final = 40
@@ -41,6 +44,8 @@ BEGIN_S: Final = 10.0
 """For a recogniser to begin to hear."""
 FINAL_S: Final = 60.0
 """For a final or a judgement; an engine that takes longer will not answer."""
+LAST_S: Final = 2.0
+"""For the partials that come with a final; an engine that does not end them has told all that it will."""
 LATE_S: Final = 30.0
 """How long the end of a call waits for what was said last."""
 HOOK_S: Final = 10.0
@@ -120,21 +125,20 @@ class Call:
 
     async def listen(self) -> None:
         """Have each utterance recognised in a task of its own; returns when the call ended and all is said of it."""
-        pieces: asyncio.Queue[bytes | None]
+        utterance: _Utterance | None = None
         async for event in listen(self._kept(self._audio), settings=TurnSettings(max_speech_s=MAX_SPEECH_S)):
             match event:
                 case SpeechStarted():
-                    pieces = asyncio.Queue()
-                    pieces.put_nowait(event.audio)
-                    await self._begin(event.audio_start_s, pieces)
-                case SpeechGoesOn():
-                    pieces.put_nowait(event.audio)
-                case SpeechEnded():
-                    pieces.put_nowait(None)
+                    utterance = self._begin(event)
+                case SpeechGoesOn() if utterance is not None:
+                    utterance.pieces.put_nowait(event.audio)
+                case SpeechEnded() if utterance is not None:
+                    utterance.pieces.put_nowait(None)
+                    utterance.ended.set_result(event)
         if self._at_work and (await asyncio.wait(self._at_work, timeout=LATE_S))[1]:
-            self._app.complain(
-                f"{self._who}: the last words are not moderated: no answer within {LATE_S:g} s"
-            )
+            why = f"no answer within {LATE_S:g} s"
+            self._app.complain(f"{self._who}: the last words are not moderated: {why}")
+            self._app.note("not moderated", who=self._who, until_s=round(self._evidence.now_s, 2), why=why)
 
     async def close(self) -> None:
         """Leave nothing behind: what is still wanted is written, what is at work is given up."""
@@ -156,58 +160,90 @@ class Call:
             await self._write(self._evidence.take())
             yield frame
 
-    async def _begin(self, start_s: float, pieces: asyncio.Queue[bytes | None]) -> None:
+    def _begin(self, event: SpeechStarted) -> _Utterance | None:
         if len(self._at_work) >= MAX_AT_WORK:
-            self._app.complain(f"{self._who}: the recogniser is slower than the call; flags come late")
-            await asyncio.wait(self._at_work, return_when=asyncio.FIRST_COMPLETED)
+            self._leave_out(event.audio_start_s, f"{MAX_AT_WORK} utterances are not understood yet")
+            return None
         self._utterances += 1
-        task = asyncio.create_task(self._hear(f"{self._name}/{self._utterances}", start_s, pieces))
+        name = f"{self._name}/{self._utterances}"
+        ended: asyncio.Future[SpeechEnded] = asyncio.get_running_loop().create_future()
+        utterance = _Utterance(name, event.audio_start_s, Watch(self._app.policy), ended)
+        utterance.pieces.put_nowait(event.audio)
+        task = asyncio.create_task(self._moderate(utterance))
         self._at_work.add(task)
         task.add_done_callback(self._is_done)
+        return utterance
 
     def _is_done(self, task: asyncio.Task[None]) -> None:
         self._at_work.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             logger.error("an utterance was not moderated", exc_info=error)
-            self._app.complain(f"{self._who}: not moderated: {type(error).__name__}")
+            self._app.complain(f"{self._who}: not moderated: {told(error)}")
+
+    def _leave_out(self, start_s: float, why: str) -> None:
+        """Say that an utterance is not moderated, in the audit log as well: its silence is taken for manners."""
+        self._app.complain(f"{self._who}: not moderated: {why}")
+        self._app.note("not moderated", who=self._who, start_s=round(start_s, 2), why=why)
 
     # One utterance.
 
-    async def _hear(self, name: str, start_s: float, pieces: asyncio.Queue[bytes | None]) -> None:
-        utterance = _Utterance(name, start_s, Watch(self._app.policy))
-        app = self._app
-        try:
-            begins = app.recogniser.hear(sample_rate=RATE_HZ, language=app.settings.language)
-            async with begun_within(BEGIN_S, begins) as hearing:
-                partials = asyncio.create_task(self._partials(hearing, utterance))
-                try:
-                    while (piece := await pieces.get()) is not None:
-                        await hearing.write(piece)
-                    final = await within(FINAL_S, hearing.finish())
-                    await within(FINAL_S, partials)
-                finally:
-                    partials.cancel()
-                    await asyncio.wait({partials})
-            await self._take(utterance, final, utterance.watch.final(final.text))
-        except EngineError as error:
-            app.complain(f"{self._who}: not understood, so not moderated: {error}")
+    async def _moderate(self, utterance: _Utterance) -> None:
+        final = await self._understood(utterance)
+        if final is None:
             return
-        for judge in app.judges:
+        await self._take(utterance, final, utterance.watch.final(final.text))
+        for judge in self._app.judges:
             try:
                 found = await within(FINAL_S, judge.judge(final.text))
-            except EngineError as error:
-                app.complain(f"{self._who}: judged by words alone: {error}")
+            except Exception as error:  # noqa: BLE001 - of a judge of one's own too
+                self._app.complain(f"{self._who}: judged by words alone: {told(error)}")
             else:
                 flagged = {category for category, _, _ in utterance.flags}
                 found = [each for each in found if each.category.name not in flagged]
                 await self._take(utterance, final, [Change(each, "certain") for each in found])
 
+    async def _understood(self, utterance: _Utterance) -> Transcript | None:
+        """All that was said, its partials flagged while it was; None where the recogniser fails, which is told."""
+        recogniser, language = self._app.recogniser, self._app.settings.language
+        final: Transcript | None = None
+        try:
+            async with AsyncExitStack() as stack:
+                hearing = await self._heard(utterance, stack)
+                if hearing is not None:
+                    final = await within(FINAL_S, hearing.finish())
+                else:
+                    ended = await utterance.ended
+                    whole = recogniser.transcribe(
+                        ended.audio, sample_rate=ended.sample_rate, language=language
+                    )
+                    final = await within(FINAL_S, whole)
+        except Exception as error:  # noqa: BLE001 - of an engine of one's own too
+            if final is not None:
+                self._app.complain(f"{self._who}: the recogniser did not end well: {told(error)}")
+            else:
+                self._leave_out(utterance.start_s, told(error))
+        return final
+
+    async def _heard(self, utterance: _Utterance, stack: AsyncExitStack) -> Hearing | None:
+        """Have it heard while it is said; None where that fails, and it is to be understood behind its end."""
+        app = self._app
+        begins = app.recogniser.hear(sample_rate=RATE_HZ, language=app.settings.language)
+        try:
+            hearing = await stack.enter_async_context(begun_within(BEGIN_S, begins))
+            await stack.enter_async_context(_Last(self._partials(hearing, utterance)))
+            while (piece := await utterance.pieces.get()) is not None:
+                await hearing.write(piece)
+        except Exception as error:  # noqa: BLE001 - likewise
+            app.complain(f"{self._who}: flagged at the end of a sentence only: {told(error)}")
+            return None
+        return hearing
+
     async def _partials(self, hearing: Hearing, utterance: _Utterance) -> None:
         try:
             async for partial in hearing.partials():
                 await self._take(utterance, partial, utterance.watch.partial(partial.text))
-        except EngineError as error:
-            self._app.complain(f"{self._who}: flagged at the end of a sentence only: {error}")
+        except Exception as error:  # noqa: BLE001 - likewise
+            self._app.complain(f"{self._who}: flagged at the end of a sentence only: {told(error)}")
 
     async def _take(self, utterance: _Utterance, heard: Transcript, changes: Sequence[Change]) -> None:
         """Show what was understood, and flag what of it is to be flagged."""
@@ -342,7 +378,27 @@ class _Utterance:
     name: str
     start_s: float
     watch: Watch
+    ended: asyncio.Future[SpeechEnded]
+    pieces: asyncio.Queue[bytes | None] = field(default_factory=asyncio.Queue)
     flags: dict[tuple[str, str, int], Flag] = field(default_factory=dict)
+
+
+class _Last:
+    """Lets the partials come that come with the final, and be done about, before that is judged."""
+
+    def __init__(self, partials: Coroutine[Any, Any, None]) -> None:
+        self._partials = asyncio.create_task(partials)
+
+    async def __aenter__(self) -> None:
+        """They have begun."""
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if error is None:
+            await asyncio.wait({self._partials}, timeout=LAST_S)
+        self._partials.cancel()
+        await asyncio.wait({self._partials})
 
 
 def _save(path: Path, audio: bytes) -> str:

@@ -87,7 +87,7 @@ def test_a_policy_that_says_nothing_is_refused_with_its_place(tmp_path: Path, te
 def test_the_policy_that_comes_along_is_one() -> None:
     policy = Policy.read(Path(moderation.__file__ or "").with_name("policy.toml"))
     assert {each.action for each in policy.categories} == {"log", "warn", "mute"}
-    assert not policy.find("I am in Scunthorpe, killing time. That was stupid of me.")
+    assert not policy.find("I am in Scunthorpe, killing time. That was stupid of me. Scunt Thorpe!")
 
 
 def states(changes: list[Change]) -> list[tuple[str, str]]:
@@ -445,7 +445,7 @@ async def test_ears_that_fail_are_told_of_and_the_call_goes_on(tmp_path: Path, c
         await call.say(SPEECH)
         await asyncio.sleep(1)
     problems = [data["text"] for kind, data in on.shown if kind == "problem"]
-    assert "not understood, so not moderated: the ears are deaf" in problems[-1]
+    assert "not moderated: the ears are deaf" in problems[-1]
     assert "the ears are deaf" in caplog.text
     assert on.states[-1] == ("idiot", "certain")
 

@@ -46,6 +46,9 @@ async def test_the_demo_accepts_the_reader_and_nobody_else(settings: Settings, t
     assert status == 0, said
     assert b"Reader" not in (tmp_path / "output/biometrics/demo/biometrics.vault").read_bytes()
     assert not settings.vault.exists()  # of real calls
+    assert not list(
+        (tmp_path / "output/biometrics/demo").glob("*.key")
+    )  # which the page would give to anybody
     (accepted,) = [line for line in said if line.startswith("accepted")]
     assert "after 3." in accepted
 
@@ -62,7 +65,7 @@ def test_the_commands_enrol_compare_forget_and_rotate(
         Audio.of(f"sample:{name}").save(tmp_path / f"{name}.wav")
     clips: Sequence[object] = ("unless-to-be.wav", "he-was-not.wav")
     other = FOLDER / "had-he-married.wav"
-    assert run(capsys, "list") == (0, "nobody is enrolled\n")
+    assert run(capsys, "list") == (0, f"nobody is enrolled in {tmp_path / 'biometrics.vault'}\n")
     assert run(capsys, "verify", "Reader", other)[0] == 1
     with pytest.raises(SystemExit):
         COMMAND.main(["enrol", "Reader", "unless-to-be.wav"])

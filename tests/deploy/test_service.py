@@ -8,6 +8,7 @@ such as the hardening, is only checked by tests/deploy/test_files.py.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import re
 import shlex
@@ -101,7 +102,8 @@ def activated(folder: Path, bot: str, *flags: str) -> Iterator[tuple[subprocess.
     finally:
         everybody = [process.pid, *children_of(process.pid)]
         for pid in filter(is_running, everybody):
-            os.kill(pid, signal.SIGKILL)
+            with contextlib.suppress(ProcessLookupError):  # the others end as soon as the first one has
+                os.kill(pid, signal.SIGKILL)
         process.wait()
 
 

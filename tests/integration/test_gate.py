@@ -16,6 +16,8 @@ from support.peers import UPGRADE, bare, request
 from support.serving import certificates, tls_client, until, warnings_of
 
 from audio_connector.wire.addresses import NO_LINGER
+from audio_connector.wire.first_bytes import FirstBytes
+from audio_connector.wire.gate import Gate
 from audio_connector.wire.loop import close_loop, new_loop
 from audio_connector.wire.picows import listen
 from audio_connector.wire.refusals import NOT_NOW
@@ -211,18 +213,30 @@ async def handshakes_of(port: Port) -> list[Any]:
     return found()
 
 
+async def requests_of(port: Port) -> list[Any]:
+    """Gates that wait for a request, once there are some."""
+
+    def found() -> list[Any]:
+        return [each for each in port.listening._gates.waiting if isinstance(each, Gate)]
+
+    await until(found, "the gate")
+    return found()
+
+
 @tls_client
 async def test_tls_and_the_request_have_one_deadline_together() -> None:
-    loop = asyncio.get_running_loop()
-    async with port_at(ssl_context=certificates().server, handshake_timeout_s=0.4) as port:
-        begun = loop.time()
+    async with port_at(ssl_context=certificates().server, handshake_timeout_s=1.0) as port:
         sock = await asyncio.to_thread(socket.create_connection, port.listening.address)
-        await asyncio.sleep(0.25)
+        await until(lambda: port.listening._gates.waiting, "the connection")
+        [first] = port.listening._gates.waiting
+        assert isinstance(first, FirstBytes)
+        await asyncio.sleep(0.2)
         _, writer = await asyncio.open_connection(
             sock=sock, ssl=certificates().client, server_hostname="localhost"
         )
+        [gate] = await requests_of(port)
+        assert gate._deadline.when() == pytest.approx(first._until, abs=0.1)  # not 0.2 s later
         await until(lambda: port.listening.refusals, "the deadline")
-        assert loop.time() - begun < 0.4 + 0.2
         assert port.listening.refusals == {"timeout": 1}
         writer.transport.abort()
 

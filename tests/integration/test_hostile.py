@@ -24,6 +24,7 @@ from support.peers import (
     calling,
     first_message,
     how_closed,
+    next_text,
     request,
 )
 from support.serving import Listener, serving, traces_of, until
@@ -194,15 +195,16 @@ async def test_one_byte_messages_are_bounded_by_their_number() -> None:
 async def test_texts_that_are_not_taken_are_bounded_by_their_size() -> None:
     errors: list[Exception] = []
 
-    def on_connect(client: AudioConnectorConnection) -> None:
+    async def on_connect(client: AudioConnectorConnection) -> None:
         client.set_handler(on_event=lambda _: asyncio.sleep(0.2), on_error=errors.append)
+        await client.send_json_packet({"they": "are wanted"})
 
     text = json.dumps({"x": [[]] * 199})
     async with (
         serving(on_connect, intake=Intake(window_messages=2)) as handle,
         calling(handle.get_address()) as caller,
     ):
-        await asyncio.sleep(0.1)
+        await next_text(caller)  # before they are wanted, the oldest are dropped
         with contextlib.suppress(ConnectionClosed):  # before it has sent all of them, perhaps
             for _ in range(10 + MAX_TEXT_BYTES // held_bytes(text)):
                 await caller.send(text)

@@ -19,7 +19,8 @@ from support.serving import DEADLINE_S, certificates, serving, tls_client, until
 
 from audio_connector import Monitoring
 from audio_connector.wire.addresses import NO_LINGER
-from audio_connector.wire.listening import GONE_PER_ROUND
+from audio_connector.wire.listening import ACCEPTS_APART_S, ACCEPTS_PER_ROUND, GONE_PER_ROUND
+from audio_connector.wire.network import LISTEN
 from audio_connector.wire.transport import Closed
 
 
@@ -234,6 +235,10 @@ async def test_who_has_gone_already_takes_nobody_s_place() -> None:
             with pytest.raises(BlockingIOError):
                 port.listening._sockets[0].accept()
             await until(lambda: port.ends, "the connection")
+
+
+def test_behind_all_that_the_kernel_holds_who_dials_is_accepted_within_a_second() -> None:
+    assert LISTEN.backlog / ACCEPTS_PER_ROUND * ACCEPTS_APART_S < 1.0
 
 
 async def test_a_full_descriptor_table_is_said_once_and_got_over(

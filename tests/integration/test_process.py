@@ -78,10 +78,15 @@ async def test_a_process_that_is_killed_ends_its_calls_with_a_reason_and_another
             heard = await listener.call()
             waiting = asyncio.create_task(heard.client.wait_until_played())
             await heard.client.send_audio_buffer(sawtooth(16000 * 5))
+            await until(lambda: heard.client.statistics().audio_ms_sent, "the figures")
             os.kill(killed := process_of(handle), signal.SIGKILL)
             assert await how_closed(caller) == (1006, "")
         await listener.ended()
         await asyncio.wait_for(waiting, DEADLINE_S)
+        lost = heard.client.statistics()
+        assert lost.unsent_ms > 4000
+        assert lost.played_ms + lost.unsent_ms <= 5000
+        assert heard.client.statistics() == lost
         assert (heard.end.code, heard.end.reason, heard.end.closed_by) == (
             1006,
             "the I/O process has ended (signal 9)",
@@ -242,7 +247,8 @@ async def main():
     config = {"host": "127.0.0.1", "port": 0, "isolation": "process"}
     handle = await audio_connector.AudioConnectorServer().start_server(config)
     print(handle.get_address(), flush=True)
-    await asyncio.sleep(0.5)
+    while not handle.connections:
+        await asyncio.sleep(0.01)
 
 HOW
 """
@@ -257,8 +263,9 @@ HOW
 )
 async def test_an_interpreter_that_ends_without_stop_leaves_no_child(how: str) -> None:
     async with program(ENDS_WITHOUT_STOP.replace("HOW", how)) as (process, address):
+        children = children_of(process.pid)
+        assert len(children) == 1
         async with calling(address) as caller:
-            children = children_of(process.pid)
             assert await how_closed(caller) == (1001, "the server has stopped")
         assert await asyncio.wait_for(process.wait(), DEADLINE_S) == 0
         await until(lambda: not any(map(is_running, children)), "the end of the child")

@@ -172,6 +172,89 @@ async def test_who_asks_for_the_end_of_a_speech_inside_it_is_told_so() -> None:
 
 
 @in_virtual_time
+async def test_who_waits_for_a_speech_behind_the_one_around_it_is_told_so() -> None:
+    async with bare_call() as (client, router):
+        async with client.speech() as outer:
+            async with client.speech() as inner:
+                await inner.write(constant(2, SECOND))
+            beside = asyncio.ensure_future(inner.finished())
+            with pytest.raises(UsageError, match="leave that block first"):
+                await inner.finished()
+            await outer.write(constant(1, SECOND))
+        assert await inner.finished() == await beside == Played(1000.0)
+        assert [router.count(value) for value in (1, 2)] == [SECOND, SECOND]
+
+
+WAYS: dict[str, Callable[[AudioConnectorConnection, bytes], Awaitable[None]]] = {
+    "plain": lambda client, pcm: client.send_audio_buffer(pcm),
+    "the end of a plain one": lambda client, pcm: client.send_audio_buffer(pcm, pad_last_frame=True),
+}
+
+
+async def _say_inside(client: AudioConnectorConnection, pcm: bytes) -> None:
+    async with client.speech() as inner:
+        await inner.write(pcm)
+
+
+WAYS["speech"] = _say_inside
+
+
+@pytest.mark.parametrize("before_s", [0.0, 3.0])
+@pytest.mark.parametrize("way", WAYS)
+@in_virtual_time
+async def test_what_has_no_room_behind_the_speech_around_it_is_told_so(way: str, before_s: float) -> None:
+    """It would wait for ever; what was taken is heard, and so is all that follows."""
+    async with bare_call(playback={"max_buffer_s": 1}) as (client, router):
+        async with client.speech() as outer:
+            await outer.write(constant(1, int(before_s * SECOND)))
+            with pytest.raises(UsageError, match="leave that block first"):
+                await WAYS[way](client, constant(2, 6 * SECOND))
+            await outer.write(constant(3, SECOND))
+        assert await say(client, constant(4, SECOND)) == Played(1000.0)
+        values = [router.count(value) for value in (1, 2, 3, 4)]
+        assert values[0] == before_s * SECOND
+        assert SECOND <= values[1] < 6 * SECOND
+        assert values[2:] == [SECOND, SECOND]
+
+
+@in_virtual_time
+async def test_what_has_room_behind_the_speech_around_it_or_will_have_is_taken() -> None:
+    async with bare_call(playback={"max_buffer_s": 1}) as (client, router):
+        async with client.speech() as first:
+            await first.write(constant(1, SECOND))
+        async with client.speech() as outer:
+            long = asyncio.ensure_future(outer.write(constant(2, 4 * SECOND)))
+            await asyncio.sleep(0)
+            async with client.speech() as inner:
+                await inner.write(constant(3, SECOND))
+                await inner.write(constant(3, SECOND))
+            await long
+        assert await asyncio.wait_for(inner.finished(), 20) == Played(2000.0)
+        assert [router.count(value) for value in (1, 2, 3)] == [SECOND, 4 * SECOND, 2 * SECOND]
+
+
+@in_virtual_time
+async def test_another_task_waits_for_the_speech_before_its_own() -> None:
+    async with bare_call(playback={"max_buffer_s": 1}) as (client, router):
+        async with client.speech() as outer:
+            behind = asyncio.ensure_future(say(client, constant(2, 6 * SECOND)))
+            await asyncio.sleep(2)
+            await outer.write(constant(1, SECOND))
+        assert await behind == Played(6000.0)
+        assert [router.count(value) for value in (1, 2)] == [SECOND, 6 * SECOND]
+
+
+@in_virtual_time
+async def test_a_flush_ends_what_would_keep_others_waiting() -> None:
+    async with bare_call(playback={"max_buffer_s": 1}) as (client, router):
+        async with client.speech() as outer:
+            await outer.write(constant(1, SECOND))
+            await client.flush_buffer()
+            assert await say(client, constant(2, 6 * SECOND)) == Played(6000.0)
+        assert router.count(2) == 6 * SECOND
+
+
+@in_virtual_time
 async def test_waiting_says_what_was_heard() -> None:
     async with bare_call() as (client, _):
         assert await client.wait_until_played() == Played(0.0)

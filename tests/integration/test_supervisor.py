@@ -17,6 +17,7 @@ from support.processes import children_of, is_running
 from support.serving import until, warnings_of
 from support.workers import BOT, guests
 
+from audio_connector.cluster import memory
 from audio_connector.cluster import supervisor as module
 from audio_connector.cluster.plan import Plan
 from audio_connector.cluster.supervisor import Supervisor
@@ -56,7 +57,8 @@ Serving = Callable[..., AbstractAsyncContextManager[Served]]
 def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serving:
     monkeypatch.syspath_prepend(str(tmp_path))
     monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
-    monkeypatch.setattr(module, "MEMORY_S", 0.05)
+    monkeypatch.setattr(memory, "LOOK_S", 0.05)
+    monkeypatch.setattr(memory, "FIRST_PAUSE_S", 0.1)
 
     @asynccontextmanager
     async def make(bot: str = BOT, **plan: Any) -> AsyncIterator[Served]:

@@ -4,19 +4,23 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import ssl
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 import trustme
 from support.peers import FRAME, first_message
 from support.serving import certificates, echo, serving, tls_client, until
+from support.watching import admin_in, counts_of
 from websockets.asyncio.client import connect
 
 from audio_connector import (
     AudioConnectorConfigError,
     AudioConnectorServerConfig,
     AudioConnectorStartServerError,
+    Monitoring,
     Tls,
 )
 from audio_connector.wire.tls_files import LOOK_AGAIN_S
@@ -53,6 +57,24 @@ async def test_a_renewed_certificate_is_used_and_no_call_is_cut(tmp_path: Path) 
                 while await caller.recv() != FRAME:
                     pass
         await until(lambda: not len(handle.connections), "the ends")
+
+
+@pytest.mark.parametrize("isolation", ["thread", "process"])
+async def test_one_that_has_expired_is_said_once_and_counted(
+    isolation: str, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.INFO, "audio_connector")
+    ends = datetime.now(timezone.utc).replace(microsecond=0) - timedelta(hours=1)
+    leaf = trustme.CA().issue_cert("localhost", not_before=ends - timedelta(days=90), not_after=ends)
+    leaf.private_key_and_cert_chain_pem.write_to_path(str(tmp_path / "both.pem"))
+    monitoring = Monitoring(admin_port=0)
+    tls = Tls(certfile=tmp_path / "both.pem")
+    async with serving(echo, tls=tls, isolation=isolation, monitoring=monitoring):
+        await until(lambda: "are told at" in caplog.text, "the line of the admin port")
+        counts = await counts_of(admin_in(caplog.text))
+        assert counts["certificate_expires_timestamp_seconds", ()] == ends.timestamp()
+    (record,) = [record for record in caplog.records if record.levelno >= logging.WARNING]
+    assert f"both.pem has expired on {ends:%Y-%m-%d at %H:%M UTC}" in record.getMessage()
 
 
 async def test_what_is_wrong_with_the_files_is_said_at_the_start(tmp_path: Path) -> None:

@@ -120,7 +120,7 @@ async def test_a_program_of_the_vendors_sdk() -> None:
 
 
 ENDLESS = """
-import asyncio
+import asyncio, time
 from audio_connector_sdk.vonage_video import Video
 from audio_connector_sdk.vonage_video.models.audio_connector import AudioConnectorServerConfig
 
@@ -143,17 +143,23 @@ async def main():
 try:
     asyncio.run(main())
 except KeyboardInterrupt:
+    time.sleep({for_s})
     print("bye")
 """
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="stops the program with SIGINT")
-@pytest.mark.parametrize("last", ["pass", "await handle.stop()"])
-async def test_at_ctrl_c_the_router_sees_1001_and_nothing_is_printed(last: str) -> None:
-    """Whether or not the program stops the server: its loop ends, and that is noticed."""
+@pytest.mark.parametrize(("last", "for_s"), [("pass", 0.0), ("pass", 0.3), ("await handle.stop()", 0.0)])
+async def test_at_ctrl_c_the_router_sees_1001_and_nothing_is_printed(last: str, for_s: float) -> None:
+    """Whether or not the program stops the server: its loop ends, and that is noticed, before its end or at it."""
     pipe = asyncio.subprocess.PIPE
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", ENDLESS.format(last=last), stdout=pipe, stderr=pipe, preexec_fn=heed_interrupts
+        sys.executable,
+        "-c",
+        ENDLESS.format(last=last, for_s=for_s),
+        stdout=pipe,
+        stderr=pipe,
+        preexec_fn=heed_interrupts,
     )
     assert process.stdout is not None
     address = (await asyncio.wait_for(process.stdout.readline(), DEADLINE_S)).decode().strip()

@@ -82,6 +82,17 @@ async def test_the_sums_are_what_the_load_was_whichever_worker_dies(tmp_path: Pa
             )
 
 
+async def test_what_waits_for_a_worker_whose_loop_is_blocked_is_counted(tmp_path: Path) -> None:
+    with supervised(tmp_path, *FLAGS, workers=1) as served:
+        admin = await admin_of(served)
+        async with guests(served.address, "/", "/block?3600") as (other, _):
+            await other.say(*range(1, 21))
+            counts: dict[Any, Any] = {}
+            while counts.get(("port_waiting_messages", ()), 0.0) < 20:
+                counts = await counts_of(admin)
+            assert counts["port_lag_seconds_max", ()] > 0
+
+
 @pytest.mark.slow
 async def test_the_counts_of_io_processes_that_die_stay(tmp_path: Path) -> None:
     with supervised(tmp_path, *FLAGS, bot=RAISING) as served:

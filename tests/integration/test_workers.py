@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 from support.processes import descriptors_of, is_running
-from support.serving import until
+from support.serving import DEADLINE_S, until
 from support.workers import BOT, LAST, Guest, Served, guests, supervised
 from websockets.exceptions import InvalidStatus
 
@@ -48,9 +48,13 @@ async def at_rest(served: Served) -> list[list[str]]:
     """The descriptors of supervisor and I/O process, once there are as many processes as there should be."""
 
     serving: set[int] = set()
+    give_up_at = time.monotonic() + DEADLINE_S
     while len(serving) < WORKERS:
+        assert time.monotonic() < give_up_at, f"of {served.workers()} only {serving} take calls"
         async with guests(served.address, "/", "/") as made:
             serving = set(spread(made))
+            # Each says so often how it is; sooner, nothing is different, and who dials faster than that gets 429.
+            await asyncio.sleep(LOAD_S)
     await until(lambda: set(served.workers()) == serving, "the end of all others")
     found: list[list[str]] = []
 
@@ -84,12 +88,14 @@ async def test_a_worker_whose_loop_is_blocked_gets_no_call(served: Served) -> No
     # In this order: who is to be let in may be asked of the worker that is blocked, before that is noticed.
     async with guests(served.address, "/", "/block?60") as (other, blocking):
         blocked = blocking.told[0]["pid"]
-        assert other.told[0]["pid"] != blocked
-        await until(lambda: any("loop is blocked" in line for line in served.lines), "that it is noticed")
-        await asyncio.sleep(2 * LOAD_S)  # so often each says how it is
-        async with guests(served.address, *["/"] * 10) as made:
-            assert spread(made) == {other.told[0]["pid"]: 10}
-        os.kill(blocked, signal.SIGKILL)
+        try:
+            assert other.told[0]["pid"] != blocked
+            await until(lambda: any("loop is blocked" in line for line in served.lines), "that it is noticed")
+            await asyncio.sleep(2 * LOAD_S)  # so often each says how it is
+            async with guests(served.address, *["/"] * 10) as made:
+                assert spread(made) == {other.told[0]["pid"]: 10}
+        finally:
+            os.kill(blocked, signal.SIGKILL)  # else it is so in the tests that follow, too
         await until(lambda: len(blocking.told) == 2, "another worker")
 
 
@@ -329,7 +335,7 @@ async def until_refused(address: str) -> None:
     async def call() -> None:
         while True:
             async with guests(address, "/", is_told=False):
-                pass
+                await asyncio.sleep(0.01)  # who dials faster gets 429
 
     with pytest.raises(InvalidStatus, match="503"):
         await call()

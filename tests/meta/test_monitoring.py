@@ -114,7 +114,7 @@ def test_the_page_has_a_row_for_each_metric_as_it_is() -> None:
     expected = {}
     for name, metric in METRICS.items():
         told = f"{name}_total" if metric.kind == "counter" else name
-        kind = {"max": "gauge"}.get(metric.kind, metric.kind)
+        kind = {"max": "gauge", "min": "gauge"}.get(metric.kind, metric.kind)
         labels = ", ".join(f"`{label}`" for label in metric.labels)
         expected[told] = f"{kind} | {labels} | {metric.about}" if labels else f"{kind} | | {metric.about}"
     rows.pop("info")

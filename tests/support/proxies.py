@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import os
+import secrets
 import shutil
 import signal
 import socket
@@ -234,11 +235,16 @@ def _has_begun(proxy: Proxy) -> bool:
 
 
 def free_port() -> int:
-    """One that was free a moment ago: these programs take none by 0 that they would tell."""
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port: int = sock.getsockname()[1]
-        return port
+    """One that was free a moment ago: these programs take none by 0 that they would tell.
+
+    Of those that nobody is given who asks for any or dials, so that nobody but another one of these may take it.
+    """
+    while True:
+        port = 20_000 + secrets.randbelow(12_000)
+        with socket.socket() as sock, contextlib.suppress(OSError):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # as they do
+            sock.bind(("127.0.0.1", port))
+            return port
 
 
 def is_dialled(port: int) -> bool:

@@ -21,11 +21,15 @@ class Write(NamedTuple):
 
 
 class StandInLine(NamedTuple):
-    """Wait for room: True where a piece may be written, False where the utterance was cut."""
+    """Wait for room: True where a piece may be written, False where the utterance was cut.
+
+    The asker alone can end the open speech ``behind``: `NO_ROOM` where it would have to end first.
+    """
 
     lane: int
     token: int
     is_end: bool
+    behind: int | None = None
 
 
 class WriteGranted(NamedTuple):
@@ -136,6 +140,13 @@ class SetLead(NamedTuple):
     lead_s: float
 
 
+class Unread(NamedTuple):
+    """So much audio was handed over and dropped, since an iterator was not read; ``is_first`` of an episode."""
+
+    ms: float
+    is_first: bool
+
+
 class Want(NamedTuple):
     """What is taken, and how many further messages; once settled, what is not taken need not be kept."""
 
@@ -203,5 +214,5 @@ class Judged(NamedTuple):
 Ask = (
     bytes | Write | StandInLine | WriteGranted | Leave | BeginSpeech | EndSpeech | Flush | WaitPlayed | SendText
     | StandInTextLine | SetLead | Want | Close | Traced | Released | Judged | TapeOn | TapeMore | TakeTape
-    | PauseSpeech | ResumeSpeech | AddBackground | SetBackground | StopBackground
+    | PauseSpeech | ResumeSpeech | AddBackground | SetBackground | StopBackground | Unread
 )  # fmt: skip

@@ -386,8 +386,8 @@ class Call:
                 self._texts.push(text, token)
             case asks.StandInTextLine(token):
                 self._texts.line.append(token)
-            case asks.SetLead(lead_s):
-                self.schedule.set_lead(lead_s)
+            case asks.Unread(ms, is_first):
+                self.buffer.note_unread(ms, self.format, is_first=is_first)
             case asks.Close(code, reason):
                 self.close(code, reason)
             case asks.Released():

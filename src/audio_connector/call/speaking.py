@@ -12,8 +12,8 @@ from audio_connector.playback.speech import Answered
 def ask_queue(queue: PlaybackQueue, ask: asks.Ask, now: float) -> bool:
     """Do what is asked; False where that is not of this kind."""
     match ask:
-        case asks.StandInLine(lane, token, is_end):
-            queue.ask(lane, token, now, is_end=is_end)
+        case asks.StandInLine(lane, token, is_end, behind):
+            queue.ask(lane, token, now, is_end=is_end, behind=behind)
         case asks.WriteGranted(token, pcm, rate_hz, has_more):
             queue.write_granted(token, pcm, rate_hz, now, has_more=has_more)
         case asks.BeginSpeech(lane):
@@ -22,6 +22,8 @@ def ask_queue(queue: PlaybackQueue, ask: asks.Ask, now: float) -> bool:
             queue.end(lane, now)
         case asks.WaitPlayed(token, inside, to_end):
             queue.wait(token, now, inside=inside, to_end=to_end)
+        case asks.SetLead(lead_s):
+            queue.schedule.set_lead(lead_s)
         case asks.AddBackground() | asks.SetBackground() | asks.StopBackground():
             _ask_background(queue, ask)
         case _:

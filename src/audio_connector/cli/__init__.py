@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from importlib.util import find_spec
 
+from audio_connector.cli import hangups
 from audio_connector.server.program import BAD_INPUT, INTERRUPTED, end_at_next_interrupt, print_what_can_be
 from audio_connector.wire.descriptors import open_closed
 
@@ -24,6 +25,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         The exit status: 0 clean, 1 something was lost, 2 bad input or unreachable server, 130 interrupted.
     """
     open_closed()
+    if argv is None and sys.argv[1:2] == ["serve"]:
+        hangups.hold()
     print_what_can_be()
     missing = [name for name in ("typer", "rich") if find_spec(name) is None]
     if missing:

@@ -7,14 +7,18 @@ import inspect
 import json
 import logging
 import socket
+import sys
+import threading
 import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
+from types import TracebackType
 from typing import Annotated, Any, Final, get_args
 
 import typer
 
 from audio_connector import AudioConnectorServerConfig, ConnectionLogFilter, Tls
+from audio_connector.cli import hangups
 from audio_connector.cli.settings import (
     SECRET,
     ServeSettings,
@@ -30,6 +34,7 @@ from audio_connector.cluster.plan import Plan
 from audio_connector.cluster.run import supervise
 from audio_connector.errors import UsageError, VideoError
 from audio_connector.intake.log_fields import NAMES
+from audio_connector.port.host import can_start_process
 from audio_connector.server.loading import load_application
 from audio_connector.server.run import configuration_of, isolated, print_line, serve_configured
 from audio_connector.validation import told_in
@@ -121,6 +126,7 @@ def serve(
             _warn_of_unknown_variables()
             watched = Path.cwd() if settings.reload else None
             return 0 if supervise(plan_of(app, settings), say, given.sockets, watched=watched) else CUT
+        hangups.release()
         made = configuration_for(app, settings, given.sockets)
         configure_logging(settings)
         _warn_of_unknown_variables()
@@ -135,6 +141,9 @@ def _has_workers(settings: ServeSettings) -> bool:
         return False
     if settings.isolation == "thread":
         raise UsageError("got workers and isolation=thread; expected one of them: workers share a process")
+    if not can_start_process():
+        name = "reload" if settings.workers is None else "workers"
+        raise UsageError(f"got {name} where no processes can be started, as on Windows; serve without it")
     return True
 
 
@@ -214,6 +223,30 @@ def configure_logging(settings: ServeSettings) -> None:
     handler.setFormatter(JsonFormatter() if is_json else logging.Formatter(TEXT_FORMAT))
     is_told = settings.log_level is not None or settings.log_format is not None
     logging.basicConfig(level=(settings.log_level or "info").upper(), handlers=[handler], force=is_told)
+    if is_json:
+        _log_what_python_prints()
+
+
+def _log_what_python_prints() -> None:
+    """Who collects lines of JSON can read nothing else: have warnings, and errors that nobody has taken, be such."""
+    logging.captureWarnings(True)
+
+    def of_program(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+        logger.critical("the program has ended by an error", exc_info=(kind, error, trace))
+
+    def of_thread(told: threading.ExceptHookArgs) -> None:
+        if not isinstance(told.exc_value, SystemExit | None):
+            name = told.thread.name if told.thread else "unknown"
+            error = told.exc_type, told.exc_value, told.exc_traceback
+            logger.error("the thread %s has ended by an error", name, exc_info=error)
+
+    def of_nobody(told: sys.UnraisableHookArgs) -> None:
+        if told.exc_value is not None:
+            error = told.exc_type, told.exc_value, told.exc_traceback
+            text = told.err_msg or "an error that could not be raised, in"
+            logger.error("%s: %r", text, told.object, exc_info=error)
+
+    sys.excepthook, threading.excepthook, sys.unraisablehook = of_program, of_thread, of_nobody
 
 
 def _values_told(config: AudioConnectorServerConfig, settings: ServeSettings) -> dict[str, Any]:

@@ -161,9 +161,10 @@ class AttachedIo:
             if self.is_ready and now - said_at >= LOAD_S:
                 said_at = now
                 self._remote_io.beat()
-                load = words.Load(self._remote_io.lag_s())
+                lag_s, waiting = self._remote_io.lag_s(), self._remote_io.waiting
                 for remote in self._remote_io.remotes:
-                    self._remote_io.say(remote, load)
+                    self._remote_io.say(remote, words.Load(lag_s, waiting))
+                    waiting = 0  # what several are told is summed up
         self._remote_io.stop_looking()
         for remote in self._remote_io.remotes:
             self._remote_io.lose(remote, "the server has stopped")

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import sys
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -20,6 +21,10 @@ MAX_MESSAGE_BYTES = 1 << 20
 NOT_AWAITED = words.Logged | words.Refused | words.Retired | words.Collect | words.Collected | words.Counted
 """What comes again and again."""
 
+BROKER_KIND = socket.SOCK_STREAM if sys.platform == "darwin" else socket.SOCK_SEQPACKET
+"""What is handed over is a message, which macOS has no such socket for. There a stream keeps apart what comes with
+descriptors, and nothing comes without."""
+
 REAP_S = 0.5
 """Between the end of a process's stream and its own."""
 
@@ -28,7 +33,7 @@ WordT = TypeVar("WordT", bound=words.Word)
 
 def broker_pair() -> tuple[socket.socket, socket.socket]:
     """The supervisor's end never blocks: whoever is stopped does not hold up the others."""
-    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    ours, theirs = socket.socketpair(socket.AF_UNIX, BROKER_KIND)
     ours.setblocking(False)
     return ours, theirs
 

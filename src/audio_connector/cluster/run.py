@@ -13,6 +13,7 @@ from pathlib import Path
 
 from audio_connector.cluster.plan import Plan
 from audio_connector.cluster.supervisor import Supervisor
+from audio_connector.server.log_output import logged_aside
 
 logger = logging.getLogger("audio_connector.cluster")
 
@@ -41,7 +42,8 @@ def supervise(
         UsageError: The application cannot be had.
         AudioConnectorStartServerError: It cannot listen.
     """
-    ended = asyncio.run(_supervise(plan, say, sockets, watched))
+    with logged_aside():
+        ended = asyncio.run(_supervise(plan, say, sockets, watched))
     say("stopped")
     return ended
 
@@ -66,6 +68,8 @@ async def _supervise(
             await asyncio.wait((watching,))
         for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
             loop.remove_signal_handler(number)
+        # What ends has nothing to reload, and need not be killed for it.
+        signal.signal(signal.SIGHUP, signal.SIG_IGN)
 
 
 async def _reload_at_changes(supervisor: Supervisor, folder: Path) -> None:

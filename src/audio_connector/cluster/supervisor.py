@@ -22,6 +22,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from audio_connector.cluster import memory
 from audio_connector.cluster.collecting import Collecting
 from audio_connector.cluster.member import IoPlace, Member, Seat, broker_pair
 from audio_connector.cluster.plan import Plan
@@ -58,9 +59,6 @@ STOP_S = 4.0
 
 LOST_S = 0.2
 """Between the end of a worker's stream to an I/O process and its own."""
-
-MEMORY_S = 2.0
-"""How often the memory of the workers is looked at."""
 
 NOT_REPLACED = "no worker takes the place of the one that has ended (%s); it is tried again"
 
@@ -428,12 +426,11 @@ class Supervisor:
 
     async def _watch_memory(self, limit_mb: float) -> None:
         """Replace who takes too much, one after another."""
-        while self._drains_until is None:
-            await asyncio.sleep(MEMORY_S)
+        limit = memory.MemoryLimit(limit_mb)
+        while True:
+            await asyncio.sleep(memory.LOOK_S)
             for seat in self._seats:
-                worker = seat.worker
-                if worker is not None and (used_mb := worker.used_mb()) > limit_mb:
-                    logger.warning("worker %d takes %.0f MiB and is replaced", worker.number, used_mb)
+                if self._drains_until is None and limit.is_exceeded(seat, self._loop.time()):
                     await self._replace([seat])
 
     # End.

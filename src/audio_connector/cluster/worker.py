@@ -27,6 +27,7 @@ from audio_connector.server.children import crossing_of
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.garbage import loaded_is_kept
 from audio_connector.server.io_meters import of_this_process
+from audio_connector.server.log_output import logged_aside
 from audio_connector.server.running import IO_HOST
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
 
@@ -75,7 +76,11 @@ class Worker:
             self._say(words.NotLoaded(str(error)))
             return 2
         self._say(words.Loaded(crossing_of(config)))
-        setattr(self._loop, IO_HOST, functools.partial(self._make_io, serve.number))
+        with logged_aside():
+            return await self._serve_as(serve.number, config)
+
+    async def _serve_as(self, number: int, config: AudioConnectorServerConfig) -> int:
+        setattr(self._loop, IO_HOST, functools.partial(self._make_io, number))
         try:
             self._handle = await AudioConnectorServer().start_server(config)
         except Exception as error:  # noqa: BLE001 - it is told
@@ -84,7 +89,7 @@ class Worker:
         if self._io is not None:
             self._io.is_ready = True
         self._say(words.Ready())
-        self._count(serve.number)
+        self._count(number)
         with loaded_is_kept():
             ended = await self._handle.drain(await self._ending)
         self._say(words.Drained(ended))

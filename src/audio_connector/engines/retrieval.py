@@ -2,7 +2,8 @@
 """Answers out of a small file, found by meaning: no chat model, nothing invented.
 
 The file is Markdown. Each section is an answer; its heading, and the items of a list right below it, are ways to ask
-for it. ``{name}`` in an answer is filled in from ``values``::
+for it. What is said are the words: ``**now**`` is "now", and of a link its text. ``{name}`` in an answer is filled in
+from ``values``::
 
     ## When are you open?
     - opening hours
@@ -24,6 +25,7 @@ from typing import Final
 import numpy as np
 
 from audio_connector.engines.base.faults import EngineError
+from audio_connector.engines.base.plain import plain
 from audio_connector.engines.base.ports import Embedder, Message, Vector
 from audio_connector.engines.base.sentences import sentences
 
@@ -80,15 +82,16 @@ def parse_knowledge(text: str, *, name: str = "the knowledge") -> tuple[Entry, .
         heading, _, body = section.partition("\n")
         items = re.match(r"(?:[ \t]*\n|[ \t]*[-*][ \t]+[^\n]*(?:\n|$))*", body)
         listed = items.group() if items is not None else ""
-        asks = [heading.strip(), *re.findall(r"^[ \t]*[-*][ \t]+(.+?)[ \t]*$", listed, flags=re.MULTILINE)]
-        answer = " ".join(body[len(listed) :].split())
+        items_of = re.findall(r"^[ \t]*[-*][ \t]+(.+?)[ \t]*$", listed, flags=re.MULTILINE)
+        asks = [words for each in (heading, *items_of) if (words := plain(each))]
+        answer = plain(body[len(listed) :])
         other = re.search(r"^[ \t]*#{1,6}(?:[ \t]|(?<=##))[^\n]*", body, flags=re.MULTILINE)
         if other is not None:
             raise EngineError(
                 f"{name}: the section {heading.strip()!r} has {other.group().strip()!r} within, which would be said "
                 "aloud; expected '## question' for each answer, and no other heading below the first one"
             )
-        if not heading.strip() or not answer:
+        if not plain(heading) or not answer:
             raise EngineError(
                 f"{name}: the section {heading.strip()!r} has no answer; expected '## question', perhaps a list of "
                 "other ways to ask, and a paragraph"

@@ -23,6 +23,8 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Generic, TypeVar
 
+from audio_connector.audio.format import AudioFormat
+
 TextT = TypeVar("TextT")
 
 GAP_MS = 60.0
@@ -56,9 +58,10 @@ class IntakeCounters:
     longest_gap_ms: float = 0.0
 
     def last_as_long(self, rate_hz: int, new_rate_hz: int) -> None:
-        """Have what was counted at one rate be as many seconds at another: a sum that was told never drops."""
+        """Have what was counted at one rate be as many seconds at another: what was told never drops."""
         self.audio_bytes = -(-self.audio_bytes * new_rate_hz // rate_hz)
         self.dropped_bytes = -(-self.dropped_bytes * new_rate_hz // rate_hz)
+        self.buffered_peak_bytes = -(-self.buffered_peak_bytes * new_rate_hz // rate_hz)
 
     def snapshot(self) -> IntakeCounters:
         """Those of now; several times in the opening of a call, and then ten times a second."""
@@ -81,6 +84,7 @@ class IntakeBuffer(Generic[TextT]):
         self.texts: deque[tuple[int, int, TextT]] = deque()
         self._arrivals = self._first = 0
         self._is_dropping = False
+        self._unread_bytes = 0  # beside whole frames
         self._last_audio_at: float | None = None
         self._muted_since: float | None = None
 
@@ -110,6 +114,14 @@ class IntakeBuffer(Generic[TextT]):
             self.counters.muted_ms += (now - self._muted_since) * 1000
         self._muted_since = None if active else now
         self._last_audio_at = None
+
+    def note_unread(self, ms: float, audio_format: AudioFormat, *, is_first: bool) -> None:
+        """Count audio that was taken, and dropped elsewhere, since nobody read it; ``is_first`` of an episode."""
+        counters, size_bytes = self.counters, audio_format.bytes_for_ms(ms)
+        counters.dropped_bytes += size_bytes
+        frames, self._unread_bytes = divmod(self._unread_bytes + size_bytes, audio_format.frame_bytes)
+        counters.dropped_messages += frames
+        counters.overflow_episodes += is_first
 
     def push_audio(self, payload: bytes, now: float) -> bool:
         """Keep audio, and drop the oldest beyond the bound; True where that begins an episode."""

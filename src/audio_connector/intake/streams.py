@@ -121,8 +121,8 @@ class AudioStream(Stream[bytes]):
 
     Each piece is ``bytes``: whole 16-bit samples, mono, little-endian. Half a sample at a message's end is left out.
     The format is asked for when audio arrives, for it may change. Beyond ``max_buffer_ms`` the oldest audio is
-    dropped, and ``on_overflow`` is told once per episode. With ``gap_s`` it goes on with silence where no audio came
-    for so long, see `intake.gaps`.
+    dropped: ``on_drop`` is told how many milliseconds, and whether an episode begins with them, and ``on_overflow``
+    once per episode. With ``gap_s`` it goes on with silence where no audio came for so long, see `intake.gaps`.
     """
 
     def __init__(
@@ -133,6 +133,7 @@ class AudioStream(Stream[bytes]):
         sample_rate: int | None,
         max_buffer_ms: float,
         on_overflow: Callable[[IntakeOverflow], None],
+        on_drop: Callable[[float, bool], None],
         gap_s: float | None = None,
     ) -> None:
         super().__init__()
@@ -140,7 +141,7 @@ class AudioStream(Stream[bytes]):
         self._get_format = get_format
         self._pieces = Pieces(chunk_ms=chunk_ms, rate_hz=sample_rate)
         self._max_buffer_ms = max_buffer_ms
-        self._on_overflow = on_overflow
+        self._on_overflow, self._on_drop = on_overflow, on_drop
         self._ready_bytes = 0
         self._is_dropping = False
         self.dropped_bytes = 0
@@ -164,14 +165,18 @@ class AudioStream(Stream[bytes]):
             return
         self._ready += pieces
         self._ready_bytes += sum(map(len, pieces))
-        max_bytes = SAMPLE_BYTES * self._pieces.rate_hz * self._max_buffer_ms / 1000
-        while self._ready_bytes > max_bytes and len(self._ready) > 1:
-            self.dropped_bytes += len(self._take())
-            if not self._is_dropping:
-                self._is_dropping = True
+        bytes_per_ms = SAMPLE_BYTES * self._pieces.rate_hz / 1000
+        dropped_bytes = 0
+        while self._ready_bytes > bytes_per_ms * self._max_buffer_ms and len(self._ready) > 1:
+            dropped_bytes += len(self._take())
+        if dropped_bytes:
+            self.dropped_bytes += dropped_bytes
+            is_first, self._is_dropping = not self._is_dropping, True
+            self._on_drop(dropped_bytes / bytes_per_ms, is_first)
+            if is_first:
                 text = (
                     f"more than {self._max_buffer_ms:g} ms of audio waited in client.audio(), so the oldest is being "
-                    "dropped: read it faster, or raise Intake.max_buffer_ms"
+                    "dropped: read it faster, or raise Intake.max_buffer_ms. statistics() counts the rest"
                 )
                 self._on_overflow(IntakeOverflow(text))
 

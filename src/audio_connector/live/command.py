@@ -28,6 +28,7 @@ from audio_connector.engines.base.ports import Engine
 from audio_connector.engines.base.warm import Warmed, shown, warm_all
 from audio_connector.errors import AudioConnectorStartServerError, UsageError, VideoError
 from audio_connector.live.demo import Outcome, Warned, run_demo
+from audio_connector.live.files import own_folder
 from audio_connector.live.page import LivePage
 from audio_connector.live.settings import AppSettings, S, read_settings
 from audio_connector.server.config import AudioConnectorServerConfig
@@ -71,8 +72,9 @@ class Environment(Generic[S]):
         settings: What it was told.
         page: Its page; what is shown before it is open is kept.
         folder: Where its settings lie; the files that they name are looked for there.
-        output: Where it writes; the folder is there.
-        is_demo: It is made for ``--demo``: what its callers leave is nobody's.
+        output: Where it writes; the folder is there. For ``--demo`` it is one below that of the settings: what its
+            callers leave is nobody's, and does not belong among what real ones left.
+        is_demo: It is made for ``--demo``.
     """
 
     settings: S
@@ -207,18 +209,20 @@ class Command(Generic[S]):
         Raises:
             VideoError: A value is wrong, a port is taken, the output has no place, or something is missing.
         """
-        output = settings.output
         fields = _server_fields(settings, {"host": host, "port": port})
         # What is wrong is told before anything is made, as are a port in use and a certificate that is not there:
         # engines load for long.
         await _check_can_listen(AudioConnectorServerConfig.from_values(fields))
-        page = LivePage(
-            self._folder / "page.html",
-            host=settings.page.host,
-            port=settings.page.port if page_port is None else page_port,
-            folder=output,
-        )
         async with AsyncExitStack() as stack:
+            output = settings.output
+            if demo:  # beside those of real calls, and of another demo
+                output = stack.enter_context(own_folder(output / "demo"))
+            page = LivePage(
+                self._folder / "page.html",
+                host=settings.page.host,
+                port=settings.page.port if page_port is None else page_port,
+                folder=output,
+            )
             await stack.enter_async_context(page)
             around = Environment(settings, page, folder, output, is_demo=demo)
             app = self._make(around)

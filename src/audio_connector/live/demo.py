@@ -10,7 +10,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Final
 
-from audio_connector.live.settings import make_folder
 from audio_connector.simulator import CallReport, failures, load_scenario, run_calls
 from audio_connector.testing.talk import open_talk
 
@@ -86,22 +85,20 @@ async def run_demo(
     Args:
         scenario: Its file.
         url: The server.
-        output: Folder for the recordings of both sides of each call.
+        output: Folder for the recordings of both sides of each call; it is there.
         say: Given a line for a person.
 
     Returns:
         A report of each call; and what the callers saw: the recordings, and what was not as the scenario expects.
 
     Raises:
-        UsageError: The file is no scenario, or the folder cannot be made.
+        UsageError: The file is no scenario.
         EngineMissing: What the callers speak or understand with is not there.
     """
     planned = load_scenario(scenario)
-    folder = output / "demo"
-    make_folder(folder)
     calls, files = [], []
     for number, call in enumerate(planned.calls(url), start=1):
-        sides = [folder / f"{number}-{side}.wav" for side in ("heard", "spoken")]
+        sides = [output / f"{number}-{side}.wav" for side in ("heard", "spoken")]
         files += sides
         calls.append(replace(call, heard=sides[0], spoken=sides[1]))
     async with open_talk(calls, voice=None, recogniser=None, tell=say) as talk:

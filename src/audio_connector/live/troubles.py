@@ -7,10 +7,17 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
+from audio_connector.errors import VideoError
+
 MAX_TROUBLES: Final = 20
 """Different ones of one call: an engine may word each of its errors anew."""
 
 MORE: Final = f"more goes wrong than the {MAX_TROUBLES} kinds that were told; mend those first"
+
+
+def told(error: BaseException) -> str:
+    """An error as a person is told: ours say what to do, of others the kind says the most."""
+    return str(error) if isinstance(error, VideoError) else f"{type(error).__name__}: {error}"
 
 
 class Troubles:

@@ -22,6 +22,13 @@ TICK_S = 0.005
 A frame is never early by it, at most 5 ms late, and the lead covers that.
 """
 
+STOOD_STILL_S = 0.5
+"""A wake-up that is so late was not held up by others: the process was stopped, or its machine, as it is for a
+migration. What peers have sent meanwhile waits in the sockets, and none of them may be called silent before."""
+
+READ_FIRST_S = 0.05
+"""For the loop to read that. What is to be sent is late by far more."""
+
 
 class Paced(Protocol):
     """Something with deadlines."""
@@ -52,6 +59,8 @@ class Pacer:
         self._count = 0
         self._timer: Any = None
         self._timer_at = math.inf
+        self._reads_first = False
+        """It stood still, and nobody was woken since: that comes next."""
         self.latest_ms = 0.0
         """How late the latest wake-up was: the jitter of the machine."""
 
@@ -89,8 +98,13 @@ class Pacer:
 
     def _tick(self) -> None:
         now = self._clock()
-        self.latest_ms = max(self.latest_ms, (now - self._timer_at) * 1000)
+        late_s = 0.0 if self._reads_first else now - self._timer_at
+        self.latest_ms = max(self.latest_ms, late_s * 1000)
         self._timer, self._timer_at = None, -math.inf  # whoever is armed meanwhile shares the timer below
+        self._reads_first = late_s >= STOOD_STILL_S
+        if self._reads_first:
+            self._timer = self._call_later(READ_FIRST_S, self._tick)
+            return
         heap = self._heap
         due: list[Paced] = []
         while heap and heap[0][0] <= now:

@@ -28,7 +28,7 @@ from audio_connector.audio.format import AudioFormat
 from audio_connector.errors import AudioDataError, PlaybackOverflow, UsageError
 from audio_connector.playback.beside import BesideSpeech
 from audio_connector.playback.schedule import NO_LIMIT, Schedule
-from audio_connector.playback.speech import PLAIN, Answered, Finished, Flushed, Interrupted, Played
+from audio_connector.playback.speech import NO_ROOM, PLAIN, Answered, Finished, Flushed, Interrupted, Played
 from audio_connector.playback.utterance import Mark, Utterance, Writer
 
 STARVING_S = 10.0
@@ -115,13 +115,18 @@ class PlaybackQueue:
         if is_end:
             self.end(lane, now)
 
-    def ask(self, lane: int, token: int, now: float, *, is_end: bool = False) -> None:
-        """Stand in line to write, as the last where ``is_end``; answered True where there is room, False if cut."""
+    def ask(
+        self, lane: int, token: int, now: float, *, is_end: bool = False, behind: int | None = None
+    ) -> None:
+        """Stand in line to write, as the last where ``is_end``; answered True where there is room, False if cut.
+
+        Who asks is the only one who can end the open speech ``behind``: `NO_ROOM` where there is no other room.
+        """
         utterance = self._open.get(lane) or self._begin_plain(lane)
         if utterance is None:
             self.events.append(Answered(token, False))
             return
-        writer = self._writers[token] = Writer(token, utterance)
+        writer = self._writers[token] = Writer(token, utterance, behind)
         utterance.line.append(writer)
         if is_end:
             self.end(lane, now)
@@ -336,11 +341,19 @@ class PlaybackQueue:
         waiting = self.schedule.waiting
         head_bytes = waiting[0].queued_bytes
         room = self.max_bytes - head_bytes, self.max_bytes - (self.schedule.queued_bytes - head_bytes)
+        stuck = []
         for index, utterance in enumerate(waiting):
             first = utterance.line[0] if utterance.line else None
-            if room[index > 0] >= 0 and isinstance(first, Writer) and not first.is_granted:
+            if not isinstance(first, Writer) or first.is_granted:
+                continue
+            if room[index > 0] >= 0:
                 first.is_granted = True
                 self.events.append(Answered(first.token, True))
+            elif first.behind is not None and self._is_stuck(first.behind):
+                stuck.append(first.token)
+        for token in stuck:
+            self.events.append(Answered(token, NO_ROOM))
+            self.leave(token, now)
 
     def note(self, now: float) -> None:
         """Note what was heard by now, and tell who waits for it."""
@@ -358,6 +371,15 @@ class PlaybackQueue:
                     self._reach(mark, outcome.played_ms)
 
     # Inside.
+
+    def _is_stuck(self, behind: int) -> bool:
+        """Whether there is no room behind an open speech, whatever is heard before it ends."""
+        utterance = self._open.get(behind)
+        if utterance is None or self.format is None:
+            return False
+        after = list(self.schedule.waiting)
+        after = after[after.index(utterance) + 1 :]
+        return sum(each.queued_bytes for each in after) > self.max_bytes
 
     def _let_go(self, now: float) -> None:
         """All that the router has is cut; where it drops that, what is beside goes on from what was heard."""

@@ -224,6 +224,8 @@ class Schedule:
     def settle(self, audio_format: AudioFormat) -> None:
         """The format is known, and what waits is in it."""
         if audio_format != self.format:
+            # As many seconds as before, though they have another number of bytes now.
+            self.queued_peak_bytes = -(-self.queued_peak_bytes * audio_format.rate_hz // self.format.rate_hz)
             self.flown.clear()  # of another format: what the router has of these cannot be sent again
         self.format = audio_format
         self.frame_bytes = audio_format.frame_bytes

@@ -12,6 +12,9 @@ from audio_connector.audio.format import FRAME_MS
 PLAIN = 0
 """The lane of plain writes, which nobody begins: each utterance of it begins with its first write."""
 
+NO_ROOM = "no room"
+"""Answered to a writer in line who stands behind a speech that nobody but himself could end."""
+
 FRAME_S = FRAME_MS / 1000
 EPSILON_FRAMES = 1e-6
 """Slack, in frames, for the rounding of float seconds: 20 ns."""
@@ -55,7 +58,7 @@ class Flushed:
 
 
 class Answered(NamedTuple):
-    """The answer: True or False to a writer in line, milliseconds heard to who pauses, an outcome to all others."""
+    """The answer: a bool or `NO_ROOM` to a writer in line, milliseconds heard to who pauses, or an outcome."""
 
     token: int
     value: object

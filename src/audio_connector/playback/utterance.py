@@ -24,6 +24,7 @@ class Writer:
 
     token: int
     utterance: Utterance
+    behind: int | None = None  # the lane of a speech that only the one who waits can end
     is_granted: bool = False
 
 

@@ -23,7 +23,7 @@ from audio_connector.wire.codec import decode_event, read_connected
 from audio_connector.wire.messages import Connected
 from audio_connector.wire.transport import Headers
 
-VERSION: Final = 8
+VERSION: Final = 9
 """Of what crosses; another one for each change of it."""
 
 
@@ -52,7 +52,7 @@ class _Outcome(NamedTuple):
 
 class _Answered(NamedTuple):
     token: int
-    value: bool | float | _Outcome | None
+    value: bool | float | str | _Outcome | None
 
 
 class _Finished(NamedTuple):

@@ -35,13 +35,14 @@ class Metric:
     """One of them.
 
     Attributes:
-        kind: "counter", "gauge" (the sum over processes), "max" (their greatest) or "histogram".
+        kind: "counter", "gauge" (the sum over processes), "max" (their greatest), "min" (their least, and nothing
+            where none has it) or "histogram".
         about: What it is, in a line.
         labels: The names of its labels.
         buckets: Of a histogram: the upper bounds, without infinity.
     """
 
-    kind: Literal["counter", "gauge", "max", "histogram"]
+    kind: Literal["counter", "gauge", "max", "min", "histogram"]
     about: str
     labels: tuple[str, ...] = ()
     buckets: tuple[float, ...] = ()
@@ -57,6 +58,10 @@ def _gauge(about: str, *labels: str) -> Metric:
 
 def _max(about: str, *labels: str) -> Metric:
     return Metric("max", about, labels)
+
+
+def _min(about: str) -> Metric:
+    return Metric("min", about)
 
 
 def _histogram(buckets: tuple[float, ...], about: str, *labels: str) -> Metric:
@@ -125,8 +130,12 @@ METRICS: dict[str, Metric] = {
     "workers": _gauge("Application processes that take calls."),
     "ready": _gauge("Processes with sockets that take calls."),
     "io_processes": _gauge("Processes with sockets."),
+    "certificate_expires_timestamp_seconds": _min(
+        "When the certificate of Tls ends, in seconds since 1970; not there without one."
+    ),
     "process_resident_bytes": _gauge("Memory in use, by process.", "process"),
     "process_cpu_seconds": _counter("CPU time, by process.", "process"),
+    "log_lines_lost": _counter("Lines of the log that nobody took, by process.", "process"),
 }
 """By name, without the prefix of the library, and without what Prometheus appends."""
 
@@ -246,7 +255,8 @@ def _plus(name: str, one: Sample, other: Sample) -> Sample:
         return [a + b for a, b in zip(one, other, strict=True)]
     assert not isinstance(one, list)
     assert not isinstance(other, list)
-    return max(one, other) if METRICS[name].kind == "max" else one + other
+    kind = METRICS[name].kind
+    return max(one, other) if kind == "max" else min(one, other) if kind == "min" else one + other
 
 
 def _row_of(row: Any) -> tuple[str, Labels, Sample] | None:  # noqa: ANN401 - what another process has said

@@ -57,9 +57,10 @@ class CloseAll(NamedTuple):
 
 
 class Load(NamedTuple):
-    """How an application is, several times a second: so long nothing ran on its loop."""
+    """How an application is, several times a second: so long its loop has taken none of so many messages."""
 
     lag_s: float
+    waiting: int
 
 
 class Retire(NamedTuple):

@@ -2,7 +2,8 @@
 """Who may open a call: by how many there are, and how fast they come. No clock and no I/O.
 
 What it keeps is bounded, whoever dials: a count for each address and session that has a connection, and for the rate
-one number for each address that has come within the last second or so, `MAX_ADDRESSES` at most.
+one number for each address that has come within the last second or so, `MAX_ADDRESSES` at most; likewise for the
+calls that each of them goes on with.
 """
 
 from __future__ import annotations
@@ -25,6 +26,10 @@ from audio_connector.wire.refusals import (
 MAX_ADDRESSES = 10_000
 """Whose rate is known at a time; those that are more share one. With 100 bytes each it is 1 MB."""
 
+REDIALS_AT_ONCE, REDIALS_PER_S = 10, 0.2
+"""Of one call, once there is a rate for calls: a network that fails again and again for some seconds ends none, and a
+thousand calls that do nothing but break off come again 200 times a second, as one address may by default."""
+
 SHARED = ""
 """What the rate of these is known under."""
 
@@ -45,32 +50,26 @@ class Rates:
     """Upgrades of each address: so many at once, and so many a second (a generic cell rate algorithm).
 
     Args:
-        per_second: Both.
+        per_second: So many.
+        at_once: So many; None for as many as in a second, and one at least.
     """
 
-    def __init__(self, per_second: float) -> None:
+    def __init__(self, per_second: float, at_once: float | None = None) -> None:
         self._interval_s = 1 / per_second
-        self._burst_s = max(per_second - 1, 0.0) * self._interval_s
+        self._burst_s = max((per_second if at_once is None else at_once) - 1, 0.0) * self._interval_s
         self._free_at: dict[str, float] = {}
         """When an address has nothing against it; in the order of the latest upgrade."""
 
     def __len__(self) -> int:
         return len(self._free_at)
 
-    def take(self, address: str, now: float, *, at_once: int = 0) -> bool:
-        """Whether another one of this address is within the rate; one that is not counts for nothing.
-
-        Args:
-            address: Of whom.
-            now: Seconds of a monotonic clock.
-            at_once: So many may come at once, where that is more.
-        """
+    def take(self, address: str, now: float) -> bool:
+        """Whether another one of this address is within the rate; one that is not counts for nothing."""
         self._forget(now)
-        burst_s = max(self._burst_s, (at_once - 1) * self._interval_s)
         if address not in self._free_at and len(self._free_at) >= MAX_ADDRESSES:
             address = SHARED
         free_at = max(self._free_at.get(address, now), now)
-        if free_at - now > burst_s + 1e-9:  # of rounding
+        if free_at - now > self._burst_s + 1e-9:  # of rounding
             return False
         self._free_at.pop(address, None)
         self._free_at[address] = free_at + self._interval_s
@@ -97,7 +96,7 @@ class Admission:
         self._limits = limits
         rate = limits.upgrades_per_second_per_address
         self._rates = None if rate is None else Rates(rate)
-        self._redials = None if rate is None else Rates(rate)
+        self._redials = None if rate is None else Rates(REDIALS_PER_S, REDIALS_AT_ONCE)
         self._open: dict[int, Caller] = {}
         self._addresses: Counter[str] = Counter()
         self._sessions: Counter[str] = Counter()
@@ -117,13 +116,15 @@ class Admission:
             return TOO_FAST
         return self.why_overloaded(lag_ms, memory_mb) or self.why_full(caller)
 
-    def redial(self, caller: Caller, now: float) -> Refusal | None:
+    def redial(self, caller: Caller, link_id: int, now: float) -> Refusal | None:
         """Judge one that goes on with a call, and is no new one.
 
-        Where a network has failed, all calls come again at once, perhaps through one proxy.
+        Where a network has failed, all calls come again at once, perhaps through one proxy, and so they do when it
+        fails again a moment later. So each call has a rate of its own; of each address, since whoever knows of a call
+        could keep its router out with bad tokens.
         """
         redials = self._redials
-        if redials is None or redials.take(site_of(caller.address), now, at_once=len(self._open)):
+        if redials is None or redials.take(f"{site_of(caller.address)} {link_id}", now):
             return None
         return TOO_FAST
 

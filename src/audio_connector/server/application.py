@@ -41,6 +41,8 @@ class Application:
         self.loaded_at = -math.inf
         """When it said last how its loop is; it gets no call before it has."""
         self.lag_s = 0.0
+        self.untaken = 0
+        """What it has read and its loop has not taken, as it said with that."""
         self.refused: Mapping[str, int] = {}
         """What it was told last of refusals."""
         self.stream = Stream(sock, lambda message: take(self, message), max_message_bytes=MAX_MESSAGE_BYTES)
@@ -65,11 +67,14 @@ class Application:
             self._late_figures[link_id] = tell
         elif kind is tells.Figures:
             self.post((link_id, tell))
-        elif kind in tells.ANSWERS:
+        elif kind in tells.ANSWERS or kind is tells.Ended:
             late = self._late_figures.pop(link_id, None)
-            if late is not None:  # every answer comes behind figures that are as new
+            if (
+                late is not None
+            ):  # every answer comes behind figures that are as new, and the end behind the last
                 self.post((link_id, late))
-            self.post((link_id, tell))
+            if kind is not tells.Ended:
+                self.post((link_id, tell))
 
     def say(self, word: words.Word) -> None:
         """Tell it something about the server."""
@@ -77,7 +82,7 @@ class Application:
 
     @property
     def waiting(self) -> int:
-        """Messages that it has not read."""
+        """Messages that its process has not read."""
         return len(self._queue)
 
     def flush(self) -> None:

@@ -275,6 +275,7 @@ class AudioConnectorConnection:
             gap_s=gap_s,
             max_buffer_ms=self._config.intake.max_buffer_ms,
             on_overflow=self._line.report,
+            on_drop=lambda ms, is_first: self._line.post(asks.Unread(ms, is_first)),
         )
         return self._dispatcher.add(stream)
 
@@ -310,7 +311,8 @@ class AudioConnectorConnection:
 
         Raises:
             AudioDataError: Not audio that is taken, or an odd number of bytes over the whole utterance.
-            UsageError: Another argument is wrong. All of these are ``ValueError``; nothing was played then.
+            UsageError: Another argument is wrong. All of these are ``ValueError``; nothing was played then. Or there is no
+                room for more behind a speech in whose block this is.
             ConnectionClosed: The connection is over.
         """
         if bytes_per_sample != USUAL_FRAME_BYTES or frames_ms != FRAME_MS:

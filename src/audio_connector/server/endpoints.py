@@ -75,6 +75,9 @@ class Side(Protocol):
     def why_not_ready(self) -> str:
         """Why it takes no call; "" where it does."""
 
+    def certificate_expires_at(self) -> float | None:
+        """When its certificate ends, as of `time.time`; None where it has none, or cannot read it."""
+
     def clock(self) -> float:
         """Seconds of its monotonic clock."""
 
@@ -117,6 +120,8 @@ class Endpoints:
         side, options = self._side, self.options
         why = side.why_not_ready()
         gauges: Snapshot = [("ready", (), 0.0 if why else 1.0), ("io_processes", (), 1.0)]
+        if (expires_at := side.certificate_expires_at()) is not None:
+            gauges.append(("certificate_expires_timestamp_seconds", (), expires_at))
         snapshot = [*side.meters.snapshot(options.process), *options.rows(), *gauges]
         return Found(snapshot, calls_of(side.links.values(), side.clock()) if with_calls else ())
 

@@ -216,7 +216,7 @@ class Flight:
             if take.error is not None and not take.recorded.duration_s:
                 with contextlib.suppress(OSError, ValueError):  # empty ones would push out others
                     path.unlink(missing_ok=True)
-            self._delete_oldest()
+            self._delete_oldest(path)
         if wanted.future is not None:
             resolve(wanted.future, take.error or path)
 
@@ -228,9 +228,10 @@ class Flight:
         folder = self._settings.folder
         return next(folder / f"{name}.wav" for name in names if not (folder / f"{name}.wav").exists())
 
-    def _delete_oldest(self) -> None:
+    def _delete_oldest(self, newest: Path) -> None:
+        """Not the one that was just written, which is older than all where the clock was set back."""
         with contextlib.suppress(OSError):  # another process of this server may be at it as well
             ours = [path for path in self._settings.folder.iterdir() if NAME.fullmatch(path.name)]
-            ours.sort(key=lambda path: path.stat().st_mtime_ns)  # many may be of one second
+            ours.sort(key=lambda path: (path == newest, path.stat().st_mtime_ns))  # many may be of one second
             for path in ours[: -self._settings.max_files]:
                 path.unlink(missing_ok=True)

@@ -131,7 +131,7 @@ class IoChild:
         elif application is self._control:
             self._take_word(ask)
         elif isinstance(ask, words.Load) and self._sharing is not None:
-            self._sharing.note_load(application, ask.lag_s)
+            self._sharing.note_load(application, ask)
             if self._side is not None:
                 self._side.note_application()
         elif isinstance(ask, words.CloseAll):
@@ -207,6 +207,7 @@ class IoChild:
                 first_link=start.first_link,
                 has_room=self._has_room,
                 find_application=None if sharing is None else sharing.find,
+                is_kept=(lambda _: False) if sharing is None else sharing.is_kept,
                 endpoints=EndpointOptions(
                     process=f"io-{start.first_link >> SERIAL_BITS}",
                     rows=self._rows,
@@ -232,8 +233,9 @@ class IoChild:
         lag_s = 0.0 if asked_at is None else time.monotonic() - asked_at
         if self._sharing is not None:
             lag_s = self._sharing.lag_s()
+        waiting = sum(each.waiting + each.untaken for each in applications)
         rows: Snapshot = [
-            ("port_waiting_messages", (), float(sum(each.waiting for each in applications))),
+            ("port_waiting_messages", (), float(waiting)),
             ("port_lag_seconds_max", (), lag_s),
             ("calls_parked", (), float(0 if self._sharing is None else self._sharing.parked)),
         ]

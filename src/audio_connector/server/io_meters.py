@@ -14,6 +14,7 @@ from audio_connector.call.machine import Call
 from audio_connector.port.meters import Meters, Snapshot
 from audio_connector.server.link import Link
 from audio_connector.server.load import MIB, resident_mb
+from audio_connector.server.log_output import lines_lost
 from audio_connector.wire.identity import identity_of, session_of
 from audio_connector.wire.quoting import without_secrets
 from audio_connector.wire.refusals import STATUS_OF_LIMIT
@@ -115,10 +116,11 @@ def calls_of(links: Iterable[Link], now: float) -> list[dict[str, Any]]:
 
 
 def of_this_process(name: str) -> Snapshot:
-    """Its memory and its CPU time."""
+    """Its memory, its CPU time, and what was lost of its log."""
     return [
         ("process_resident_bytes", (name,), resident_mb() * MIB),
         ("process_cpu_seconds", (name,), time.process_time()),
+        ("log_lines_lost", (name,), float(lines_lost())),
     ]
 
 

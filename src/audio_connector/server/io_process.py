@@ -33,6 +33,7 @@ from audio_connector.server.children import BackOff, IoChildProcess, crossing_of
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_meters import of_this_process
 from audio_connector.server.load import LagMeter
+from audio_connector.server.lost_loop import LostLoop
 from audio_connector.server.remote import Remote, RemoteIo, log_word
 from audio_connector.wire.addresses import duplicates_of, listen_on, shut_down
 from audio_connector.wire.closing import ABNORMAL
@@ -100,6 +101,7 @@ class IoProcess:
         """When it is not waited any longer for the process."""
         self._is_orphan = False
         """The application's loop is gone, or the interpreter ends: nobody has asked for the end."""
+        self._lost_loop = LostLoop()
         self._takes_calls = True
         self._refused: Counter[str] = Counter()
         self._refused_before: Counter[str] = Counter()
@@ -156,6 +158,7 @@ class IoProcess:
     def shut_down(self) -> None:
         """End the process, and then everything."""
         self._is_ending = True
+        self._lost_loop.settle()
         self._ends_at = min(self._ends_at, self.clock() + END_S)
         self._say(words.ShutDown())
         self._lag.stop_from_anywhere(self._loop)
@@ -179,16 +182,14 @@ class IoProcess:
     def _end_at_exit(self) -> None:
         """The interpreter goes down and nobody has stopped the server: the process says goodbye by itself."""
         self._is_orphan = self._is_ending = True
+        self._lost_loop.settle()
         self._wakes.set()
         self.join(END_S)
 
     def _lose_application(self) -> None:
         """The application's loop was closed without stopping the server."""
         if not self._is_ending:
-            logger.warning(
-                "the event loop that started the server has ended without handle.stop(); its connections are "
-                "closed with 1001. Await handle.stop() before the loop ends, or let audio_connector.run() do it"
-            )
+            self._lost_loop.note()
         self._is_orphan = self._is_ending = True
         self._wakes.set()
 
@@ -302,6 +303,7 @@ class IoProcess:
         with contextlib.suppress(InvalidStateError):
             self._listening.set_exception(NoProcess("the server was stopped"))
         _settle(self._all_closed, None)
+        self._lost_loop.tell()
         _settle(self.ended, None)
 
 

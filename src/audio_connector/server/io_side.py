@@ -58,6 +58,7 @@ class IoOptions:
         first_link: The number of its first link.
         has_room: Whether there is room for another call; where not, upgrades get 503.
         find_application: Where there are several, returns who is asked about an upgrade; None where nobody is there.
+        is_kept: Whether an application is kept from answering.
         on_opened: Where calls may go from one application to another: given each link, before anything is told of it.
         endpoints: What else its pages tell, and where; None for a server without.
         on_ended: Given each link after its end.
@@ -66,6 +67,7 @@ class IoOptions:
     first_link: int = 1
     has_room: Callable[[], bool] = lambda: True
     find_application: Callable[[], Asker | None] | None = None
+    is_kept: Callable[[object | None], bool] = lambda _: False
     endpoints: EndpointOptions | None = None
     on_opened: Callable[[Link], None] | None = None
     on_ended: Callable[[Link], None] | None = None
@@ -120,7 +122,9 @@ class IoSide:
                 clock=clock,
                 find=options.find_application or (lambda: (None, post)),
                 next_number=self._take_number,
+                is_kept=options.is_kept,
             )
+        self._tls_files: TlsFiles | None = None
         self._listening: Listening | None = None
         self._admin: Listening | None = None
         self._are_lent = False
@@ -192,7 +196,9 @@ class IoSide:
     def _ssl_context(self) -> Callable[[], SSLContext] | None:
         tls, context = self._config.tls, self._config.ssl
         if tls is not None:
-            return TlsFiles(tls.certfile, tls.keyfile, tls.client_ca).context
+            self._tls_files = TlsFiles(tls.certfile, tls.keyfile, tls.client_ca)
+            self._tls_files.context()  # says at once what is wrong with its dates
+            return self._tls_files.context
         return None if context is None else lambda: context
 
     def refusals(self) -> Mapping[str, int]:
@@ -217,6 +223,10 @@ class IoSide:
 
     def _memory_mb(self) -> float:
         return 0.0 if self._config.limits.max_memory_mb is None else self._memory.mb(self._clock())
+
+    def certificate_expires_at(self) -> float | None:
+        """As of `time.time`; None where there is none, or it is in a context of the application's."""
+        return None if self._tls_files is None else self._tls_files.expires_at
 
     def found(self, *, with_calls: bool) -> Found:
         """What this I/O side tells of itself."""
@@ -283,15 +293,16 @@ class IoSide:
     def admit(self, upgrade: Upgrade) -> Refusal | None:
         """Judge an upgrade before anything that costs: who it is, for instance."""
         now = self._clock()
-        if self._lost_call(self._identity_of(upgrade.headers)) is not None:
-            return self._admission.redial(_caller(upgrade), now)
+        lost = self._lost_call(self._identity_of(upgrade.headers))
+        if lost is not None:
+            return self._admission.redial(_caller(upgrade), lost.id, now)
         if not self._takes_calls:
             return NOT_NOW
         self.pacer.arm(self._lag, self._lag.next_beat(now))
         return self._admission.arrive(_caller(upgrade), now, lag_ms=self._lag.ms, memory_mb=self._memory_mb())
 
     def note_application(self) -> None:
-        """There is one that can be asked."""
+        """There is one that can be asked, or it is known anew how one is."""
         if self._judging is not None:
             self._judging.ask_again()
 

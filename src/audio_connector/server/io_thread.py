@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import atexit
 import contextlib
-import logging
 import threading
 import time
 import uuid
@@ -24,13 +23,12 @@ from audio_connector.server.endpoints import EndpointOptions
 from audio_connector.server.io_meters import port_rows
 from audio_connector.server.io_side import IoOptions, IoSide
 from audio_connector.server.load import LagMeter
+from audio_connector.server.lost_loop import LostLoop
 from audio_connector.server.watchdog import LoopWatchdog
 from audio_connector.wire import picows
 from audio_connector.wire.addresses import duplicates_of
 from audio_connector.wire.loop import close_loop, new_loop
 from audio_connector.wire.network import LISTEN
-
-logger = logging.getLogger("audio_connector.server")
 
 GOODBYE_S = 1.0
 """For the closing handshakes of calls that nobody has ended."""
@@ -53,8 +51,7 @@ class IoThread:
         self._loop = new_loop()
         self._config = config
         self._ending: asyncio.Task[None] | None = None
-        self._is_ending = False
-        """Somebody has asked for the end: whatever is lost from here on is no surprise."""
+        self._lost_loop = LostLoop()
         call_later = self._loop.call_later
         self.meters = Meters()
         self.worker: int | None = None
@@ -116,7 +113,6 @@ class IoThread:
 
     async def close_all(self, code: int, reason: str, timeout_s: float) -> None:
         """Stop listening, close every connection, and abort what is left at the deadline."""
-        self._is_ending = True
         await self.call(self.side.close_all(code, reason, timeout_s))
 
     async def call(self, work: Coroutine[Any, Any, T]) -> T:
@@ -125,7 +121,7 @@ class IoThread:
 
     def shut_down(self) -> None:
         """End the thread; from any thread. It ends by itself within milliseconds."""
-        self._is_ending = True  # at once: that loop may be busy, and find the application's closed first
+        self._lost_loop.settle()  # at once: that loop may be busy, and find the application's closed first
         with contextlib.suppress(RuntimeError):  # it has ended
             self._loop.call_soon_threadsafe(self._loop.stop)
         self._lag.stop_from_anywhere(self._application_loop)
@@ -141,6 +137,7 @@ class IoThread:
 
     def _end_at_exit(self) -> None:
         """The interpreter goes down and nobody has stopped the server: say goodbye all the same."""
+        self._lost_loop.settle()
         with contextlib.suppress(RuntimeError):  # it has ended
             self._loop.call_soon_threadsafe(self._end_by_itself)
         if not self.join(GOODBYE_S + 0.5):
@@ -163,6 +160,7 @@ class IoThread:
             self.side.stop()
             close_loop(self._loop)
             self.inbox.give_up()
+            self._lost_loop.tell()
             self.ended.set_result(None)
 
     def _rows(self) -> Snapshot:
@@ -180,15 +178,10 @@ class IoThread:
 
     def _lose_application(self) -> None:
         """The application's loop was closed without stopping the server."""
-        if not self._is_ending:
-            logger.warning(
-                "the event loop that started the server has ended without handle.stop(); its connections are "
-                "closed with 1001. Await handle.stop() before the loop ends, or let audio_connector.run() do it"
-            )
+        self._lost_loop.note()
         self._end_by_itself()
 
     def _end_by_itself(self) -> None:
-        self._is_ending = True
         if self._ending is None:
             goodbye = self.side.close_all(1001, "the server has stopped", GOODBYE_S)
             self._ending = self._loop.create_task(goodbye)

@@ -4,7 +4,7 @@
 One that is asked about is *waiting* until the application has answered, or the gate has given up: at its deadline, or
 because the peer has gone. What was asked counts until it is answered, whoever waits for that: an application that
 does not come to it is asked no more, and those who dial get 503. Where there is none at the moment, the next one
-that is there is asked, within the same deadline.
+that is there is asked, within the same deadline; and where the one that was asked is gone or kept from it, another.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ MAX_ASKED = 256
 """At a time, of 16 KiB each: what a function of the application decides in 10 ms is 25,000 a second."""
 
 MAX_ATTEMPTS = 2
-"""Applications that are asked about one: the second where the first has died meanwhile."""
+"""Applications that are asked about one: the second where the first has died meanwhile, or its loop is blocked."""
 
 TOO_MANY = Refusal("503", "authenticate has too many to decide on already", kind="too many undecided")
 ALL_DIED = Refusal("503", "the workers that were to decide have died", kind="undecided")
@@ -53,6 +53,7 @@ class Judging:
         clock: Seconds of a monotonic clock.
         find: Returns who is asked; None where nobody is there.
         next_number: A number that no call has.
+        is_kept: Whether an application is kept from answering, by a loop that is blocked.
     """
 
     def __init__(
@@ -63,6 +64,7 @@ class Judging:
         clock: Callable[[], float],
         find: Callable[[], Asker | None],
         next_number: Callable[[], int],
+        is_kept: Callable[[object | None], bool] = lambda _: False,
     ) -> None:
         self._verifier = by if isinstance(by, Verifier) else None
         self._verify: Verify | None = self._verifier.verifying(time.time) if self._verifier else None
@@ -70,6 +72,7 @@ class Judging:
         self._clock = clock
         self._find = find
         self._next_number = next_number
+        self._is_kept = is_kept
         self._waiting: dict[int, _Waiting] = {}
         self._unasked: dict[_Waiting, None] = {}
         """Those about whom nobody could be asked so far, in their order."""
@@ -118,16 +121,31 @@ class Judging:
                 self._ask(waiting)
 
     def ask_again(self) -> None:
-        """There may be an application now."""
+        """There may be an application now, or one that is kept from answering what it was asked."""
         unasked, self._unasked = self._unasked, {}
         for waiting in unasked:
             self._ask(waiting)
+        for number, waiting in list(self._waiting.items()):
+            if (
+                waiting.decide is not None
+                and waiting.attempts < MAX_ATTEMPTS
+                and self._is_kept(waiting.owner)
+            ):
+                found = self._find()
+                if found is None or self._is_kept(found[0]):
+                    return  # nobody else could
+                del self._waiting[number]
+                waiting.attempts += 1
+                self._ask_of(found, waiting)
 
     def _ask(self, waiting: _Waiting) -> None:
         found = self._find()
         if found is None:
             self._unasked[waiting] = None
-            return
+        else:
+            self._ask_of(found, waiting)
+
+    def _ask_of(self, found: Asker, waiting: _Waiting) -> None:
         number = self._next_number()
         waiting.owner, post = found
         self._waiting[number] = waiting

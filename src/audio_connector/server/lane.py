@@ -11,12 +11,18 @@ from audio_connector.audio.admission import LONG_BYTES, Admission
 from audio_connector.audio.format import SAMPLE_BYTES
 from audio_connector.audio.pcm import AudioInput, is_array
 from audio_connector.call.asks import StandInLine, Write, WriteGranted
-from audio_connector.playback.speech import PLAIN
+from audio_connector.errors import UsageError
+from audio_connector.playback.speech import NO_ROOM, PLAIN
 from audio_connector.server.line import Line
 
 PIECE_BYTES = 64_000
 """What is handed over at once: 2 s at 16 kHz, so that an hour in one call neither fills the queue nor holds up the
 I/O side."""
+
+WAITS_FOR_ITSELF = (
+    "this is heard behind a speech whose async with block it stands in, and would wait for ever for that to end; "
+    "leave that block first, or say it in a task of its own"
+)
 
 
 class Lane:
@@ -82,8 +88,9 @@ class Lane:
         at = 0
         try:
             token = next(line.numbers)
-            granted = await line.follow_up(token, StandInLine(self._number, token, is_end))
-            while granted:
+            behind = line.speech_before(self._number)
+            granted = await line.follow_up(token, StandInLine(self._number, token, is_end, behind))
+            while granted and granted != NO_ROOM:
                 piece = pcm[at : at + PIECE_BYTES]
                 at += len(piece)
                 line.handed_bytes += len(piece)
@@ -92,6 +99,8 @@ class Lane:
                     line.post(ask)
                     return True
                 granted = await line.follow_up(token, ask)
+            if granted == NO_ROOM:
+                raise UsageError(WAITS_FOR_ITSELF)
             return False
         finally:
             self._waiting -= 1

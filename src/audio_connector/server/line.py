@@ -15,7 +15,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, NamedTuple, NoReturn
 
-from audio_connector.audio.format import AudioFormat
+from audio_connector.audio.format import FRAME_MS, AudioFormat
 from audio_connector.call.asks import (
     Ask,
     BeginSpeech,
@@ -30,7 +30,8 @@ from audio_connector.call.asks import (
 from audio_connector.call.tells import Figures, Taped
 from audio_connector.call.texts import MAX_WAITING_CHARS
 from audio_connector.intake.faults import CommonFaults
-from audio_connector.playback.speech import Interrupted, Played
+from audio_connector.intake.log_fields import fields_of
+from audio_connector.playback.speech import NOTHING_PLAYED, Interrupted, Played, Progress
 from audio_connector.port.meters import Meters
 from audio_connector.server.tracing import CallTrace
 from audio_connector.wire.closing import closed_error
@@ -73,6 +74,8 @@ class Line:
         self.trace: CallTrace | None = None
         """Where calls are traced."""
         self.link_id = link_id
+        self.fields = fields_of(str(link_id))
+        """Of a record of the log about it; its ids, once the application has it."""
         self.send = post
         """Takes an ask together with ``link_id``; `post` for what is not the path of a frame."""
         self.report = report
@@ -210,7 +213,19 @@ class Line:
         """Raise ConnectionClosed."""
         raise closed_error(what, self.closed)
 
-    # What it is told, on the loop of the server.
+    # What it is told: of its format on the loop of the server, the rest in any thread.
+
+    def take(self, figures: Figures) -> None:
+        """How the call is now. Once it is over here that is not looked at: another application may have it."""
+        if self.closed is not None:
+            return
+        self.figures = figures
+        self.forget_closed()
+        watch = self.watch  # once: the application's thread may end the line meanwhile
+        if watch is not None:
+            watch(figures)
+        if self.trace is not None:
+            self.trace.follow(figures)
 
     def settle(self, audio_format: AudioFormat, first_message: Connected | None) -> None:
         """The format is known, or is thought to be this one."""
@@ -262,6 +277,15 @@ class Line:
         """Whether the current task has begun this speech, which is open."""
         speaker = self.open_speeches.get(number)
         return speaker is not None and speaker.task is not None and speaker.task() is asyncio.current_task()
+
+    def speech_before(self, number: int) -> int | None:
+        """The open one of the current task that is heard before this one: nobody but this task can end it."""
+        for before in list(self.speeches):
+            if before == number:
+                return None
+            if self.speaks(before):
+                return before
+        return None
 
     def speech_around(self) -> int | None:
         """The oldest open one in whose block this is: what is behind it is not heard while that block waits."""
@@ -319,14 +343,30 @@ class Line:
             return
         self.closed, self.is_open, self.ended_at = how, False, self.clock()
         self.watch = None
-        for lane in list(self.speeches):
-            self.finish(lane, Interrupted(0.0, 0.0))
+        self._stand_still(self.ended_at)
         for token in list(self.recorders):
             if (take := self.recorders.pop(token, None)) is not None:
                 take(None)
         for token in list(self._waits):
             if (future := self._waits.pop(token, None)) is not None:
                 resolve(future, OVER)
+
+    def _stand_still(self, now: float) -> None:
+        """Nothing more is heard, also where the I/O side is gone and has not said so: then as far as it was known.
+
+        What was queued there was not sent; where another application has the call, it is no loss.
+        """
+        figures, progress = self.figures, self.figures.progress
+        of_speeches = dict(figures.speeches)
+        for lane in list(self.speeches):
+            said = of_speeches.get(lane, NOTHING_PLAYED)
+            unheard_ms = 0.0 if self.is_released else said.in_flight_ms(now) + said.queued_ms_at(now)
+            self.finish(lane, Interrupted(said.played_ms(now), unheard_ms))
+        self.figures = figures._replace(
+            progress=Progress(heard_before=round(progress.played_ms(now) / FRAME_MS)),
+            speeches=(),
+            unsent_ms=figures.unsent_ms + (0.0 if self.is_released else progress.queued_ms_at(now)),
+        )
 
 
 def resolve(future: asyncio.Future[Any], value: object) -> bool:

@@ -39,7 +39,7 @@ class _Collector:
         yield InfoMetricFamily(PREFIX, "The library.", value={"version": __version__})
         for name, metric in METRICS.items():
             rows = [(labels, sample) for named, labels, sample in self._snapshot if named == name]
-            if rows or not metric.labels:
+            if rows or not (metric.labels or metric.kind == "min"):
                 yield _family(name, metric, rows)
 
 

@@ -159,10 +159,17 @@ class RemoteIo:
         since = self._outbox.pending_since
         return 0.0 if since is None else self.clock() - since
 
+    @property
+    def waiting(self) -> int:
+        """Messages that it has not taken."""
+        return self._outbox.waiting
+
     def rows(self) -> Snapshot:
         """What of it is counted where there is one application."""
-        waiting = float(self._outbox.waiting)
-        return [("port_waiting_messages", (), waiting), ("port_lag_seconds_max", (), self.lag_s())]
+        return [
+            ("port_waiting_messages", (), float(self.waiting)),
+            ("port_lag_seconds_max", (), self.lag_s()),
+        ]
 
     def beat(self) -> None:
         """Have that loop look, so that it is known how it lags although nothing comes."""

@@ -20,6 +20,8 @@ from audio_connector.errors import AudioConnectorStartServerError, UsageError
 from audio_connector.port.host import can_start_process
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.garbage import loaded_is_kept
+from audio_connector.server.log_output import finish as finish_log
+from audio_connector.server.log_output import has_room, logged_aside
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
 from audio_connector.validation import told_in
 from audio_connector.validation.handlers import takes
@@ -72,6 +74,9 @@ def run(
     would otherwise stop the application for 40 ms and more now and then. Of what comes later, whole collections are
     ten times rarer than by Python's default; who makes them rarer still by ``gc.set_threshold`` keeps that.
 
+    What is logged to stderr or stdout by then is written by a thread of its own, so that whoever reads the log, and
+    stops doing so, stops no call. What does not fit is counted, and said once there is room.
+
     Args:
         app: An on_connect, an `AudioConnectorServerConfig`, a mapping of its fields, or a function without parameters
             that returns one of them.
@@ -97,9 +102,8 @@ def serve_configured(config: AudioConnectorServerConfig, say: Callable[[str], No
     """Do what `run` does; True where every call had come to its end before the program ended."""
     ended = False
     try:
-        with contextlib.suppress(
-            KeyboardInterrupt
-        ):  # the second one, or the first where no handler can be set
+        # The second Ctrl-C, or the first where no handler can be set.
+        with contextlib.suppress(KeyboardInterrupt), logged_aside():
             ended = asyncio.run(_serve(config, say))
     except AudioConnectorStartServerError as error:
         # The text says all. What lies between is the library's; an error of the application's on_start stays in view.
@@ -191,6 +195,7 @@ async def _leave(say: Callable[[str], None]) -> None:
         names = ", ".join(sorted(getattr(task.get_coro(), "__qualname__", task.get_name()) for task in left))
         logger.error("the program ends although %s go on: they ignore that they are cancelled", names)
         say("stopped")
+        finish_log()
         logging.shutdown()
         os._exit(1)
 
@@ -234,5 +239,6 @@ def _signals_end(
 def print_line(text: str) -> None:
     """Print a line, although nobody may read it."""
     with contextlib.suppress(OSError, ValueError):
-        sys.stdout.write(f"{text}\n")
-        sys.stdout.flush()
+        if has_room(sys.stdout, LEAVE_S):
+            sys.stdout.write(f"{text}\n")
+            sys.stdout.flush()

@@ -12,6 +12,7 @@ from typing import Protocol
 from audio_connector.call import asks, tells
 from audio_connector.intake.faults import CommonFaults
 from audio_connector.intake.items import TextItem
+from audio_connector.intake.log_fields import fields_of, log
 from audio_connector.playback.speech import Answered, Finished
 from audio_connector.port.host import IoHost, NoProcess
 from audio_connector.server.authentication import Authentication, Verifier
@@ -154,13 +155,7 @@ class Running:
             if type(tell) is tells.Opened:
                 self.lines[link_id] = self._new_line(link_id, tell.takeovers)
         elif type(tell) is tells.Figures:
-            line.figures = tell
-            line.forget_closed()
-            watch = line.watch  # once: the application's thread may end the line meanwhile
-            if watch is not None:
-                watch(tell)
-            if line.trace is not None:
-                line.trace.follow(tell)
+            line.take(tell)
         elif type(tell) is Answered:
             line.answer(tell.token, tell.value)
         elif type(tell) is Finished:
@@ -176,6 +171,7 @@ class Running:
         line, config = self.lines[link_id], self._config
         line.handed_at = line.clock()
         connection = AudioConnectorConnection(line, opened, config, made_id=made_id)
+        line.fields = fields_of(connection.id, connection.session_id)
         self._connections._live[link_id] = connection
         self._live_sessions._enter(link_id, connection)
         if config.flight_recorder is not None:
@@ -198,7 +194,8 @@ class Running:
                 session.feed_error(error)
             else:
                 line.meters.add("errors", 1.0, type(error).__name__)
-                logger.error("of a call that is over: %s", error)
+                text = "connection %s: of a call that is over: %s"
+                log(logger, logging.ERROR, text, line.fields["connection"], error, fields=line.fields)
 
         line = Line(
             link_id,

@@ -18,6 +18,7 @@ from collections.abc import Callable
 from typing import Any
 
 from audio_connector.intake.log_fields import fields_of_link, log
+from audio_connector.port import words
 from audio_connector.port.host import Deliver
 from audio_connector.server.application import Application
 from audio_connector.server.link import Link
@@ -114,9 +115,10 @@ class Sharing:
         """There is another one; it gets calls once it has said how its loop is."""
         self.applications[application.number] = application
 
-    def note_load(self, application: Application, lag_s: float) -> None:
+    def note_load(self, application: Application, load: words.Load) -> None:
         """It says how its loop is."""
-        application.loaded_at, application.lag_s = self._clock(), lag_s
+        application.loaded_at, application.lag_s = self._clock(), load.lag_s
+        application.untaken = load.waiting
         for link, replays, timer in list(self._parked.values()):
             taker = self._choose()
             if taker is None:
@@ -152,6 +154,10 @@ class Sharing:
                 _log(logging.ERROR, link, text, link.deaths)
                 link.close(1011, "internal error")
         return len(links)
+
+    def is_kept(self, application: object) -> bool:
+        """Whether its loop lags so that others come before it."""
+        return isinstance(application, Application) and self._lag_s_of(application) > LAG_S
 
     def lag_s(self) -> float:
         """How long the application has taken nothing that is furthest behind; one that is stopped says nothing."""

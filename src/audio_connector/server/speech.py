@@ -10,7 +10,7 @@ from audio_connector.audio.pcm import AudioInput
 from audio_connector.call.asks import PauseSpeech, ResumeSpeech, WaitPlayed
 from audio_connector.errors import AudioDataError, SpeechInterrupted, UsageError
 from audio_connector.playback.speech import NOTHING_PLAYED, Interrupted, Played, Progress
-from audio_connector.server.lane import Lane
+from audio_connector.server.lane import WAITS_FOR_ITSELF, Lane
 from audio_connector.server.line import Line, resolve
 
 OVER = "this speech is over, its async with block was left; say more with another client.speech()"
@@ -86,7 +86,8 @@ class Speech:
         Raises:
             SpeechInterrupted: The utterance was flushed, or the connection ended.
             AudioDataError: The audio is not what is taken; nothing of it was said.
-            UsageError: The utterance was ended before, or not begun with ``async with``.
+            UsageError: The utterance was ended before, or not begun with ``async with``; or there is no room for more
+                behind an earlier speech of this task, which would have to end first.
         """
         if self._outcome is not None:
             await self._line.give_way()
@@ -168,7 +169,8 @@ class Speech:
         """Wait until the utterance was heard to its end, or was cut; also when the connection ends.
 
         Raises:
-            UsageError: It was not begun with ``async with``, or it is asked for in that block, whose end it awaits.
+            UsageError: It was not begun with ``async with``, or it is asked for in that block, or in that of an earlier
+                speech: it would wait for the end of the block that it stands in.
         """
         if not self._is_begun:
             raise UsageError(NOT_BEGUN)
@@ -177,6 +179,8 @@ class Speech:
                 "finished() inside the async with block of its speech would wait for ever; call it behind the block, "
                 "or await client.wait_until_played() to hear what was written so far"
             )
+        if self._outcome is None and self._line.speech_before(self._number) is not None:
+            raise UsageError(WAITS_FOR_ITSELF)
         future: asyncio.Future[Played | Interrupted] = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
         try:

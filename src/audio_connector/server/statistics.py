@@ -43,7 +43,8 @@ class ConnectionStatistics:
         text_messages_received: Text messages of the router.
         odd_messages_received: Messages of audio that were not exactly one frame.
         unreadable_messages_received: Texts that should have been audio in JSON and were not; each arrived as a text.
-        dropped_messages: Messages of audio dropped because the application was slow.
+        dropped_messages: Messages of audio dropped because the application was slow; what a reader of
+            ``client.audio()`` left unread counts in frames, for each such reader.
         dropped_ms: Their duration.
         unwanted_messages: Messages that nobody had asked for, and that were not kept.
         overflow_episodes: Times that dropping began.

@@ -415,7 +415,7 @@ class LiveCall:
         now = self._clock() if self._tally.ended_at is None else self._tally.ended_at
         trace = self._witness.trace() if with_trace else None
         report = self._tally.report(self.call, self.playout.report(now), now, self._observer, trace)
-        return self._witness.complete(report, self._steps.missed)
+        return self._witness.complete(report, self._steps)
 
     # Inside
 

@@ -19,6 +19,7 @@ NORMAL_CLOSE = (1000, 1001, 1005)
 _BAD_AUDIO = "of audio that is not in JSON, as this call's is; is the server's audio_transport binary?"
 _SILENT = "the bot said nothing, though it was spoken to (--allow-silence, where it only listens)"
 _MAY_HANG_UP = "--allow-hangup, where it may"
+_SHOWN_STEPS = 5
 _AUDIO_AS_TEXT = "of audio in JSON, which this call does not read; is the server's audio_transport json?"
 
 
@@ -72,6 +73,8 @@ class CallReport:
         transcript: Who said what, where somebody wanted the bot's words.
         unheard_s: How much of the bot's speech was not recognised, because the recogniser was too slow.
         missed: Words that a step waited for and never heard, one line each.
+        left_out: Other steps that were not done by now, one line each; once the call is over they never will be.
+        ended_by_step: Whether a step has ended the call, or ``duration_s`` of the scenario.
         expected: What had to be true of the bot's words, one line each.
         unmet: What of it was not, and why.
         word_errors: The bot's word error rate against the reference of `RouterCall.expect`; None without one.
@@ -121,6 +124,8 @@ class CallReport:
     transcript: tuple[TranscriptLine, ...] = ()
     unheard_s: float = 0.0
     missed: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()
+    ended_by_step: bool = False
     expected: tuple[str, ...] = ()
     unmet: tuple[str, ...] = ()
     word_errors: float | None = None
@@ -166,9 +171,19 @@ class CallReport:
         """How this was not the call that was planned, one line each: no figure of it says anything then.
 
         It was never made, broke, was ended too early, or the bot said nothing though it was spoken to; the first
-        of these that it was. Words that a step waited for in vain are told beside it.
+        of these that it was. Words that a step waited for in vain are told beside it, and steps that stood behind
+        the one that ended the call.
         """
-        return (*self._shortfall, *self.missed)
+        return (*self._shortfall, *self.missed, *(self._left_out if self.ended_by_step else ()))
+
+    @property
+    def _left_out(self) -> tuple[str, ...]:
+        if not self.left_out or not self.closed:
+            return ()
+        count, shown = len(self.left_out), ", ".join(self.left_out[:_SHOWN_STEPS])
+        rest = f" and {count - _SHOWN_STEPS} more" if count > _SHOWN_STEPS else ""
+        ended = "a step, or duration_s, had ended the call" if self.ended_by_step else "the call was over"
+        return (f"{count} step{'s' * (count > 1)} left out, because {ended} before: {shown}{rest}",)
 
     @property
     def _shortfall(self) -> tuple[str, ...]:
@@ -213,7 +228,7 @@ class CallReport:
         """What may be meant, and may be a fault, one line each."""
         if self.error is not None:
             return ()
-        lines = []
+        lines = [] if self.ended_by_step else [*self._left_out]
         if self.stale_ms:
             lines.append("what was cleared went on after the clear: see stale_ms")
         if self._is_hung_up_on and self.playout.buffered_frames:

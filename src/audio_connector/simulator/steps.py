@@ -20,6 +20,9 @@ from audio_connector.wire.quoting import quoted
 
 _FRAME_S = FRAME_MS / 1000
 
+_ENDS: Final = frozenset({"hang_up", "reset"})
+"""After these there is no call any more."""
+
 _QUOTED_CHARS: Final = 160
 """How much of what was heard instead a miss shows."""
 
@@ -80,6 +83,7 @@ class StepRunner:
             place: None for place, step in enumerate(self._steps) if step.verb == "hear"
         }
         """What has not begun to wait for its words, with what begins it where it is the next of its chain."""
+        self._undone = {place for place, step in enumerate(self._steps) if step.verb != "hear"}
         self._order = self._now = 0
         self._lasts_until: dict[str, float] = {}
         self._last_tick = self._open_chains = 0
@@ -87,6 +91,8 @@ class StepRunner:
         """When there is something to do; infinity for never."""
         self.missed: list[str] = []
         """What was waited for and never heard, one line each."""
+        self.has_ended = False
+        """Whether one of them has ended the call."""
         chains = sorted(in_chains(steps), key=lambda chain: self._begins_s(chain[0]))
         self.planned_tick = self._planned(chains, speech_ticks)
         """When everything will be done and said, where all words that are waited for come at the last moment."""
@@ -103,6 +109,12 @@ class StepRunner:
     def last_tick(self) -> float:
         """When everything has been done and said, in ticks; infinity while nobody knows."""
         return math.inf if self._open_chains else self._last_tick
+
+    @property
+    def left_out(self) -> tuple[str, ...]:
+        """What was not done so far, one line each; but for the end of a call, which is over once nobody asks."""
+        left = [self._steps[place] for place in sorted(self._undone)]
+        return tuple(f"{step.verb} {step.when}" for step in left if step.verb != "hang_up")
 
     def run(self, tick: int) -> None:
         """Do what is due by a tick."""
@@ -163,13 +175,13 @@ class StepRunner:
         verb, end_s = step.verb, at_s + (step.for_s or 0.0)
         since_s, chain.since_s = chain.since_s, at_s
         if verb == "say":
-            self._at(at_s, lambda: self._say(step, self._says[place], chain))
+            self._at(at_s, lambda: self._say(place, chain))
             return
         if verb == "hear":
             self._to_hear[place] = begin = partial(self._hear, place, since_s, chain)
             self._at(at_s, begin)
             return
-        self._at(at_s, lambda: self._do(verb, step, end_s))
+        self._at(at_s, lambda: self._do(place, end_s))
         if verb in UNDO and step.for_s is not None:
             self._at(end_s, lambda: self._undo(verb, end_s))
         if not chain.is_fixed:
@@ -187,8 +199,12 @@ class StepRunner:
             self._open_chains -= 1
             self._last_tick = max(self._last_tick, self._now)
 
-    def _do(self, verb: str, step: Step, end_s: float) -> None:
+    def _do(self, place: int, end_s: float) -> None:
+        self._undone.discard(place)
+        step = self._steps[place]
+        verb = step.verb
         value = getattr(step, verb)
+        self.has_ended |= verb in _ENDS
         if verb in UNDO:
             # Of two that overlap, the later end counts; without an end, only an unmute ends it.
             until = math.inf if step.for_s is None else end_s
@@ -200,8 +216,9 @@ class StepRunner:
             self._lasts_until[verb] = 0.0
             UNDO[verb](self._call)
 
-    def _say(self, step: Step, frames: tuple[bytes, ...], chain: _Chain) -> None:
-        self._call.say_line(step.say, frames)
+    def _say(self, place: int, chain: _Chain) -> None:
+        self._undone.discard(place)
+        self._call.say_line(self._steps[place].say, self._says[place])
         if not chain.is_fixed:
             self._at((self._now + self._call.unsaid_ms // FRAME_MS) * _FRAME_S, lambda: self._go_on(chain))
 
@@ -234,6 +251,7 @@ class StepRunner:
         self._call.note("participant", "missed", f"{hearing.wanted} {when}: {instead}")
         for place in hearing.chain.places:
             self._to_hear.pop(place, None)
+            self._undone.discard(place)
         hearing.chain.places.clear()
         self._go_on(hearing.chain)
 

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Final
@@ -12,6 +12,7 @@ from audio_connector.simulator.config import RouterCall, Sink
 from audio_connector.simulator.observer import Observer
 from audio_connector.simulator.report import CallReport
 from audio_connector.simulator.script import SayText
+from audio_connector.simulator.steps import StepRunner
 from audio_connector.simulator.talk.ear import Ear
 from audio_connector.simulator.talk.transcript import TranscriptLine, in_order
 from audio_connector.simulator.trace import Trace, TraceEvent, TraceRecorder
@@ -109,12 +110,13 @@ class Witness:
         """Who said what so far; nothing where nobody wants the bot's words."""
         return () if self.ear is None else in_order([*self._lines, *self.ear.lines])
 
-    def complete(self, report: CallReport, missed: Sequence[str]) -> CallReport:
-        """Add to a report what was said, and what was waited for in vain."""
+    def complete(self, report: CallReport, steps: StepRunner) -> CallReport:
+        """Add to a report what was said, what was waited for in vain, and what was not done."""
+        report = replace(report, left_out=steps.left_out, ended_by_step=steps.has_ended)
         if self.ear is None:
             return report
         return replace(
-            report, transcript=self.transcript(), unheard_s=self.ear.unheard_s, missed=tuple(missed)
+            report, transcript=self.transcript(), unheard_s=self.ear.unheard_s, missed=tuple(steps.missed)
         )
 
     def trace(self) -> Trace | None:

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import functools
 import inspect
+import sys
 from collections.abc import Awaitable, Callable
 from types import FunctionType, MethodType
 from typing import Any
@@ -94,14 +95,23 @@ def takes(handler: Handler, count: int) -> bool:
     if plainly is not None:
         return plainly
     try:
-        signature = inspect.signature(handler)
-    except (TypeError, ValueError):
+        signature = _signature_of(handler)
+    except (TypeError, ValueError, NameError):
         return True  # a builtin without a signature: it will say itself
     try:
         signature.bind(*(None,) * count)
     except TypeError:
         return False
     return True
+
+
+def _signature_of(handler: Handler) -> inspect.Signature:
+    """Its parameters. Annotations may name what only a type checker knows, and Python 3.14 looks them up here."""
+    if sys.version_info >= (3, 14):
+        import annotationlib  # noqa: PLC0415 - new in it
+
+        return inspect.signature(handler, annotation_format=annotationlib.Format.STRING)
+    return inspect.signature(handler)
 
 
 def _plainly_takes(handler: Handler, count: int) -> bool | None:

@@ -7,7 +7,8 @@ cost, and a peer that has spent more than is its own is not read for a while; me
 nothing is lost. The rules:
 
 1. A frame of audio costs one. One that is longer costs more, and so does a text, which is decoded, and a frame that
-   brings nothing: a ping, a pong, or a few bytes.
+   brings nothing: a ping, a pong, or a few bytes; as much as these costs a message of TLS itself (`wire.overhead`).
+   Each time that something is read costs a part of one.
 2. A connection has `OWN_PER_S`, and saves up what it does not use for `SAVED_S`.
 3. What it spends beyond that is paid from a backlog that all connections of a loop share, first come, first served,
    so that many of them take no more of the loop than one; or, where that is sooner, by waiting for its own.
@@ -33,6 +34,9 @@ EMPTY_BYTES = 64
 """A data frame of less brings no audio to speak of: 4 ms at 8 kHz."""
 
 EMPTY_COST = 4
+
+READ_COST = 0.25
+"""Of each look at the socket, some 10 µs: who sends a frame byte by byte has the server look 600 times for it."""
 
 MAX_EMPTY = 2000
 """Beyond its own. A router has no reason for any; even at the shared pace these take a peer three seconds."""

@@ -17,7 +17,9 @@ from typing import Protocol, cast
 
 from audio_connector.wire.addresses import hang_up, peer_of
 from audio_connector.wire.forwarded import site_of
+from audio_connector.wire.loop import keep_new
 from audio_connector.wire.network import Cancel, ListenOptions, Refused, Verdict
+from audio_connector.wire.overhead import Overhead
 from audio_connector.wire.pages import Page, http_of
 from audio_connector.wire.refusals import (
     BAD_UPGRADE,
@@ -35,6 +37,7 @@ from audio_connector.wire.refusals import (
     PLAIN_AT_TLS_PORT,
     PROBE,
     TLS_AT_PLAIN_PORT,
+    TLS_ONLY,
     TOO_FAST,
     TOO_LARGE,
     TOO_MANY,
@@ -204,6 +207,7 @@ class Gate(asyncio.Protocol):
         """Of the request, once that is known."""
         self._cancel: Cancel | None = None
         """Ends the judgement, while there is one."""
+        self._overhead = Overhead()
         self._is_answered = False
         self._transport: asyncio.Transport | None = None
         self._deadline: asyncio.TimerHandle | None = None
@@ -237,6 +241,7 @@ class Gate(asyncio.Protocol):
         transport = self._transport
         if transport is None or transport.is_closing() or self._is_answered:
             return
+        self._overhead.handed_bytes += len(data)
         known_bytes = len(self._head)
         # Bytes of the transport may be a view of a buffer that it reuses.
         if self._key is not None:
@@ -252,6 +257,8 @@ class Gate(asyncio.Protocol):
             refusal = why_no_request(self._head, known_bytes)
             if refusal is not None:
                 self._refuse(transport, refusal)
+            else:
+                keep_new(transport)
         else:
             request = read_upgrade(self._head[:end])
             if isinstance(request, Refusal):
@@ -262,6 +269,14 @@ class Gate(asyncio.Protocol):
             else:
                 self._key, self._early = request.key, self._head[end + 4 :]
                 self._admit(transport, request)
+
+    def on_read(self, read_bytes: int, reads: int) -> None:
+        """As of `wire.tls_socket.Told`."""
+        if self._overhead.note(read_bytes, reads) and not self._is_answered:
+            self._gates.note(TLS_ONLY, request=self._head, peer=self._peer)
+            self._end_judgement()
+            self._is_answered = True
+            self.abort()
 
     def eof_received(self) -> bool:
         """Whether to go on: who has nothing more to say may wait for a page that is being made; not over TLS."""

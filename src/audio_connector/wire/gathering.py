@@ -13,7 +13,9 @@ The rules:
    is ready before it, and begins with them.
 5. Readers that have been called for less than `PROVEN` times come last, and where only such are left, after a pause.
    Each dial and each beginning of a call costs as much as ten frames, so that a peer which opens 200 calls at once,
-   for whatever they bring, would keep the audio of all others waiting, here and in the application.
+   for whatever they bring, would keep the audio of all others waiting, here and in the application. Who has not even
+   asked for an opening stays new, see `GatheringLoop.keep_new`: 300 requests that came byte by byte, and whose last
+   bytes came at once, passed before all audio.
 6. A reader is called as long as its socket has something to tell. uvloop's own watch tells of a reset once: what came
    before it is read then, and nobody hears of the reset. A peer that broke off a TLS handshake so kept its descriptor
    until the time for that was over.
@@ -87,6 +89,11 @@ class GatheringLoop(uvloop.Loop):
     def remove_prompt_reader(self, fd: int) -> None:
         """Call that back no more."""
         super().remove_reader(fd)
+
+    def keep_new(self, fd: int) -> None:
+        """Take it for one that was never called."""
+        if (reader := self._readers.get(fd)) is not None:
+            reader.calls = 0
 
     def remove_reader(self, fd: int) -> bool:  # type: ignore[override]
         """Call back no more; to be said before the descriptor is closed."""

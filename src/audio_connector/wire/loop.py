@@ -54,6 +54,14 @@ def add_prompt_reader(loop: asyncio.AbstractEventLoop, fd: int, callback: Callab
     getattr(loop, "add_prompt_reader", loop.add_reader)(fd, callback)
 
 
+def keep_new(transport: asyncio.BaseTransport) -> None:
+    """Have what it reads come behind what calls bring, as if it had never read, where this loop has such an order."""
+    keep = getattr(asyncio.get_running_loop(), "keep_new", None)
+    sock = transport.get_extra_info("socket")
+    if keep is not None and sock is not None:
+        keep(sock.fileno())
+
+
 def remove_prompt_reader(loop: asyncio.AbstractEventLoop, fd: int) -> None:
     """Call that back no more."""
     getattr(loop, "remove_prompt_reader", loop.remove_reader)(fd)

@@ -83,12 +83,27 @@ class _Protocol(WSProtocol):  # type: ignore[misc]  # which is Any to mypy
 
     def get_buffer(self, size_hint: int) -> memoryview:
         """Give room for the next bytes; once for each read."""
+        self.socket.reading.look()
         room: memoryview = _get_buffer(self, size_hint)
         return room if len(room) <= READ_BYTES else room[:READ_BYTES]
 
     def feed(self, data: bytes) -> None:
         """Take bytes that were read by somebody else, as if they came now."""
         self.socket.reading.feed(self, memoryview(data))
+
+
+class _TlsProtocol(_Protocol):
+    """The same over TLS (`wire.tls_socket`)."""
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take so many bytes that were put into the room."""
+        self.socket.reading.overhead.handed_bytes += nbytes
+        super().buffer_updated(nbytes)
+
+    def on_read(self, read_bytes: int, reads: int) -> None:
+        """As of `wire.tls_socket.Told`."""
+        if self.socket.reading.note_read(read_bytes, reads):
+            self.socket.close(*FLOOD)
 
 
 class _Socket(WSListener):
@@ -386,7 +401,7 @@ async def listen(accept: AcceptUpgrade, options: ListenOptions = LISTEN, **chang
         made: list[_Socket] = []
         # The arguments of ws_create_server, which can only be had together with its own listening socket.
         faults = FaultLog()
-        protocol = _Protocol(
+        protocol = (_TlsProtocol if upgrade.secure else _Protocol)(
             None,
             None,
             False,

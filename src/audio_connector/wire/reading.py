@@ -16,7 +16,8 @@ from typing import Protocol
 
 from aiofastnet.ssl_transport import SSLTransport_Socket  # type: ignore[import-not-found]
 
-from audio_connector.wire.budget import EMPTY_BYTES, ROUND, Backlog, Budget, cost_of
+from audio_connector.wire.budget import EMPTY_BYTES, EMPTY_COST, READ_COST, ROUND, Backlog, Budget, cost_of
+from audio_connector.wire.overhead import Overhead
 
 
 class Parser(Protocol):
@@ -43,6 +44,8 @@ class Reading:
         self._budget = None if backlog is None else Budget(backlog)
         self._granted: float = math.inf if backlog is None else ROUND
         self.left = self._granted
+        self.overhead = Overhead()
+        """Of TLS, where that is spoken."""
         self._empty = 0
         """So many of the frames that are not paid for have brought nothing."""
         self._transport: asyncio.Transport | None = None
@@ -76,6 +79,19 @@ class Reading:
         """Take from what is left what a frame costs."""
         self.left -= cost_of(size_bytes, is_text=is_text, is_control=is_control)
         self._empty += is_control or size_bytes < EMPTY_BYTES
+
+    def look(self) -> None:
+        """Take what it costs to look at the socket; nothing may come of it."""
+        self.left -= READ_COST
+        if self.left < 0:
+            self.pay()
+
+    def note_read(self, read_bytes: int, reads: int) -> bool:
+        """Take what TLS costs by itself, see `Overhead.note`. True where the peer floods."""
+        messages = self.overhead.note(read_bytes, reads)
+        self.left -= messages * EMPTY_COST
+        self._empty += messages
+        return self.left < 0 and self.pay()
 
     def pay(self) -> bool:
         """Nothing is left: pay, and perhaps wait for it. True where the peer floods."""

@@ -97,6 +97,7 @@ CROWDED_OUT = Refusal(
 )
 PROBE = Refusal("probe", "it hung up without a whole request")
 TLS_FAILED = Refusal("tls", "the TLS handshake failed")
+TLS_ONLY = Refusal("tls", "messages of TLS itself without end, and no request")
 NOT_TLS = Refusal("tls", "no TLS handshake, and this port has TLS (dial wss://)")
 
 STATUS_OF_LIMIT = {

@@ -2,7 +2,8 @@
 """A server's TLS from files, which are read again when they change: a renewed certificate needs no restart.
 
 New connections get the new one; those that are there keep theirs. What cannot be used is said once and changes
-nothing: a certificate may be replaced a moment before its key.
+nothing: a certificate may be replaced a moment before its key. One that has expired can be used, by the server; that
+no router takes it is said, and before that, while there is time to renew it.
 """
 
 from __future__ import annotations
@@ -16,11 +17,18 @@ from pathlib import Path
 from typing import NoReturn
 
 from audio_connector.errors import AudioConnectorStartServerError
+from audio_connector.wire.certificates import Validity, validities
 
 logger = logging.getLogger("audio_connector.wire")
 
 LOOK_AGAIN_S = 1.0
 """How often the files are looked at, at most, and only where somebody dials: a renewal takes months to come."""
+
+DAY_S = 86_400.0
+
+SOON_S, SOON_SHARE = 14 * DAY_S, 1 / 3
+"""So long before its end a certificate should have been renewed: certbot does it 30 days before, or when a third is
+left of one that lasts for days."""
 
 
 class TlsFiles:
@@ -31,6 +39,7 @@ class TlsFiles:
         keyfile: Its key; None where that is in ``certfile``.
         client_ca: Certificates of authorities, as PEM: a client then needs one of theirs. None asks for none.
         clock: Seconds of a monotonic clock.
+        date: Seconds as of `time.time`.
     """
 
     def __init__(
@@ -40,19 +49,28 @@ class TlsFiles:
         client_ca: str | os.PathLike[str] | None = None,
         *,
         clock: Callable[[], float] = time.monotonic,
+        date: Callable[[], float] = time.time,
     ) -> None:
         self._certfile = Path(certfile)
         self._keyfile = self._certfile if keyfile is None else Path(keyfile)
         self._client_ca = None if client_ca is None else Path(client_ca)
-        self._clock = clock
+        self._clock, self._date = clock, date
         self._looked_at = clock()
         self._state = self._look()
         self._told = ""
         """What was wrong with the files when they were looked at last."""
+        self._validity: Validity | None = None
+        self._told_of_date = ""
         self._context = self._load()
 
+    @property
+    def expires_at(self) -> float | None:
+        """When the first of the certificates in use ends, as of `time.time`; None where they do not say it."""
+        self.context()
+        return None if self._validity is None else self._validity.ends_at
+
     def context(self) -> ssl.SSLContext:
-        """Return the context for a new connection."""
+        """Return the context for a new connection; a date that is wrong, or soon will be, is said in the log once."""
         now = self._clock()
         if now - self._looked_at >= LOOK_AGAIN_S:
             self._looked_at = now
@@ -60,7 +78,26 @@ class TlsFiles:
             if state != self._state or self._told:
                 self._state = state
                 self._renew()
+        self._tell_of_date()
         return self._context
+
+    def _tell_of_date(self) -> None:
+        if self._validity is None:
+            return
+        begins_at, ends_at = self._validity
+        now = self._date()
+        soon_s = min(SOON_S, SOON_SHARE * (ends_at - begins_at))
+        fault = ""
+        if now >= ends_at:
+            fault = f"has expired on {_day(ends_at)}, and no router takes it"
+        elif now < begins_at:
+            fault = f"is valid from {_day(begins_at)} on, and no router takes it before; is the clock right?"
+        elif now >= ends_at - soon_s:
+            fault = f"expires on {_day(ends_at)}, and no router takes it from then on"
+        if fault and fault != self._told_of_date:
+            text = "a certificate in %s %s. Renew it: files that change are used for new calls, without a restart"
+            logger.warning(text, self._certfile, fault)
+        self._told_of_date = fault
 
     def _renew(self) -> None:
         try:
@@ -70,14 +107,14 @@ class TlsFiles:
                 self._told = str(error)
                 logger.warning("the TLS files have changed and are not used yet: %s", error)
         else:
-            self._told = ""
+            self._told = self._told_of_date = ""
             logger.info("new connections use the TLS files that have changed: %s", self._certfile)
 
     def _look(self) -> Sequence[tuple[int, ...] | None]:
         return [_state_of(path) for path in (self._certfile, self._keyfile, self._client_ca) if path]
 
     def _load(self) -> ssl.SSLContext:
-        _check(self._certfile, "certfile", "CERTIFICATE")
+        pem = _check(self._certfile, "certfile", "CERTIFICATE")
         _check(self._keyfile, "certfile" if self._keyfile == self._certfile else "keyfile", "PRIVATE KEY")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
@@ -96,6 +133,13 @@ class TlsFiles:
                 context.load_verify_locations(self._client_ca)
             except OSError as error:
                 _refuse(self._client_ca, "client_ca", f"cannot be used ({_reason_of(error)})", error)
+        # All of them are sent, and a router needs all of them.
+        found = validities(pem)
+        self._validity = (
+            Validity(max(each.begins_at for each in found), min(each.ends_at for each in found))
+            if found
+            else None
+        )
         return context
 
 
@@ -112,8 +156,8 @@ def _state_of(path: Path) -> tuple[int, ...] | None:
     )  # the last one for chmod and chown
 
 
-def _check(path: Path, name: str, what: str) -> None:
-    """See that there is such a thing in the file; OpenSSL says of all faults the same."""
+def _check(path: Path, name: str, what: str) -> bytes:
+    """See that there is such a thing in the file; OpenSSL says of all faults the same. Returns what it has."""
     try:
         text = path.read_bytes()
     except OSError as error:
@@ -122,10 +166,15 @@ def _check(path: Path, name: str, what: str) -> None:
         _refuse(path, name, f"has no {what.lower()} in PEM form (expected a line '-----BEGIN {what}-----')")
     if b"ENCRYPTED" in text:
         _refuse(path, name, "has a key behind a passphrase; expected one without")
+    return text
 
 
 def _refuse(path: Path, name: str, fault: str, cause: Exception | None = None) -> NoReturn:
     raise AudioConnectorStartServerError(f"tls.{name} {str(path)!r} {fault}") from cause
+
+
+def _day(at: float) -> str:
+    return time.strftime("%Y-%m-%d at %H:%M UTC", time.gmtime(at))
 
 
 def _reason_of(error: OSError) -> str:

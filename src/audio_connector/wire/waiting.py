@@ -25,6 +25,8 @@ class Waiting(Generic[ItemT]):
         self.most = most
         self._count = 0
         self._by_address: dict[str, dict[ItemT, None]] = {}
+        self._by_count: dict[int, dict[str, None]] = {}
+        """Addresses by how many each has. Of so many connections there are few different counts: with 1,024, 45."""
 
     def __len__(self) -> int:
         return self._count
@@ -34,11 +36,13 @@ class Waiting(Generic[ItemT]):
 
     def add(self, address: str, item: ItemT) -> ItemT | None:
         """One has come; returns who has to go for it, and waits no longer."""
-        self._by_address.setdefault(address, {})[item] = None
+        items = self._by_address.setdefault(address, {})
+        items[item] = None
         self._count += 1
+        self._recount(address, len(items) - 1, len(items))
         if self._count <= self.most:
             return None
-        crowded = max(self._by_address, key=lambda each: len(self._by_address[each]))
+        crowded = next(iter(self._by_count[max(self._by_count)]))
         oldest = next(iter(self._by_address[crowded]))
         self.remove(crowded, oldest)
         return oldest
@@ -50,5 +54,14 @@ class Waiting(Generic[ItemT]):
             return
         del items[item]
         self._count -= 1
+        self._recount(address, len(items) + 1, len(items))
         if not items:
             del self._by_address[address]
+
+    def _recount(self, address: str, before: int, now: int) -> None:
+        if before:
+            del self._by_count[before][address]
+            if not self._by_count[before]:
+                del self._by_count[before]
+        if now:
+            self._by_count.setdefault(now, {})[address] = None

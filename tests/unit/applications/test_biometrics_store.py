@@ -37,6 +37,17 @@ def vault(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Vault:
     return Vault(tmp_path / "people.vault", Keys(tmp_path / "key"))
 
 
+@pytest.mark.parametrize("name", ["vault", "key_file"])
+@pytest.mark.parametrize(
+    ("output", "path"), [("out", "out/x/people"), (".", "people"), ("out", "a/../out/people")]
+)
+def test_enrolments_and_their_key_are_not_where_the_page_gives_whatever_there_is(
+    name: str, output: str, path: str
+) -> None:
+    with pytest.raises(UsageError, match=f"{name} = '{path}' lies below output = '{output}'"):
+        Settings.from_values({"server": {}, "output": output, "vault": "/v", "key_file": "/k", name: path})
+
+
 def test_a_key_that_a_full_disk_has_cut_is_not_in_the_way_afterwards(vault: Vault) -> None:
     with full_disk(), pytest.raises(UsageError, match="key' cannot be written: "):
         vault.put(somebody("Ann"))
@@ -80,13 +91,17 @@ def test_nobody_takes_a_name_that_somebody_else_was_given_meanwhile(vault: Vault
 class Slow(SpectrumEncoder):
     """Takes a while, in which another call goes on."""
 
+    takes_s = 0.3
+
     async def encode(self, audio: bytes, *, sample_rate: int) -> Vector:
-        await asyncio.sleep(0.3)
+        await asyncio.sleep(self.takes_s)
         return await super().encode(audio, sample_rate=sample_rate)
 
 
 @asynccontextmanager
-async def served(vault: Vault) -> AsyncIterator[tuple[Biometrics, Server, list[str]]]:
+async def served(
+    vault: Vault, encoder: SpectrumEncoder | None = None
+) -> AsyncIterator[tuple[Biometrics, Server, list[str]]]:
     problems: list[str] = []
 
     def show(kind: str, *, key: str | None = None, **data: Any) -> None:
@@ -95,7 +110,7 @@ async def served(vault: Vault) -> AsyncIterator[tuple[Biometrics, Server, list[s
             problems.append(data["text"])
 
     told = {"threshold": 0.8, "telephone_threshold": 0.8, "enrol_s": 4, "enrol_by_call": True, "server": {}}
-    app = Biometrics(Slow(), vault, settings=Settings.from_values(told), show=show)
+    app = Biometrics(encoder or Slow(), vault, settings=Settings.from_values(told), show=show)
     async with serve(app.on_connect) as server:
         yield app, server, problems
 
@@ -147,3 +162,58 @@ async def test_of_two_who_enrol_under_one_name_at_once_one_is_refused(vault: Vau
         await asyncio.gather(one.say(UNLESS + UNLESS), two.say(other + other))
         await asyncio.sleep(1)
     assert sorted(each.verdict for each in app.decisions) == ["enrolled", "refused"]
+
+
+class Broken(SpectrumEncoder):
+    """Fails with an error of its own, or never answers."""
+
+    def __init__(self, *, hangs: bool) -> None:
+        super().__init__()
+        self.hangs = hangs
+
+    async def encode(self, audio: bytes, *, sample_rate: int) -> Vector:
+        del audio, sample_rate
+        if self.hangs:
+            await asyncio.Event().wait()
+        raise LookupError("no voice")
+
+
+@in_virtual_time
+@pytest.mark.parametrize("hangs", [False, True])
+@pytest.mark.parametrize("headers", [{"claim": "Ann"}, {"enrol": "Ann", "consent": "asked"}, {}])
+async def test_a_call_is_decided_though_the_encoder_fails_in_its_own_way(
+    vault: Vault, headers: dict[str, str], hangs: bool
+) -> None:
+    async with served(vault, Broken(hangs=hangs)) as (app, server, problems):
+        async with server.call(headers=headers) as call:
+            await call.say(UNLESS + HE_WAS)
+        await asyncio.sleep(20)
+        (decision,) = app.decisions
+        assert decision.verdict == "failed"
+        assert decision.why.startswith("no answer within " if hangs else "LookupError: no voice")
+        assert decision.why in problems[-1]
+
+
+@in_virtual_time
+async def test_a_call_is_decided_though_the_key_is_gone(vault: Vault) -> None:
+    vault.put(somebody("Ann"))
+    vault.keys.file.unlink()
+    async with served(vault) as (app, server, problems):
+        verdict, why = await called(server, app, UNLESS, claim="Ann")
+    assert verdict == "failed"
+    assert "there is no key in" in why
+    assert "who is enrolled cannot be read: there is no key in" in problems[0]
+
+
+@in_virtual_time
+async def test_a_slow_encoder_decides_of_all_that_was_said_and_keeps_no_audio_waiting(vault: Vault) -> None:
+    slow = Slow()
+    slow.takes_s = 2.6
+    async with served(vault, slow) as (app, server, _):
+        async with server.call(headers={"claim": "Ann"}) as call:
+            await call.say(UNLESS)
+            assert call.client.statistics().buffered_peak_ms < 500
+        await asyncio.sleep(10)
+        (decision,) = app.decisions
+    assert decision.verdict == "rejected"
+    assert decision.speech_s > 3

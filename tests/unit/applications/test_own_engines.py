@@ -15,69 +15,15 @@ from assistant.brain import Brain
 from assistant.manner import Manner
 from captions.app import Captions
 from captions.interpreter import Interpreter
+from support.failing import Failing, Page
 
 from audio_connector import AudioConnectorConnection
-from audio_connector.engines import Transcript
 from audio_connector.engines.retrieval import Entry
 from audio_connector.testing import Audio, in_virtual_time, serve
 from audio_connector.testing.scripted import ScriptedEars, ScriptedVoice, WordEmbedder
 from audio_connector.turns import BargeIn
 
 SPEECH = "sample:he-was-not"
-
-
-class Page:
-    def __init__(self) -> None:
-        self.texts: list[str] = []
-
-    def show(self, kind: str, *, key: str | None = None, **data: Any) -> None:
-        del key
-        if kind in ("trouble", "problem"):
-            self.texts.append(data["text"])
-
-
-class Hearing:
-    def __init__(self, failing: str) -> None:
-        self.failing = failing
-
-    def _fail(self, where: str) -> None:
-        if where in self.failing.split(" and "):
-            raise LookupError(f"no {where}")
-
-    async def __aenter__(self) -> Hearing:
-        self._fail("enter")
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        self._fail("exit")
-
-    async def write(self, audio: bytes) -> None:
-        del audio
-        self._fail("write")
-
-    async def partials(self) -> AsyncIterator[Transcript]:
-        self._fail("partials")
-        yield Transcript("where", is_final=False)
-
-    async def finish(self) -> Transcript:
-        self._fail("finish")
-        return Transcript("where is the shop?")
-
-
-class Failing(ScriptedEars):
-    def __init__(self, failing: str) -> None:
-        super().__init__(["where is the shop?"] * 9)
-        self.failing = failing
-
-    def hear(self, *, sample_rate: int, language: str | None = None) -> Any:
-        del sample_rate, language
-        return Hearing(self.failing)
-
-    async def transcribe(self, audio: bytes, *, sample_rate: int, language: str | None = None) -> Transcript:
-        del audio, sample_rate, language
-        if self.failing == "finish":
-            raise LookupError("no finish")
-        return Transcript("where is the shop?")
 
 
 def assistant_of(ears: Failing, page: Page, **manner: Any) -> Assistant:
@@ -219,6 +165,7 @@ async def test_a_brain_that_never_knows_whether_it_is_goodbye_is_given_up() -> N
     async with serve(app.on_connect) as server, server.call() as call:
         await call.reply()
         await call.say(SPEECH)
-        sorry = await call.reply(within_s=40)
+        moment, sorry = await call.reply(), await call.reply(within_s=40)
+        assert moment.matches(Audio(ScriptedVoice.audio_of(Manner().phrases.moment), 16_000))
         assert sorry.matches(Audio(ScriptedVoice.audio_of(Manner().phrases.sorry), 16_000))
     assert page.texts[0].startswith("no answer within 30 s")

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from operator import attrgetter
 
 import pytest
 from support.audio import counting_pcm, cut, numbered, padded, real_speech
@@ -309,3 +310,19 @@ def test_a_router_that_does_not_read_before_the_rate_is_known_is_held_after_it()
     call.run_for(1.0)
     assert len(call.router.frames) == 10
     assert call.is_in(State.OPEN)
+
+
+@pytest.mark.parametrize(("guessed_hz", "told_hz"), [(16000, 8000), (8000, 24000)])
+def test_what_waited_at_most_was_as_long_at_the_rate_that_is_told_late(guessed_hz: int, told_hz: int) -> None:
+    call = VirtualCall(None)
+    for _ in range(50):
+        call.router_sends(bytes(guessed_hz // 25))
+    call.say(bytes(4 * guessed_hz))
+    call.run_for(5.0)
+    before = call.figures
+    call.router_says(Connected(format=AudioFormat(told_hz)))
+    after = call.figures
+    for peak in ("queued_peak_bytes", "intake.buffered_peak_bytes"):
+        was, now = (attrgetter(peak)(figures) for figures in (before, after))
+        assert was > 0
+        assert now / told_hz == pytest.approx(was / guessed_hz)

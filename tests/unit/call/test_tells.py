@@ -50,6 +50,7 @@ ASKS: list[asks.Ask] = [
     asks.SendText("{}", 8),
     asks.StandInTextLine(8),
     asks.SetLead(7.5),
+    asks.Unread(20.0, True),
     asks.Want(True, False, 12, True),
     asks.TapeOn(9, 10.0, None, False),
     asks.TapeOn(10, 5.0, 4, True, 0.1),

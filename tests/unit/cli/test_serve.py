@@ -8,6 +8,9 @@ import json
 import logging
 import os
 import re
+import sys
+import threading
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -141,6 +144,17 @@ def test_what_is_wrong_is_one_line_that_says_where(
     assert words in printed
 
 
+@pytest.mark.parametrize("flags", [["--workers", "2"], ["--reload"], ["--reload", "--workers", "2"]])
+def test_where_no_processes_can_be_started_workers_are_refused_in_a_line(
+    flags: list[str], in_folder: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(sys, "frozen", True, raising=False)
+    assert run(["serve", "served_bot:on_connect", *flags]) == 2
+    printed = capsys.readouterr().err
+    assert printed.count("\n") == 1
+    assert f"got {flags[-2 if '2' in flags else -1][2:]} where no processes can be started" in printed
+
+
 @pytest.mark.parametrize("app", ["served_bot", "served_bot:nothing", "no_such_module:app", "served_bot:"])
 def test_an_application_that_is_not_there(
     app: str, in_folder: Path, capsys: pytest.CaptureFixture[str]
@@ -196,6 +210,10 @@ def own_root(monkeypatch: pytest.MonkeyPatch) -> logging.Logger:
     """A root logger that the other tests do not have, nor does pytest."""
     root = logging.Logger("root of its own")  # noqa: LOG001
     monkeypatch.setattr(logging, "root", root)
+    monkeypatch.setattr(logging, "_warnings_showwarning", None)
+    monkeypatch.setattr(warnings, "showwarning", warnings.showwarning)
+    for module, name in ((sys, "excepthook"), (sys, "unraisablehook"), (threading, "excepthook")):
+        monkeypatch.setattr(module, name, getattr(module, name))
     return root
 
 
@@ -395,6 +413,56 @@ def test_a_record_is_a_line_of_json() -> None:
     values = json.loads(JsonFormatter().format(record))
     assert (values["connection"], values["session"], values["worker"]) == ("a b", "s1", 2)
     assert values["traceback"] == "Traceback: elsewhere", "that of another process"
+
+
+class Failing:
+    """Cannot be deleted."""
+
+    def __del__(self) -> None:
+        raise LookupError("in a finalizer")
+
+
+def test_what_python_would_print_is_a_line_of_json_too(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own_root(monkeypatch)
+    monkeypatch.setattr(logging.getLogger("py.warnings"), "parent", logging.root)
+    monkeypatch.setattr(logging.getLogger("audio_connector.serve"), "parent", logging.root)
+    configure_logging(ServeSettings(log_format="json"))
+
+    def fail() -> None:
+        raise ZeroDivisionError("in a thread")
+
+    thread = threading.Thread(target=fail, name="mine")
+    thread.start()
+    thread.join()
+    thread = threading.Thread(target=sys.exit)
+    thread.start()
+    thread.join()
+    Failing()
+    with warnings.catch_warnings():
+        warnings.simplefilter("always")
+        logging.captureWarnings(True)
+        warnings.warn("soon\nno more", DeprecationWarning, stacklevel=1)
+    try:
+        raise OSError("at the end")
+    except OSError as error:
+        sys.excepthook(OSError, error, error.__traceback__)
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    told = [f"{line['level']} {line['message']} {line.get('traceback', '')}" for line in lines]
+    for text, expected in zip(
+        told,
+        (
+            "error the thread mine has ended by an error Traceback",
+            "error an error that could not be raised, in: <function Failing.__del__",
+            "warning ",
+            "critical the program has ended by an error Traceback",
+        ),
+        strict=True,
+    ):
+        assert text.startswith(expected), text
+    assert "ZeroDivisionError: in a thread" in told[0]
+    assert "soon\nno more" in told[2]
 
 
 def test_what_is_logged_within_a_call_has_its_fields(

@@ -91,7 +91,7 @@ async def test_a_voice_that_nobody_knows_is_refused_before_it_is_needed() -> Non
 
 
 def persona(**values: Any) -> Persona:
-    return Persona(goal="x", rules=[Rule(when="a", say="b")], **values)
+    return Persona(goal="x", rules=[Rule(when="a", say="b", then="hang_up")], **values)
 
 
 @pytest.mark.parametrize(

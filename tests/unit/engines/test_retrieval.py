@@ -160,3 +160,13 @@ async def test_only_what_the_user_said_counts() -> None:
         await anext(retrieval.answer([Message("assistant", "opening hours")]))
     messages = [*user("where are you"), Message("assistant", "opening hours")]
     assert [piece async for piece in retrieval.answer(messages)] == ["In Canada {the country}. "]
+
+
+def test_marks_of_markdown_are_not_said() -> None:
+    text = "## When are you **open**?\n- `hours`\n\n**Nine** to six:\n\n- [Monday](https://x.y)\n- Friday\n"
+    assert parse_knowledge(text) == (Entry(("When are you open?", "hours"), "Nine to six: Monday, Friday."),)
+
+
+def test_an_answer_of_marks_alone_is_none() -> None:
+    with pytest.raises(EngineError, match="has no answer"):
+        parse_knowledge("## Question\n\n---\n")

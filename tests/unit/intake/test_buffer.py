@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from audio_connector.audio.format import AudioFormat
 from audio_connector.intake.buffer import MAX_TEXT_BYTES, MIN_MESSAGE_BYTES, IntakeBuffer
 
 Buffer = IntakeBuffer[str]
@@ -182,6 +183,14 @@ def test_a_bound_that_shrinks_takes_effect_with_the_next_message() -> None:
     assert real.counters.dropped_messages == 6
 
 
+def test_what_was_taken_and_dropped_unread_counts_in_frames() -> None:
+    real = wanted_buffer(1000)
+    for is_first in (True, False, True):
+        real.note_unread(30.0, AudioFormat(8000), is_first=is_first)
+    counters = real.counters
+    assert (counters.dropped_bytes, counters.dropped_messages, counters.overflow_episodes) == (1440, 4, 2)
+
+
 def test_short_messages_are_bounded_by_their_number() -> None:
     real = wanted_buffer(1000)
     for _ in range(1000 // MIN_MESSAGE_BYTES):
@@ -285,3 +294,16 @@ def test_audio_is_counted_whether_it_is_kept_or_not() -> None:
     for k in range(5):
         real.note_audio(640, k * 0.02)
     assert (real.counters.audio_messages, real.counters.audio_bytes, len(real)) == (5, 3200, 0)
+
+
+@given(st.lists(st.integers(0, 2000), max_size=8), st.permutations([8000, 16000, 24000]))
+def test_another_rate_leaves_what_was_counted_as_long_as_it_was(sizes: list[int], rates: list[int]) -> None:
+    real = buffer()
+    for k, size_bytes in enumerate(sizes):
+        real.note_audio(size_bytes, k * 0.02)
+        real.push_audio(bytes(size_bytes), k * 0.02)
+    before = real.counters.snapshot()
+    real.counters.last_as_long(rates[0], rates[1])
+    for name in ("audio_bytes", "dropped_bytes", "buffered_peak_bytes"):
+        was_s, is_s = getattr(before, name) / rates[0], getattr(real.counters, name) / rates[1]
+        assert was_s <= is_s < was_s + 1 / rates[1], name

@@ -22,6 +22,7 @@ def audio_stream() -> AudioStream:
         sample_rate=16000,
         max_buffer_ms=1000,
         on_overflow=lambda error: None,
+        on_drop=lambda ms, is_first: None,
     )
 
 
@@ -88,7 +89,12 @@ async def test_a_stream_that_fails_is_reported_and_harms_nobody() -> None:
     stage = Stage()
     errors: list[Exception] = []
     bad = AudioStream(
-        fail, chunk_ms=None, sample_rate=None, max_buffer_ms=1000, on_overflow=lambda error: None
+        fail,
+        chunk_ms=None,
+        sample_rate=None,
+        max_buffer_ms=1000,
+        on_overflow=lambda error: None,
+        on_drop=lambda ms, is_first: None,
     )
     bad_events = BadEvents(max_events=10)
     audio, events = audio_stream(), EventStream(max_events=10)

@@ -7,6 +7,7 @@ import asyncio
 import json
 import threading
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -27,6 +28,9 @@ LAST = Disconnected(code=1000)
 FRAME = b"12" * 320
 
 
+UNTOLD: dict[str, Any] = {"on_overflow": lambda error: None, "on_drop": lambda ms, is_first: None}
+
+
 def audio_stream(
     *,
     chunk_ms: float | None = None,
@@ -34,6 +38,7 @@ def audio_stream(
     rate_hz: int = 16000,
     max_buffer_ms: float = 10_000,
     on_overflow: Callable[[IntakeOverflow], None] = lambda error: pytest.fail(str(error)),
+    on_drop: Callable[[float, bool], None] = lambda ms, is_first: None,
 ) -> AudioStream:
     return AudioStream(
         lambda: AudioFormat(rate_hz),
@@ -41,6 +46,7 @@ def audio_stream(
         sample_rate=sample_rate,
         max_buffer_ms=max_buffer_ms,
         on_overflow=on_overflow,
+        on_drop=on_drop,
     )
 
 
@@ -126,7 +132,7 @@ async def test_the_format_is_asked_for_when_the_first_audio_is_there() -> None:
         chunk_ms=100,
         sample_rate=None,
         max_buffer_ms=1000,
-        on_overflow=lambda error: None,
+        **UNTOLD,
     )
     formats.append(AudioFormat(8000))
     stream.push(bytes(320 * 10))
@@ -143,7 +149,7 @@ def test_the_format_may_change(sample_rate: int | None, sizes: list[int]) -> Non
             chunk_ms=20,
             sample_rate=sample_rate,
             max_buffer_ms=1000,
-            on_overflow=lambda error: None,
+            **UNTOLD,
         )
         stream.push(bytes(1280))
         formats.append(AudioFormat(8000))
@@ -162,7 +168,7 @@ async def test_what_is_left_at_a_change_of_format_goes_ahead_as_a_short_piece() 
         chunk_ms=20,
         sample_rate=None,
         max_buffer_ms=1000,
-        on_overflow=lambda error: None,
+        **UNTOLD,
     )
     stream.push(b"1" * 700)
     formats.append(AudioFormat(8000))
@@ -203,17 +209,38 @@ async def test_what_comes_after_the_end_is_nothing() -> None:
 @in_virtual_time
 async def test_beyond_its_bound_the_oldest_is_dropped_and_said_so_once_an_episode() -> None:
     errors: list[IntakeOverflow] = []
-    stream = audio_stream(max_buffer_ms=100, on_overflow=errors.append)
+    drops: list[tuple[float, bool]] = []
+    stream = audio_stream(
+        max_buffer_ms=100, on_overflow=errors.append, on_drop=lambda *drop: drops.append(drop)
+    )
     for number in range(1, 21):
         stream.push(bytes([number]) * 640)
     assert len(errors) == 1
-    assert stream.dropped_bytes == 15 * 640
+    assert drops == [(20.0, True), *[(20.0, False)] * 14]
     assert [(await anext(stream))[0] for _ in range(5)] == [16, 17, 18, 19, 20]
     for number in range(1, 8):
         stream.push(bytes([number]) * 640)
     assert len(errors) == 2
+    assert drops[15:] == [(20.0, True), (20.0, False)]
     stream.end()
     assert [piece[0] for piece in await pieces(stream)] == [3, 4, 5, 6, 7]
+
+
+@pytest.mark.parametrize("sample_rate", [None, 8000, 44100])
+@pytest.mark.parametrize("chunk_ms", [None, 30, 100])
+def test_what_is_dropped_and_read_is_what_came(chunk_ms: float | None, sample_rate: int | None) -> None:
+    async def scene() -> None:
+        drops: list[float] = []
+        told = {**UNTOLD, "on_drop": lambda ms, is_first: drops.append(ms)}
+        stream = audio_stream(chunk_ms=chunk_ms, sample_rate=sample_rate, max_buffer_ms=200, **told)
+        for _ in range(120):
+            stream.push(bytes(640))
+        stream.end()
+        read_ms = sum(map(len, await pieces(stream))) / 2 / (sample_rate or 16000) * 1000
+        assert read_ms <= 200 + 1e-6
+        assert read_ms + sum(drops) == pytest.approx(2400)
+
+    run_in_virtual_time(scene())
 
 
 @in_virtual_time
@@ -405,6 +432,7 @@ def gap_stream(gap_s: float = 0.5, **options: float) -> AudioStream:
         sample_rate=None,
         max_buffer_ms=10_000,
         on_overflow=lambda error: pytest.fail(str(error)),
+        on_drop=lambda ms, is_first: None,
         gap_s=gap_s,
     )
 

@@ -22,6 +22,7 @@ from audio_connector.engines import Engine, EngineMissing
 from audio_connector.live import LivePage
 from audio_connector.live.command import Command, Environment, Task
 from audio_connector.live.demo import Outcome
+from audio_connector.live.files import own_folder
 from audio_connector.live.settings import AppSettings, EngineTable, read_settings
 from audio_connector.simulator import CallReport
 from audio_connector.testing.scripted import ScriptedVoice
@@ -136,6 +137,16 @@ def test_the_demo_calls_it_and_says_what_came_out(made: Made, capsys: pytest.Cap
     heard = made.folder / "out" / "demo" / "1-heard.wav"
     assert str(heard) in printed.out
     assert heard.stat().st_size > 10_000
+
+
+def test_a_demo_leaves_nothing_among_what_real_calls_or_another_demo_leave(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with own_folder(made.folder / "out" / "demo"):
+        assert made.command.main(["--demo"]) == 0
+    assert made.apps[0].around.output == made.folder / "out" / "demo-2"
+    assert str(made.folder / "out" / "demo-2" / "1-heard.wav") in capsys.readouterr().out
+    assert sorted(path.name for path in (made.folder / "out").iterdir()) == ["demo", "demo-2"]
 
 
 def test_the_command_line_says_where_it_listens(made: Made, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.clock import VirtualClock
 
-from audio_connector.playback.pacer import TICK_S, Pacer
+from audio_connector.playback.pacer import READ_FIRST_S, STOOD_STILL_S, TICK_S, Pacer
 
 
 class Item:
@@ -243,3 +243,41 @@ def test_whoever_is_armed_is_woken_by_the_earliest_of_its_deadlines(
                 assert wanted.pop(number) <= item.woken.pop()
             assert item.woken == []
         assert all(deadline > stage.clock.now - TICK_S - 1e-9 for deadline in wanted.values())
+
+
+def test_who_stood_still_reads_before_anybody_is_woken() -> None:
+    stage = Stage()
+    silent, armed_meanwhile, later = stage.item(20.0), stage.item(), stage.item()
+    stage.pacer.arm(silent, 10.0)
+    stage.pacer.arm(later, 15.0 + 2 * READ_FIRST_S)
+    stage.clock.now = 15.0  # it was stopped
+    stage.clock.run_until(15.0)
+    assert not silent.woken
+    stage.pacer.arm(armed_meanwhile, 15.001)  # something of it is read, and that is due at once
+    stage.clock.run_until(15.0 + READ_FIRST_S)
+    assert silent.woken == armed_meanwhile.woken == [15.0 + READ_FIRST_S]
+    stage.clock.run_until(16.0)
+    assert later.woken == pytest.approx([15.0 + 2 * READ_FIRST_S], abs=TICK_S)
+    stage.clock.run_until(30.0)
+    assert silent.woken[1:] == [20.0]
+    assert stage.pacer.latest_ms == pytest.approx(5000)
+
+
+def test_one_that_is_late_as_a_busy_machine_is_wakes_at_once() -> None:
+    stage = Stage()
+    item = stage.item()
+    stage.pacer.arm(item, 10.0)
+    stage.clock.now = 10.0 + STOOD_STILL_S - 0.01
+    stage.clock.run_until(stage.clock.now)
+    assert item.woken == [stage.clock.now]
+
+
+def test_one_that_is_stopped_as_it_reads_wakes_nobody() -> None:
+    stage = Stage()
+    item = stage.item()
+    stage.pacer.arm(item, 10.0)
+    stage.clock.now = 15.0
+    stage.clock.run_until(15.0)
+    stage.pacer.stop()
+    stage.clock.run_until(20.0)
+    assert not item.woken

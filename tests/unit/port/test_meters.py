@@ -30,7 +30,7 @@ AMOUNTS = st.integers(0, 1000).map(lambda number: number / 2)
 LABELS = st.sampled_from(["a", "b", "c"])
 COUNTED = sorted(name for name, metric in METRICS.items() if metric.kind == "counter")
 OBSERVED = sorted(name for name, metric in METRICS.items() if metric.kind == "histogram")
-TOLD = sorted(name for name, metric in METRICS.items() if metric.kind in ("gauge", "max"))
+TOLD = sorted(name for name, metric in METRICS.items() if metric.kind in ("gauge", "max", "min"))
 
 
 def labels_of(name: str) -> st.SearchStrategy[tuple[str, ...]]:
@@ -91,7 +91,7 @@ def test_what_it_was_at_the_time_ends_with_a_process(name: str) -> None:
 def test_gauges_are_added_and_peaks_are_not(name: str, values: list[float]) -> None:
     labels = ("x",) * len(METRICS[name].labels)
     [(_, _, sample)] = total([(name, labels, value)] for value in values)
-    assert sample == (max(values) if METRICS[name].kind == "max" else sum(values))
+    assert sample == {"max": max, "min": min}.get(METRICS[name].kind, sum)(values)
 
 
 @given(st.sampled_from(OBSERVED), st.lists(st.floats(0, 1e6), min_size=1))

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from audio_connector import Limits
-from audio_connector.server.admission import MAX_ADDRESSES, Admission, Caller, Rates
+from audio_connector.server.admission import MAX_ADDRESSES, REDIALS_PER_S, Admission, Caller, Rates
 from audio_connector.wire.refusals import (
     LAGGING,
     NO_MEMORY,
@@ -100,16 +100,21 @@ def test_so_many_at_once_and_then_so_many_a_second() -> None:
     assert [gate.arrive(ONE, 20.0) for _ in range(6)] == [None] * 5 + [TOO_FAST]
 
 
-def test_all_calls_may_come_again_at_once_and_then_at_the_rate() -> None:
+@pytest.mark.parametrize("rate", [0.1, 2, 200])
+def test_all_calls_may_come_again_at_once_and_soon_after_once_more(rate: float) -> None:
+    gate = admission(upgrades_per_second_per_address=rate)
+    for at in (10.0, 10.5, 11.0):
+        assert [gate.redial(ONE, number, at) for number in range(50)] == [None] * 50
+    assert gate.arrive(ONE, 11.0) is None  # counted by itself
+
+
+def test_one_call_does_not_come_again_all_the_time() -> None:
     gate = admission(upgrades_per_second_per_address=2)
-    for number in range(5):
-        gate.open(number, ONE)
-    assert [gate.redial(ONE, 10.0) for _ in range(6)] == [None] * 5 + [TOO_FAST]
-    assert gate.arrive(ONE, 10.0) is None  # counted by itself
-    assert [gate.redial(ONE, 10.5) for _ in range(2)] == [None, TOO_FAST]
-    assert gate.redial(Caller("192.0.2.77"), 10.5) is None
+    assert [gate.redial(ONE, 1, 10.0) for _ in range(12)] == [None] * 10 + [TOO_FAST] * 2
+    assert gate.redial(OTHER, 1, 10.0) is None, "who guesses at a call keeps its router from it"
+    assert [gate.redial(ONE, 1, 10.0 + 1 / REDIALS_PER_S) for _ in range(2)] == [None, TOO_FAST]
     free = admission(upgrades_per_second_per_address=None)
-    assert {free.redial(ONE, 10.0) for _ in range(1000)} == {None}
+    assert {free.redial(ONE, 1, 10.0) for _ in range(1000)} == {None}
 
 
 @pytest.mark.parametrize("rate", [0.1, 1])

@@ -27,6 +27,7 @@ class Side:
         self.links: dict[int, Link] = {}
         self.now = 100.0
         self.why = ""
+        self.expires_at: float | None = None
         self.meters = IoMeters(self.links, dict, {}, self.clock)
 
     def clock(self) -> float:
@@ -34,6 +35,9 @@ class Side:
 
     def why_not_ready(self) -> str:
         return self.why
+
+    def certificate_expires_at(self) -> float | None:
+        return self.expires_at
 
 
 class Stage:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 import re
 from pathlib import Path
 from typing import Any
@@ -135,6 +136,19 @@ async def test_a_drop_of_audio_is_recorded(tmp_path: Path) -> None:
 
 
 @in_virtual_time
+async def test_a_drop_by_an_iterator_is_recorded(tmp_path: Path) -> None:
+    async def bot(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_error=lambda error: None)
+        async for _ in client.audio():
+            await asyncio.sleep(1.0)
+
+    async with serve(config(tmp_path, bot)) as server, server.call() as call:
+        await call.say(Audio.tone(440, 14.0))
+        await call.hang_up()
+    assert [why.partition(":")[0] for why in records(tmp_path)] == ["drop"]
+
+
+@in_virtual_time
 async def test_what_was_not_asked_for_is_not_written(tmp_path: Path) -> None:
     async def bot(client: AudioConnectorConnection) -> None:
         await client.close(1011, "oh")
@@ -164,6 +178,22 @@ async def test_a_hundred_anomalies_are_a_few_files(tmp_path: Path) -> None:
     assert all(
         notes is not None and "more since the last record" in notes.why for notes in map(read_notes, ours)
     )
+
+
+@in_virtual_time
+async def test_the_newest_stays_although_the_clock_was_set_back(tmp_path: Path) -> None:
+    old = [tmp_path / f"20990101T00000{number}Z-c1-underrun.wav" for number in range(3)]
+    for number, path in enumerate(old):
+        path.touch()
+        os.utime(path, (4e9 + number, 4e9 + number))
+    written: list[Path | None] = []
+
+    async def bot(client: AudioConnectorConnection) -> None:
+        written.append(await client.dump())
+
+    async with serve(config(tmp_path, bot, max_files=2)) as server, server.call():
+        await asyncio.sleep(1.0)
+    assert {*files_in(tmp_path)} == {*written, old[2]}
 
 
 @in_virtual_time

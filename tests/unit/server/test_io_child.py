@@ -18,6 +18,7 @@ if sys.platform != "linux":
 
 from audio_connector.cluster.member import broker_pair
 from audio_connector.port import words
+from audio_connector.port.framing import SERVER
 from audio_connector.port.stream import stream_pair
 from audio_connector.server.application import Application
 from audio_connector.server.io_child import IoChild
@@ -100,3 +101,13 @@ def test_for_a_worker_that_does_not_read_one_count_of_refusals_waits_at_most(sta
         stage.tell_refusals({"426": count})
     assert stage.worker(1).waiting <= 1
     assert len(stage.said) == 100, "whoever reads is told each"
+
+
+def test_what_a_worker_has_read_and_its_loop_has_not_taken_waits(stage: Stage) -> None:
+    stage.attach(1)
+    stage.attach(2)
+    for number, load in ((1, words.Load(3.5, 40)), (2, words.Load(0.0, 2))):
+        stage.child._take(stage.worker(number), (SERVER, load))
+    rows = {name: sample for name, labels, sample in stage.child._rows() if not labels}
+    assert rows["port_waiting_messages"] == 42
+    assert rows["port_lag_seconds_max"] == 3.5

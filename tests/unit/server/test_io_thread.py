@@ -12,6 +12,7 @@ import pytest
 from support.serving import io_threads
 
 from audio_connector.call import asks
+from audio_connector.server import lost_loop
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_thread import IoThread
 
@@ -67,9 +68,13 @@ async def test_its_clock_is_the_one_that_everybody_has() -> None:
     await ended(io)
 
 
+@pytest.mark.parametrize("goes_on", [True, False])
 def test_a_loop_that_ends_without_stopping_its_server_ends_the_thread(
-    caplog: pytest.LogCaptureFixture,
+    caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch, goes_on: bool
 ) -> None:
+    """Where the program goes on without it, that is told; where it ends, a word would be printed by chance."""
+    monkeypatch.setattr(lost_loop, "GOES_ON_S", 0.0 if goes_on else 60.0)
+
     async def forget() -> IoThread:
         io = new_io()
         io.start()
@@ -78,7 +83,9 @@ def test_a_loop_that_ends_without_stopping_its_server_ends_the_thread(
 
     io = asyncio.run(forget())
     io.outbox.post((1, b""))
+    if not goes_on:
+        io._end_at_exit()
     assert io.ended.result(10.0) is None
     assert io.join(5.0)
-    assert "has ended without handle.stop()" in caplog.text
+    assert ("has ended without handle.stop()" in caplog.text) is goes_on
     assert io_threads() == 0

@@ -31,15 +31,21 @@ class Scene:
         self.asked: dict[str, list[tuple[int, tells.Asked]]] = {name: [] for name in names}
         self.verdicts: list[Verdict] = []
         self.now = 1000.0
+        self.kept: set[object] = set()
         self._number = 0
         self.judging = Judging(
-            ask_application, within_s=3.0, clock=lambda: self.now, find=self._find, next_number=self._next
+            ask_application,
+            within_s=3.0,
+            clock=lambda: self.now,
+            find=self._find,
+            next_number=self._next,
+            is_kept=self.kept.__contains__,
         )
 
     def _find(self) -> tuple[object, Callable[[Any], None]] | None:
         if not self.names:
             return None
-        name = min(self.names, key=lambda each: len(self.asked[each]))
+        name = min(self.names, key=lambda each: (each in self.kept, len(self.asked[each])))
         return name, self.asked[name].append
 
     def _next(self) -> int:
@@ -118,6 +124,38 @@ def test_where_nobody_is_there_the_next_one_is_asked() -> None:
     assert isinstance(scene.judge(), Refused)
 
 
+def test_where_an_application_is_kept_from_answering_another_one_is_asked_once() -> None:
+    scene = Scene("a", "b", "c")
+    scene.judge()
+    scene.judging.ask_again()
+    assert scene.asked["b"] == [], "whoever takes their time is not kept"
+    scene.kept.add("a")
+    scene.judging.ask_again()
+    [(number, asked)] = scene.asked["b"]
+    assert asked == scene.asked["a"][0][1], "within the same deadline"
+    scene.judging.answer(1, OUT, "a")
+    assert scene.verdicts == []
+    scene.kept.add("b")
+    scene.judging.ask_again()
+    assert scene.asked["c"] == []
+    scene.judging.answer(number, IN, "b")
+    assert scene.verdicts == [UPGRADE._replace(identity={"who": "Ann"})]
+
+
+def test_where_all_are_kept_the_one_that_was_asked_answers() -> None:
+    scene = Scene("a", "b")
+    scene.kept |= {"a", "b"}
+    cancel = scene.judge()
+    scene.judging.ask_again()
+    assert scene.asked["b"] == []
+    scene.kept.remove("b")
+    cancel()
+    scene.judging.ask_again()
+    assert scene.asked["b"] == [], "nobody waits for it any more"
+    scene.judging.answer(1, IN, "a")
+    assert scene.judging._waiting == {}
+
+
 class Play(Scene):
     """Acts in any order, each with a number that says on what."""
 
@@ -143,13 +181,21 @@ class Play(Scene):
         if self.names:
             self.judging.lose(self.names.pop(at % len(self.names)))
 
+    def keep(self, at: int) -> None:
+        self.kept ^= {f"{at}"}
+        self.judging.ask_again()
+
     def answer(self, at: int) -> None:
         for name in self.names:
             for number, _ in self.asked[name][at:]:
                 self.judging.answer(number, IN if at % 2 else OUT, name)
 
 
-@given(st.lists(st.tuples(st.sampled_from(["ask", "answer", "cancel", "lose", "join"]), st.integers(0, 9))))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["ask", "answer", "cancel", "lose", "join", "keep"]), st.integers(0, 9))
+    )
+)
 def test_in_every_order_each_has_one_verdict_at_most_and_none_is_kept(acts: list[tuple[str, int]]) -> None:
     play = Play()
     for act, at in acts:

@@ -13,9 +13,11 @@ from support.serving import own_loop
 
 from audio_connector.audio.format import AudioFormat
 from audio_connector.call import asks
+from audio_connector.call.tells import Figures
 from audio_connector.errors import ConnectionClosed
-from audio_connector.playback.speech import Interrupted, Played
+from audio_connector.playback.speech import Interrupted, Played, Progress
 from audio_connector.server.line import OVER, Line, resolve
+from audio_connector.server.statistics import playback_of, statistics_of
 from audio_connector.wire.messages import Disconnected
 
 BYE = Disconnected(code=1000, reason="bye", closed_by="router")
@@ -154,6 +156,28 @@ async def test_the_end_answers_everybody_and_comes_once() -> None:
     await line.wait_closed(1000.0)
     assert line._waits == {}
     assert len(stage.posted) == 3, "nobody is asked who is not there"
+
+
+@pytest.mark.parametrize("is_released", [False, True])
+async def test_where_the_io_side_is_gone_all_stands_still_as_far_as_it_was_known(is_released: bool) -> None:
+    """A second was heard, 200 ms were under way, and 3.8 s were to follow; those of others, where they go on."""
+    stage, now = Stage(), [5001.0]
+    stage.line.clock = lambda: now[0]
+    outcomes: list[Played | Interrupted] = []
+    stage.line.begin_speech(7, outcomes.append)
+    stage.line.begin_speech(8, outcomes.append)
+    going = Progress(anchor_s=5000.0, run_sent=61, queued_ms=3780.0, run_coming=189, lead_s=0.2)
+    stage.line.figures = Figures(progress=going, speeches=((7, going),))
+    if is_released:
+        stage.line.release(BYE)
+    else:
+        stage.line.end(BYE)
+    unheard_ms, unsent_ms = (0.0, 0.0) if is_released else (4000.0, 3780.0)
+    assert outcomes == [Interrupted(1000.0, unheard_ms), Interrupted(0.0, 0.0)]
+    for now[0] in (5001.0, 5100.0):
+        figures = statistics_of(stage.line)
+        assert (figures.played_ms, figures.queued_ms, figures.unsent_ms) == (1000.0, 0.0, unsent_ms)
+        assert playback_of(stage.line).in_flight_ms == 0.0
 
 
 async def test_waiting_for_the_end_leaves_nothing_whether_it_comes_or_not() -> None:

@@ -442,8 +442,12 @@ async def test_the_end_comes_once_however_often_it_is_said() -> None:
 
 
 def test_an_error_of_a_call_that_is_over_is_in_the_log(caplog: pytest.LogCaptureFixture) -> None:
+    name = ""
+
     async def scene() -> None:
+        nonlocal name
         async with Conversation() as call:
+            name = call.client.id
             line = call.client._line
             call.router_socket.close(1000, "bye")
             await call.session.task
@@ -452,4 +456,5 @@ def test_an_error_of_a_call_that_is_over_is_in_the_log(caplog: pytest.LogCapture
             assert ("errors", ("OSError",), 1.0) in line.meters.snapshot()
 
     run_in_virtual_time(scene())
-    assert caplog.messages == ["of a call that is over: the disk is full"]
+    assert caplog.messages == [f"connection {name}: of a call that is over: the disk is full"]
+    assert vars(caplog.records[0])["connection"] == name

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from support.clock import Timer, VirtualClock
 
+from audio_connector.port.words import Load
 from audio_connector.server.application import Application
 from audio_connector.server.link import Link
 from audio_connector.server.sharing import LAG_S, LOOK_S, MAX_DEATHS, PARK_S, RELEASE_S, Sharing
@@ -45,9 +46,8 @@ class FakeLink:
     def __init__(self, number: int) -> None:
         self.id = number
         self.owner: object = None
-        self.rests = True
+        self.rests, self.deaths = True, 0
         self.upgrade = None
-        self.deaths = 0
         self.done: list[Any] = []
         """Whom it was given to, with True where all is handed over again, and all else."""
 
@@ -102,7 +102,7 @@ class Share:
 
     def load(self, *numbers: int, lag_s: float = 0.0) -> None:
         for number in numbers or tuple(self.sharing.applications):
-            self.sharing.note_load(self.applications[number], lag_s)
+            self.sharing.note_load(self.applications[number], Load(lag_s, 0))
 
     def open(self, count: int = 1) -> list[FakeLink]:
         made = [FakeLink(len(self.links) + at) for at in range(1, count + 1)]

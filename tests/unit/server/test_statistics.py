@@ -11,7 +11,9 @@ import pytest
 from support.audio import numbered
 from support.conversation import Conversation
 
+from audio_connector.errors import IntakeOverflow
 from audio_connector.playback.speech import Progress
+from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.link import FIGURES_S
 from audio_connector.server.statistics import ConnectionStatistics, PlaybackState
 from audio_connector.testing.virtual_time import in_virtual_time, rest
@@ -37,6 +39,36 @@ async def test_during_a_call_they_are_a_tenth_of_a_second_old_at_most() -> None:
             late = int(FIGURES_S / 0.02) + 1
             assert number - late <= figures.audio_messages_received <= number
             assert number - late - 5 <= figures.audio_messages_sent <= number
+
+
+@in_virtual_time
+async def test_what_an_iterator_drops_since_it_is_not_read_counts() -> None:
+    """Or neither the figures nor an alert would know of a bot that is too slow for its callers."""
+    errors: list[Exception] = []
+    read = asyncio.Event()
+    heard: list[bytes] = []
+
+    async def on_connect(client: AudioConnectorConnection) -> None:
+        client.set_handler(on_error=errors.append)
+        slow, quick = client.audio(chunk_ms=40, sample_rate=24000), client.audio()
+        for _ in range(100):
+            await anext(quick)
+        await read.wait()
+        async for piece in slow:
+            heard.append(piece)  # noqa: PERF401 - while it goes on
+
+    async with Conversation(on_connect, intake={"max_buffer_ms": 400}) as call:
+        for number in range(101):
+            await call.router_sends(numbered(number, 640))
+        await asyncio.sleep(FIGURES_S)
+        figures = call.client.statistics()
+        # The resampler has not given the very last of it.
+        assert (figures.dropped_ms, figures.dropped_messages, figures.overflow_episodes) == (1600.0, 80, 1)
+        assert [type(error) for error in errors] == [IntakeOverflow]
+        read.set()
+        await rest()
+        assert sum(map(len, heard)) / 48 == 400.0
+        assert call.client.statistics() == figures
 
 
 @in_virtual_time

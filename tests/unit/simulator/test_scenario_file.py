@@ -414,7 +414,7 @@ def test_any_damage_to_a_file_is_a_scenario_still_or_one_line(data: st.DataObjec
     assert told is None or told.startswith("bad.yaml")
 
 
-GUEST = "goal: a table\nname: Guest\nrules: [{when: hello, say: hi}]\n"
+GUEST = "goal: a table\nname: Guest\nrules: [{when: hello, say: hi, then: hang_up}]\n"
 
 
 def test_a_participant_may_be_a_persona_of_a_file_or_of_words(tmp_path: Path) -> None:
@@ -444,6 +444,10 @@ def test_a_participant_may_be_a_persona_of_a_file_or_of_words(tmp_path: Path) ->
         ("persona: bad.yaml", r"line 2: participants.0: persona: .*bad.yaml, line 2: rules=7: "),
         ("persona: 7", r"line 2: participants.0: persona=7: expected the path of a persona's file"),
         ("persona: {goal: x}", r"line 2: .*expected 'rules:' or 'model:'"),
+        (
+            "{name: Ann, say_for_s: 5}",
+            "line 2: .*say_for_s repeats or cuts what is said, and there is no say",
+        ),
         ("{persona: guest.yaml, say: x.wav}", "say does not go with persona, whose opening and rules say"),
         ("{persona: guest.yaml, steps: [{at_s: 1, say: x.wav}]}", "a step with say does not go with persona"),
     ],

@@ -256,3 +256,48 @@ def test_a_chain_does_what_steps_with_the_same_times_do(
         (event.name, event.at_s) for event in second.events
     ]
     assert first.live.planned_s == about(second.live.planned_s)
+
+
+def test_steps_behind_the_end_of_the_call_are_told() -> None:
+    stage = acting(
+        Step(at_s=2.0, dtmf="1"),
+        Step(at_s=2.0, hang_up=True),
+        Step(at_s=2.5, dtmf="2"),
+        Step(after_s=1.0, mute=True),
+        Step(at_s=9.0, hang_up=True),
+    )
+    stage.close(1000, closed_by="us")
+    told = ("dtmf at 2.5 s", "mute 1 s after the one before")
+    assert stage.report.left_out == told
+    assert stage.report.shortfalls == (
+        "2 steps left out, because a step, or duration_s, had ended the call before: " + ", ".join(told),
+    )
+    assert not stage.report.remarks
+
+
+def test_of_many_steps_that_are_left_out_the_first_are_named() -> None:
+    steps = [Step(at_s=1.0, reset=True), *(Step(at_s=2.0 + k, dtmf="1") for k in range(9))]
+    [line] = acting(*steps).close().report.shortfalls
+    assert line.startswith("9 steps left out, because")
+    assert line.endswith("dtmf at 5 s, dtmf at 6 s and 4 more")
+
+
+def test_where_somebody_else_ended_the_call_steps_that_are_left_out_are_a_remark() -> None:
+    options: Any = {"allow_hangup": True, "tail_s": 1.0}
+    stage = Stage((), has_network=True, steps=[Step(at_s=3.0, dtmf="1")], **options).open().run_until(1.0)
+    assert (stage.report.problems, stage.report.remarks) == ((), ())  # there is time yet
+    stage.close(1000, closed_by="peer")
+    assert stage.report.problems == ()
+    assert stage.report.remarks == ("1 step left out, because the call was over before: dtmf at 3 s",)
+
+
+@given(st.lists(st.tuples(st.floats(0, 5), st.sampled_from(["dtmf", "text", "stall", "mute"])), max_size=8))
+def test_each_step_is_done_or_told(made: list[tuple[float, str]]) -> None:
+    values: dict[str, Any] = {"dtmf": "1", "text": "x", "stall": True, "mute": True}
+    steps = [
+        Step(**{"at_s": at_s, verb: values[verb], "for_s": 0.1 if verb == "stall" else None})
+        for at_s, verb in made
+    ]
+    stage = acting(*steps, Step(at_s=2.5, hang_up=True)).close(1000, closed_by="us")
+    late = [step for step in steps if round((step.at_s or 0.0) / 0.02) > 125]
+    assert stage.report.left_out == tuple(f"{step.verb} {step.when}" for step in late)

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import inspect
 import re
+import sys
 from collections.abc import AsyncIterator
 from functools import partial, wraps
 from typing import Any
@@ -174,6 +175,32 @@ def test_a_short_look_says_what_the_signature_says(function: Any, count: int) ->
         takes = False
     is_plain = (inspect.isfunction(function) or inspect.ismethod(function)) and function is not wrapped
     assert _plainly_takes(function, count) == (takes if is_plain else None)
+
+
+class Nameless:
+    """Its signature is asked for in vain, since a name in it is not to be had."""
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        raise NameError("name 'Message' is not defined")
+
+    def __call__(self, message: object) -> None: ...
+
+
+def test_one_whose_annotations_cannot_be_had_is_taken() -> None:
+    handler = Nameless()
+    assert check_handler("on_message", handler, "message") is handler
+
+
+@pytest.mark.skipif(sys.version_info < (3, 14), reason="annotations are looked up when they are asked for")
+def test_an_annotation_for_a_type_checker_alone_hides_no_parameter() -> None:
+    scope: dict[str, Any] = {}
+    exec("def on_disconnect() -> Unknown: ...\ndef on_message(message: Unknown): ...", scope)
+    on_message = partial(scope["on_message"])
+    assert check_handler("on_message", on_message, "message") is on_message
+    check_disconnect_handler(partial(scope["on_disconnect"]))(None)  # type: ignore[misc]
+    with pytest.raises(HandlerError):
+        check_handler("on_message", partial(scope["on_disconnect"]), "message")
 
 
 # Names.

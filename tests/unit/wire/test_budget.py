@@ -13,6 +13,7 @@ from audio_connector.wire.budget import (
     EMPTY_COST,
     MAX_EMPTY,
     OWN_PER_S,
+    READ_COST,
     ROUND,
     SAVED_S,
     Backlog,
@@ -51,11 +52,11 @@ class Peer:
     extra=st.integers(0, 5),
 )
 def test_a_call_never_waits(jitter_ms: list[float], is_json: bool, rate: int, extra: int) -> None:
-    """Fifty frames and some pings and texts a second, each up to half a second late."""
+    """Fifty frames and some pings and texts a second, each up to half a second late, and read in two parts."""
     budget = Budget(Backlog())
-    cost = cost_of(JSON_FRAMES[rate], is_text=True) if is_json else cost_of(FRAMES[rate])
+    cost = 2 * READ_COST + (cost_of(JSON_FRAMES[rate], is_text=True) if is_json else cost_of(FRAMES[rate]))
     times = sorted(1000 + at * 0.02 + jitter_ms[at % 50] / 1000 for at in range(3000))
-    spent = empty = 0
+    spent, empty = 0.0, 0
     for at, now in enumerate(times):
         spent += cost
         if at % 50 < extra:
@@ -63,7 +64,7 @@ def test_a_call_never_waits(jitter_ms: list[float], is_json: bool, rate: int, ex
             empty += 1
         if spent > ROUND:
             assert budget.spend(spent, empty, now) == 0
-            spent = empty = 0
+            spent, empty = 0.0, 0
     assert not budget.is_flooded
 
 

@@ -243,6 +243,22 @@ def test_whoever_is_proven_comes_before_any_number_of_new_ones(
     assert proven[0] in slow.look()[:2]
 
 
+def test_whoever_is_kept_new_is_never_proven(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    slow = Slow(stage, monkeypatch)
+    new, proven = [slow.open(0.0) for _ in range(5)], slow.open(0.0)
+    for number in new:
+        for _ in range(3 * PROVEN):
+            stage.send(number)
+            slow.look()
+            stage.loop.keep_new(stage.fd(number))
+    slow.prove(proven)
+    for number in (*new, proven):
+        stage.send(number)
+    assert slow.look()[0] == proven
+    stage.loop.remove_reader(stage.fd(proven))
+    stage.loop.keep_new(stage.fd(proven))
+
+
 def test_a_look_that_leaves_some_is_followed_by_one_that_begins_with_them(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -8,7 +8,17 @@ from typing import cast
 
 from support.serving import until
 
-from audio_connector.wire.budget import BACKLOG_PER_S, ROUND, Backlog
+from audio_connector.wire.budget import (
+    BACKLOG_PER_S,
+    EMPTY_COST,
+    MAX_EMPTY,
+    OWN_PER_S,
+    READ_COST,
+    ROUND,
+    SAVED_S,
+    Backlog,
+)
+from audio_connector.wire.overhead import MESSAGE_BYTES
 from audio_connector.wire.reading import Reading
 
 FRAME_BYTES = 100
@@ -116,3 +126,29 @@ async def test_without_a_budget_nothing_waits() -> None:
     reading.feed(parser, data_of(5000))
     assert len(parser.taken) == 5000 * FRAME_BYTES
     assert transport.is_read
+
+
+async def test_looks_that_bring_nothing_are_paid_for() -> None:
+    reading, transport, _ = started(Backlog())
+    looks = 0
+    while transport.is_read:
+        reading.look()
+        looks += 1
+    own = OWN_PER_S * SAVED_S / READ_COST
+    assert own <= looks <= own + 2 * ROUND / READ_COST
+    reading.stop()
+
+
+async def test_messages_of_tls_are_paid_for_as_pings_are_and_are_a_flood_in_the_end() -> None:
+    reading, transport, _ = started(Backlog())
+    read_bytes, is_flooded, reads = 0, False, 0
+    reading.note_read(0, 1)
+    while not is_flooded:
+        if transport.is_read:
+            read_bytes += 75 * MESSAGE_BYTES
+            is_flooded = reading.note_read(read_bytes, 1)
+            reads += 1
+        else:
+            reading._end_hold()
+    assert abs(reads * 75 - (MAX_EMPTY + OWN_PER_S / EMPTY_COST)) < 1000
+    reading.stop()

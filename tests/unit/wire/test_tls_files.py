@@ -6,13 +6,16 @@ from __future__ import annotations
 import logging
 import ssl
 from collections.abc import Callable
+from datetime import datetime, timedelta, timezone
 from pathlib import Path
 
 import pytest
 import trustme
 
 from audio_connector.errors import AudioConnectorStartServerError
-from audio_connector.wire.tls_files import LOOK_AGAIN_S, TlsFiles
+from audio_connector.wire.tls_files import DAY_S, LOOK_AGAIN_S, TlsFiles
+
+NOW = datetime(2031, 5, 17, 12, 30, tzinfo=timezone.utc)
 
 KEY = trustme.CA().issue_cert("localhost").private_key_pem.bytes()
 
@@ -24,18 +27,25 @@ class Stage:
         self.certfile, self.keyfile = folder / "chain.pem", folder / "key.pem"
         self.client_ca = folder / "clients.pem"
         self.now = 100.0
+        self.date = NOW.timestamp()
         self.issue()
 
-    def issue(self) -> trustme.CA:
+    def issue(self, *, begins: datetime | None = None, ends: datetime | None = None) -> trustme.CA:
         authority = trustme.CA()
-        leaf = authority.issue_cert("localhost")
+        leaf = authority.issue_cert("localhost", not_before=begins, not_after=ends)
         self.certfile.write_bytes(b"".join(part.bytes() for part in leaf.cert_chain_pems))
         self.keyfile.write_bytes(leaf.private_key_pem.bytes())
         return authority
 
     def files(self, **changes: Path | None) -> TlsFiles:
         paths = {"certfile": self.certfile, "keyfile": self.keyfile, **changes}
-        return TlsFiles(**paths, clock=lambda: self.now)  # type: ignore[arg-type]
+        return TlsFiles(**paths, clock=lambda: self.now, date=lambda: self.date)  # type: ignore[arg-type]
+
+    def days(self, files: TlsFiles, days: float) -> None:
+        """They pass, and somebody dials."""
+        self.now += days * DAY_S
+        self.date += days * DAY_S
+        files.context()
 
 
 @pytest.fixture
@@ -143,6 +153,65 @@ def test_clients_need_a_certificate_of_the_authority(stage: Stage) -> None:
         handshake(context, client)
     clients.issue_cert("caller").configure_cert(client)
     handshake(context, client)
+
+
+def test_a_certificate_that_ends_is_told_in_time_and_again_when_it_has(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    ends = NOW + timedelta(days=20)
+    stage.issue(begins=NOW - timedelta(days=70), ends=ends)
+    files = stage.files()
+    for _ in range(21 * 4):
+        stage.days(files, 0.25)
+    early, late = (record.getMessage() for record in caplog.records)
+    assert early == (
+        f"a certificate in {stage.certfile} expires on 2031-06-06 at 12:30 UTC, and no router takes it from then "
+        "on. Renew it: files that change are used for new calls, without a restart"
+    )
+    assert "has expired on 2031-06-06 at 12:30 UTC, and no router takes it. Renew it" in late
+    assert {record.levelno for record in caplog.records} == {logging.WARNING}
+    assert files.expires_at == ends.timestamp()
+
+
+def test_one_that_has_ended_is_told_when_it_is_loaded_and_when_it_is_replaced_by_another_such(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    begins = NOW - timedelta(days=90)
+    stage.issue(begins=begins, ends=NOW - timedelta(days=1))
+    files = stage.files()
+    assert not caplog.records, "whoever only checks the files says nothing"
+    stage.days(files, 0)
+    stage.issue(begins=begins, ends=NOW + timedelta(days=1))
+    assert files.expires_at == (NOW - timedelta(days=1)).timestamp(), "it was looked at just now"
+    stage.now += LOOK_AGAIN_S
+    assert files.expires_at == (NOW + timedelta(days=1)).timestamp(), "it is looked at although nobody dials"
+    stage.issue(begins=begins, ends=NOW + timedelta(days=80))
+    stage.days(files, 0.1)
+    told = [record.getMessage() for record in caplog.records]
+    assert [text.partition(" on ")[0].partition("chain.pem ")[2] for text in told] == [
+        "has expired",
+        "expires",
+    ]
+
+
+def test_one_that_lasts_for_days_is_told_when_a_third_is_left(
+    stage: Stage, caplog: pytest.LogCaptureFixture
+) -> None:
+    stage.issue(begins=NOW, ends=NOW + timedelta(days=6))
+    files = stage.files()
+    stage.days(files, 3.9)
+    assert not caplog.records
+    stage.days(files, 0.2)
+    assert len(caplog.records) == 1
+
+
+def test_one_that_is_not_valid_yet_is_told(stage: Stage, caplog: pytest.LogCaptureFixture) -> None:
+    stage.issue(begins=NOW + timedelta(hours=2), ends=NOW + timedelta(days=90))
+    files = stage.files()
+    stage.days(files, 0)
+    stage.days(files, 0.1)
+    (record,) = caplog.records
+    assert "is valid from 2031-05-17 at 14:30 UTC on, and no router takes it before" in record.getMessage()
 
 
 def missing(stage: Stage) -> None:

@@ -44,3 +44,6 @@ def test_it_is_bounded_and_nobody_goes_for_a_greater_one(most: int, comes: list[
             there.remove(dropped)
     assert sorted(waiting) == sorted(there)
     assert len(waiting) == len(there) <= most
+    for item in there:
+        waiting.remove(item[0], item)
+    assert (waiting._by_address, waiting._by_count) == ({}, {})

@@ -8,7 +8,7 @@ Rules:
    that has is told by its `Stop` and its result is dropped, so that nothing of it reaches the next caller.
 3. A job gives its pieces without waiting for who takes them, so that a slow listener does not hold the engine: an
    adapter asks for one sentence at a time.
-4. After `Worker.close` there is no thread, and every waiter has been answered.
+4. After `Worker.close` there is no thread, but for one that hangs, and every waiter has been answered.
 
 A worker may be used from any event loop, and from several.
 """
@@ -16,6 +16,7 @@ A worker may be used from any event loop, and from several.
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -30,7 +31,13 @@ T = TypeVar("T")
 MAX_WAITING: Final = 16
 """Jobs that wait for an engine. At half a second each, the last of them is answered when nobody listens any more."""
 
+CLOSE_S: Final = 30.0
+"""For the piece of work that a thread is at when its engine is closed; the slowest decode of Whisper that is of use
+in a call takes some seconds."""
+
 _END: Final = object()
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Stop:
@@ -79,6 +86,7 @@ class Worker(Generic[M]):
         load: Makes what every job is given; called in the thread.
         unload: Frees it; called in the thread.
         max_waiting: Jobs that may wait. One more is refused.
+        close_s: How long `close` waits for the thread.
     """
 
     def __init__(
@@ -88,11 +96,13 @@ class Worker(Generic[M]):
         *,
         unload: Callable[[M], object] | None = None,
         max_waiting: int = MAX_WAITING,
+        close_s: float = CLOSE_S,
     ) -> None:
         self._name = name
         self._load = load
         self._unload = unload
         self._max_waiting = max_waiting
+        self._close_s = close_s
         self._changed = threading.Condition()
         self._waiting: deque[_Job[M]] = deque()
         self._current: _Job[M] | None = None
@@ -150,7 +160,8 @@ class Worker(Generic[M]):
     async def close(self) -> None:
         """Stop what is done, refuse what waits, free the engine and end the thread; idempotent.
 
-        It waits for the piece of work that the thread is at, without blocking the loop.
+        It waits for the piece of work that the thread is at, without blocking the loop; for `CLOSE_S` at most, since
+        what hangs in a library cannot be ended, and must not keep a program from its end.
         """
         loop = asyncio.get_running_loop()
         gone: asyncio.Future[None] = loop.create_future()
@@ -167,9 +178,18 @@ class Worker(Generic[M]):
                 self._changed.notify()
         for job in refused:
             job.fail(self._closed())
-        if thread is not None:
-            await gone
+        if thread is None:
+            return
+        await asyncio.wait({gone}, timeout=self._close_s)
+        if gone.done():
             thread.join()  # it has said that it is at its end
+        else:
+            _log.warning(
+                "%s: its thread is still at one piece of work %g s after it was closed; it is left alone, and "
+                "ends with the process",
+                self._name,
+                self._close_s,
+            )
 
     def _put(self, job: _Job[M]) -> None:
         with self._changed:

@@ -65,7 +65,8 @@ class Conversation:
             if not text and not is_interrupting:
                 await self._leave("patience" if self._live.now_s < self._persona.max_s else "time")
             elif self.turns >= self._persona.max_turns:
-                await self._leave("turns")
+                if not await self._ends_by_rule(text):
+                    await self._leave("turns")
             else:
                 reply = self._interruption() if is_interrupting else await self._replies.reply_to(text)
                 await self._do(reply, is_interrupting)
@@ -73,15 +74,20 @@ class Conversation:
 
     async def conclude(self) -> None:
         """The call is over and all is understood: what the bot said last may be what a rule ends the call on."""
-        text = self._ear.text_since(self._since_s)
-        if self.ended == "bot" and text:
-            reply = await self._replies.by_rule(text)
-            self.ended = (reply and reply.ends) or self.ended
+        if self.ended == "bot":
+            await self._ends_by_rule(self._ear.text_since(self._since_s))
 
     def give_up(self, why: str) -> None:
         """Hang up at once, without a word."""
         self.ended = why
         self._live.hang_up()
+
+    async def _ends_by_rule(self, text: str) -> bool:
+        """Whether a rule ends the call on what the bot said; nothing more is answered."""
+        reply = await self._replies.by_rule(text) if text else None
+        if reply is not None and reply.ends:
+            self.ended = reply.ends
+        return self._is_leaving
 
     @property
     def _is_leaving(self) -> bool:

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final, TypeAlias
 
 from pydantic import BeforeValidator, Field
 
@@ -34,6 +34,9 @@ else:
     ManyWanted = Annotated[tuple[Wanted, ...], BeforeValidator(_as_wanted), Field(max_length=100)]
 
 
+NOTHING_UNDERSTOOD: Final = "the bot said nothing that was understood"
+
+
 def not_judged(unheard_s: float) -> str:
     """Say why nobody knows what the bot said, and what it did not."""
     return f"{unheard_s:.1f} s of what the bot said were not recognised: its words cannot be judged"
@@ -58,7 +61,7 @@ class Expect(FrozenValues):
 
     Attributes:
         said: Each of these was said: phrases, or mappings as `Wanted`.
-        never_said: None of these was.
+        never_said: None of these was, in words that were understood: of a bot of which none was, nobody knows.
         word_errors: How near its words are to a text.
     """
 
@@ -73,30 +76,31 @@ class Expect(FrozenValues):
         """Each of them in a line, as a gate shows it."""
         return tuple(text for text, _ in self._checks(""))
 
-    def failures(self, lines: Iterable[TranscriptLine], *, unheard_s: float = 0.0) -> tuple[str, ...]:
+    def failures(
+        self, lines: Iterable[TranscriptLine], *, unheard_s: float = 0.0, may_be_silent: bool = False
+    ) -> tuple[str, ...]:
         """Say what does not hold, one line each.
 
         Args:
             lines: What was said.
             unheard_s: How much of the bot's speech was not recognised: then nobody knows what was never said.
+            may_be_silent: The bot made no sound, as it was meant to: so it said nothing wrong either. Else nobody
+                knows what was never said where no word was understood.
         """
         text = said_by("bot", lines)
         if self.texts and unheard_s:
             return (not_judged(unheard_s),)
-        return tuple(f"{name}: {why}" for name, why in self._checks(text) if why)
+        return tuple(f"{name}: {why}" for name, why in self._checks(text, may_be_silent) if why)
 
-    def _checks(self, text: str) -> Iterable[tuple[str, str]]:
+    def _checks(self, text: str, may_be_silent: bool = False) -> Iterable[tuple[str, str]]:
         """Each check by its name, and why it fails; empty where it holds."""
-        got = (
-            f"the bot said {quoted(text, SHOWN_CHARS)}"
-            if text
-            else "the bot said nothing that was understood"
-        )
+        got = f"the bot said {quoted(text, SHOWN_CHARS)}" if text else NOTHING_UNDERSTOOD
         not_so = f"the bot did not; it said {quoted(text, SHOWN_CHARS)}" if text else got
+        is_known = bool(text) or may_be_silent
         for wanted in _as_wanted(self.said):
             yield f"said {wanted}", "" if wanted.found_in(text) else not_so
         for wanted in _as_wanted(self.never_said):
-            yield f"never_said {wanted}", got if wanted.found_in(text) else ""
+            yield f"never_said {wanted}", got if not is_known or wanted.found_in(text) else ""
         if self.word_errors is not None:
             rate, limit = word_errors(self.word_errors.reference, text), self.word_errors.max
             yield f"word_errors>{limit:g}", f"{rate:.3f}; {got}" if rate > limit else ""

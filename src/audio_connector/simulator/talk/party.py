@@ -101,7 +101,11 @@ class Party:
         report = replace(
             report,
             expected=expect.texts,
-            unmet=expect.failures(report.transcript, unheard_s=report.unheard_s),
+            unmet=expect.failures(
+                report.transcript,
+                unheard_s=report.unheard_s,
+                may_be_silent=report.allow_silence and not report.has_sound,
+            ),
             word_errors=None
             if reference is None
             else word_errors(reference, said_by("bot", report.transcript)),

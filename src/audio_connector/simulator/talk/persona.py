@@ -180,6 +180,11 @@ class Persona(FrozenValues):
     def _can_talk(self) -> Persona:
         if not self.rules and self.model is None:
             raise ValueError("it has neither rules nor a model; expected 'rules:' or 'model:'")
+        if self.judge is None and self.model is None and all(rule.then == "go_on" for rule in self.rules):
+            raise ValueError(
+                "nothing says when the goal is reached, so every call would fail; expected a rule with "
+                "'then: hang_up', or 'judge:'"
+            )
         if self.judge is not None and self.judge.by == "model" and self.model is None:
             raise ValueError("judge.by is 'model', and there is no 'model:'; expected one, or by: meaning")
         return self

@@ -7,6 +7,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
+from audio_connector.simulator.talk.expect import NOTHING_UNDERSTOOD
 from audio_connector.simulator.talk.meaning import Meaning
 from audio_connector.simulator.talk.persona import Judge, Outcome, Persona, many
 from audio_connector.simulator.talk.ports import Answerer, Message
@@ -63,6 +64,8 @@ async def judge_call(
         verdict = folded(answer)[:1]
         if verdict != ("yes",):
             missing.append(f"the model judges: {printable(answer, _SHOWN_CHARS) or 'nothing'}")
+    if not (missing or said) and judge.by == "meaning":  # what it must not say is all that was judged
+        missing.append(NOTHING_UNDERSTOOD)
     by = judge.by if judge.by == "model" else meaning.judged_by
     if missing and ended not in {"rule", "model"}:
         missing.append(_HOW[ended])

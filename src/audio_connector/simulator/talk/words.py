@@ -16,6 +16,7 @@ import numpy as np
 from pydantic import BeforeValidator, Field, model_validator
 
 from audio_connector.errors import UsageError
+from audio_connector.simulator.talk.patterns import is_found
 from audio_connector.validation import FrozenValues
 
 MAX_TEXT_CHARS: Final = 2000
@@ -160,7 +161,7 @@ class Wanted(FrozenValues):
             return any_of(text, self.any)
         if self.all is not None:
             return all(contains(text, phrase) for phrase in self.all)
-        return self.pattern is not None and re.search(self.pattern, text, re.IGNORECASE) is not None
+        return self.pattern is not None and is_found(self.pattern, text)
 
     def __str__(self) -> str:
         if self.any is not None:

@@ -192,6 +192,24 @@ async def test_closing_answers_everybody_and_leaves_no_thread() -> None:
     await worker.close()
 
 
+async def test_what_hangs_keeps_nobody_from_closing(caplog: pytest.LogCaptureFixture) -> None:
+    worker = Worker("hanging", lambda: "model", close_s=0.01)
+    held = Held()
+    waiting = asyncio.ensure_future(worker.run(held))
+    await held.has_begun()
+    await worker.close()
+    await worker.close()
+    with pytest.raises(EngineError, match="was closed"):
+        await waiting
+    assert (
+        "hanging: its thread is still at one piece of work 0.01 s after it was closed" in caplog.messages[0]
+    )
+    [thread] = [thread for thread in threading.enumerate() if thread.name == "hanging"]
+    held.go_on.set()
+    await asyncio.to_thread(thread.join, SOON_S)
+    assert not thread.is_alive()
+
+
 async def test_closing_what_was_never_used_makes_no_thread() -> None:
     worker = Worker("engine", pytest.fail)
     await worker.close()

@@ -112,7 +112,7 @@ async def test_who_understands_nothing_gives_up() -> None:
 
 @in_virtual_time
 async def test_a_conversation_that_goes_round_ends_by_its_turns_or_its_time() -> None:
-    rules = [{"when": {"pattern": "."}, "say": "Again."}]
+    rules = [{"when": {"pattern": "."}, "say": "Again."}, RULES[-1]]
     echo = talking_bot(lambda text: "Once more?", greeting="Hey.")
     assert outcome(await play(persona(rules=rules, max_turns=4), echo)) == (False, "turns", 4)
     report = await play(persona(rules=rules, max_s=20, max_turns=500), echo)
@@ -195,6 +195,35 @@ async def test_a_judge_judges_what_the_bot_said(judge: dict[str, Any], why: list
     assert report.outcome.reached == (not why)
     assert report.outcome.judged_by == "words"
     assert list(report.unmet) == [f"the goal was not reached: {each}" for each in why]
+
+
+@in_virtual_time
+async def test_what_ends_the_call_does_so_also_where_it_has_spoken_as_often_as_it_may() -> None:
+    report = await play(persona(max_turns=3, goodbye="I have to go."))
+    assert lines(report)[-1] == "< Thanks, goodbye."
+    assert outcome(report) == (True, "rule", 3)
+
+
+@in_virtual_time
+async def test_of_a_bot_that_said_nothing_no_goal_is_reached() -> None:
+    async def hums(client: Any) -> None:
+        await client.send_audio_buffer(spelled("ab"), pad_last_frame=True)
+
+    report = await play(persona(opening="Hello?", judge={"must_not": "sorry"}, patience_s=2), hums)
+    assert report.outcome is not None
+    assert not report.outcome.reached
+    assert report.outcome.why[0] == "the bot said nothing that was understood"
+
+
+@in_virtual_time
+async def test_a_pattern_that_would_take_years_ends_the_call_with_a_word(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("audio_connector.simulator.talk.patterns.LONGEST_S", 0.05)
+    bot = talking_bot(lambda text: "", greeting="a" * 60 + "!")
+    rules = [{"when": {"pattern": "(a+)+$"}, "say": "two", "then": "hang_up"}]
+    with pytest.raises(UsageError, match="takes more than"):
+        await play(persona(rules=rules), bot)
 
 
 @in_virtual_time

@@ -53,10 +53,21 @@ def test_what_does_not_hold_is_told_with_what_was_said(values: dict[str, object]
     assert expect(**values).failures(LINES) == (told,)
 
 
-def test_of_a_silent_bot_nothing_was_said_and_nothing_wrong() -> None:
+NOTHING = "the bot said nothing that was understood"
+
+
+@pytest.mark.parametrize("lines", [(), (TranscriptLine("bot", 0.0, 2.0, ""), *LINES[1:2])])
+def test_where_no_word_was_understood_nobody_knows_what_was_never_said(
+    lines: tuple[TranscriptLine, ...],
+) -> None:
     made = expect(said="hello", never_said="hello")
-    assert made.failures([]) == ("said 'hello': the bot said nothing that was understood",)
+    assert made.failures(lines) == (f"said 'hello': {NOTHING}", f"never_said 'hello': {NOTHING}")
     assert made.texts == ("said 'hello'", "never_said 'hello'")
+
+
+def test_a_bot_that_is_meant_to_be_silent_and_was_has_said_nothing_wrong() -> None:
+    assert expect(never_said="hello").failures([], may_be_silent=True) == ()
+    assert expect(said="hello").failures([], may_be_silent=True) == (f"said 'hello': {NOTHING}",)
 
 
 def test_where_something_was_not_understood_nothing_is_known() -> None:

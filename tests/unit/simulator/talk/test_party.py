@@ -157,6 +157,7 @@ async def test_words_whose_turn_never_came_are_missed_too() -> None:
         "did not hear 'goodbye' before the call ended: nothing was heard",
         "did not hear 'how many': the call ended before that step",
     )
+    assert report.left_out == ("say 60 s after the one before",)
 
 
 @in_virtual_time
@@ -197,6 +198,26 @@ async def test_expectations_fail_a_call_and_are_counted() -> None:
     )
     assert figures(report)["word_errors"] == 2.0
     assert not report.is_clean
+
+
+@pytest.mark.parametrize(
+    ("sound", "fails"), [(b"", False), (spelled("ab"), True)], ids=["silence", "a click"]
+)
+@in_virtual_time
+async def test_of_a_bot_that_only_listens_only_silence_is_known_to_be_no_words(
+    sound: bytes, fails: bool
+) -> None:
+    """Two frames are a click, of which recognisers make words."""
+
+    async def on_connect(client: Any) -> None:
+        if sound:
+            await client.send_audio_buffer(sound, pad_last_frame=True)
+
+    steps = [Step(at_s=1, say=say("table"))]
+    report = await called(on_connect, steps=steps, expect=Expect(never_said="no"), allow_silence=True)
+    assert report.unmet == (("never_said 'no': the bot said nothing that was understood",) if fails else ())
+    report = await called(on_connect, steps=steps, expect=Expect(never_said="no"))
+    assert "never_said 'no': the bot said nothing that was understood" in report.unmet
 
 
 @in_virtual_time

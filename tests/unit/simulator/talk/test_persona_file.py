@@ -55,6 +55,10 @@ def test_a_whole_persona_is_read(tmp_path: Path) -> None:
         ("", ": the file is empty; expected a persona, with 'goal:' in it"),
         ("- a\n", ": expected a persona's words, such as 'goal:'"),
         ("goal: x\n", "it has neither rules nor a model; expected 'rules:' or 'model:'"),
+        (
+            "goal: x\nrules: [{when: a, say: b}, {when: c, press: '1'}]\n",
+            "nothing says when the goal is reached, so every call would fail; expected a rule with 'then: hang_up'",
+        ),
         ("rules: []\n", "line 1: goal is missing"),
         (
             "goal: x\nrules:\n  - {when: a}\n",
@@ -118,7 +122,7 @@ RULES = st.lists(
 async def test_the_first_rule_that_fits_answers_and_each_time_its_next_line(
     rules: list[tuple[str, list[str]]], texts: list[str]
 ) -> None:
-    made = [Rule(when=word, say=say) for word, say in rules]
+    made = [Rule(when=word, say=say) for word, say in rules] + [Rule(when="goodbye", then="hang_up")]
     replies = Replies(Persona(goal="x", rules=made, gives_up_after=100), Meaning())
     used = [0] * len(rules)
     for text in texts:

@@ -24,18 +24,27 @@ def expanded(secret: bytes, label: bytes, size: int, hash_: str) -> bytes:
     return hmac.digest(secret, info + b"\x01", hash_)[:size]  # never longer than one hash
 
 
-def key_updates(secret: bytes, cipher: str, sent: int, count: int) -> bytes:
-    """So many records behind ``sent`` ones, each under the keys that the one before has made."""
-    hash_ = "sha384" if cipher.endswith("384") else "sha256"
-    algorithm = ChaCha20Poly1305 if "CHACHA20" in cipher else AESGCM
-    head = b"\x17\x03\x03" + (RECORD_BYTES - 5).to_bytes(2, "big")
-    records = []
-    for number in range(count):
-        key = expanded(secret, b"key", 16 if "AES_128" in cipher else 32, hash_)
-        nonce = int.from_bytes(expanded(secret, b"iv", 12, hash_), "big") ^ (0 if number else sent)
-        records.append(head + algorithm(key).encrypt(nonce.to_bytes(12, "big"), KEY_UPDATE, head))
-        secret = expanded(secret, b"traffic upd", hashlib.new(hash_).digest_size, hash_)
-    return b"".join(records)
+class KeyUpdates:
+    """Records behind ``sent`` ones, each under the keys that the one before has made."""
+
+    def __init__(self, secret: bytes, cipher: str, sent: int) -> None:
+        self._hash = "sha384" if cipher.endswith("384") else "sha256"
+        self._algorithm = ChaCha20Poly1305 if "CHACHA20" in cipher else AESGCM
+        self._key_bytes = 16 if "AES_128" in cipher else 32
+        self._secret, self._sent = secret, sent
+
+    def take(self, count: int) -> bytes:
+        """The next ones."""
+        head = b"\x17\x03\x03" + (RECORD_BYTES - 5).to_bytes(2, "big")
+        records = []
+        for _ in range(count):
+            secret, hash_ = self._secret, self._hash
+            key = expanded(secret, b"key", self._key_bytes, hash_)
+            nonce = int.from_bytes(expanded(secret, b"iv", 12, hash_), "big") ^ self._sent
+            records.append(head + self._algorithm(key).encrypt(nonce.to_bytes(12, "big"), KEY_UPDATE, head))
+            self._secret = expanded(secret, b"traffic upd", hashlib.new(hash_).digest_size, hash_)
+            self._sent = 0
+        return b"".join(records)
 
 
 class TlsPeer:
@@ -68,11 +77,11 @@ class TlsPeer:
         self._tls.write(data)
         await self._flush()
 
-    def key_updates(self, sent: int, count: int) -> bytes:
-        """So many, behind ``sent`` records."""
+    def stream(self, sent: int) -> KeyUpdates:
+        """Those behind ``sent`` records."""
         secrets = dict(line.split(" ", 1) for line in self._key_log.read_text().splitlines() if " " in line)
         secret = bytes.fromhex(secrets["CLIENT_TRAFFIC_SECRET_0"].split()[1])
-        return key_updates(secret, (self._tls.cipher() or ("",))[0], sent, count)
+        return KeyUpdates(secret, (self._tls.cipher() or ("",))[0], sent)
 
     async def _flush(self) -> None:
         await asyncio.get_running_loop().sock_sendall(self.sock, self._outgoing.read())
