@@ -90,7 +90,9 @@ def test_the_navigation_has_every_page() -> None:
     assert navigation_faults((ROOT / "zensical.toml").read_text(encoding="utf-8"), pages) == []
 
 
-@pytest.mark.parametrize("name", ["", ".auth", ".engines", ".testing", ".testing.conformance", ".turns"])
+@pytest.mark.parametrize(
+    "name", ["", ".auth", ".engines", ".simulator", ".testing", ".testing.conformance", ".turns"]
+)
 def test_the_reference_has_every_public_class_and_function(name: str) -> None:
     module = importlib.import_module(f"audio_connector{name}")
     text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
