@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import ast
+import importlib
+import inspect
 import re
 import textwrap
 from pathlib import Path
@@ -86,6 +88,21 @@ def test_the_navigation_has_every_page() -> None:
     docs = ROOT / "docs"
     pages = {page.relative_to(docs).as_posix() for page in docs.rglob("*.md")}
     assert navigation_faults((ROOT / "zensical.toml").read_text(encoding="utf-8"), pages) == []
+
+
+@pytest.mark.parametrize(
+    "name", ["", ".auth", ".engines", ".simulator", ".testing", ".testing.conformance", ".turns"]
+)
+def test_the_reference_has_every_public_class_and_function(name: str) -> None:
+    module = importlib.import_module(f"audio_connector{name}")
+    text = "\n".join(page.read_text(encoding="utf-8") for page in PAGES)
+    public = {
+        each
+        for each in module.__all__
+        if inspect.isroutine(getattr(module, each)) or inspect.isclass(getattr(module, each))
+    }
+    documented = set(re.findall(rf"^::: audio_connector{re.escape(name)}\.(\w+)$", text, flags=re.MULTILINE))
+    assert public - documented == set()
 
 
 @pytest.mark.parametrize("model", ["Playback", "Intake", "Limits", "Timeouts", "AudioTransport"])

@@ -59,6 +59,8 @@ class Pacer:
         self._count = 0
         self._timer: Any = None
         self._timer_at = math.inf
+        self._wakes_at = math.inf
+        """When it was to wake up: that, or at once, where whoever was armed asked for a time that had passed."""
         self._reads_first = False
         """It stood still, and nobody was woken since: that comes next."""
         self.latest_ms = 0.0
@@ -93,12 +95,13 @@ class Pacer:
         if self._timer is not None:
             self._timer.cancel()
         # Not before the deadline by a rounding error either: the timer would fire again and again for nothing.
-        at = max(deadline, math.ceil(deadline / TICK_S) * TICK_S)
-        self._timer, self._timer_at = self._call_later(max(0.0, at - self._clock()), self._tick), at
+        now, at = self._clock(), max(deadline, math.ceil(deadline / TICK_S) * TICK_S)
+        self._timer, self._timer_at = self._call_later(max(0.0, at - now), self._tick), at
+        self._wakes_at = max(at, now)
 
     def _tick(self) -> None:
         now = self._clock()
-        late_s = 0.0 if self._reads_first else now - self._timer_at
+        late_s = 0.0 if self._reads_first else now - self._wakes_at
         self.latest_ms = max(self.latest_ms, late_s * 1000)
         self._timer, self._timer_at = None, -math.inf  # whoever is armed meanwhile shares the timer below
         self._reads_first = late_s >= STOOD_STILL_S

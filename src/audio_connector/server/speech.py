@@ -169,8 +169,8 @@ class Speech:
         """Wait until the utterance was heard to its end, or was cut; also when the connection ends.
 
         Raises:
-            UsageError: It was not begun with ``async with``, or it is asked for in that block, or in that of an earlier
-                speech: it would wait for the end of the block that it stands in.
+            UsageError: It was not begun with ``async with``, or it is asked for in that block, or in that of an
+                earlier speech: it would wait for the end of the block that it stands in.
         """
         if not self._is_begun:
             raise UsageError(NOT_BEGUN)

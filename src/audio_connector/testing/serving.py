@@ -123,8 +123,6 @@ async def serve(
 ) -> AsyncIterator[Server]:
     """Run a bot for a test.
 
-    ::
-
         async with serve(on_connect, playback={"lead_ms": 100}) as server:
             async with server.call() as call:
                 ...
@@ -133,7 +131,8 @@ async def serve(
     on a free port of 127.0.0.1, whatever its configuration says.
 
     Args:
-        app: See `App`.
+        app: What `audio_connector.run` takes: an on_connect, a configuration, a mapping of its fields, or a function
+            without parameters that returns one of them. None where ``config`` says all.
         allow_errors: Do not fail the test for errors that the server has logged.
         config: Fields of the configuration, instead of those of ``app``.
 
@@ -170,8 +169,6 @@ async def serve(
 
 def connect(url: str, **options: Any) -> AbstractAsyncContextManager[Call]:  # noqa: ANN401
     """Call a server that runs elsewhere.
-
-    ::
 
         async with connect("ws://localhost:8765/bot") as call:
             ...

@@ -263,6 +263,16 @@ def test_who_stood_still_reads_before_anybody_is_woken() -> None:
     assert stage.pacer.latest_ms == pytest.approx(5000)
 
 
+def test_who_is_armed_for_a_time_that_has_passed_has_not_stood_still() -> None:
+    stage = Stage()
+    stage.clock.run_for(20.0)
+    late = stage.item()
+    stage.pacer.arm(late, stage.clock.time() - 5.0)
+    stage.clock.run_for(TICK_S)
+    assert len(late.woken) == 1
+    assert stage.pacer.latest_ms == 0
+
+
 def test_one_that_is_late_as_a_busy_machine_is_wakes_at_once() -> None:
     stage = Stage()
     item = stage.item()
