@@ -19,7 +19,7 @@ from audio_connector.server.call_attributes import at_opening
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.drain import Drain
-from audio_connector.server.flight import Budget
+from audio_connector.server.flight import Budget, check_folder
 from audio_connector.server.line import Line
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import STOPPED, Session
@@ -101,6 +101,8 @@ class Running:
 
     async def listen(self) -> int:
         """Open the listening socket; returns its port."""
+        if self._config.flight_recorder is not None:
+            check_folder(self._config.flight_recorder.folder)
         try:
             return (await self.io.listen())[1]
         except NoProcess as error:
