@@ -236,7 +236,6 @@ class Supervisor:
         if self._ending.done() or io.member is None or not io.is_started:
             return
         io.is_started = False
-        self._was_cut |= self._drains_until is not None
         how = io.member.how_ended()
         logger.error("an I/O process has ended (%s): its calls are over, and another one is started", how)
         self._spawn(self._restart_io(io))

@@ -145,6 +145,8 @@ class Running:
             case tells.Release():
                 session.release()
             case tells.Ended(how):
+                if self._drain is not None:
+                    self._drain.note_end(how)
                 self._connections._live.pop(link_id, None)
                 self._live_sessions._leave(link_id)
                 session.end(how)
