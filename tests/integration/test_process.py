@@ -111,6 +111,18 @@ async def test_a_process_that_is_killed_ends_its_calls_with_a_reason_and_another
     caplog.clear()
 
 
+async def test_calls_that_are_over_by_its_death_in_a_drain_were_cut(caplog: pytest.LogCaptureFixture) -> None:
+    listener = Listener()
+    async with serving_apart(listener) as handle, calling(handle.get_address()):
+        heard = await listener.call()
+        await heard.client.send_audio_buffer(sawtooth(16000 * 5))
+        draining = asyncio.create_task(handle.drain(30.0))
+        await asyncio.sleep(0)
+        os.kill(process_of(handle), signal.SIGKILL)
+        assert await asyncio.wait_for(draining, DEADLINE_S) is False
+    caplog.clear()
+
+
 async def test_nobody_is_turned_away_while_there_is_no_process() -> None:
     listener = Listener()
     async with serving_apart(listener) as handle:

@@ -157,6 +157,36 @@ async def test_deaths_reloads_and_the_memory_leave_as_many_workers_as_were_asked
     caplog.clear()
 
 
+async def test_a_worker_that_dies_in_the_drain_is_said_and_cuts_its_calls(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with (
+        serving(workers=2, drain_s=4.0) as served,
+        guests(served.address, "/speak?50", "/speak?50") as (guest, _),
+    ):
+        served.supervisor.drain()
+        await asyncio.sleep(0)  # they have been told
+        os.kill(guest.told[0]["pid"], signal.SIGKILL)
+        assert await served.running is False
+    [line] = [text for text in caplog.messages if text.startswith("worker ") and "has ended" in text]
+    assert line.endswith("has ended (signal 9) in the middle of the drain")
+    caplog.clear()
+
+
+async def test_an_io_process_that_dies_in_the_drain_cuts_its_calls(
+    serving: Serving, caplog: pytest.LogCaptureFixture
+) -> None:
+    async with serving(drain_s=4.0) as served, guests(served.address, "/speak?500"):
+        served.supervisor.drain()
+        await asyncio.sleep(0)  # they have been told
+        [io] = served.supervisor._ios
+        assert io.member is not None
+        io.member.kill()
+        assert await served.running is False
+    assert "an I/O process has ended (signal 9): its calls are over" in caplog.text
+    caplog.clear()
+
+
 @pytest.mark.parametrize("what", ["process", "stream"])
 async def test_where_the_system_has_no_room_for_another_worker_it_is_tried_again(
     what: str, serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

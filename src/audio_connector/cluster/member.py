@@ -53,6 +53,7 @@ class Member:
         self.broker = broker
         """Over it the process is handed streams."""
         self.is_retiring = self.is_ending = self.was_ready = False
+        self.has_drained = self.was_killed = False
         self._child = child
         self._take = take
         self._on_lost = on_lost
@@ -108,6 +109,7 @@ class Member:
     def kill(self) -> None:
         """End it at once."""
         if self._child.is_alive():
+            self.was_killed = True
             self._child.kill()
 
     def close(self) -> None:

@@ -314,6 +314,7 @@ class Supervisor:
                 "change; start the program anew for that"
             )
         elif isinstance(word, words.Drained) and self._drains_until is not None:
+            worker.has_drained = True
             self._was_cut |= not word.ended
 
     async def _end_lost(self, number: int) -> None:
@@ -331,7 +332,8 @@ class Supervisor:
         self._collecting.forget(worker)
         how = worker.how_ended()
         worker.close()
-        if worker.is_ending:
+        is_draining = self._drains_until is not None and worker.was_ready
+        if worker.is_ending and (not is_draining or worker.has_drained or worker.was_killed):
             return
         if self._drains_until is not None:
             self._was_cut = True

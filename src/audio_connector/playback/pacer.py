@@ -22,9 +22,10 @@ TICK_S = 0.005
 A frame is never early by it, at most 5 ms late, and the lead covers that.
 """
 
-STOOD_STILL_S = 0.5
-"""A wake-up that is so late was not held up by others: the process was stopped, or its machine, as it is for a
-migration. What peers have sent meanwhile waits in the sockets, and none of them may be called silent before."""
+STOOD_STILL_S = 2.0
+"""A wake-up that is so late was hardly held up by others, as it may be for half a second on a busy machine: the
+process was stopped, or its machine, as it is for a migration. What peers have sent meanwhile waits in the sockets,
+and none of them may be called silent before."""
 
 READ_FIRST_S = 0.05
 """For the loop to read that. What is to be sent is late by far more."""

@@ -14,6 +14,8 @@ from collections.abc import Callable, Mapping
 
 from audio_connector.server.session import STOPPED, Session
 from audio_connector.validation.handlers import Handler, call_handler, takes
+from audio_connector.wire.closing import ABNORMAL
+from audio_connector.wire.messages import Disconnected
 
 logger = logging.getLogger("audio_connector.server")
 
@@ -35,6 +37,7 @@ class Drain:
         self._loop = asyncio.get_running_loop()
         self._expired: asyncio.Future[None] = self._loop.create_future()
         self._timer: asyncio.TimerHandle | None = None
+        self._was_cut = False
         self.tasks: set[asyncio.Task[None]] = set()
         """On_drain, and what brings the calls to their end."""
         if on_drain is not None and not self._is_for_each:
@@ -60,6 +63,10 @@ class Drain:
         """Have a call come to its end; also one whose upgrade was under way when the drain began."""
         self._hold(session.spawn(self._finish(session)))
 
+    def note_end(self, how: Disconnected) -> None:
+        """A call has ended: by its own end, or since the process of its socket has died."""
+        self._was_cut |= how.closed_by == "server" and how.code == ABNORMAL
+
     async def _run(self) -> bool:
         try:
             while (self._sessions or self.tasks) and not self._expired.done():
@@ -73,7 +80,7 @@ class Drain:
             if self._sessions:
                 count = len(self._sessions)
                 logger.warning("the drain ends, and cuts %d call%s short", count, "s" if count > 1 else "")
-            return not self._sessions
+            return not self._sessions and not self._was_cut
         finally:
             self.expire()
             if self._timer is not None:

@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import itertools
 import logging
+import os
 import re
 import threading
 import time
@@ -45,6 +46,18 @@ class _Wanted:
     detail: str
     path: Path | None = None
     future: asyncio.Future[Path | AudioFileError | None] | None = None
+
+
+def check_folder(folder: Path) -> None:
+    """Say at the start where nothing can be written, as with a unit of systemd that has the disk read-only.
+
+    Else that is found out when a record is missing.
+    """
+    whole = folder.absolute()
+    there = next(path for path in (whole, *whole.parents) if os.path.exists(path))  # noqa: PTH110 - it never raises
+    if not (there.is_dir() and os.access(there, os.W_OK | os.X_OK)):
+        text = "no flight record can be written to %s: %s is no folder that this process may write to; choose another"
+        logger.warning(text, folder, there)
 
 
 class Budget:

@@ -20,7 +20,7 @@ from audio_connector.server.call_attributes import at_opening
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.drain import Drain
-from audio_connector.server.flight import Budget
+from audio_connector.server.flight import Budget, check_folder
 from audio_connector.server.line import Line
 from audio_connector.server.registry import Connections
 from audio_connector.server.session import STOPPED, Session
@@ -102,6 +102,8 @@ class Running:
 
     async def listen(self) -> int:
         """Open the listening socket; returns its port."""
+        if self._config.flight_recorder is not None:
+            check_folder(self._config.flight_recorder.folder)
         try:
             return (await self.io.listen())[1]
         except NoProcess as error:
@@ -144,6 +146,8 @@ class Running:
             case tells.Release():
                 session.release()
             case tells.Ended(how):
+                if self._drain is not None:
+                    self._drain.note_end(how)
                 self._connections._live.pop(link_id, None)
                 self._live_sessions._leave(link_id)
                 session.end(how)

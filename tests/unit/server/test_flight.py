@@ -28,7 +28,7 @@ from audio_connector import (
 from audio_connector.call.asks import Close
 from audio_connector.call.tells import Taped, TapedEvent
 from audio_connector.recording.notes import Notes, read_notes
-from audio_connector.server.flight import MAX_UNWRITTEN, NAME, Budget, Flight
+from audio_connector.server.flight import MAX_UNWRITTEN, NAME, Budget, Flight, check_folder
 from audio_connector.server.line import Line
 from audio_connector.testing import Audio, in_virtual_time, serve
 
@@ -282,6 +282,28 @@ async def test_what_is_written_makes_room_for_more(tmp_path: Path) -> None:
             async with server.call():
                 await asyncio.sleep(0.1)
     assert len(files_in(tmp_path)) >= 2 * MAX_UNWRITTEN
+
+
+def test_a_folder_that_cannot_be_written_is_said_at_the_start(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "file").touch()
+    check_folder(tmp_path)
+    check_folder(tmp_path / "made" / "later")
+    monkeypatch.chdir(tmp_path)
+    check_folder(Path("flights"))
+    assert not caplog.records
+    check_folder(tmp_path / "file" / "flights")
+    monkeypatch.setattr(
+        os, "access", lambda path, mode: False
+    )  # a disk that is read-only; root may do all else
+    check_folder(Path("flights"))
+    assert [record.getMessage() for record in caplog.records] == [
+        f"no flight record can be written to {folder}: {there} is no folder that this process may write to; "
+        "choose another"
+        for folder, there in ((tmp_path / "file/flights", tmp_path / "file"), ("flights", tmp_path))
+    ]
+    caplog.clear()
 
 
 @pytest.mark.parametrize(
