@@ -34,6 +34,7 @@ from audio_connector.live.settings import AppSettings, S, read_settings
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.garbage import loaded_is_kept
+from audio_connector.server.log_output import logged_aside
 from audio_connector.server.program import BAD_INPUT, INTERRUPTED, end_at_next_interrupt, print_what_can_be
 from audio_connector.server.run import HOST, PORT, isolated, print_line, serving
 from audio_connector.server.server import AudioConnectorServerHandle
@@ -234,6 +235,7 @@ class Command(Generic[S]):
             config = isolated(
                 AudioConnectorServerConfig.from_values({**fields, "on_connect": app.on_connect})
             )
+            stack.enter_context(logged_aside())
             around._handle = handle = await stack.enter_async_context(serving(config, say))
             stack.enter_context(loaded_is_kept())
             if not demo:
