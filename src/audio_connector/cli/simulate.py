@@ -56,8 +56,8 @@ audio-connector simulate ws://localhost:8765 --persona guest.yaml --seed 7 --htm
 audio-connector simulate ws://localhost:8765 --wav question.wav --said 'opening hours' --never-said 'as an AI'
 
 [bold]Exit status[/bold]: 0 clean, or every condition held; 1 something was lost, the bot said nothing or \
-hung up, a condition failed, words were not as expected, or a persona did not reach its goal; 2 bad input, an \
-engine that is missing, or an unreachable server."""
+hung up, steps were left out, a condition failed, words were not as expected, or a persona did not reach its \
+goal; 2 bad input, an engine that is missing, or an unreachable server."""
 
 
 def simulate(  # noqa: PLR0913 - each one is an option of the command line

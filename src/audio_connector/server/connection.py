@@ -310,7 +310,8 @@ class AudioConnectorConnection:
 
         Raises:
             AudioDataError: Not audio that is taken, or an odd number of bytes over the whole utterance.
-            UsageError: Another argument is wrong. All of these are ``ValueError``; nothing was played then.
+            UsageError: Another argument is wrong. All of these are ``ValueError``; nothing was played then. Or
+                there is no room for more behind a speech in whose block this is.
             ConnectionClosed: The connection is over.
         """
         if bytes_per_sample != USUAL_FRAME_BYTES or frames_ms != FRAME_MS:

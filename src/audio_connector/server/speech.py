@@ -86,7 +86,8 @@ class Speech:
         Raises:
             SpeechInterrupted: The utterance was flushed, or the connection ended.
             AudioDataError: The audio is not what is taken; nothing of it was said.
-            UsageError: The utterance was ended before, or not begun with ``async with``.
+            UsageError: The utterance was ended before, or not begun with ``async with``; or there is no room for more
+                behind an earlier speech of this task, which would have to end first.
         """
         if self._outcome is not None:
             await self._line.give_way()
@@ -168,7 +169,8 @@ class Speech:
         """Wait until the utterance was heard to its end, or was cut; also when the connection ends.
 
         Raises:
-            UsageError: It was not begun with ``async with``, or it is asked for in that block, whose end it awaits.
+            UsageError: It was not begun with ``async with``, or it is asked for in that block, or in that of an
+                earlier speech: it would wait for the end of the block that it stands in.
         """
         if not self._is_begun:
             raise UsageError(NOT_BEGUN)

@@ -114,7 +114,11 @@ class Participant(FrozenValues):
 
     @model_validator(mode="after")
     def _says_it_one_way(self) -> Participant:
-        said = [name for name in ("say", "say_for_s") if getattr(self, name) is not None]
+        if self.say is None and self.say_for_s is not None:
+            raise ValueError(
+                "say_for_s repeats or cuts what is said, and there is no say; expected both, or neither"
+            )
+        said = ["say"] if self.say is not None else []
         said += ["a step with say" for step in self.steps if step.say is not None]
         if self.persona is not None and said:
             raise ValueError(f"{said[0]} does not go with persona, whose opening and rules say what it says")

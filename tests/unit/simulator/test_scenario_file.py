@@ -444,6 +444,10 @@ def test_a_participant_may_be_a_persona_of_a_file_or_of_words(tmp_path: Path) ->
         ("persona: bad.yaml", r"line 2: participants.0: persona: .*bad.yaml, line 2: rules=7: "),
         ("persona: 7", r"line 2: participants.0: persona=7: expected the path of a persona's file"),
         ("persona: {goal: x}", r"line 2: .*expected 'rules:' or 'model:'"),
+        (
+            "{name: Ann, say_for_s: 5}",
+            "line 2: .*say_for_s repeats or cuts what is said, and there is no say",
+        ),
         ("{persona: guest.yaml, say: x.wav}", "say does not go with persona, whose opening and rules say"),
         ("{persona: guest.yaml, steps: [{at_s: 1, say: x.wav}]}", "a step with say does not go with persona"),
     ],
