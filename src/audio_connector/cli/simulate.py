@@ -33,6 +33,7 @@ from audio_connector.simulator import (
     run_calls,
 )
 from audio_connector.simulator.summary import counted
+from audio_connector.simulator.talk.words import folded
 from audio_connector.testing.talk import open_talk
 from audio_connector.wire.quoting import without_secrets
 
@@ -302,6 +303,12 @@ def _rounded(value: object, digits: int = 6) -> object:
 
 def _expecting(expect: Expect, said: Sequence[str], never_said: Sequence[str]) -> Expect:
     """What a call expects, and what the options say beside it."""
+    for option, texts in (("--said", said), ("--never-said", never_said)):
+        for text in texts:
+            if not folded(text):
+                raise UsageError(
+                    f"{option} {text!r}: it has no word in it; expected words that a bot can say"
+                )
     more = Expect.from_values({"said": said, "never_said": never_said})
     return Expect(
         said=(*expect.said, *more.said),

@@ -181,7 +181,8 @@ def test_a_persona_calls(machine: Machine, peer: Peer, tmp_path: Path, capsys: C
             "--persona does not go with --scenario; its file says it: participants, each of which may have a persona",
         ),
         (["--seed", "1", "--scenario", "s.yaml"], "--persona does not go with --scenario"),
-        (["--said", "?"], "'?' has no word in it"),
+        (["--said", "?"], "--said '?': it has no word in it"),
+        (["--never-said", ""], "--never-said '': it has no word in it"),
         (["--voice", "alexa"], "there is no voice 'alexa'; expected one of piper, espeak-ng,"),
         (
             ["--recogniser", "ears"],
