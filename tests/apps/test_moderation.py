@@ -85,7 +85,7 @@ async def test_the_demo_finds_what_ann_says_and_lets_bob_be(
     assert status == 0, said
     assert any("Ann said 'idiot' (insult)" in line and "warned" in line for line in said)
     assert any("(threat)" in line and "muted" in line for line in said)
-    done = verify(tmp_path / "out" / "audit.jsonl", clips=tmp_path / "out")
+    done = verify(tmp_path / "out" / "demo" / "audit.jsonl", clips=tmp_path / "out" / "demo")
     assert done.lines > 6
     heard, rate_hz = read_wav(tmp_path / "out" / "demo" / "1-heard.wav")
     assert "polite" in folded((await base.transcribe(heard, sample_rate=rate_hz)).text)
