@@ -58,14 +58,14 @@ async def test_a_word_is_flagged_within_its_time_and_heard_in_its_clip(
             await call.say(spoken)
             await asyncio.sleep(2.5)
         audio = call.spoken
-        for flag in app.flags.values():
-            flagged_s = flag.at_s + flag.after_s
-            from_s = max(0.0, flagged_s - 6)
-            heard = await base.transcribe(audio.between(from_s, flagged_s).pcm, sample_rate=16_000)
-            ends = [from_s + word.end_s for word in heard.words if folded(word.text) == ["idiot"]]
-            delays.append(flagged_s - ends[-1])
-    await app.close()
+    await app.close()  # a busy machine understands the last of it later
     flags = list(app.flags.values())
+    for flag in flags:
+        flagged_s = flag.at_s + flag.after_s
+        from_s = max(0.0, flagged_s - 6)
+        heard = await base.transcribe(audio.between(from_s, flagged_s).pcm, sample_rate=16_000)
+        ends = [from_s + word.end_s for word in heard.words if folded(word.text) == ["idiot"]]
+        delays.append(flagged_s - ends[-1])
     assert [(flag.finding.category.name, flag.state) for flag in flags] == [("insult", "certain")] * 3
     assert flags[0].action == "warned"
     # The machine of a test is shared: what it does at its best is what the application takes.
