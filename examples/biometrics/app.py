@@ -19,14 +19,14 @@ from audio_connector.live.demo import Outcome
 from audio_connector.live.following import Following
 from audio_connector.live.settings import AppSettings, EngineTable
 from audio_connector.simulator import CallReport
-from biometrics.call import Call
+from biometrics.call import ENCODE_S, Call
 from biometrics.judging import Decision, Lines
 from biometrics.spoof import Print
 from biometrics.vault import Enrolment, Vault
 
 MAX_DECISIONS: Final = 1000
 HOOK_S: Final = 5.0
-FINISH_S: Final = HOOK_S + 5
+FINISH_S: Final = HOOK_S + 2 * ENCODE_S
 """For what is still to be decided, and told, when the program ends."""
 NOT_A_TELEPHONE_HZ: Final = 16_000
 DEMO: Final = ("enrolled", "accepted", "rejected", "suspicious", "unknown")

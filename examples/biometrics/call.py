@@ -22,7 +22,6 @@ from biometrics import spoof
 from biometrics.judging import (
     RATE_HZ,
     SAMPLE_BYTES,
-    SAMPLE_S,
     Decision,
     Refused,
     enrol,
@@ -38,8 +37,8 @@ WINDOW_S: Final = 6.0
 """Of the latest speech that is compared: another voice shows within this."""
 LOOK_S: Final = 1.0
 """Of new speech between two comparisons; one takes 40 ms for each second of the window."""
-ENCODE_S: Final = 3.0
-"""For a comparison, or a sample of an enrolment; an encoder that takes longer will not answer."""
+ENCODE_S: Final = 10.0
+"""For a comparison, and twice that for an enrolment; an encoder that takes longer will not answer."""
 RAW_S: Final = 10.0
 """Of the latest audio that is looked at for hints, with its pauses."""
 MAX_NAME: Final = 60
@@ -177,7 +176,7 @@ class Call:
                 line_hz=self._client.format.rate_hz, before=before,
                 threshold=app.settings.lines(self._client.format.rate_hz).threshold,
             )  # fmt: skip
-            enrolment = await within(ENCODE_S * (1 + app.settings.enrol_s / SAMPLE_S), enrolling)
+            enrolment = await within(2 * ENCODE_S, enrolling)
         except Refused as error:
             await self._decide(Decision("refused", name, why=str(error)))
             return

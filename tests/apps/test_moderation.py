@@ -58,14 +58,14 @@ async def test_a_word_is_flagged_within_its_time_and_heard_in_its_clip(
             await call.say(spoken)
             await asyncio.sleep(2.5)
         audio = call.spoken
-        for flag in app.flags.values():
-            flagged_s = flag.at_s + flag.after_s
-            from_s = max(0.0, flagged_s - 6)
-            heard = await base.transcribe(audio.between(from_s, flagged_s).pcm, sample_rate=16_000)
-            ends = [from_s + word.end_s for word in heard.words if folded(word.text) == ["idiot"]]
-            delays.append(flagged_s - ends[-1])
-    await app.close()
+    await app.close()  # a busy machine understands the last of it later
     flags = list(app.flags.values())
+    for flag in flags:
+        flagged_s = flag.at_s + flag.after_s
+        from_s = max(0.0, flagged_s - 6)
+        heard = await base.transcribe(audio.between(from_s, flagged_s).pcm, sample_rate=16_000)
+        ends = [from_s + word.end_s for word in heard.words if folded(word.text) == ["idiot"]]
+        delays.append(flagged_s - ends[-1])
     assert [(flag.finding.category.name, flag.state) for flag in flags] == [("insult", "certain")] * 3
     assert flags[0].action == "warned"
     # The machine of a test is shared: what it does at its best is what the application takes.
@@ -85,7 +85,7 @@ async def test_the_demo_finds_what_ann_says_and_lets_bob_be(
     assert status == 0, said
     assert any("Ann said 'idiot' (insult)" in line and "warned" in line for line in said)
     assert any("(threat)" in line and "muted" in line for line in said)
-    done = verify(tmp_path / "out" / "audit.jsonl", clips=tmp_path / "out")
+    done = verify(tmp_path / "out" / "demo" / "audit.jsonl", clips=tmp_path / "out" / "demo")
     assert done.lines > 6
     heard, rate_hz = read_wav(tmp_path / "out" / "demo" / "1-heard.wav")
     assert "polite" in folded((await base.transcribe(heard, sample_rate=rate_hz)).text)

@@ -164,7 +164,7 @@ class FasterWhisper:
             }
             return _transcribe(model, samples, options, stop, is_final=is_final)
 
-        return await self._worker.run(job)
+        return await self._worker.run(job, gives_way=not is_final)
 
     def _load(self) -> Any:  # noqa: ANN401 - a WhisperModel, whose package has no types
         if find_spec("faster_whisper") is None:

@@ -187,7 +187,7 @@ async def test_a_call_is_decided_though_the_encoder_fails_in_its_own_way(
     async with served(vault, Broken(hangs=hangs)) as (app, server, problems):
         async with server.call(headers=headers) as call:
             await call.say(UNLESS + HE_WAS)
-        await asyncio.sleep(20)
+        await asyncio.sleep(40)
         (decision,) = app.decisions
         assert decision.verdict == "failed"
         assert decision.why.startswith("no answer within " if hangs else "LookupError: no voice")

@@ -8,7 +8,9 @@ Rules:
    that has is told by its `Stop` and its result is dropped, so that nothing of it reaches the next caller.
 3. A job gives its pieces without waiting for who takes them, so that a slow listener does not hold the engine: an
    adapter asks for one sentence at a time.
-4. After `Worker.close` there is no thread, but for one that hangs, and every waiter has been answered.
+4. A job that gives way is begun where no other one waits, and takes nobody's place among those that may wait: what it
+   makes is soon made again of more, as a partial is, and what nobody makes again is not to be refused for it.
+5. After `Worker.close` there is no thread, but for one that hangs, and every waiter has been answered.
 
 A worker may be used from any event loop, and from several.
 """
@@ -105,6 +107,7 @@ class Worker(Generic[M]):
         self._close_s = close_s
         self._changed = threading.Condition()
         self._waiting: deque[_Job[M]] = deque()
+        self._giving_way: deque[_Job[M]] = deque()
         self._current: _Job[M] | None = None
         self._thread: threading.Thread | None = None
         self._is_closed = False
@@ -119,8 +122,12 @@ class Worker(Generic[M]):
         """
         await self.run(lambda _model, _stop: None)
 
-    async def run(self, job: Callable[[M, Stop], T]) -> T:
+    async def run(self, job: Callable[[M, Stop], T], *, gives_way: bool = False) -> T:
         """Return what a job returns.
+
+        Args:
+            job: Given the engine.
+            gives_way: Whether every other job goes before it.
 
         Raises:
             EngineError: It failed, too many wait already, or the engine was closed.
@@ -132,7 +139,8 @@ class Worker(Generic[M]):
             result = job(model, stop)
             _tell(loop, _resolve, answer, result)
 
-        with _Waiting(self, _Job(perform, lambda error: _tell(loop, _reject, answer, error))):
+        made = _Job(perform, lambda error: _tell(loop, _reject, answer, error), gives_way=gives_way)
+        with _Waiting(self, made):
             return await answer
 
     async def stream(self, job: Callable[[M, Stop], Iterable[T]]) -> AsyncGenerator[T, None]:
@@ -168,8 +176,9 @@ class Worker(Generic[M]):
         with self._changed:
             self._is_closed = True
             thread = self._thread
-            refused = list(self._waiting)
+            refused = [*self._waiting, *self._giving_way]
             self._waiting.clear()
+            self._giving_way.clear()
             if self._current is not None:
                 self._current.stop.set()
                 refused.append(self._current)
@@ -195,21 +204,25 @@ class Worker(Generic[M]):
         with self._changed:
             if self._is_closed:
                 raise self._closed()
-            if len(self._waiting) >= self._max_waiting:
+            waiting = self._queue_of(job)
+            if len(waiting) >= self._max_waiting:
                 raise EngineError(
-                    f"{self._name}: {len(self._waiting)} jobs wait already, which is all that are taken; expected "
+                    f"{self._name}: {len(waiting)} jobs wait already, which is all that are taken; expected "
                     "fewer calls at once; use a smaller model, or an engine for each few calls"
                 )
             if self._thread is None:
                 self._thread = threading.Thread(target=self._work, name=self._name, daemon=True)
                 self._thread.start()
-            self._waiting.append(job)
+            waiting.append(job)
             self._changed.notify()
 
     def _give_up(self, job: _Job[M]) -> None:
         job.stop.set()
         with self._changed, suppress(ValueError):
-            self._waiting.remove(job)
+            self._queue_of(job).remove(job)
+
+    def _queue_of(self, job: _Job[M]) -> deque[_Job[M]]:
+        return self._giving_way if job.gives_way else self._waiting
 
     def _closed(self) -> EngineError:
         return EngineError(f"{self._name}: the engine was closed; make another one")
@@ -238,9 +251,9 @@ class Worker(Generic[M]):
 
     def _next(self) -> _Job[M] | None:
         with self._changed:
-            while not self._waiting and not self._is_closed:
+            while not self._waiting and not self._giving_way and not self._is_closed:
                 self._changed.wait()
-            self._current = None if self._is_closed else self._waiting.popleft()
+            self._current = None if self._is_closed else (self._waiting or self._giving_way).popleft()
             return self._current
 
     def _model(self) -> M:
@@ -263,9 +276,16 @@ class _Failure:
 
 
 class _Job(Generic[M]):
-    def __init__(self, perform: Callable[[M, Stop], None], fail: Callable[[EngineError], None]) -> None:
+    def __init__(
+        self,
+        perform: Callable[[M, Stop], None],
+        fail: Callable[[EngineError], None],
+        *,
+        gives_way: bool = False,
+    ) -> None:
         self.perform = perform
         self.fail = fail
+        self.gives_way = gives_way
         self.stop = Stop()
 
 

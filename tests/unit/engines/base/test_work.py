@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 
 import pytest
 from hypothesis import given
@@ -168,6 +168,30 @@ async def test_no_more_wait_than_are_wanted() -> None:
         await worker.run(lambda *_: None)
     held.go_on.set()
     await asyncio.gather(*waiting)
+    await worker.close()
+
+
+async def test_what_gives_way_is_done_after_all_others_and_takes_nobodys_place() -> None:
+    worker: Worker[str] = Worker("engine", lambda: "model", max_waiting=2)
+    held, done = Held(), []
+
+    def job(name: str) -> Callable[[str, Stop], None]:
+        return lambda _model, _stop: done.append(name)
+
+    waiting = [asyncio.ensure_future(worker.run(held))]
+    await held.has_begun()
+    partials = [worker.run(job(name), gives_way=True) for name in ("partial 1", "partial 2")]
+    waiting += map(asyncio.ensure_future, partials)
+    await asyncio.sleep(0)
+    with pytest.raises(EngineError, match="2 jobs wait already"):
+        await worker.run(job("partial 3"), gives_way=True)
+    waiting += [asyncio.ensure_future(worker.run(job(name))) for name in ("final 1", "final 2")]
+    await asyncio.sleep(0)
+    waiting.pop(1).cancel()
+    await asyncio.sleep(0)
+    held.go_on.set()
+    await asyncio.wait_for(asyncio.gather(*waiting), SOON_S)
+    assert done == ["final 1", "final 2", "partial 2"]
     await worker.close()
 
 
