@@ -6,12 +6,11 @@ from __future__ import annotations
 import asyncio
 import itertools
 import tracemalloc
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from support.peers import FRAME, calling, how_closed, next_audio, next_text
+from support.bystander import Bystander
+from support.peers import FRAME, calling, how_closed, next_audio
 from support.serving import BOTH_LOOPS, DEADLINE_S, Listener, echo, sawtooth, serving, until, warnings_of
 
 from audio_connector import (
@@ -29,40 +28,6 @@ OVERFLOW = (
     "more than 200 ms of incoming audio waited for the application, so the oldest is being dropped: make the "
     "handlers faster, or raise Intake.max_buffer_ms. statistics() counts the rest"
 )
-
-
-class Bystander:
-    """Another call of the same server, which has its echoes whatever becomes of the first one."""
-
-    def __init__(self) -> None:
-        self._echoes = 0
-        self._is_over = False
-
-    @asynccontextmanager
-    async def watching(self, address: str) -> AsyncIterator[None]:
-        watching = asyncio.ensure_future(self._watch(address))
-        try:
-            await self.echo()
-            yield
-            await self.echo()
-        finally:
-            self._is_over = True
-            await watching
-
-    async def echo(self) -> None:
-        """Wait for one that is asked for from now on."""
-        asked = self._echoes + 1  # which may be on its way already
-        await until(lambda: self._echoes > asked, "the echo of another call")
-
-    async def _watch(self, address: str) -> None:
-        async with calling(address, "/bystander") as caller:
-            await caller.send(FRAME)
-            await next_audio(caller, 1)  # the beginning of an echo waits for its prime
-            while not self._is_over:
-                await caller.send('{"ping":1}')
-                await next_text(caller)
-                self._echoes += 1
-                await asyncio.sleep(0.005)
 
 
 # Handlers that raise.

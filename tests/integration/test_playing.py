@@ -13,7 +13,6 @@ from typing import Any
 
 import numpy as np
 import pytest
-from support.bare_call import bare_call
 from support.peers import calling, first_message, next_audio, next_text
 from support.serving import BOTH_LOOPS, DEADLINE_S, sawtooth, serving, until
 from websockets.asyncio.client import ClientConnection
@@ -21,7 +20,6 @@ from websockets.asyncio.client import ClientConnection
 import audio_connector as ac
 from audio_connector import AudioConnectorConnection, Flushed, Interrupted, Playback, Played, Timeouts
 from audio_connector.audio.resample import Resampler
-from audio_connector.testing.virtual_time import in_virtual_time
 
 Scene = Callable[[AudioConnectorConnection], Awaitable[Any]]
 CLEARS = ['{"action":"clear"}', '{"event":"websocket:cleared"}']
@@ -211,18 +209,6 @@ async def test_the_real_rate_comes_after_the_first_audio(sample_rate: int | None
         assert np.abs(heard[200:7800] - expected[200:7800]).max() < 60
 
 
-@pytest.mark.parametrize("pad", [True, False])
-@in_virtual_time
-async def test_a_remainder_is_padded_when_nothing_follows(pad: bool) -> None:
-    async with bare_call() as (client, router):
-        begun = asyncio.get_running_loop().time()
-        await client.send_audio_buffer(b"\x05\x06" * 5, pad_last_frame=pad)
-        await asyncio.sleep(2)
-        [(at, frame)] = router.frames
-        assert frame == (b"\x05\x06" * 5).ljust(640, b"\0")
-        assert at - begun < 0.1 if pad else 0.1 <= at - begun < 1
-
-
 async def test_the_pace_is_the_clock_not_the_socket() -> None:
     async def scene(client: AudioConnectorConnection) -> None:
         await client.send_audio_buffer(sawtooth(16000), pad_last_frame=True)
@@ -232,25 +218,9 @@ async def test_the_pace_is_the_clock_not_the_socket() -> None:
         for _ in range(50):
             await next_audio(caller, 1)
             arrivals.append(asyncio.get_running_loop().time())
-    for at, early_s in enumerate(early_by(arrivals)):
+    for at, arrival in enumerate(arrivals):
+        early_s = at * 0.02 - (arrival - arrivals[0])
         assert early_s <= 0.225, f"frame {at} came {early_s * 1000:.0f} ms early"
-
-
-@in_virtual_time
-async def test_no_frame_comes_after_its_time() -> None:
-    """Unless something else has the machine meanwhile, which is left out here."""
-    async with bare_call(playback=Playback(lead_ms=200)) as (client, router):
-        await client.send_audio_buffer(sawtooth(16000), pad_last_frame=True)
-        await client.wait_until_played()
-    [first, *others] = early_by([at for at, _ in router.frames])
-    assert len(others) == 49
-    assert first == 0
-    assert 0 < min(others) < max(others) <= 0.201
-
-
-def early_by(arrivals: list[float]) -> list[float]:
-    """How long before its time each frame came, where the first one came at its own."""
-    return [at * 0.02 - (arrival - arrivals[0]) for at, arrival in enumerate(arrivals)]
 
 
 async def test_the_lead_can_be_set_for_one_connection() -> None:
@@ -266,21 +236,6 @@ async def test_the_lead_can_be_set_for_one_connection() -> None:
 
 
 # How far it is.
-
-
-@in_virtual_time
-async def test_wait_until_played_waits_for_the_router() -> None:
-    async with bare_call() as (client, _):
-        clock = asyncio.get_running_loop().time
-        begun = clock()
-        await client.send_audio_buffer(sawtooth(320 * 10))
-        assert isinstance(await client.wait_until_played(), Played)
-        assert 0.19 < clock() - begun < 0.6
-        first_at = clock()
-        assert isinstance(await client.wait_until_played(), Played)
-        assert clock() - first_at < 0.01
-        state = client.playback
-    assert (state.queued_ms, state.in_flight_ms, state.played_ms, state.underruns) == (0.0, 0.0, 200.0, 0)
 
 
 async def test_the_played_position_never_goes_back() -> None:
@@ -303,22 +258,6 @@ async def test_the_played_position_never_goes_back() -> None:
     assert seen[0] <= 20
     assert 100 <= in_flight_ms <= 240
     assert queued_ms == 0.0  # the lead covers the rest
-
-
-@in_virtual_time
-async def test_an_echoed_notify_corrects_the_clock() -> None:
-    """The router says that it has heard everything; ours had guessed later."""
-    async with bare_call() as (client, router):
-        begun = asyncio.get_running_loop().time()
-        await client.send_audio_buffer(sawtooth(320 * 10), pad_last_frame=True)
-        await until(lambda: len(router.frames) == 10, "all frames")
-        await client.send_json_packet({"action": "notify", "payload": {"n": 1}})
-        await until(lambda: router.texts, "the question")
-        [(_, text)] = router.texts
-        assert text == '{"action":"notify","payload":{"n":1}}'
-        router.socket.send_text('{"event":"websocket:notify","payload":{"n":1}}')
-        await client.wait_until_played()
-        assert asyncio.get_running_loop().time() - begun < 0.19
 
 
 # Barge-in.
