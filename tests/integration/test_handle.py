@@ -186,13 +186,14 @@ async def test_mute_is_shown() -> None:
     async with serving(listener) as handle, calling(handle.get_address()) as caller:
         heard = await listener.call()
         assert heard.client.is_active
+        begun = asyncio.get_running_loop().time()
         await caller.send('{"event":"websocket:media:update","active":false}')
         await until(lambda: not heard.client.is_active, "the mute")
         await asyncio.sleep(0.1)
         await caller.send('{"event":"websocket:media:update","active":true}')
         await until(lambda: heard.client.is_active, "the end of the mute")
         statistics = heard.client.statistics()
-        assert 90 < statistics.muted_ms < 1000
+        assert 90 < statistics.muted_ms < (asyncio.get_running_loop().time() - begun) * 1000
         assert statistics.gaps == 0
         await caller.close()
         await listener.ended()
@@ -446,7 +447,7 @@ async def test_close_does_not_have_to_wait(options: dict[str, Any]) -> None:
     async with serving(on_connect) as handle, calling(handle.get_address()) as caller:
         begun = asyncio.get_running_loop().time()
         assert await how_closed(caller) == (1000, "")
-        assert asyncio.get_running_loop().time() - begun < 1
+        assert asyncio.get_running_loop().time() - begun < 5, "10 s of audio"
 
 
 async def test_statistics_stay_after_the_end() -> None:

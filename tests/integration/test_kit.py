@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import pytest
+from support.lateness import on_time
 from support.serving import BOTH_LOOPS
 
 from audio_connector import AudioConnectorConnection, UsageError
@@ -48,4 +49,4 @@ def test_in_virtual_time() -> None:
 
 @BOTH_LOOPS
 async def test_the_same_on_real_sockets() -> None:
-    await converse(is_real=True)
+    await on_time(lambda: converse(is_real=True))  # what is heard late on a busy machine has gaps

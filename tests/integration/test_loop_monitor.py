@@ -11,7 +11,7 @@ from typing import cast
 
 import pytest
 from support.peers import calling
-from support.serving import serving, until, warnings_of
+from support.serving import all_warnings_of, serving, until
 from support.spans import Spans, seconds_of
 
 from audio_connector import AudioConnectorConnection, AudioConnectorServerHandle
@@ -80,8 +80,8 @@ async def test_what_blocks_the_loop_is_told_by_its_cause(
             )
             assert 0.5 <= seconds_of(told) <= 10.0
             place = str((told.attributes or {})["audio_connector.block.place"])
-            await until(lambda: any(text.startswith(line) for text in warnings_of(caplog)), "the line")
-            told_line = next(text for text in warnings_of(caplog) if text.startswith(line))
+            await until(lambda: any(text.startswith(line) for text in all_warnings_of(caplog)), "the line")
+            told_line = next(text for text in all_warnings_of(caplog) if text.startswith(line))
             if cause == "handler":  # the place of a call into C is that of a moment later
                 assert block.__name__ in place
                 assert "test_loop_monitor.py" in place
@@ -97,4 +97,4 @@ async def test_a_garbage_collection_is_told(
     async with serving() as handle:
         gc.collect()
         await until(lambda: "gc" in blocked_s(handle), "that it is counted")
-        assert any("a garbage collection of generation" in text for text in warnings_of(caplog))
+        assert any("a garbage collection of generation" in text for text in all_warnings_of(caplog))

@@ -78,6 +78,7 @@ async def test_without_on_error_a_failure_is_logged(caplog: pytest.LogCaptureFix
 async def test_a_caller_who_hangs_up_on_an_echo_is_no_error(caplog: pytest.LogCaptureFixture) -> None:
     """The last frames are handed over after the end, and can go nowhere."""
     heard: list[bytes] = []
+    ends: list[Disconnected] = []
 
     async def on_connect(client: AudioConnectorConnection) -> None:
         async def on_audio(frame: bytes) -> None:
@@ -85,14 +86,14 @@ async def test_a_caller_who_hangs_up_on_an_echo_is_no_error(caplog: pytest.LogCa
             await asyncio.sleep(0.01)
             await client.send_audio_buffer(frame)
 
-        client.set_handler(on_audio=on_audio)
+        client.set_handler(on_audio=on_audio, on_disconnect=ends.append)
 
     async with serving(on_connect) as handle:
         async with calling(handle.get_address()) as caller:
             for _ in range(20):
                 await caller.send(FRAME)
             await until(lambda: heard, "the first frame")
-        await until(lambda: len(handle.connections) == 0, "the end")
+        await until(lambda: ends, "the end, which is told behind the frames")
     assert len(heard) == 20
     assert warnings_of(caplog) == []
 

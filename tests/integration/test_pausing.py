@@ -69,8 +69,11 @@ async def test_silence_takes_the_place_of_what_does_not_come() -> None:
         client = (await listener.call()).client
         stream = client.audio(gap_s=0.1)
         await caller.send(FRAME)
-        got = [await asyncio.wait_for(anext(stream), DEADLINE_S) for _ in range(20)]
-        assert got[0] == FRAME
-        assert set(got[1:]) == {bytes(640)}
+        got: list[bytes] = []
+        while FRAME not in got or len(got) < 20:  # and before it, where it takes its time on a busy machine
+            got.append(await asyncio.wait_for(anext(stream), DEADLINE_S))
+        got += [await asyncio.wait_for(anext(stream), DEADLINE_S) for _ in range(5)]
+        got.remove(FRAME)
+        assert set(got) == {bytes(640)}
         with pytest.raises(UsageError, match="gap_s"):
             client.audio(gap_s=0.01)

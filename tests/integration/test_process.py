@@ -278,7 +278,7 @@ async def test_an_interpreter_that_ends_without_stop_leaves_no_child(how: str) -
     async with program(ENDS_WITHOUT_STOP.replace("HOW", how)) as (process, address):
         children = children_of(process.pid)
         assert len(children) == 1
-        async with calling(address) as caller:
+        async with calling(address, rate_hz=None) as caller:
             assert await how_closed(caller) == (1001, "the server has stopped")
         assert await asyncio.wait_for(process.wait(), DEADLINE_S) == 0
         await until(lambda: not any(map(is_running, children)), "the end of the child")

@@ -17,7 +17,7 @@ from typing import Any
 import pytest
 import support
 from support.peers import FRAME, calling, how_closed, next_audio, next_text
-from support.serving import BOTH_LOOPS, DEADLINE_S, own_loop, sawtooth, serving, until, warnings_of
+from support.serving import BOTH_LOOPS, DEADLINE_S, all_warnings_of, own_loop, sawtooth, serving, until
 
 from audio_connector import AudioConnectorConnection, Disconnected, Event, Flushed, Interrupted, Played
 
@@ -93,7 +93,7 @@ async def test_a_blocked_application_makes_nobody_stutter(caplog: pytest.LogCapt
     assert errors == []
     assert result["pings"] > 100
     assert result["slowest_ping_s"] < 0.5, "pings waited for the application"
-    warnings = warnings_of(caplog)
+    warnings = all_warnings_of(caplog)
     assert ["is blocked" in warning for warning in warnings] == [True, False] * 2
     for warning, block in zip(warnings[1::2], (sleep, spin), strict=True):
         found = re.match(
@@ -110,7 +110,7 @@ async def test_a_loop_that_is_busy_but_not_blocked_gets_no_warning(caplog: pytes
         for _ in range(10):
             time.sleep(0.1)  # noqa: ASYNC251 - on purpose
             await asyncio.sleep(0)
-    assert warnings_of(caplog) == []
+    assert all_warnings_of(caplog) == []
 
 
 async def test_what_was_posted_just_before_the_block_is_not_held_up() -> None:

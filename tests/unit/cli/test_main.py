@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from support.ports import refusing
 
 from audio_connector import __version__
 from audio_connector.cli import main
@@ -135,12 +136,18 @@ def test_the_help_that_is_pointed_to_is_that_of_the_subcommand(capsys: pytest.Ca
 
 @pytest.mark.skipif(sys.platform == "win32", reason="a POSIX shell closes the descriptors")
 def test_closed_descriptors_are_no_sockets() -> None:
-    program = f"{sys.executable} -c 'import sys; from audio_connector.cli import main; sys.exit(main())'"
-    command = f"{program} simulate ws://127.0.0.1:9 >&- <&-"
-    ended = subprocess.run(["sh", "-c", command], stderr=subprocess.PIPE, text=True, timeout=30, check=False)
+    program = [sys.executable, "-c", "import sys; from audio_connector.cli import main; sys.exit(main())"]
+    with refusing() as port:
+        ended = subprocess.run(
+            ["sh", "-c", 'exec "$@" >&- <&-', "sh", *program, "simulate", f"ws://127.0.0.1:{port}"],
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=60,
+            check=False,
+        )
     assert (ended.returncode, ended.stderr) == (
         2,
-        "audio-connector: ws://127.0.0.1:9 cannot be reached: Connection refused\n",
+        f"audio-connector: ws://127.0.0.1:{port} cannot be reached: Connection refused\n",
     )
 
 

@@ -32,7 +32,7 @@ async def test_an_hour_takes_no_time_and_the_clock_says_an_hour() -> None:
     at = loop.time()
     await asyncio.sleep(3599)
     assert loop.time() - at == 3599
-    assert time.perf_counter() - begun < 1
+    assert time.perf_counter() - begun < 60, "of an hour"
 
 
 @in_virtual_time
