@@ -208,7 +208,9 @@ async def test_four_threads_write_whole_utterances() -> None:
                 await asyncio.sleep(0.0005)
         return await speech.finished()
 
-    async with serving() as handle, calling(handle.get_address()) as caller:
+    # Begun once it is whole: a thread that gets its turn late leaves no gap in it, which would be padded.
+    whole = {"prime_ms": 1000}
+    async with serving(playback=whole) as handle, calling(handle.get_address()) as caller:
         await until(lambda: len(handle.connections) == 1, "the call")
         client = handle.connections.all()[0]
         client.set_buffer_timing(10)
