@@ -80,7 +80,7 @@ async def test_two_speakers_are_captioned_and_one_is_translated(
         medians_s.append(demo.median_s / busy)
         if medians_s[-1] <= LATEST_S:
             break
-    (folder,) = [path.parent for path in demo.output.glob("*/captions.vtt")]
+    (folder,) = [path.parent for path in demo.output.glob("demo/*/captions.vtt")]
     vtt = (folder / "captions.vtt").read_text(encoding="utf-8")
     assert vtt.startswith("WEBVTT\n\n")
     assert set(re.findall("<v ([^>]*)>", vtt)) == {"Ann", "Luis"}

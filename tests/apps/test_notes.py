@@ -67,7 +67,7 @@ async def test_a_spoken_meeting_becomes_notes(models: None, tiny: FasterWhisper,
     tomorrow = tomorrow_here()
     status = await COMMAND.run(settings, FOLDER, demo=True, port=0, page_port=0, say=lines.append)
     assert (status, [line for line in lines if line.startswith("✗")]) == (0, [])
-    (folder,) = [path.parent for path in tmp_path.glob("*/notes.md")]  # noqa: ASYNC240 - a folder of the test
+    (folder,) = [path.parent for path in tmp_path.glob("demo/*/notes.md")]  # noqa: ASYNC240 - a folder of the test
     notes = (folder / "notes.md").read_text(encoding="utf-8")
     decided, actions, transcript = notes.split("## ")[1:]
     assert {"blue", "design", "website"} <= set(folded(decided))
