@@ -53,7 +53,7 @@ UPGRADE = st.builds(Upgrade, TEXT, TEXT, HEADERS, st.tuples(TEXT, NUMBER), st.bo
 
 ALL: dict[type, st.SearchStrategy[Any]] = {
     asks.Write: st.builds(asks.Write, NUMBER, PCM, MAYBE_RATE, st.booleans()),
-    asks.StandInLine: st.builds(asks.StandInLine, NUMBER, NUMBER, st.booleans()),
+    asks.StandInLine: st.builds(asks.StandInLine, NUMBER, NUMBER, st.booleans(), st.none() | NUMBER),
     asks.WriteGranted: st.builds(asks.WriteGranted, NUMBER, PCM, MAYBE_RATE, st.booleans()),
     asks.Leave: st.builds(asks.Leave, NUMBER),
     asks.BeginSpeech: st.builds(asks.BeginSpeech, NUMBER),
