@@ -313,9 +313,9 @@ class Supervisor:
                 "the configuration of the new worker differs in what concerns the I/O side, which a reload does not "
                 "change; start the program anew for that"
             )
-        elif isinstance(word, words.Drained) and self._drains_until is not None:
-            worker.has_drained = True
-            self._was_cut |= not word.ended
+        elif isinstance(word, words.Drained):
+            worker.has_drained = True  # also one that retired, and ends while all are drained
+            self._was_cut |= self._drains_until is not None and not word.ended
 
     async def _end_lost(self, number: int) -> None:
         """An I/O process has no stream to that worker any more: where that is not the worker's own end, end it."""
