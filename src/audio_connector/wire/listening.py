@@ -23,6 +23,7 @@ from audio_connector.wire.episodes import Episodes
 from audio_connector.wire.first_bytes import FirstBytes
 from audio_connector.wire.gate import Gate, Gates, Open
 from audio_connector.wire.network import ListenOptions
+from audio_connector.wire.one_by_one import OneByOne
 from audio_connector.wire.quiet import quiet_handshakes
 from audio_connector.wire.refusals import (
     FAILED,
@@ -90,6 +91,9 @@ class Listening:
         host, port = sockets[0].getsockname()[:2]
         self.address: tuple[str, int] = (host, port)
         """The first address that is listened on, with the real port, which all share."""
+        self._handshakes = OneByOne(self._loop.call_later)
+        """Their beginnings: the state of TLS takes a while to make, and hundreds of peers may say their first byte at
+        once."""
         if ssl_context is not None:
             self._tls = {
                 "ssl_shutdown_timeout": gates.timeout_s,
@@ -220,6 +224,8 @@ class Listening:
 
     async def _open(self, sock: socket.socket, peer: str, until: float | None = None) -> None:
         try:
+            if self._tls:
+                await self._handshakes.turn()
             context = None if self._ssl_context is None else self._ssl_context()
             gate = Gate(self._gates, peer, until)
             if context is not None and self._watches_sockets and OPENSSL_DYN_LIBS is not None:
