@@ -84,6 +84,7 @@ class Reply:
         is_told: Whether these words are remembered, and shown as a turn.
         said: What was written of it.
         speech: It, while it is said.
+        has_failed: Whether it says that there is no answer, since something failed.
         ends_call: Whether we hang up behind it.
     """
 
@@ -94,7 +95,7 @@ class Reply:
         self.said = Said()
         self.speech: Speech | None = None
         self.task: asyncio.Task[None] | None = None
-        self.ends_call = False
+        self.has_failed = self.ends_call = False
 
 
 class Conversation:
@@ -128,6 +129,8 @@ class Conversation:
         """The end of speech, in seconds of the audio, that the reply was begun in."""
         self._turn = Turn(0, 0.0)
         self._turns = 0
+        self._failures = 0
+        """Turns in a row that failed."""
         self._silent_s = 0.0
 
     async def run(self) -> None:
@@ -251,10 +254,13 @@ class Conversation:
             reply.said = Said()
             await reply.is_wanted.wait()
             with suppress(VideoError):  # the voice itself failed, then: it was told
-                if reply.ends_call:
+                if not reply.ends_call:
+                    sorry = self._sorry(reply)
+                    self._failures += 1
+                    await self._speak(reply, Turn(0, 0.0), sorry)
+            if reply.ends_call:
+                with suppress(VideoError):
                     await self._client.close(after_playback=True)
-                else:
-                    await self._speak(reply, Turn(0, 0.0), self._all.voice.phrase("sorry"))
         finally:
             if self._reply is reply:
                 self._reply = None
@@ -275,7 +281,7 @@ class Conversation:
             messages = self._memory.with_caller(text) if text else self._memory.messages
             pieces = self._all.voice.say(self._noting(turn, self._all.brain.answer(messages)))
         elif None in texts:
-            pieces = self._all.voice.phrase("sorry")
+            pieces = self._sorry(reply)
         elif self._memory.unheard:  # what interrupted us was nothing that could be understood: go on
             pieces = self._all.voice.say(_only(self._memory.unheard))
         elif reply.speech is not None:  # somebody was told to wait for a moment
@@ -287,6 +293,14 @@ class Conversation:
         async with aclosing(pieces):
             async for piece in pieces:
                 yield piece
+
+    def _sorry(self, reply: Reply) -> AsyncGenerator[Piece, None]:
+        """What is said where something failed; once too often, that we cannot help, and then we hang up."""
+        reply.has_failed = True
+        if self._failures + 1 < self._manner.give_up_after:
+            return self._all.voice.phrase("sorry")
+        reply.ends_call = True
+        return self._all.voice.phrase("cannot_help")
 
     async def _noting(self, turn: Turn, answer: AsyncGenerator[str, None]) -> AsyncGenerator[str, None]:
         """The same sentences; notes when the first one is known."""
@@ -327,6 +341,7 @@ class Conversation:
         reply.is_told = True
         self._unanswered.clear()
         self._turns = turn.number
+        self._failures += reply.has_failed
         self._all.turns.append(turn)
         if turn.caller:
             self._memory.add_caller(turn.caller)
@@ -340,6 +355,8 @@ class Conversation:
             self._state("speaking")
         if piece.sentence:
             turn.reached.setdefault("voice", self._clock())
+        if piece.sentence and turn.number and not reply.has_failed:
+            self._failures = 0
         reply.said.add(piece.sentence, self._all.voice.duration_ms(piece.audio))
 
     def _remember(self, reply: Reply, turn: Turn) -> None:
