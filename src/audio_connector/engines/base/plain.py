@@ -6,7 +6,8 @@ The rules:
 1. What only says how a text looks leaves: emphasis, code, headings, quotes, lines that part, tags and comments.
 2. Of a link and of a picture its text is said, of an address by itself where it leads, without ``https://www.``.
 3. The items of a list, and the cells of a table, are parted by commas, and the last one ends as a sentence does.
-4. What is no Markdown stays: ``2 * 3``, ``snake_case``, ``#1 in town``, ``5 < 6``.
+4. What is no Markdown stays: ``2*3``, ``snake_case``, ``#1 in town``, ``5 < 6``, ``<your name>``. So does what
+   is Markdown by its letter and stands beside numbers or within words: ``2*3 and 4*5``.
 """
 
 from __future__ import annotations
@@ -17,29 +18,41 @@ import string
 from typing import Final
 
 _ESCAPED: Final = re.compile(r"\\([!-/:-@\[-`{-~])")
-_HIDDEN: Final = 0xE000
-"""Where what was escaped is kept meanwhile: characters that no text has a use for."""
+_HIDDEN: Final = 0xF0000
+"""Where what was escaped is kept meanwhile: characters of private use that no font has a use for either."""
 _SHOWN: Final = {_HIDDEN + code: chr(code) for code in range(0x80)}
 
 _COMMENT: Final = re.compile(r"<!--.*?(?:-->|\Z)", re.DOTALL)
 _NO_WORDS: Final = re.compile(
-    r"[ \t]*(?:```.*|~~~.*|([-*_=])[ \t]*(?:\1[ \t]*){2,}|\[[^\]]+\]:.*|[|:\- \t]*\|[|:\- \t]*)"
+    r"[ \t]*(?:```[^`]*|~~~[^~]*|([-*_=])[ \t]*(?:\1[ \t]*){2,}|[|:\- \t]*\|[|:\- \t]*"
+    r"|\[\^[^\]]+\]:.*|\[[^\]]+\]:[ \t]*(?:<[^<>]*>|[^\s/#@]*[/#@]\S*)(?:[ \t]+(?:\".*\"|'.*'|\(.*\)))?[ \t]*)"
 )
-"""A fence, a line that parts, what a link is an abbreviation of, and the line below a table's heads."""
+"""A fence, a line that parts, the line below a table's heads, a footnote, and where a link leads that has a name."""
 _QUOTE: Final = re.compile(r"^[ \t]*(?:>[ \t]?)+")
 _HEADING: Final = re.compile(r"^[ \t]*#{1,6}[ \t]+")
 _ITEM: Final = re.compile(r"[ \t]*[-*+\u2022][ \t]+(?:\[[ xX]\][ \t]+)?")
+_NUMBERED: Final = re.compile(r"[ \t]*[0-9]{1,3}[.)][ \t]+\S")
 _ROW: Final = re.compile(r"[ \t]*\|(.*)\|[ \t]*")
 _ENDS: Final = (".", "!", "?", ":", ";", ",", "\u2026", "\u3002", "\uff01", "\uff1f")
 
 _CODE: Final = re.compile(r"(`+)(?!`)(.+?)(?<!`)\1(?!`)")
-_LINK: Final = re.compile(r"!?\[([^\[\]]*)\](?:\([^()]*(?:\([^()]*\)[^()]*)*\)|\[[^\[\]]*\])")
+_LINK: Final = re.compile(
+    r"!?\[([^\[\]]*)\](?:\(\s*(?:<[^<>]*>|[^\s()]*(?:\([^\s()]*\)[^\s()]*)*)(?:\s+(?:\"[^\"]*\"|'[^']*'))?\s*\)|\[[^\[\]]*\])"
+)
 _NOTE: Final = re.compile(r"\[\^[^\[\]]+\]")
 _ADDRESS: Final = re.compile(r"<?\b(?:https?://(?:www\.)?|mailto:)([^\s<>]*[^\s<>.,;:!?)/])/?>?")
-_TAG: Final = re.compile(r"</?[A-Za-z][^<>]*>")
-_STARS: Final = re.compile(r"(\*{1,3}|~~)(?=[^\s*~])(.+?)(?<=[^\s*~])\1")
-_BARS: Final = re.compile(r"(?<!\w)(_{1,3})(?=[^\s_])(.+?)(?<=[^\s_])\1(?!\w)")
-_LEFT: Final = re.compile(r"\*\*+|``+|~~+|(?<!\w)__+|__+(?!\w)")
+_MAIL: Final = re.compile(r"<([^\s<>@]+@[^\s<>@]+)>")
+_TAG: Final = re.compile(
+    r"</?(?:a|abbr|b|big|blockquote|br|center|cite|code|dd|del|details|div|dl|dt|em|font|h[1-6]|hr|i|img|ins|kbd|li|mark"
+    r"|ol|p|picture|pre|q|s|samp|small|source|span|strike|strong|sub|summary|sup|table|tbody|td|tfoot|th|thead|tr|tt|u|ul"
+    r"|var)(?:\s[^<>]*|\s*/)?>",
+    re.IGNORECASE,
+)
+_ENTITY: Final = re.compile(r"&(?:\w+|#\w+);")
+# A mark within a word is one only where it is double, for languages that part no words, and never beside a number.
+_DOUBLE: Final = re.compile(r"(?<!\d)(\*{2,3}|~~)(?=[^\s*~])(.+?)(?<=[^\s*~])\1(?!\d)")
+_SINGLE: Final = re.compile(r"(?<![\w*])(_{1,3}|\*)(?=[^\s_*])(.+?)(?<=[^\s_*])\1(?![\w*])")
+_LEFT: Final = re.compile(r"(?<![^\W_])(?:\*\*+|``+|~~+|__+)(?!\s)|(?<!\s)(?:\*\*+|``+|~~+|__+)(?![^\W_])")
 """What stands alone: a text that comes sentence by sentence may have the other one in the next."""
 
 
@@ -78,7 +91,8 @@ def _of_line(line: str) -> tuple[str, bool]:
         bare = ", ".join(filter(None, (cell.strip() for cell in row[1].split("|"))))
     elif item is not None:
         bare = bare[item.end() :]
-    return " ".join(_inline(bare).split()), item is not None or row is not None
+    is_item = item is not None or row is not None or _NUMBERED.match(bare) is not None
+    return " ".join(_inline(bare).split()), is_item
 
 
 def _hidden(text: str) -> str:
@@ -94,5 +108,6 @@ def _inline(line: str) -> str:
     before = None
     while before != line:  # a picture within a link, what is bold within what is italic
         before = line
-        line = _BARS.sub(r"\2", _STARS.sub(r"\2", _LINK.sub(r"\1", line)))
-    return html.unescape(_LEFT.sub("", _TAG.sub(" ", _ADDRESS.sub(r"\1", line))))
+        line = _SINGLE.sub(r"\2", _DOUBLE.sub(r"\2", _LINK.sub(r"\1", line)))
+    bare = _TAG.sub(" ", _MAIL.sub(r"\1", _ADDRESS.sub(r"\1", line)))
+    return _ENTITY.sub(lambda match: html.unescape(match[0]), _LEFT.sub("", bare))
