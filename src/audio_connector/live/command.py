@@ -3,13 +3,19 @@
 
 ::
 
+    if __name__ == "__main__" and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+    from audio_connector.live.command import Command
+
     COMMAND = Command("captions", folder=Path(__file__).parent, settings=Settings, make=make)
 
     if __name__ == "__main__":
         sys.exit(COMMAND.main())
 
 ``python -m captions`` serves until Ctrl-C. ``--demo`` serves, has the callers of its ``scenario.yaml`` call it, says
-what came out, and ends; its exit status is 0 where that is what was expected.
+what came out, and ends; its exit status is 0 where that is what was expected. Imports take a
+second or two, and until they are done Ctrl-C ends the program without a traceback.
 """
 
 from __future__ import annotations
@@ -35,7 +41,13 @@ from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.connection import AudioConnectorConnection
 from audio_connector.server.garbage import loaded_is_kept
 from audio_connector.server.log_output import logged_aside
-from audio_connector.server.program import BAD_INPUT, INTERRUPTED, end_at_next_interrupt, print_what_can_be
+from audio_connector.server.program import (
+    BAD_INPUT,
+    INTERRUPTED,
+    end_at_next_interrupt,
+    print_what_can_be,
+    take_interrupts,
+)
 from audio_connector.server.run import HOST, PORT, isolated, print_line, serving
 from audio_connector.server.server import AudioConnectorServerHandle
 from audio_connector.server.sessions import Sessions
@@ -157,6 +169,8 @@ class Command(Generic[S]):
         logging.basicConfig(format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr)
         logging.getLogger(self.name).setLevel(logging.INFO)
         try:
+            if argv is None:
+                take_interrupts()
             settings = read_settings(arguments.settings, self._settings)
             folder = arguments.settings.parent
             if arguments.task is not None:

@@ -23,6 +23,12 @@ def print_what_can_be() -> None:
             stream.reconfigure(errors="replace")
 
 
+def take_interrupts() -> None:
+    """Have Ctrl-C raise KeyboardInterrupt again, in a program that left it to the system while it loaded."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_DFL:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
 def end_at_next_interrupt() -> None:
     """Leave Ctrl-C to the system, for a program that ends by one.
 

@@ -9,7 +9,7 @@ import sys
 
 import pytest
 
-from audio_connector.server.program import end_at_next_interrupt, print_what_can_be
+from audio_connector.server.program import end_at_next_interrupt, print_what_can_be, take_interrupts
 
 
 def test_what_an_encoding_lacks_is_printed_as_a_question_mark(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -29,3 +29,18 @@ def test_the_next_interrupt_is_the_systems() -> None:
         assert signal.getsignal(signal.SIGINT) == signal.SIG_DFL
     finally:
         signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.parametrize(
+    ("before", "after"),
+    [(signal.SIG_DFL, signal.default_int_handler), (signal.SIG_IGN, signal.SIG_IGN)],
+)
+def test_interrupts_that_were_left_to_the_system_are_taken_back(
+    before: signal.Handlers, after: object
+) -> None:
+    kept = signal.signal(signal.SIGINT, before)
+    try:
+        take_interrupts()
+        assert signal.getsignal(signal.SIGINT) == after
+    finally:
+        signal.signal(signal.SIGINT, kept)
