@@ -45,21 +45,23 @@ def is_found(pattern: str, text: str) -> bool:
 def _bounded(limit_s: float) -> Iterator[None]:
     """Raise `_Overrun` after so many seconds of CPU.
 
-    By the timer of virtual time, which nobody else has: SIGALRM is the one of test runners. The search looks for
-    signals by itself; a thread could not end it, since it never lets go of the interpreter's lock.
+    By the timer of virtual time: SIGALRM is the one of test runners. Of others only some profilers have it, which get
+    it back. The search looks for signals by itself; a thread could not end it, since it never lets go of the
+    interpreter's lock.
     """
     if not hasattr(signal, "setitimer") or threading.current_thread() is not threading.main_thread():
         yield
         return
     before = signal.signal(signal.SIGVTALRM, _overrun)
+    theirs = signal.setitimer(signal.ITIMER_VIRTUAL, limit_s)
     try:
-        signal.setitimer(signal.ITIMER_VIRTUAL, limit_s)
         try:
             yield
         finally:
             signal.setitimer(signal.ITIMER_VIRTUAL, 0)
     finally:
         signal.signal(signal.SIGVTALRM, signal.SIG_DFL if before is None else before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, *theirs)
 
 
 def _overrun(_number: int, _frame: FrameType | None) -> None:

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import signal
 import threading
+from contextlib import suppress
 
 import pytest
 
@@ -31,6 +32,22 @@ def test_what_would_take_years_is_named_instead(monkeypatch: pytest.MonkeyPatch)
     assert is_found("a!", SENTENCE)
     assert signal.getsignal(signal.SIGVTALRM) == before
     assert signal.getitimer(signal.ITIMER_VIRTUAL) == (0.0, 0.0)
+
+
+@pytest.mark.parametrize("pattern", ["a!", NESTED])
+def test_a_profiler_gets_its_timer_back(monkeypatch: pytest.MonkeyPatch, pattern: str) -> None:
+    monkeypatch.setattr(patterns, "LONGEST_S", 0.05)
+    before = signal.signal(signal.SIGVTALRM, signal.SIG_IGN)
+    try:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 3600, 60)
+        with suppress(UsageError):
+            is_found(pattern, SENTENCE)
+        left_s, every_s = signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        assert left_s > 3000
+        assert every_s == 60
+        assert signal.getsignal(signal.SIGVTALRM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def test_in_another_thread_it_is_found_as_well() -> None:
