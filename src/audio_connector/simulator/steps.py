@@ -77,7 +77,8 @@ class StepRunner:
         self._steps = tuple(steps)
         self._says = [tuple(frames) for frames in says]
         self._ear = ear
-        self._waiting: list[tuple[int, int, Callable[[], None]]] = []
+        self._waiting: list[tuple[int, int, int, Callable[[], None]]] = []
+        """By tick, and by place: steps of one tick are done in the order in which they are written."""
         self._hearing: list[_Hearing] = []
         self._to_hear: dict[int, Callable[[], None] | None] = {
             place: None for place, step in enumerate(self._steps) if step.verb == "hear"
@@ -121,7 +122,7 @@ class StepRunner:
         self._now = tick
         while True:
             while self._waiting and self._waiting[0][0] <= tick:
-                heapq.heappop(self._waiting)[2]()
+                heapq.heappop(self._waiting)[-1]()
             ended = [each for each in self._hearing if self._is_over(each)]
             if not ended:
                 break
@@ -175,21 +176,21 @@ class StepRunner:
         verb, end_s = step.verb, at_s + (step.for_s or 0.0)
         since_s, chain.since_s = chain.since_s, at_s
         if verb == "say":
-            self._at(at_s, lambda: self._say(place, chain))
+            self._at(at_s, place, lambda: self._say(place, chain))
             return
         if verb == "hear":
             self._to_hear[place] = begin = partial(self._hear, place, since_s, chain)
-            self._at(at_s, begin)
+            self._at(at_s, place, begin)
             return
-        self._at(at_s, lambda: self._do(place, end_s))
+        self._at(at_s, place, lambda: self._do(place, end_s))
         if verb in UNDO and step.for_s is not None:
-            self._at(end_s, lambda: self._undo(verb, end_s))
+            self._at(end_s, place, lambda: self._undo(verb, end_s))
         if not chain.is_fixed:
-            self._at(end_s, lambda: self._go_on(chain))
+            self._at(end_s, place, lambda: self._go_on(chain))
 
-    def _at(self, at_s: float, action: Callable[[], None]) -> None:
+    def _at(self, at_s: float, place: int, action: Callable[[], None]) -> None:
         self._order += 1
-        heapq.heappush(self._waiting, (_tick(at_s), self._order, action))
+        heapq.heappush(self._waiting, (_tick(at_s), place, self._order, action))
 
     def _go_on(self, chain: _Chain) -> None:
         """A step of a chain has ended now."""
@@ -200,6 +201,8 @@ class StepRunner:
             self._last_tick = max(self._last_tick, self._now)
 
     def _do(self, place: int, end_s: float) -> None:
+        if self.has_ended:
+            return
         self._undone.discard(place)
         step = self._steps[place]
         verb = step.verb
@@ -217,10 +220,13 @@ class StepRunner:
             UNDO[verb](self._call)
 
     def _say(self, place: int, chain: _Chain) -> None:
+        if self.has_ended:
+            return
         self._undone.discard(place)
         self._call.say_line(self._steps[place].say, self._says[place])
         if not chain.is_fixed:
-            self._at((self._now + self._call.unsaid_ms // FRAME_MS) * _FRAME_S, lambda: self._go_on(chain))
+            end_s = (self._now + self._call.unsaid_ms // FRAME_MS) * _FRAME_S
+            self._at(end_s, place, lambda: self._go_on(chain))
 
     def _hear(self, place: int, since_s: float, chain: _Chain) -> None:
         step = self._steps[place]

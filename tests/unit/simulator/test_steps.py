@@ -275,6 +275,19 @@ def test_steps_behind_the_end_of_the_call_are_told() -> None:
     assert not stage.report.remarks
 
 
+def test_steps_of_one_moment_are_done_as_they_are_written_and_told_behind_the_end() -> None:
+    stage = acting(
+        Step(at_s=1.0, dtmf="1"),
+        Step(after_s=1.0, dtmf="2"),
+        Step(at_s=2.0, hang_up=True),
+        Step(after_s=0.0, dtmf="3"),
+        Step(at_s=2.0, dtmf="4"),
+    )
+    assert stage.transport.names == ["connected", "dtmf", "dtmf", "disconnected"]
+    told = ("dtmf 0 s after the one before", "dtmf at 2 s")
+    assert stage.close(1000, closed_by="us").report.left_out == told
+
+
 def test_of_many_steps_that_are_left_out_the_first_are_named() -> None:
     steps = [Step(at_s=1.0, reset=True), *(Step(at_s=2.0 + k, dtmf="1") for k in range(9))]
     [line] = acting(*steps).close().report.shortfalls
