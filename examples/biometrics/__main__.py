@@ -34,7 +34,7 @@ Run: TypeAlias = Callable[[Settings, SpeakerEncoder, argparse.Namespace], Corout
 def make(around: Environment[Settings]) -> Biometrics:
     """Make the application; nothing is loaded yet."""
     settings = around.settings
-    vault = _new_vault(around.output) if around.is_demo else vault_of(settings)
+    vault = _new_vault(around.output, settings.vault) if around.is_demo else vault_of(settings)
     vault.all()  # a key that does not fit is told now, and not in the first call
     encoder = engine_of("speaker-encoder", settings.encoder)
     return Biometrics(encoder, vault, settings=settings, show=around.page.show)
@@ -45,13 +45,13 @@ def vault_of(settings: Settings) -> Vault:
     return Vault(settings.vault, Keys(settings.key_file))
 
 
-def _new_vault(folder: Path) -> Vault:
+def _new_vault(folder: Path, beside: Path) -> Vault:
     """A demo's own: nobody of it is to be among those whom real calls are compared with.
 
-    Its key is not in the folder, of which the page gives whatever is there.
+    Its key is beside the real vault: of whatever is below the output, the page of a later run gives all.
     """
     (folder / "biometrics.vault").unlink(missing_ok=True)
-    return Vault(folder / "biometrics.vault", Keys(folder.with_name(f"{folder.name}.key")))
+    return Vault(folder / "biometrics.vault", Keys(beside.with_name(f"{beside.stem}.{folder.name}.key")))
 
 
 async def _enrol(settings: Settings, encoder: SpeakerEncoder, arguments: argparse.Namespace) -> int:

@@ -14,15 +14,19 @@ from typing import Any
 import numpy as np
 import pytest
 from biometrics import vault as vaults
+from biometrics.__main__ import make
 from biometrics.app import Biometrics, Settings
 from biometrics.vault import KEY_VARIABLE, Enrolment, Keys, Vault
 from support.disk import full_disk
 
 from audio_connector.engines import Vector
 from audio_connector.errors import UsageError
+from audio_connector.live import LivePage
+from audio_connector.live.command import Environment
 from audio_connector.testing import Audio, Server, in_virtual_time, serve
 from audio_connector.testing.scripted import SpectrumEncoder
 
+FOLDER = Path(vaults.__file__).parent
 UNLESS, HE_WAS = Audio.of("sample:unless-to-be"), Audio.of("sample:he-was-not")
 
 
@@ -46,6 +50,21 @@ def test_enrolments_and_their_key_are_not_where_the_page_gives_whatever_there_is
 ) -> None:
     with pytest.raises(UsageError, match=f"{name} = '{path}' lies below output = '{output}'"):
         Settings.from_values({"server": {}, "output": output, "vault": "/v", "key_file": "/k", name: path})
+
+
+def test_the_key_of_a_demo_is_not_there_either(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(KEY_VARIABLE, raising=False)
+    output = tmp_path / "output"
+    told = {"output": output, "vault": tmp_path / "people.vault", "key_file": tmp_path / "key"}
+    folder = output / "demo-2"
+    folder.mkdir(parents=True)
+    page = LivePage(FOLDER / "page.html", port=0)
+    settings = Settings.from_values({**told, "encoder": {"engine": "dvector"}})
+    app = make(Environment(settings, page, FOLDER, folder, is_demo=True))
+    app.vault.put(somebody("Ann"))
+    assert [path.name for path in output.rglob("*") if path.is_file()] == ["biometrics.vault"]
+    assert list(app.vault.all()) == ["Ann"]
+    assert not told["vault"].exists()
 
 
 def test_a_key_that_a_full_disk_has_cut_is_not_in_the_way_afterwards(vault: Vault) -> None:
