@@ -87,7 +87,8 @@ class Brain:
             pieces = self._chat.answer([await self._briefing(messages), *messages])
         async with aclosing(by_sentence(pieces)) as found:
             async for sentence in found:
-                if words := plain(sentence):  # many models write Markdown, whatever they are told
+                # Many models write Markdown, whatever they are told. What the file says are words already.
+                if words := sentence if self._chat is None else plain(sentence):
                     yield words
 
     async def _briefing(self, messages: Sequence[Message]) -> Message:
