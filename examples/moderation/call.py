@@ -227,8 +227,8 @@ class Call:
     async def _heard(self, utterance: _Utterance, stack: AsyncExitStack) -> Hearing | None:
         """Have it heard while it is said; None where that fails, and it is to be understood behind its end."""
         app = self._app
-        begins = app.recogniser.hear(sample_rate=RATE_HZ, language=app.settings.language)
         try:
+            begins = app.recogniser.hear(sample_rate=RATE_HZ, language=app.settings.language)
             hearing = await stack.enter_async_context(begun_within(BEGIN_S, begins))
             await stack.enter_async_context(_Last(self._partials(hearing, utterance)))
             while (piece := await utterance.pieces.get()) is not None:

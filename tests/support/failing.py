@@ -24,27 +24,27 @@ class Hearing:
     def __init__(self, failing: str) -> None:
         self.failing = failing
 
-    def _fail(self, where: str) -> None:
+    def fail(self, where: str) -> None:
         if where in self.failing.split(" and "):
             raise LookupError(f"no {where}")
 
     async def __aenter__(self) -> Hearing:
-        self._fail("enter")
+        self.fail("enter")
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        self._fail("exit")
+        self.fail("exit")
 
     async def write(self, audio: bytes) -> None:
         del audio
-        self._fail("write")
+        self.fail("write")
 
     async def partials(self) -> AsyncIterator[Transcript]:
-        self._fail("partials")
+        self.fail("partials")
         yield Transcript("where", is_final=False)
 
     async def finish(self) -> Transcript:
-        self._fail("finish")
+        self.fail("finish")
         return Transcript("where is the shop?")
 
 
@@ -55,7 +55,9 @@ class Failing(ScriptedEars):
 
     def hear(self, *, sample_rate: int, language: str | None = None) -> Any:
         del sample_rate, language
-        return Hearing(self.failing)
+        hearing = Hearing(self.failing)
+        hearing.fail("hear")
+        return hearing
 
     async def transcribe(self, audio: bytes, *, sample_rate: int, language: str | None = None) -> Transcript:
         del audio, sample_rate, language

@@ -49,7 +49,7 @@ async def moderated(folder: Path, failing: str, *judges: Judge) -> tuple[list[di
 
 
 @in_virtual_time
-@pytest.mark.parametrize("failing", ["enter", "write", "partials", "exit"])
+@pytest.mark.parametrize("failing", ["hear", "enter", "write", "partials", "exit"])
 async def test_what_was_said_is_judged_though_the_recogniser_fails_while_it_is_said(
     failing: str, tmp_path: Path
 ) -> None:

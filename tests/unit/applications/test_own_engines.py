@@ -32,7 +32,7 @@ def assistant_of(ears: Failing, page: Page, **manner: Any) -> Assistant:
 
 
 @in_virtual_time
-@pytest.mark.parametrize("failing", ["enter", "write", "partials", "finish", "exit"])
+@pytest.mark.parametrize("failing", ["hear", "enter", "write", "partials", "finish", "exit"])
 async def test_the_assistant_tells_it_and_the_call_goes_on(failing: str) -> None:
     page = Page()
     async with serve(assistant_of(Failing(failing), page).on_connect) as server, server.call() as call:
@@ -68,7 +68,7 @@ async def test_words_that_cannot_be_understood_interrupt_nothing_and_end_no_call
 
 
 @in_virtual_time
-@pytest.mark.parametrize("failing", ["enter", "write", "partials", "finish", "exit"])
+@pytest.mark.parametrize("failing", ["hear", "enter", "write", "partials", "finish", "exit"])
 async def test_captions_tell_it_and_have_the_final(failing: str, tmp_path: Path) -> None:
     page = Page()
     app = Captions(
