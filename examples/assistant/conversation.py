@@ -253,7 +253,9 @@ class Conversation:
             self._trouble(error)
             reply.said = Said()
             await reply.is_wanted.wait()
-            with suppress(VideoError):  # the voice itself failed, then: it was told
+            with suppress(
+                Exception
+            ):  # the voice itself failed, then: it was told; of a voice of one's own too
                 if not reply.ends_call:
                     sorry = self._sorry(reply)
                     self._failures += 1

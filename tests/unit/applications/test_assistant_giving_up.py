@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
 
 from assistant.app import Assistant
 from assistant.brain import Brain
@@ -24,9 +25,15 @@ def sound(text: str) -> Audio:
     return Audio(ScriptedVoice.audio_of(text), 16_000)
 
 
-def assistant_of(ears: ScriptedEars, manner: Manner, *, chat: ScriptedAnswerer | None = None) -> Assistant:
+def assistant_of(
+    ears: ScriptedEars,
+    manner: Manner,
+    *,
+    chat: ScriptedAnswerer | None = None,
+    voice: ScriptedVoice | None = None,
+) -> Assistant:
     brain = Brain([HOURS], WordEmbedder(), chat=chat)
-    return Assistant(ears, ScriptedVoice(), brain, page=Page(), manner=manner)
+    return Assistant(ears, voice or ScriptedVoice(), brain, page=Page(), manner=manner)
 
 
 class Down(ScriptedEars):
@@ -84,3 +91,22 @@ async def test_what_fails_in_a_pause_after_which_the_caller_goes_on_does_not_cou
             await asyncio.sleep(0.2)  # it begins to understand, and the caller goes on
         assert ears.failed >= 4
         assert (await call.reply(within_s=10)).matches(sound(PHRASES.sorry))
+
+
+class Mute(ScriptedVoice):
+    """Fails with an error that is none of the library's."""
+
+    async def say(self, text: str, *, language: str | None = None) -> AsyncIterator[bytes]:
+        del text, language
+        raise LookupError("no voice")
+        yield b""
+
+
+@in_virtual_time
+async def test_a_voice_that_is_down_for_good_ends_the_call_without_a_word() -> None:
+    app = assistant_of(ScriptedEars(["when are you open?"] * 9), Manner(give_up_after=3), voice=Mute())
+    async with serve(app.on_connect, allow_errors=True) as server, server.call() as call:
+        for _ in range(2):  # the greeting was the first that failed
+            await call.say(SPEECH)
+            await asyncio.sleep(3)
+        assert call.is_over
