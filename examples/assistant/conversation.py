@@ -253,9 +253,7 @@ class Conversation:
             self._trouble(error)
             reply.said = Said()
             await reply.is_wanted.wait()
-            with suppress(
-                Exception
-            ):  # the voice itself failed, then: it was told; of a voice of one's own too
+            with suppress(Exception):  # the voice itself failed, then, which may be one's own: it was told
                 if not reply.ends_call:
                     sorry = self._sorry(reply)
                     self._failures += 1
