@@ -177,6 +177,15 @@ class IoPlace:
     retired: set[int] = field(default_factory=set)
     """The numbers of workers that retire and have no call there."""
 
+    def close(self) -> None:
+        """Let go of the process; the sockets stay."""
+        if self.member is not None:
+            self.member.close()
+            self.member = None
+        if self.broker is not None:
+            self.broker.close()
+            self.broker = None
+
 
 @dataclass(eq=False)
 class Seat:

@@ -23,6 +23,7 @@ from audio_connector.server.garbage import loaded_is_kept
 from audio_connector.server.log_output import finish as finish_log
 from audio_connector.server.log_output import has_room, logged_aside
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
+from audio_connector.server.service_manager import tell_ready, tell_stopping
 from audio_connector.validation import told_in
 from audio_connector.validation.handlers import takes
 from audio_connector.wire.descriptors import open_closed
@@ -70,6 +71,9 @@ def run(
     `AudioConnectorServerHandle.drain`. At a second one every call is closed with 1001 at once, and its handlers come
     to their end within ``Timeouts.stop_s``; one more does not wait for that. While ``on_start`` runs, the first
     signal cancels it, and ``on_stop`` is called; a second one does not wait.
+
+    Where systemd has started the program (``Type=notify``), it is told once that listens and ``on_start`` has run,
+    and when it drains.
 
     The sockets run in a process of their own, as by ``isolation="process"``, so that nothing that the application
     does makes anyone stutter. Where the configuration says an isolation, that holds; with an ``ssl`` context, on
@@ -210,7 +214,8 @@ async def serving(
                     raise
             if is_ending:  # also where on_start goes on although it was cancelled
                 raise EndedAsItStarted
-            say(f"listening on {handle.get_address()}")
+            say(listens := f"listening on {handle.get_address()}")
+            tell_ready(listens)
             yield handle
     finally:
         await server.stop()
@@ -218,6 +223,8 @@ async def serving(
 
 async def _drain(handle: AudioConnectorServerHandle, timeouts: Timeouts, say: Callable[[str], None]) -> None:
     drain_s = timeouts.drain_s
+    text = f"draining, for {drain_s:g} s at most; calls: {len(handle.connections)}"
+    tell_stopping(text, within_s=drain_s + 2 * timeouts.stop_s + 2 * LEAVE_S)
     draining = asyncio.ensure_future(handle.drain(drain_s))
     await asyncio.wait((draining,), timeout=PATIENT_S)
     if not draining.done() and (count := len(handle.connections)):
