@@ -418,11 +418,11 @@ class Supervisor:
         if worker is None or worker.is_ending or is_called:
             return
         worker.is_ending = True
-        worker.say(words.Drain(self._plan.drain_within_s(self._config)))
-        self._spawn(self._see_it_end(worker))
+        worker.say(words.Drain(drain_s := self._plan.drain_within_s(self._config)))
+        self._spawn(self._see_it_end(worker, drain_s + STOP_S))
 
-    async def _see_it_end(self, worker: Member) -> None:
-        if not await worker.wait_ended(self._plan.drain_within_s(self._config) + STOP_S):
+    async def _see_it_end(self, worker: Member, within_s: float) -> None:
+        if not await worker.wait_ended(within_s):
             logger.warning("worker %d did not end by itself and is killed", worker.number)
             worker.kill()
 
@@ -445,6 +445,9 @@ class Supervisor:
             worker.is_ending = True
             if worker.was_ready:
                 worker.say(words.Drain(self._plan.drain_within_s(self._config)))
+            elif worker.was_loaded:  # its on_start runs, and is cancelled; on_stop is called
+                worker.say(words.ShutDown())
+                self._spawn(self._see_it_end(worker, STOP_S))
             else:
                 worker.kill()
         while self._workers and self._drains_until is not None:
