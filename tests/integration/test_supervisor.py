@@ -85,6 +85,39 @@ def serving(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Serving:
     return make
 
 
+STARTING = """
+import asyncio
+from pathlib import Path
+from audio_connector import AudioConnectorServerConfig
+
+async def on_start():
+    Path("begun").touch()
+    await asyncio.sleep(60)
+
+async def on_connect(client): ...
+
+config = AudioConnectorServerConfig(
+    host="127.0.0.1", port=0, on_connect=on_connect, on_start=on_start, on_stop=Path("ended").touch
+)
+"""
+
+
+async def test_a_drain_while_on_start_runs_cancels_it_and_calls_on_stop(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.syspath_prepend(str(tmp_path))
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "bot.py").write_text(STARTING)
+    plan = Plan(app="bot:config", settings="{}", worker_module="audio_connector.cli.worker", workers=1)
+    supervisor = Supervisor(plan, lambda _: None)
+    running = asyncio.ensure_future(supervisor.run())
+    await until((tmp_path / "begun").exists, "that it starts")
+    supervisor.drain()
+    assert await running, "no call was cut"
+    assert (tmp_path / "ended").exists()
+    assert children_of(os.getpid()) == []
+
+
 @pytest.mark.slow
 async def test_a_worker_that_hangs_as_it_starts_does_not_hold_up_the_others(
     serving: Serving, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -97,6 +97,14 @@ def test_systemd_waits_for_a_drain() -> None:
     assert stop_s > ends_within_s(settings.drain_s)
 
 
+def test_systemd_waits_for_the_start_of_which_it_is_told() -> None:
+    unit = "systemd/audio-connector.service"
+    assert found(r"^Type=(.*)$", unit) == "notify"
+    # The first worker loads, then the I/O processes listen, one after another, then all workers become ready.
+    starts_s = supervisor.START_S + supervisor.LISTEN_S + supervisor.START_S
+    assert seconds(found(r"^TimeoutStartSec=(.*)$", unit)) > starts_s
+
+
 def test_kubernetes_waits_for_the_calls_and_for_a_drain() -> None:
     sleep_s = container()["lifecycle"]["preStop"]["sleep"]["seconds"]
     drain_s = float(variables()["deployment.yaml"]["AUDIO_CONNECTOR_DRAIN_S"])

@@ -65,14 +65,14 @@ def top(
 ) -> int:
     """Show the live calls of a server, as long as they last; Ctrl-C ends it.
 
-    Where there is no terminal, the table is printed once.
+    Where there is no terminal, or one that cannot move its cursor (TERM=dumb), the table is printed once.
     """
     if sort not in SORTS:
         raise UsageError(f"--sort is {quoted(sort)}; expected one of {', '.join(SORTS)}")
     url = _url_of(address)
     console = Console()
     sample = look(url)
-    if once or json or not console.is_terminal:
+    if once or json or not console.is_terminal or console.is_dumb_terminal:
         time.sleep(SECOND_LOOK_S)
         before, sample = sample, look(url)
         if json:

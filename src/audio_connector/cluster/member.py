@@ -52,7 +52,7 @@ class Member:
         self.number = number
         self.broker = broker
         """Over it the process is handed streams."""
-        self.is_retiring = self.is_ending = self.was_ready = False
+        self.is_retiring = self.is_ending = self.was_loaded = self.was_ready = False
         self.has_drained = self.was_killed = False
         self._child = child
         self._take = take
@@ -158,6 +158,7 @@ class Member:
         word = message[1]
         if not isinstance(word, NOT_AWAITED):
             self._said.append(word)  # what somebody may wait for: few in its life
+        self.was_loaded |= isinstance(word, words.Loaded)
         self.was_ready |= isinstance(word, words.Ready)
         self._take(self, word)
         self._wake()
@@ -176,6 +177,15 @@ class IoPlace:
     """It listens, so that whoever sees it end starts another one."""
     retired: set[int] = field(default_factory=set)
     """The numbers of workers that retire and have no call there."""
+
+    def close(self) -> None:
+        """Let go of the process; the sockets stay."""
+        if self.member is not None:
+            self.member.close()
+            self.member = None
+        if self.broker is not None:
+            self.broker.close()
+            self.broker = None
 
 
 @dataclass(eq=False)

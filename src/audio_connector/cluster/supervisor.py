@@ -40,6 +40,7 @@ from audio_connector.server.children import (
 from audio_connector.server.config import AudioConnectorServerConfig
 from audio_connector.server.io_meters import of_this_process
 from audio_connector.server.remote import log_word
+from audio_connector.server.service_manager import tell_ready, tell_reloading, tell_stopping
 from audio_connector.wire.addresses import shut_down
 from audio_connector.wire.tls_files import TlsFiles
 
@@ -107,7 +108,8 @@ class Supervisor:
                     raise
             else:
                 self._is_serving = True
-                self._say(f"listening on {self.address}")
+                self._say(listens := f"listening on {self.address}")
+                tell_ready(f"{listens}; workers: {len(self._seats)}")
                 if self._wants_reload:
                     self.reload()
             await self._ending
@@ -118,7 +120,10 @@ class Supervisor:
     def drain(self) -> None:
         """Let every call come to its end, and end; asked again, end at once."""
         if self._drains_until is None:
-            self._drains_until = self._loop.time() + self._plan.drain_within_s(self._config)
+            drain_s = self._plan.drain_within_s(self._config)
+            text = f"draining, for {drain_s:g} s at most; workers: {len(self._workers)}"
+            tell_stopping(text, within_s=drain_s + STOP_S + 2 * END_S)
+            self._drains_until = self._loop.time() + drain_s
             self._spawn(self._drain())
         else:
             self._drains_until = self._loop.time()
@@ -242,7 +247,7 @@ class Supervisor:
 
     async def _restart_io(self, io: IoPlace) -> None:
         while not self._ending.done():
-            self._close_io(io)
+            io.close()
             await asyncio.sleep(io.back_off.pause_s())
             try:
                 await self._start_io(io)
@@ -251,15 +256,6 @@ class Supervisor:
             else:
                 logger.warning("another I/O process listens")
                 return
-
-    @staticmethod
-    def _close_io(io: IoPlace) -> None:
-        if io.member is not None:
-            io.member.close()
-            io.member = None
-        if io.broker is not None:
-            io.broker.close()
-            io.broker = None
 
     # Workers.
 
@@ -382,8 +378,12 @@ class Supervisor:
     async def _reload(self) -> None:
         while self._wants_reload and self._drains_until is None:
             self._wants_reload = False  # whoever asks from here on may have changed something
-            if await self._replace(self._seats):
+            tell_reloading(f"new workers start; workers: {len(self._seats)}")
+            if is_new := await self._replace(self._seats):
                 logger.warning("reloaded: %d new workers take the calls of the old ones", len(self._seats))
+            if self._drains_until is None:
+                how = "reloaded" if is_new else "not reloaded, the log says why"
+                tell_ready(f"{how}; workers: {len(self._seats)}")
 
     async def _replace(self, seats: Sequence[Seat]) -> bool:
         """Start a worker for each, and have those that are there retire; False where the new ones are not ready."""
@@ -418,11 +418,11 @@ class Supervisor:
         if worker is None or worker.is_ending or is_called:
             return
         worker.is_ending = True
-        worker.say(words.Drain(self._plan.drain_within_s(self._config)))
-        self._spawn(self._see_it_end(worker))
+        worker.say(words.Drain(drain_s := self._plan.drain_within_s(self._config)))
+        self._spawn(self._see_it_end(worker, drain_s + STOP_S))
 
-    async def _see_it_end(self, worker: Member) -> None:
-        if not await worker.wait_ended(self._plan.drain_within_s(self._config) + STOP_S):
+    async def _see_it_end(self, worker: Member, within_s: float) -> None:
+        if not await worker.wait_ended(within_s):
             logger.warning("worker %d did not end by itself and is killed", worker.number)
             worker.kill()
 
@@ -445,6 +445,9 @@ class Supervisor:
             worker.is_ending = True
             if worker.was_ready:
                 worker.say(words.Drain(self._plan.drain_within_s(self._config)))
+            elif worker.was_loaded:  # its on_start runs, and is cancelled; on_stop is called
+                worker.say(words.ShutDown())
+                self._spawn(self._see_it_end(worker, STOP_S))
             else:
                 worker.kill()
         while self._workers and self._drains_until is not None:
@@ -476,7 +479,7 @@ class Supervisor:
                 io.member.say(words.ShutDown())
                 if not await io.member.wait_ended(END_S):
                     io.member.kill()
-            self._close_io(io)
+            io.close()
             for sock in io.sockets:
                 if not self._lent:
                     shut_down(sock)

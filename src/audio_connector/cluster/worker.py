@@ -53,6 +53,7 @@ class Worker:
         self._serve: asyncio.Future[words.Serve] = self._loop.create_future()
         self._ending: asyncio.Future[float] = self._loop.create_future()
         """Done when it is to end, with the seconds for the calls to come to their end."""
+        self._starting: asyncio.Task[AudioConnectorServerHandle] | None = None
         self._handle: AudioConnectorServerHandle | None = None
         self._io: AttachedIo | None = None
         self._tasks: list[asyncio.Task[object]] = []
@@ -81,8 +82,11 @@ class Worker:
 
     async def _serve_as(self, number: int, config: AudioConnectorServerConfig) -> int:
         setattr(self._loop, IO_HOST, functools.partial(self._make_io, number))
+        self._starting = self._loop.create_task(AudioConnectorServer().start_server(config))
         try:
-            self._handle = await AudioConnectorServer().start_server(config)
+            self._handle = await self._starting
+        except asyncio.CancelledError:  # by `_end`; on_stop was called
+            return 0
         except Exception as error:  # noqa: BLE001 - it is told
             self._say(words.NotLoaded(str(error)))
             return 2
@@ -136,6 +140,8 @@ class Worker:
     def _end(self, timeout_s: float) -> None:
         if not self._ending.done():
             self._ending.set_result(timeout_s)
+            if self._starting is not None:
+                self._starting.cancel()  # which does nothing once it has started
         elif self._handle is not None:  # a nearer deadline
             self._tasks.append(self._loop.create_task(self._handle.drain(timeout_s)))
 

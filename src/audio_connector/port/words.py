@@ -112,7 +112,10 @@ class Collect(NamedTuple):
 
 
 class Collected(NamedTuple):
-    """What was counted by whoever was asked, or by all others, as the JSON of `meters.Found`."""
+    """What was counted, as the JSON of `meters.Found`: by whoever was asked; by a supervisor, of all together.
+
+    The calls are those of all but the one that has asked.
+    """
 
     token: int
     found: str

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from audio_connector._version import __version__
-from audio_connector.port.meters import Found, Snapshot, total
+from audio_connector.port.meters import Found, Snapshot
 from audio_connector.server.config import Monitoring
 from audio_connector.server.io_meters import IoMeters, calls_of
 from audio_connector.server.link import Link
@@ -42,8 +42,9 @@ FAILED = Page(500, b"The page could not be made; the log says why.\n")
 Collect = Callable[[Found, bool, Callable[[Found | None], None]], None]
 """Tell the other processes what was found here, and ask what they have: their calls too, where that is True.
 
-Who is called gets the sum of theirs; None where it could not be had. Then there is no sum at all: one that drops and
-rises again would be read as a restart, and all that was counted before as new.
+Who is called gets the sum of all, this process among them, and the calls of the others; None where that could not be
+had. Then there is no sum at all: one that drops and rises again would be read as a restart, and all that was counted
+before as new.
 """
 
 
@@ -91,6 +92,8 @@ class Endpoints:
         self._health, self._metrics = monitoring.health, monitoring.metrics
         self._kept: Page | None = None
         self._kept_at = 0.0
+        self._is_newest = True
+        """Nobody has asked for another sum since the last one was asked for here."""
         self._waiting: list[Answer] = []
 
     def of_port(self, path: str, answer: Answer) -> bool:
@@ -115,8 +118,12 @@ class Endpoints:
             answer(NOT_FOUND)
         return True
 
-    def found(self, *, with_calls: bool) -> Found:
-        """What this process tells of itself."""
+    def tell(self, *, with_calls: bool) -> Found:
+        """Say what there is here, for a sum that another process tells: a text that is kept here would be older."""
+        self._kept, self._is_newest = None, False
+        return self._found(with_calls=with_calls)
+
+    def _found(self, *, with_calls: bool) -> Found:
         side, options = self._side, self.options
         why = side.why_not_ready()
         gauges: Snapshot = [("ready", (), 0.0 if why else 1.0), ("io_processes", (), 1.0)]
@@ -130,13 +137,13 @@ class Endpoints:
         return Page(503, f"{why}\n".encode()) if why else OK
 
     def _gather(self, with_calls: bool, then: Callable[[Found | None], None]) -> None:
-        own, collect = self.found(with_calls=with_calls), self.options.collect
+        own, collect = self._found(with_calls=with_calls), self.options.collect
         if collect is None:
             then(own)
             return
 
-        def take(others: Found | None) -> None:
-            then(others and Found(total([own.snapshot, others.snapshot]), [*own.calls, *others.calls]))
+        def take(all_found: Found | None) -> None:
+            then(all_found and Found(all_found.snapshot, [*own.calls, *all_found.calls]))
 
         collect(own, with_calls, take)
 
@@ -147,6 +154,7 @@ class Endpoints:
             answer(BUSY)
         else:
             if not self._waiting:  # before anyone waits, so that nobody does where it fails
+                self._is_newest = True
                 self._gather(False, self._make_text)
             self._waiting.append(answer)
 
@@ -172,7 +180,8 @@ class Endpoints:
         self._answer_all(page)
 
     def _answer_all(self, page: Page) -> None:
-        self._kept, self._kept_at = page, self._side.clock()
+        if self._is_newest:
+            self._kept, self._kept_at = page, self._side.clock()
         waiting, self._waiting = self._waiting, []
         for answer in waiting:
             answer(page)

@@ -150,7 +150,7 @@ class IoChild:
             case words.Retire(number, wait_s) if self._sharing is not None:
                 self._sharing.retire(number, wait_s)
             case words.Collect(token, with_calls) if self._side is not None:
-                found = self._side.found(with_calls=with_calls)
+                found = self._side.tell(with_calls=with_calls)
                 self._control.say(words.Collected(token, found.as_json()))
             case words.Collected(token, text):
                 self._take_collected(token, read_found(text))
@@ -250,6 +250,8 @@ class IoChild:
         """Ask whoever has started this: it knows the others."""
         token = next(self._tokens)
         timer = self._loop.call_later(COLLECT_S, self._take_collected, token, None)
+        if self._sharing is None:  # the application tells of itself alone, a supervisor the sum of all
+            then = _with(own, then)
         self._collecting[token] = then, timer
         if self._unanswered_at is None:
             self._unanswered_at = time.monotonic()
@@ -413,6 +415,11 @@ class _ToApplication(logging.Handler):
                 {name: str(value) for name in NAMES if (value := getattr(record, name, None)) is not None},
             )
         )
+
+
+def _with(own: Found, then: Callable[[Found | None], None]) -> Callable[[Found | None], None]:
+    """The same, given the sum with what was found here."""
+    return lambda found: then(found and Found(total([own.snapshot, found.snapshot]), found.calls))
 
 
 def _log_to(child: IoChild, level: int) -> None:

@@ -228,9 +228,9 @@ class IoSide:
         """As of `time.time`; None where there is none, or it is in a context of the application's."""
         return None if self._tls_files is None else self._tls_files.expires_at
 
-    def found(self, *, with_calls: bool) -> Found:
-        """What this I/O side tells of itself."""
-        return self._endpoints.found(with_calls=with_calls)
+    def tell(self, *, with_calls: bool) -> Found:
+        """Say what there is here, for a sum that another process tells."""
+        return self._endpoints.tell(with_calls=with_calls)
 
     def refuse_calls(self) -> None:
         """Answer every upgrade with 503 from now on.

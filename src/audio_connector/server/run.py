@@ -6,7 +6,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import contextvars
-import functools
 import inspect
 import logging
 import os
@@ -16,6 +15,7 @@ import threading
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator, Mapping
 from typing import Any, TypeAlias
 
+from audio_connector.call.settings import Timeouts
 from audio_connector.errors import AudioConnectorStartServerError, UsageError
 from audio_connector.port.host import can_start_process
 from audio_connector.server.config import AudioConnectorServerConfig
@@ -23,6 +23,7 @@ from audio_connector.server.garbage import loaded_is_kept
 from audio_connector.server.log_output import finish as finish_log
 from audio_connector.server.log_output import has_room, logged_aside
 from audio_connector.server.server import AudioConnectorServer, AudioConnectorServerHandle
+from audio_connector.server.service_manager import tell_ready, tell_stopping
 from audio_connector.validation import told_in
 from audio_connector.validation.handlers import takes
 from audio_connector.wire.descriptors import open_closed
@@ -42,6 +43,10 @@ LEAVE_S = 1.0
 """For what goes on after the server has stopped."""
 
 SIGNALS = (signal.SIGINT, signal.SIGTERM)
+
+
+class EndedAsItStarted(KeyboardInterrupt):
+    """A signal has ended the start: no call was there, and ``on_stop`` was called."""
 
 
 _is_importing: contextvars.ContextVar[bool] = contextvars.ContextVar("is_importing", default=False)
@@ -64,7 +69,11 @@ def run(
 
     At the first signal the server is drained: every call is heard to its end, for ``Timeouts.drain_s`` at most, see
     `AudioConnectorServerHandle.drain`. At a second one every call is closed with 1001 at once, and its handlers come
-    to their end within ``Timeouts.stop_s``; one more does not wait for that.
+    to their end within ``Timeouts.stop_s``; one more does not wait for that. While ``on_start`` runs, the first
+    signal cancels it, and ``on_stop`` is called; a second one does not wait.
+
+    Where systemd has started the program (``Type=notify``), it is told once that listens and ``on_start`` has run,
+    and when it drains.
 
     The sockets run in a process of their own, as by ``isolation="process"``, so that nothing that the application
     does makes anyone stutter. Where the configuration says an isolation, that holds; with an ``ssl`` context, on
@@ -102,9 +111,12 @@ def serve_configured(config: AudioConnectorServerConfig, say: Callable[[str], No
     """Do what `run` does; True where every call had come to its end before the program ended."""
     ended = False
     try:
-        # The second Ctrl-C, or the first where no handler can be set.
-        with contextlib.suppress(KeyboardInterrupt), logged_aside():
+        with logged_aside():
             ended = asyncio.run(_serve(config, say))
+    except EndedAsItStarted:
+        ended = True
+    except KeyboardInterrupt:  # the second Ctrl-C, or the first where no handler can be set
+        pass
     except AudioConnectorStartServerError as error:
         # The text says all. What lies between is the library's; an error of the application's on_start stays in view.
         raise error.with_traceback(None) from error.__cause__
@@ -168,20 +180,56 @@ async def _serve(config: AudioConnectorServerConfig, say: Callable[[str], None])
 async def serving(
     config: AudioConnectorServerConfig, say: Callable[[str], None]
 ) -> AsyncIterator[AudioConnectorServerHandle]:
-    """Have a server listen, and say so; inside the block a signal drains it, and a second one stops it."""
-    async with AudioConnectorServer(config) as handle:
-        drain = functools.partial(_drain, handle, config.timeouts.drain_s, say)
-        with _signals_end(asyncio.get_running_loop(), handle, drain):
-            say(f"listening on {handle.get_address()}")
+    """Have a server listen, and say so; inside the block a signal drains it, and a second one stops it.
+
+    Raises:
+        EndedAsItStarted: A signal has come before it listened.
+        AudioConnectorStartServerError: It cannot listen.
+    """
+    loop = asyncio.get_running_loop()
+    server = AudioConnectorServer()
+    starting = loop.create_task(server.start_server(config))
+    is_ending = False
+
+    def served() -> AudioConnectorServerHandle | None:
+        has_started = starting.done() and not starting.cancelled() and starting.exception() is None
+        return starting.result() if has_started else None
+
+    def is_over() -> bool:
+        return is_ending or ((handle := served()) is not None and not handle.running)
+
+    async def end() -> None:
+        nonlocal is_ending
+        if (handle := served()) is not None:
+            await _drain(handle, config.timeouts, say)
+        else:
+            is_ending = starting.cancel()
+
+    try:
+        with _signals_end(loop, is_over, end, server.stop):
+            try:
+                handle = await starting
+            except asyncio.CancelledError:
+                if not is_ending:
+                    raise
+            if is_ending:  # also where on_start goes on although it was cancelled
+                raise EndedAsItStarted
+            say(listens := f"listening on {handle.get_address()}")
+            tell_ready(listens)
             yield handle
+    finally:
+        await server.stop()
 
 
-async def _drain(handle: AudioConnectorServerHandle, timeout_s: float, say: Callable[[str], None]) -> None:
-    draining = asyncio.ensure_future(handle.drain(timeout_s))
+async def _drain(handle: AudioConnectorServerHandle, timeouts: Timeouts, say: Callable[[str], None]) -> None:
+    drain_s = timeouts.drain_s
+    text = f"draining, for {drain_s:g} s at most; calls: {len(handle.connections)}"
+    tell_stopping(text, within_s=drain_s + 2 * timeouts.stop_s + 2 * LEAVE_S)
+    draining = asyncio.ensure_future(handle.drain(drain_s))
     await asyncio.wait((draining,), timeout=PATIENT_S)
     if not draining.done() and (count := len(handle.connections)):
         calls = f"{count} calls are" if count > 1 else "a call is"
-        say(f"{calls} heard to the end, for {timeout_s:g} s at most; a second signal ends it now")
+        say(f"{calls} heard to the end, for {drain_s:g} s at most; a second signal ends it now")
     await draining
 
 
@@ -203,10 +251,10 @@ async def _leave(say: Callable[[str], None]) -> None:
 @contextlib.contextmanager
 def _signals_end(
     loop: asyncio.AbstractEventLoop,
-    handle: AudioConnectorServerHandle,
-    drain: Callable[[], Coroutine[Any, Any, None]],
+    is_over: Callable[[], bool],
+    *ways: Callable[[], Coroutine[Any, Any, None]],
 ) -> Iterator[None]:
-    """At a signal drain the server, at the next one stop it; while it stops, a signal ends the program."""
+    """At each signal end the server in the next of these ways; once it is over, a signal ends the program."""
     # In another thread none arrives: whoever has started that stops the server.
     numbers = SIGNALS if threading.current_thread() is threading.main_thread() else ()
     before: dict[int, Any] = {number: signal.getsignal(number) for number in numbers}
@@ -215,13 +263,13 @@ def _signals_end(
     def on_signal(number: int, frame: object) -> None:
         # At once, since a handler may block the loop. That of asyncio for SIGINT waits for what it cancels.
         use(before | {signal.SIGINT: signal.default_int_handler})
-        if handle.running:
-            loop.call_soon_threadsafe(end)
-        else:
+        if is_over():
             signal.raise_signal(number)
+        else:
+            loop.call_soon_threadsafe(end)
 
     def end() -> None:
-        ending.append(loop.create_task(handle.stop() if ending else drain()))
+        ending.append(loop.create_task(ways[min(len(ending), len(ways) - 1)]()))
         use(dict.fromkeys(numbers, on_signal))  # the loop runs, so that it can be asked again
 
     def use(handlers: dict[int, Any]) -> None:

@@ -284,6 +284,18 @@ def test_without_a_terminal_it_prints_the_table_once(
     assert "203.0.113.9" in out
 
 
+def test_on_a_terminal_that_cannot_be_drawn_on_it_prints_the_table_once(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing at all was shown there, of an editor for example, until Ctrl-C."""
+    for name, value in {"TTY_COMPATIBLE": "1", "FORCE_COLOR": "1", "TERM": "dumb", "COLUMNS": "140"}.items():
+        monkeypatch.setenv(name, value)
+    with site(page(CALL)) as (server, address):
+        assert main(["top", address]) == 0
+    assert server.asked == ["/calls", "/calls"]
+    assert "203.0.113.9" in capsys.readouterr().out
+
+
 def test_a_proxy_of_the_environment_is_not_asked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("http_proxy", "http://127.0.0.1:1")
     with site(page(CALL)) as (_, address):

@@ -13,6 +13,7 @@ from audio_connector.cluster.collecting import ANSWER_S, Collecting
 from audio_connector.cluster.member import Member
 from audio_connector.port import words
 from audio_connector.port.meters import Found, read_found
+from audio_connector.server.endpoints import KEPT_S
 from audio_connector.testing.virtual_time import in_virtual_time
 
 
@@ -54,7 +55,8 @@ class Stage:
         )
 
     async def ask(self, io: Process, *, with_calls: bool = False) -> Found:
-        """What an I/O process is told about the others."""
+        """What an I/O process is told once what was told before is not kept any more."""
+        await asyncio.sleep(KEPT_S)
         self.collecting.note(io.member, io.text())
         await self.collecting.answer(io.member, words.Collect(1, with_calls, ""))
         found = read_found(io.answers[-1])
@@ -64,9 +66,7 @@ class Stage:
     async def opened(self, io: Process) -> float:
         """The sum that this one tells whoever asks it."""
         found = await self.ask(io)
-        return io.opened + sum(
-            cast("float", sample) for name, _, sample in found.snapshot if name == "calls_opened"
-        )
+        return sum(cast("float", sample) for name, _, sample in found.snapshot if name == "calls_opened")
 
     def lose(self, io: Process) -> None:
         self.collecting.forget(io.member)
@@ -89,7 +89,7 @@ async def test_who_does_not_answer_is_as_it_was_and_holds_nobody_up() -> None:
     stopped.is_stopped = True
     began_at = asyncio.get_running_loop().time()
     assert await stage.opened(asked) == 1.0, "it has not said anything so far"
-    assert asyncio.get_running_loop().time() - began_at == pytest.approx(ANSWER_S)
+    assert asyncio.get_running_loop().time() - began_at == pytest.approx(KEPT_S + ANSWER_S)
     stopped.is_stopped = False
     assert await stage.opened(asked) == 3.0
     stopped.is_stopped = True
@@ -126,7 +126,7 @@ async def test_the_calls_of_an_io_process_that_is_gone_have_ended() -> None:
     await stage.ask(asked)
     stage.lose(lost)
     found = await stage.ask(asked)
-    assert ("calls_opened", (), 7.0) in found.snapshot
+    assert ("calls_opened", (), 1.0 + 7.0) in found.snapshot
     assert [row for row in found.snapshot if row[0].startswith("calls") and row[1]] == [
         ("calls_ended", ("router", "1000"), 3.0),
         ("calls_ended", ("server", "1006"), 4.0),
@@ -138,6 +138,18 @@ async def test_who_is_lost_before_it_has_said_anything() -> None:
     stage = Stage(1.0, 2.0)
     stage.lose(stage.ios[1])
     assert await stage.opened(stage.ios[0]) == 1.0
+
+
+@in_virtual_time
+async def test_a_sum_that_fails_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    stage = Stage(1.0, 2.0)
+    asked, other = stage.ios
+    with monkeypatch.context() as patched:
+        patched.setattr(stage.collecting, "_own", lambda: 1 // 0)
+        both = [stage.ask(asked), stage.ask(other)]
+        ended = await asyncio.gather(*both, return_exceptions=True)
+    assert [type(each) for each in ended] == [ZeroDivisionError, asyncio.CancelledError]
+    assert await stage.opened(asked) == 3.0
 
 
 @pytest.mark.parametrize("text", ["{", "null", '[{"snapshot": []}]', "[[[]], 7]"])

@@ -134,14 +134,15 @@ async def test_a_flood_is_told_to_come_again_and_makes_one_text() -> None:
     assert b"\naudio_connector_calls 4.0\n" in stage.pages[-1].body
 
 
-async def test_the_sum_is_over_all_and_none_where_others_cannot_be_asked() -> None:
+async def test_the_sum_is_what_it_is_told_and_none_where_others_cannot_be_asked() -> None:
     others = Others()
     stage = Stage(EndpointOptions(process="io-1", rows=lambda: [("workers", (), 1.0)], collect=others))
     stage.side.meters.open()
     stage.port("/metrics")
     own, _, then = others.asked.pop()
     assert ("calls_opened", (), 1.0) in own.snapshot
-    then(Found([("calls_opened", (), 2.0), ("workers", (), 3.0)]))
+    assert ("workers", (), 1.0) in own.snapshot
+    then(Found([("calls_opened", (), 3.0), ("workers", (), 4.0)]))
     await stage.answered(1)
     text = stage.pages[-1].body.decode()
     assert "\naudio_connector_calls_opened_total 3.0\n" in text
@@ -156,9 +157,9 @@ async def test_the_calls_of_all() -> None:
     others = Others()
     stage = Stage(EndpointOptions(collect=others), admin_port=0)
     assert stage.endpoints.of_admin("/calls", stage.pages.append)
-    _, with_calls, then = others.asked.pop()
+    own, with_calls, then = others.asked.pop()
     assert with_calls
-    then(Found([], [{"number": 7}]))
+    then(Found(own.snapshot, [{"number": 7}]))
     page = stage.pages[-1]
     values = json.loads(page.body)
     assert (page.status, page.content_type) == (200, JSON)

@@ -62,7 +62,7 @@ async def test_a_token_for_one_session_opens_no_other_by_the_first_message() -> 
             socket.send_text(first)
             await rest()
         assert [client.session_id for client in scene.app.connected] == ["s1", "s2"]
-        assert [call["session"] for call in scene.side.found(with_calls=True).calls] == ["s1", "s2"]
+        assert [call["session"] for call in scene.side.tell(with_calls=True).calls] == ["s1", "s2"]
 
 
 @in_virtual_time

@@ -296,6 +296,44 @@ def test_a_second_signal_does_not_wait_for_handlers() -> None:
         assert (status, stdout) == (0, "stopped\n")
 
 
+STARTING = """
+    import asyncio, time, audio_connector
+    async def on_start():
+        print("starting", flush=True)
+        HOW
+    def on_stop():
+        print("on_stop", flush=True)
+    async def on_connect(client): ...
+    audio_connector.run(
+        {"host": "127.0.0.1", "port": 0, "on_connect": on_connect, "on_start": on_start, "on_stop": on_stop}
+    )
+"""
+GOES_ON = """try:
+            await asyncio.sleep(1000)
+        except asyncio.CancelledError:
+            pass"""
+
+
+@POSIX
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("how", ["await asyncio.sleep(1000)", GOES_ON])
+def test_a_signal_while_on_start_runs_cancels_it_and_calls_on_stop(number: int, how: str) -> None:
+    with running(STARTING.replace("HOW", how)) as program:
+        assert program.first_line == "starting\n"
+        program.process.send_signal(number)
+        assert program.end() == (0, "on_stop\nstopped\n", "")
+
+
+@POSIX
+def test_a_second_one_ends_an_on_start_that_blocks() -> None:
+    with running(STARTING.replace("HOW", "time.sleep(1000)")) as program:
+        program.process.send_signal(signal.SIGTERM)
+        with pytest.raises(subprocess.TimeoutExpired):  # two that come at once are one
+            program.process.wait(0.2)
+        program.process.send_signal(signal.SIGTERM)
+        assert program.process.wait(20) == -signal.SIGTERM
+
+
 BLOCKED = """
     import time, audio_connector
     def on_connect(client):
