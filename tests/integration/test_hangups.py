@@ -60,3 +60,15 @@ def test_under_nohup_it_stays_ignored(tmp_path: Path) -> None:
         [sys.executable, "-c", ignored + START, str(tmp_path)], capture_output=True, check=False
     )
     assert done.returncode == 2, "it came to the application"
+
+
+def test_process_1_of_a_container_ends_by_sigterm_before_it_serves(tmp_path: Path) -> None:
+    """The kernel hands it only signals that it has a handler for."""
+    (tmp_path / "bot.py").write_text("raise SystemExit(7)")
+    as_process_1 = START.replace("os.chdir", "own = os.getpid()\nos.getpid = lambda: 1\nos.chdir", 1)
+    as_process_1 = as_process_1.replace("os.kill(os.getpid(), signal.SIGHUP)", "os.kill(own, signal.SIGTERM)")
+    done = subprocess.run(
+        [sys.executable, "-c", as_process_1, str(tmp_path)], capture_output=True, check=False
+    )
+    assert done.returncode == 128 + signal.SIGTERM
+    assert done.stdout == done.stderr == b""
