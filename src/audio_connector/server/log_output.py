@@ -73,12 +73,13 @@ class LineWriter:
             return self._stream.write(text)
         data = text.encode(self._stream.encoding or "utf-8", self._stream.errors or "backslashreplace")
         with self._lock:
-            if self._state is _State.STUCK or self._waiting_bytes + len(data) > MAX_BYTES:
+            is_aside = self._state is not _State.DIRECT  # which it may have become meanwhile
+            if self._state is _State.STUCK or (is_aside and self._waiting_bytes + len(data) > MAX_BYTES):
                 self._lose(data)
-                return len(text)
-            self._waiting_bytes += len(data)
-        self._lines.put(data)
-        return len(text)
+            elif is_aside:
+                self._waiting_bytes += len(data)
+                self._lines.put(data)
+        return len(text) if is_aside else self._stream.write(text)
 
     def flush(self) -> None:
         """Nothing to do: a handler calls it after each record."""
@@ -90,7 +91,12 @@ class LineWriter:
         if self._state is _State.ASIDE:
             self._lines.put(None)
             self._thread.join(FINISH_S)
-            self._state = _State.STUCK if self._thread.is_alive() else _State.DIRECT
+            with self._lock:
+                is_stuck = self._thread.is_alive()
+                self._state = _State.STUCK if is_stuck else _State.DIRECT
+            while not is_stuck and not self._lines.empty():  # of who logged behind the thread's end
+                if (data := self._lines.get()) is not None and not self._write(data):
+                    self._lost += max(1, data.count(b"\n"))
         return self._state is _State.DIRECT
 
     def let_go(self) -> None:
