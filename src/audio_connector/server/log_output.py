@@ -69,17 +69,11 @@ class LineWriter:
 
     def write(self, text: str) -> int:
         """Have it written; never waits for who reads."""
-        if self._state is _State.DIRECT:
-            return self._stream.write(text)
-        data = text.encode(self._stream.encoding or "utf-8", self._stream.errors or "backslashreplace")
-        with self._lock:
-            is_aside = self._state is not _State.DIRECT  # which it may have become meanwhile
-            if self._state is _State.STUCK or (is_aside and self._waiting_bytes + len(data) > MAX_BYTES):
-                self._lose(data)
-            elif is_aside:
-                self._waiting_bytes += len(data)
-                self._lines.put(data)
-        return len(text) if is_aside else self._stream.write(text)
+        if self._state is not _State.DIRECT:
+            data = text.encode(self._stream.encoding or "utf-8", self._stream.errors or "backslashreplace")
+            if self._take(data):
+                return len(text)
+        return self._stream.write(text)
 
     def flush(self) -> None:
         """Nothing to do: a handler calls it after each record."""
@@ -103,6 +97,18 @@ class LineWriter:
         """In a process that was forked there is no thread."""
         if self._state is _State.ASIDE:
             self._state = _State.DIRECT
+
+    def _take(self, data: bytes) -> bool:
+        """Keep it for the thread, or lose it; False where that has ended meanwhile, and who logs writes."""
+        with self._lock:
+            if self._state is _State.DIRECT:
+                return False
+            if self._state is _State.STUCK or self._waiting_bytes + len(data) > MAX_BYTES:
+                self._lose(data)
+            else:
+                self._waiting_bytes += len(data)
+                self._lines.put(data)
+            return True
 
     def _lose(self, data: bytes) -> None:
         count = max(1, data.count(b"\n"))
