@@ -91,7 +91,7 @@ class TlsFiles:
         if now >= ends_at:
             fault = f"has expired on {_day(ends_at)}, and no router takes it. Renew it"
         elif now < begins_at:
-            fault = f"is valid from {_day(begins_at)} on, and no router takes it before. See whether the clock is right"
+            fault = f"is valid from {_day(begins_at)} on, and no router takes it before. Look at the clock"
         elif now >= ends_at - soon_s:
             fault = f"expires on {_day(ends_at)}, and no router takes it from then on. Renew it"
         if fault and fault != self._told_of_date:
