@@ -191,6 +191,26 @@ async def test_over_tls_nothing_is_lost_where_it_is_read_later(size_bytes: int) 
         assert end.closed == []
 
 
+@tls_client
+async def test_audio_that_has_gathered_is_no_flood_however_tls_frames_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """At 8 kHz eleven records come in one read, where a client writes the head of each frame apart."""
+    monkeypatch.setattr(budget, "MAX_EMPTY", 200)
+    contexts = certificates()
+    async with (
+        port_at(ssl_context=contexts.server) as port,
+        bare(port.address(), ssl_context=contexts.client) as peer,
+    ):
+        end = port.ends[0]
+        for _ in range(1000):
+            frame = Frame(BINARY, bytes(320)).encode()
+            peer.write(frame[:8])
+            peer.write(frame[8:])
+        await until(lambda: len(end.messages) == 1000 or end.closed, "all of it")
+        assert end.closed == []
+
+
 async def test_it_is_not_read_while_either_of_two_has_stopped_it() -> None:
     async with port_at() as port, bare(port.address()) as peer:
         end = port.ends[0]

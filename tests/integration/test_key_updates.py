@@ -20,7 +20,7 @@ from support.ends import End, Port, port_at
 from support.peers import UPGRADE, request
 from support.serving import certificates, until
 
-from audio_connector.wire.tls_socket import READ_BYTES
+from audio_connector.wire.overhead import READ_BYTES
 
 pytestmark = pytest.mark.skipif(
     sys.platform != "linux", reason="how much waits in a socket is asked of Linux"

@@ -1,11 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The applications are in the wheel as `audio-connector new` looks for them there."""
+"""The wheel has the applications where `audio-connector new` looks for them, and asks for what it was tried with."""
 
 from __future__ import annotations
 
+import re
 import runpy
+from importlib.metadata import version
 from pathlib import Path
 
+import pytest
+from packaging.requirements import Requirement
+from packaging.version import Version
 from support.small_application import write_application
 
 from audio_connector.cli.projects import applications
@@ -35,3 +40,14 @@ def test_they_are_put_where_they_are_looked_for() -> None:
 
 def test_an_image_without_examples_can_be_built(tmp_path: Path) -> None:
     assert HOOK["_applications"](tmp_path) == {}
+
+
+@pytest.mark.parametrize("name", ["picows", "aiofastnet"])
+def test_of_what_we_know_the_inside_no_other_minor_version_will_do(name: str) -> None:
+    """Classes of theirs that are not public have ours below them, and modules have come and gone: 1.1 lacks one."""
+    text = (ROOT / "pyproject.toml").read_text(encoding="utf-8")
+    [line] = re.findall(rf'"({name}>=[^"]+)"', text)
+    allowed, tried = Requirement(line).specifier, Version(version(name))
+    assert tried in allowed
+    assert Version(f"{tried.major}.{tried.minor - 1}.99") not in allowed
+    assert Version(f"{tried.major}.{tried.minor + 1}.0") not in allowed

@@ -69,16 +69,11 @@ class LineWriter:
 
     def write(self, text: str) -> int:
         """Have it written; never waits for who reads."""
-        if self._state is _State.DIRECT:
-            return self._stream.write(text)
-        data = text.encode(self._stream.encoding or "utf-8", self._stream.errors or "backslashreplace")
-        with self._lock:
-            if self._state is _State.STUCK or self._waiting_bytes + len(data) > MAX_BYTES:
-                self._lose(data)
+        if self._state is not _State.DIRECT:
+            data = text.encode(self._stream.encoding or "utf-8", self._stream.errors or "backslashreplace")
+            if self._take(data):
                 return len(text)
-            self._waiting_bytes += len(data)
-        self._lines.put(data)
-        return len(text)
+        return self._stream.write(text)
 
     def flush(self) -> None:
         """Nothing to do: a handler calls it after each record."""
@@ -90,13 +85,30 @@ class LineWriter:
         if self._state is _State.ASIDE:
             self._lines.put(None)
             self._thread.join(FINISH_S)
-            self._state = _State.STUCK if self._thread.is_alive() else _State.DIRECT
+            with self._lock:
+                is_stuck = self._thread.is_alive()
+                self._state = _State.STUCK if is_stuck else _State.DIRECT
+            while not is_stuck and not self._lines.empty():  # of who logged behind the thread's end
+                if (data := self._lines.get()) is not None and not self._write(data):
+                    self._lost += max(1, data.count(b"\n"))
         return self._state is _State.DIRECT
 
     def let_go(self) -> None:
         """In a process that was forked there is no thread."""
         if self._state is _State.ASIDE:
             self._state = _State.DIRECT
+
+    def _take(self, data: bytes) -> bool:
+        """Keep it for the thread, or lose it; False where that has ended meanwhile, and who logs writes."""
+        with self._lock:
+            if self._state is _State.DIRECT:
+                return False
+            if self._state is _State.STUCK or self._waiting_bytes + len(data) > MAX_BYTES:
+                self._lose(data)
+            else:
+                self._waiting_bytes += len(data)
+                self._lines.put(data)
+            return True
 
     def _lose(self, data: bytes) -> None:
         count = max(1, data.count(b"\n"))

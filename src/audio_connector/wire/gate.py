@@ -272,7 +272,7 @@ class Gate(asyncio.Protocol):
 
     def on_read(self, read_bytes: int, reads: int) -> None:
         """As of `wire.tls_socket.Told`."""
-        if self._overhead.note(read_bytes, reads) and not self._is_answered:
+        if self._overhead.note(read_bytes, reads).void and not self._is_answered:
             self._gates.note(TLS_ONLY, request=self._head, peer=self._peer)
             self._end_judgement()
             self._is_answered = True

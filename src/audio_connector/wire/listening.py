@@ -24,6 +24,7 @@ from audio_connector.wire.first_bytes import FirstBytes
 from audio_connector.wire.gate import Gate, Gates, Open
 from audio_connector.wire.network import ListenOptions
 from audio_connector.wire.one_by_one import OneByOne
+from audio_connector.wire.overhead import READ_BYTES
 from audio_connector.wire.quiet import quiet_handshakes
 from audio_connector.wire.refusals import (
     FAILED,
@@ -33,7 +34,7 @@ from audio_connector.wire.refusals import (
     TLS_FAILED,
     TOO_SLOW,
 )
-from audio_connector.wire.tls_socket import READ_BYTES, WRITE_BUFFER_BYTES, TlsSocket
+from audio_connector.wire.tls_socket import WRITE_BUFFER_BYTES, TlsSocket
 
 logger = logging.getLogger("audio_connector.wire")
 

@@ -88,9 +88,9 @@ class Reading:
 
     def note_read(self, read_bytes: int, reads: int) -> bool:
         """Take what TLS costs by itself, see `Overhead.note`. True where the peer floods."""
-        messages = self.overhead.note(read_bytes, reads)
-        self.left -= messages * EMPTY_COST
-        self._empty += messages
+        excess = self.overhead.note(read_bytes, reads)
+        self.left -= excess.messages * EMPTY_COST
+        self._empty += excess.void
         return self.left < 0 and self.pay()
 
     def pay(self) -> bool:

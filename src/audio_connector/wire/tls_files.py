@@ -89,13 +89,13 @@ class TlsFiles:
         soon_s = min(SOON_S, SOON_SHARE * (ends_at - begins_at))
         fault = ""
         if now >= ends_at:
-            fault = f"has expired on {_day(ends_at)}, and no router takes it"
+            fault = f"has expired on {_day(ends_at)}, and no router takes it. Renew it"
         elif now < begins_at:
-            fault = f"is valid from {_day(begins_at)} on, and no router takes it before; is the clock right?"
+            fault = f"is valid from {_day(begins_at)} on, and no router takes it before. Look at the clock"
         elif now >= ends_at - soon_s:
-            fault = f"expires on {_day(ends_at)}, and no router takes it from then on"
+            fault = f"expires on {_day(ends_at)}, and no router takes it from then on. Renew it"
         if fault and fault != self._told_of_date:
-            text = "a certificate in %s %s. Renew it: files that change are used for new calls, without a restart"
+            text = "a certificate in %s %s. Files that change are used for new calls, without a restart"
             logger.warning(text, self._certfile, fault)
         self._told_of_date = fault
 

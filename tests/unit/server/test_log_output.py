@@ -92,6 +92,25 @@ def test_nothing_is_lost_at_the_end_and_the_handler_is_as_it_was(pipe: Pipe) -> 
     assert pipe.lines() == [*(f"{LINE} {number}" for number in range(2000)), "after it"]
 
 
+def test_what_another_thread_logs_while_the_writing_one_ends_is_not_lost(
+    pipe: Pipe, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pipe.read()
+    with logged_aside():
+        writer = pipe.handler.stream
+        assert isinstance(writer, LineWriter)
+        join = writer._thread.join
+
+        def then_log(timeout: float) -> None:
+            join(timeout)
+            LOG.info("late")
+
+        monkeypatch.setattr(writer._thread, "join", then_log)
+        LOG.info("in time")
+    LOG.info("after it")
+    assert pipe.lines() == ["in time", "late", "after it"]
+
+
 def test_who_logs_goes_on_where_nobody_reads_and_what_is_lost_is_said_once_somebody_does(
     pipe: Pipe, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -166,7 +166,7 @@ def test_a_certificate_that_ends_is_told_in_time_and_again_when_it_has(
     early, late = (record.getMessage() for record in caplog.records)
     assert early == (
         f"a certificate in {stage.certfile} expires on 2031-06-06 at 12:30 UTC, and no router takes it from then "
-        "on. Renew it: files that change are used for new calls, without a restart"
+        "on. Renew it. Files that change are used for new calls, without a restart"
     )
     assert "has expired on 2031-06-06 at 12:30 UTC, and no router takes it. Renew it" in late
     assert {record.levelno for record in caplog.records} == {logging.WARNING}
