@@ -50,14 +50,15 @@ def test_silero_takes_noise_for_none() -> None:
 
 
 @pytest.mark.parametrize("name", ["silero", "webrtcvad"])
-def test_a_frame_takes_less_than_a_millisecond(name: str) -> None:
+def test_a_frame_takes_less_than_a_millisecond_of_a_core(name: str) -> None:
     made = detector(name, 16_000)
     frame = bytes(made.frame_samples * 2)
     rounds = []
     for _ in range(50):
-        began_at = time.perf_counter()
+        # Of this process, whatever else the machine has to do.
+        began_at = time.process_time()
         made.probability(frame)
-        rounds.append(time.perf_counter() - began_at)
+        rounds.append(time.process_time() - began_at)
     assert sorted(rounds)[10] < 0.001
 
 

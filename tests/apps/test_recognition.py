@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from support.engines import Held
 from support.spoken import SAMPLES, errors, folded, sample, whole
 
 from audio_connector.audio.resample import resample
-from audio_connector.engines import Transcript
+from audio_connector.engines import Transcript, faster_whisper
 from audio_connector.engines.espeak import Espeak
 from audio_connector.engines.faster_whisper import FasterWhisper
 
@@ -95,22 +96,32 @@ async def test_spanish_speech_becomes_english(base: FasterWhisper, espeak: Espea
     assert {"want", "people"} <= set(english)
 
 
-async def test_who_is_cancelled_returns_at_once_and_the_next_hears_its_own(tiny: FasterWhisper) -> None:
+async def test_who_is_cancelled_returns_at_once_and_the_next_hears_its_own(
+    tiny: FasterWhisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
     long, rate_hz = sample("unless-to-be.wav")
     short, _ = sample("he-was-not.wav")
+    held, decode = Held(), faster_whisper._transcribe
+
+    def held_decode(*arguments: Any, **options: Any) -> Transcript:
+        with held.work():
+            return decode(*arguments, **options)
+
+    monkeypatch.setattr(faster_whisper, "_transcribe", held_decode)
     decoding = asyncio.ensure_future(tiny.transcribe(long, sample_rate=rate_hz))
-    await asyncio.sleep(0.1)  # well within it
-    began_at = time.perf_counter()
+    await held.has_begun()
     decoding.cancel()
     with pytest.raises(asyncio.CancelledError):
         await decoding
-    assert time.perf_counter() - began_at < 0.1
-    heard = await tiny.transcribe(short, sample_rate=rate_hz)
-    assert folded(heard.text)[:3] == ["he", "was", "not"]
+    assert not held.is_over
+    following = asyncio.ensure_future(tiny.transcribe(short, sample_rate=rate_hz))
+    held.go_on.set()
+    assert folded((await following).text)[:3] == ["he", "was", "not"]
 
 
-async def latest_turn_ms(work: Callable[[], Coroutine[Any, Any, object]]) -> float:
-    """How late the loop came at worst, while something is at work."""
+async def latest_turn(work: Callable[[], Coroutine[Any, Any, object]]) -> float:
+    """How late the loop came at worst while something was at work, as a share of the time that it took."""
+    began_at = time.perf_counter()
     working = asyncio.ensure_future(work())
     latest_s = 0.0
     while not working.done():
@@ -118,11 +129,12 @@ async def latest_turn_ms(work: Callable[[], Coroutine[Any, Any, object]]) -> flo
         await asyncio.sleep(0.002)
         latest_s = max(latest_s, time.perf_counter() - due_at)
     await working
-    return latest_s * 1e3
+    return latest_s / (time.perf_counter() - began_at)
 
 
 async def test_the_loop_goes_on_while_it_decodes(tiny: FasterWhisper) -> None:
     audio, rate_hz = sample("unless-to-be.wav")
-    rounds = [await latest_turn_ms(lambda: tiny.transcribe(audio, sample_rate=rate_hz)) for _ in range(3)]
-    # 8 ms alone. A recogniser that held the interpreter's lock would be half a second, in every round.
-    assert min(rounds) < 100
+    rounds = [await latest_turn(lambda: tiny.transcribe(audio, sample_rate=rate_hz)) for _ in range(3)]
+    # A share, since a busy machine makes both longer. A recogniser that held the interpreter's lock would have most
+    # of it, in every round.
+    assert min(rounds) < 0.25

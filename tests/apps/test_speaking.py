@@ -6,12 +6,17 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import time
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
+from support.engines import Held
 from support.spoken import errors, folded, whole
 
 from audio_connector.engines import EngineError, Synthesiser
+from audio_connector.engines import piper as piper_engine
+from audio_connector.engines.base.child import Child
+from audio_connector.engines.base.work import Stop
 from audio_connector.engines.espeak import Espeak
 from audio_connector.engines.faster_whisper import FasterWhisper
 from audio_connector.engines.piper import Piper
@@ -41,15 +46,22 @@ async def test_what_espeak_says_is_understood_mostly(espeak: Espeak, base: Faste
 
 @pytest.mark.parametrize("after", [1, 5])
 async def test_nothing_of_an_interrupted_sentence_is_in_the_next(
-    piper: Piper, base: FasterWhisper, after: int
+    piper: Piper, base: FasterWhisper, after: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    held, ask = Held(), piper_engine._ask
+
+    def held_ask(request: dict[str, Any], child: Child, stop: Stop) -> Iterator[bytes]:
+        with held.work(where=stop.is_set):
+            yield from ask(request, child, stop)
+
+    monkeypatch.setattr(piper_engine, "_ask", held_ask)
     alone = await whole(piper.say(NEXT))
     speech = piper.say(TEXT)
     for _ in range(after):
         await anext(speech)
-    began_at = time.perf_counter()
     await speech.aclose()
-    assert time.perf_counter() - began_at < 0.1
+    assert not held.is_over
+    held.go_on.set()
     following = await whole(piper.say(NEXT))
     # Its voice takes chances, so the length is only nearly the same.
     assert len(following) == pytest.approx(len(alone), rel=0.25)
@@ -62,15 +74,27 @@ async def test_several_callers_are_served_in_turns(piper: Piper, base: FasterWhi
     assert errors(NEXT, await heard(base, piper, said[1])) <= 1
 
 
-async def test_a_voice_that_is_killed_speaks_again(base: FasterWhisper) -> None:
+async def test_a_voice_that_is_killed_speaks_again(
+    base: FasterWhisper, monkeypatch: pytest.MonkeyPatch
+) -> None:
     voice = Piper()
     await voice.warm()
     (child,) = voice._worker._loaded
     first = child.pid
     assert first is not None
+    write, requests = child._write, []
+
+    def write_and_kill(message: dict[str, Any]) -> None:
+        requests.append(message)
+        if len(requests) == 2:
+            os.kill(first, signal.SIGSTOP)  # so that it cannot have answered when it dies
+        write(message)
+        if len(requests) == 2:
+            os.kill(first, signal.SIGKILL)
+
+    monkeypatch.setattr(child, "_write", write_and_kill)
     speech = voice.say(TEXT)
-    await anext(speech)
-    os.kill(first, signal.SIGKILL)
+    assert await anext(speech)
     with pytest.raises(EngineError, match="ended by signal 9; the next call starts another one"):
         await whole(speech)
     assert errors(NEXT, await heard(base, voice, await whole(voice.say(NEXT)))) <= 1

@@ -55,12 +55,17 @@ READ_COMPOSE = (
 )
 
 
+def read_compose(path: Path, status: int = 0) -> str:
+    """What the reader of compose files, a module, says of it."""
+    tool("caddy", OF_THE_EXTRA)  # of the same extra: without it this would fail and not be skipped
+    return run(sys.executable, "-c", READ_COMPOSE, path, status=status)
+
+
 def test_the_compose_file_is_one(tmp_path: Path) -> None:
     path = tmp_path / "compose.yaml"
     # What compose itself puts in there before it reads the file.
     path.write_text(swapped((DEPLOY / "compose.yaml").read_text(), {"${DOMAIN:?": "bot.example.com #"}))
-    tool("caddy", OF_THE_EXTRA)  # of the same extra: without it this would fail and not be skipped
-    assert run(sys.executable, "-c", READ_COMPOSE, path) == ""
+    assert read_compose(path) == ""
 
 
 @pytest.mark.parametrize("name", PROXIES)
@@ -114,7 +119,7 @@ def test_systemd_finds_the_service_little_exposed(units: Path) -> None:
 def test_a_bad_file_is_found(tmp_path: Path) -> None:
     bad = tmp_path / "bad.yaml"
     bad.write_text("services: {a: {image: x, imagee: y}}\n")
-    assert "imagee" in run(sys.executable, "-c", READ_COMPOSE, bad, status=1)
+    assert "imagee" in read_compose(bad, status=1)
     text = (DEPLOY / "kubernetes" / "deployment.yaml").read_text()
     bad.write_text(swapped(text, {"preStop:": "prestop:"}))
     assert "prestop" in run(tool("kubernetes-validate", OF_THE_EXTRA), "--strict", bad, status=1)

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -14,6 +15,33 @@ from audio_connector.engines import Engine
 from audio_connector.engines.base.catalogue import OFFERS
 
 E = TypeVar("E", bound=Engine)
+
+HELD_S = 30.0
+"""For what comes at once, however busy the machine is."""
+
+
+class Held:
+    """Work in the thread of an engine that is kept from its end: who returns meanwhile has not waited for it."""
+
+    def __init__(self) -> None:
+        self.go_on = threading.Event()
+        self.is_over = False
+        self._begun = threading.Event()
+
+    @contextmanager
+    def work(self, *, where: Callable[[], bool] = lambda: True) -> Iterator[None]:
+        """What is done within ends when it is let go on; with ``where``, only if that holds by then."""
+        self._begun.set()
+        try:
+            yield
+        finally:
+            if where():
+                self.go_on.wait(HELD_S)
+                self.is_over = True
+
+    async def has_begun(self) -> None:
+        """Wait until somebody is at it."""
+        assert await asyncio.to_thread(self._begun.wait, HELD_S)
 
 
 def need(name: str) -> None:

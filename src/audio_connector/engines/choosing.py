@@ -15,6 +15,7 @@ Only the adapter that is chosen is imported.
 from __future__ import annotations
 
 import inspect
+import re
 from collections.abc import Callable, Iterable, Mapping
 from difflib import get_close_matches
 from importlib import import_module
@@ -92,7 +93,7 @@ def engine_of(job: str, table: Mapping[str, Any]) -> Any:  # noqa: ANN401 - whic
         raise UsageError(f"got no {missing[0]} for {job} {name!r}; expected one, beside engine = {name!r}")
     for each, value in told.items():
         if not _is_of(parameters[each].annotation, value):
-            wanted = inspect.formatannotation(parameters[each].annotation).replace("pathlib.", "")
+            wanted = _plainly(parameters[each].annotation)
             raise UsageError(f"got {each} = {value!r} for {job} {name!r}; expected {wanted}")
     return adapter(**told)
 
@@ -103,6 +104,11 @@ def _is_of(annotation: Any, value: object) -> bool:  # noqa: ANN401 - whatever c
     except ValidationError:
         return False
     return True
+
+
+def _plainly(annotation: Any) -> str:  # noqa: ANN401 - likewise
+    """As it is written in the code, without modules: a path's is another one in Python 3.13."""
+    return re.sub(r"[\w.]+\.(?=\w)", "", inspect.formatannotation(annotation))
 
 
 def _meant(got: object, known: Iterable[str]) -> str:

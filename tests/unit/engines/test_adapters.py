@@ -6,6 +6,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import shlex
 import stat
 import subprocess
 import sys
@@ -210,7 +211,7 @@ async def test_what_a_program_that_crashed_has_not_said_is_told(tmp_path: Path) 
 @posix
 async def test_an_interruption_ends_the_program(tmp_path: Path) -> None:
     pid = tmp_path / "pid"
-    script = f"echo $$ > {pid}; cat >/dev/null; head -c 100000 /dev/zero; exec sleep 600"
+    script = f"echo $$ > {shlex.quote(str(pid))}; cat >/dev/null; head -c 100000 /dev/zero; exec sleep 600"
     engine = Espeak(program=program(tmp_path, script))
     speech = engine.say("Hello")
     assert len(await anext(speech)) == espeak_module.PIECE_BYTES

@@ -121,8 +121,7 @@ def test_once_little_comes_again_nothing_waits_and_no_timer_runs(stage: Stage) -
         stage.send(first)
         stage.send(second)
         stage.run_for(0.0005)
-    stage.run_for(0.02)
-    assert not stage.loop._gathers
+    stage.run_until(lambda: not stage.loop._gathers)
     stage.looks.clear()
     stage.send(first)
     stage.run_for(0.0)
