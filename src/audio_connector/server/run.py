@@ -72,7 +72,7 @@ def run(
     to their end within ``Timeouts.stop_s``; one more does not wait for that. While ``on_start`` runs, the first
     signal cancels it, and ``on_stop`` is called; a second one does not wait.
 
-    Where systemd has started the program (``Type=notify``), it is told once that listens and ``on_start`` has run,
+    Where systemd has started the program (``Type=notify``), it is told when it listens and ``on_start`` has run,
     and when it drains.
 
     The sockets run in a process of their own, as by ``isolation="process"``, so that nothing that the application
