@@ -40,13 +40,14 @@ logger = logging.getLogger("audio_connector.wire")
 
 ACCEPTS_PER_ROUND = 12
 ACCEPTS_APART_S = 0.01
-"""So many at once, and then a pause: each takes a tenth of a millisecond, and what it brings waits until calls were
-read (`wire.gathering`). With a third of them, a peer that connected and held, 400 times a second, had all others who
-dial wait for 2.6 s behind the connections that the kernel holds. The router gives an opening 6 s (PROTOCOL 1.1)."""
+"""So many at once, and then a pause: what each brings waits until calls were read (`wire.gathering`). The kernel holds
+1,024 (`ListenOptions.backlog`), so that who dials behind a full queue waits for 0.9 s: with a third of them it was
+2.6 s, and a peer that connects and holds, some 400 times a second, keeps it full. The router gives an opening 6 s
+(PROTOCOL 1.1). `make attack` measures it as held-connections."""
 
 GONE_PER_ROUND = 64
-"""Besides, so many that have hung up while they waited for this, which cost 15 µs. A peer that did nothing but
-connect and hang up had all others who dial wait for 2.6 s, while the loop had little to do."""
+"""Besides, so many that have hung up while they waited for this, and cost a look each: a peer that does nothing but
+connect and hang up must not keep that queue full, while the loop has little to do."""
 
 ACCEPT_AGAIN_S = 0.05
 """After the system has refused a descriptor or memory. It does not tell when there is room again, by the end of a
