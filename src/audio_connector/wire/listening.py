@@ -40,10 +40,10 @@ logger = logging.getLogger("audio_connector.wire")
 
 ACCEPTS_PER_ROUND = 12
 ACCEPTS_APART_S = 0.01
-"""So many at once, and then a pause: what each brings waits until calls were read (`wire.gathering`). The kernel holds
-1,024 (`ListenOptions.backlog`), so that who dials behind a full queue waits for 0.9 s: with a third of them it was
-2.6 s, and a peer that connects and holds, some 400 times a second, keeps it full. The router gives an opening 6 s
-(PROTOCOL 1.1). `make attack` measures it as held-connections."""
+"""So many at once, and then a pause: what each brings waits until calls were read (`wire.gathering`). The kernel
+holds 1,024 (`ListenOptions.backlog`), so that who dials behind a full queue waits for 0.9 s. With a third of them it
+was 2.6 s, and a peer that connects and holds, some 400 times a second, keeps it full. The router gives an opening
+6 s (PROTOCOL 1.1). `make attack` measures it as held-connections."""
 
 GONE_PER_ROUND = 64
 """Besides, so many that have hung up while they waited for this, and cost a look each: a peer that does nothing but
